@@ -1,0 +1,145 @@
+// Decisions: how one is written as an event, and how a recorded one is compared with what the code decides on replay.
+// Neighbours: replay-engine.ts calls both; types/history-event.ts has the events' shapes.
+import { encodePayload, quote, type EncodedPayload } from '../types/codec.ts';
+import type { EventKind, HistoryEvent } from '../types/history-event.ts';
+
+/** A decision as the code makes it; payloads are encoded. */
+export type Decision =
+  | { readonly kind: 'ActivityScheduled'; readonly name: string; readonly input: EncodedPayload }
+  | { readonly kind: 'TimerCreated'; readonly fireAtMs: number }
+  | { readonly kind: 'EventAwaited'; readonly name: string }
+  | {
+      readonly kind: 'SubOrchestrationScheduled' | 'OrchestrationStartRequested';
+      readonly name: string;
+      readonly version: string | undefined;
+      readonly instanceId: string;
+      readonly input: EncodedPayload;
+    }
+  | { readonly kind: 'CustomStatusSet'; readonly status: EncodedPayload }
+  | { readonly kind: 'FutureCancelled'; readonly sourceId: number }
+  | { readonly kind: 'OrchestrationCompleted'; readonly result: EncodedPayload }
+  | { readonly kind: 'OrchestrationFailed'; readonly failure: string; readonly identity: string }
+  | { readonly kind: 'OrchestrationCancelled'; readonly reason: string }
+  | { readonly kind: 'OrchestrationContinuedAsNew'; readonly version: string | undefined; readonly input: EncodedPayload };
+
+/**
+ * Writes a decision as the text of an event.
+ *
+ * @param id - event id
+ * @param atMs - event time, epoch milliseconds
+ * @param decision - the decision
+ * @returns JSON text
+ */
+export function encodeDecision(id: number, atMs: number, decision: Decision): string {
+  return `{"id":${id},"atMs":${atMs},"kind":"${decision.kind}"${encodeFields(decision)}}`;
+}
+
+function encodeFields(decision: Decision): string {
+  switch (decision.kind) {
+    case 'ActivityScheduled':
+      return `,"name":${quote(decision.name)}${field('input', decision.input)}`;
+    case 'TimerCreated':
+      return `,"fireAtMs":${decision.fireAtMs}`;
+    case 'EventAwaited':
+      return `,"name":${quote(decision.name)}`;
+    case 'SubOrchestrationScheduled':
+    case 'OrchestrationStartRequested': {
+      const version = decision.version === undefined ? '' : `,"version":${quote(decision.version)}`;
+      return `,"name":${quote(decision.name)}${version},"instanceId":${quote(decision.instanceId)}${field('input', decision.input)}`;
+    }
+    case 'CustomStatusSet':
+      return field('status', decision.status);
+    case 'FutureCancelled':
+      return `,"sourceId":${decision.sourceId}`;
+    case 'OrchestrationCompleted':
+      return field('result', decision.result);
+    case 'OrchestrationFailed':
+      return `,"failure":${decision.failure}`;
+    case 'OrchestrationCancelled':
+      return `,"reason":${quote(decision.reason)}`;
+    case 'OrchestrationContinuedAsNew': {
+      const version = decision.version === undefined ? '' : `,"version":${quote(decision.version)}`;
+      return `${version}${field('input', decision.input)}`;
+    }
+  }
+}
+
+/**
+ * Writes an optional payload field.
+ *
+ * @param name - field name
+ * @param payload - encoded payload
+ * @returns text to append to a JSON object; empty for undefined
+ */
+export function field(name: string, payload: EncodedPayload): string {
+  return payload === undefined ? '' : `,"${name}":${payload}`;
+}
+
+/**
+ * Compares a decision with the recorded event at its place. Everything counts but wall-clock fields (T43, T48).
+ *
+ * @param recorded - the event in history
+ * @param decision - what the code decides now
+ * @returns true when they are the same
+ */
+export function matchesDecision(recorded: HistoryEvent, decision: Decision): boolean {
+  switch (decision.kind) {
+    case 'ActivityScheduled':
+      return recorded.kind === decision.kind && recorded.name === decision.name && same(recorded.input, decision.input);
+    case 'TimerCreated':
+      return recorded.kind === decision.kind;
+    case 'EventAwaited':
+      return recorded.kind === decision.kind && recorded.name === decision.name;
+    case 'SubOrchestrationScheduled':
+    case 'OrchestrationStartRequested':
+      return (
+        recorded.kind === decision.kind &&
+        recorded.name === decision.name &&
+        recorded.version === decision.version &&
+        recorded.instanceId === decision.instanceId &&
+        same(recorded.input, decision.input)
+      );
+    case 'CustomStatusSet':
+      return recorded.kind === decision.kind && same(recorded.status, decision.status);
+    case 'FutureCancelled':
+      return recorded.kind === decision.kind && recorded.sourceId === decision.sourceId;
+    case 'OrchestrationCompleted':
+      return recorded.kind === decision.kind && same(recorded.result, decision.result);
+    case 'OrchestrationFailed':
+      // Stacks and file names differ between builds; what failed does not.
+      return recorded.kind === decision.kind && failureIdentity(recorded.failure) === decision.identity;
+    case 'OrchestrationCancelled':
+      return recorded.kind === decision.kind;
+    case 'OrchestrationContinuedAsNew':
+      return recorded.kind === decision.kind && recorded.version === decision.version && same(recorded.input, decision.input);
+  }
+}
+
+/**
+ * What of a failure must be the same on replay.
+ *
+ * @param failure - the failure
+ * @returns name and code
+ */
+export function failureIdentity(failure: { readonly name: string; readonly code?: string }): string {
+  return `${failure.name}/${failure.code ?? ''}`;
+}
+
+function same(recorded: unknown, payload: EncodedPayload): boolean {
+  return encodePayload(recorded, 'recorded payload', Number.POSITIVE_INFINITY) === payload;
+}
+
+/**
+ * Describes a decision or event for a person, cut to a readable length.
+ *
+ * @param body - the decision or event
+ * @returns such as `ActivityScheduled {"name":"charge","input":1}`
+ */
+export function describeDecision(body: Decision | HistoryEvent): string {
+  const { kind, ...fields } = body as { readonly kind: EventKind; readonly id?: number; readonly atMs?: number };
+  const shown = Object.entries(fields).filter(([key, value]) => !HIDDEN.has(key) && value !== undefined);
+  const text = shown.map(([key, value]) => `${key}: ${typeof value === 'string' ? value : String(encodePayload(value, key))}`).join(', ');
+  return `${kind} {${text.length > 300 ? `${text.slice(0, 300)}…` : text}}`;
+}
+
+const HIDDEN: ReadonlySet<string> = new Set(['id', 'atMs', 'fireAtMs', 'identity', 'executionId']);

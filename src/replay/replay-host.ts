@@ -1,0 +1,24 @@
+// What the pure replay core asks of the thread it runs in. Declared here by its user; threads/replay-thread.ts implements it.
+import type { OrchestrationDefinition } from '../types/definition.ts';
+import type { Failure } from '../types/failure.ts';
+import type { ReplayEngine } from './replay-engine.ts';
+
+/** The surroundings of replay engines. Draining microtasks is not here: whoever steps the engine's generator does it. */
+export interface ReplayHost {
+  /**
+   * Finds the code of an orchestration.
+   *
+   * @param name - name of the orchestration
+   * @param version - exact version; undefined: the highest one
+   * @returns null when it is not registered
+   */
+  find(name: string, version: string | undefined): OrchestrationDefinition | null;
+  /** Says which orchestrations are registered, for an error message. */
+  describeRegistered(): string;
+  /** Runs user code so that everything it starts can be told apart from other code on the thread. */
+  enter<Result>(engine: ReplayEngine, run: () => Result): Result;
+  /** Notes a call of the context, for the message of the watchdog. */
+  noteCall(call: string, subject: string): void;
+  /** Reports that an instance broke the contract while it was not its turn, so that it can be failed. */
+  reportFault(engine: ReplayEngine, failure: Failure): void;
+}

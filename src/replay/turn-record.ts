@@ -1,0 +1,98 @@
+// What one turn asks for, collected while it runs. Neighbour: replay-engine.ts fills it; a faulted turn's record is thrown away (E5).
+import { encodeRecord, quote, type EncodedPayload } from '../types/codec.ts';
+import { DurableError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
+import type { OrchestratorMessage } from '../types/history-event.ts';
+import type { LogLine } from '../types/logger.ts';
+import type { ParentLink } from '../types/names.ts';
+import type { OutgoingMessage, OutgoingStart, ReplayResult, ScheduledActivity, ScheduledTimer } from '../types/replay.ts';
+import { field } from './decision.ts';
+
+/** The open record of a turn. */
+export class TurnRecord {
+  readonly events: string[] = [];
+  readonly activities: ScheduledActivity[] = [];
+  readonly timers: ScheduledTimer[] = [];
+  readonly cancelledActivities: number[] = [];
+  readonly cancelledTimers: number[] = [];
+  readonly logs: LogLine[] = [];
+  customStatus: string | null | undefined;
+  readonly #firstEventId: number;
+  readonly #messages: OutgoingMessage[] = [];
+  readonly #starts: OutgoingStart[] = [];
+
+  /**
+   * @param firstEventId - id of the first event that the turn may add
+   */
+  constructor(firstEventId: number) {
+    this.#firstEventId = firstEventId;
+  }
+
+  addMessage(instanceId: string, payload: string): void {
+    this.#messages.push({ instanceId, payload });
+  }
+
+  /** Starts an instance: a child when it has a parent, else a detached one. */
+  addStart(start: {
+    readonly name: string;
+    readonly instanceId: string;
+    readonly version: string | undefined;
+    readonly input: EncodedPayload;
+    readonly parent: ParentLink | null;
+  }): void {
+    const { name, instanceId, version, parent } = start;
+    const parentField = parent === null ? '' : `,"parent":${encodeRecord(parent)}`;
+    this.#starts.push({
+      instanceId,
+      name,
+      version: version ?? null,
+      payload: encodeStart({ name, version, executionId: 1, input: start.input, extra: parentField }),
+      conflictPayload: parent === null ? null : encodeRecord(startConflict(instanceId, parent)),
+      isChild: parent !== null,
+    });
+  }
+
+  finish(end: Pick<ReplayResult, 'outcome' | 'version' | 'lastEventId' | 'consumedMessages'>): ReplayResult {
+    return {
+      ...end,
+      firstEventId: this.#firstEventId,
+      events: `[${this.events.join(',')}]`,
+      activities: this.activities,
+      timers: this.timers,
+      messages: this.#messages,
+      starts: this.#starts,
+      cancelledActivities: this.cancelledActivities,
+      cancelledTimers: this.cancelledTimers,
+      customStatus: this.customStatus,
+      logs: this.logs,
+    };
+  }
+}
+
+/** Answer to a parent whose child's id is taken (T4). */
+function startConflict(instanceId: string, parent: ParentLink): OrchestratorMessage {
+  const error = new DurableError(
+    'INSTANCE_EXISTS',
+    `the sub-orchestration could not start: an instance with the id '${instanceId}' exists already. Choose another id, or leave it out`,
+  );
+  // The stack would show our own code only.
+  const { stack: _, ...failure } = toFailure(error);
+  return { kind: 'SubOrchestrationFailed', executionId: parent.executionId, sourceId: parent.eventId, failure };
+}
+
+/**
+ * Writes a start message around a payload that is already encoded.
+ *
+ * @param start - `extra`: further fields as JSON text that begins with a comma
+ * @returns JSON text of an `OrchestrationStarted` message
+ */
+export function encodeStart(start: {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly executionId: number;
+  readonly input: EncodedPayload;
+  readonly extra: string;
+}): string {
+  const version = start.version === undefined ? '' : `,"version":${quote(start.version)}`;
+  return `{"kind":"OrchestrationStarted","executionId":${start.executionId},"name":${quote(start.name)}${version}${field('input', start.input)}${start.extra}}`;
+}

@@ -1,0 +1,183 @@
+// The one file of errors: a class for each thing that a caller can act on, each with a stable code.
+// Across threads and in the store errors are data: see failure.ts. Every code has an entry in docs/errors.md (a test holds it).
+
+/** Stable identity of an error. Compare by code, never by message or class: classes do not survive threads and the store. */
+export type ErrorCode =
+  | 'ACTIVITY_NOT_REGISTERED'
+  | 'ARGUMENT_INVALID'
+  | 'CANCELLED'
+  | 'DATABASE_FOREIGN'
+  | 'DATABASE_UNREADABLE'
+  | 'DEFINITION_DUPLICATE'
+  | 'DEFINITION_INVALID'
+  | 'GLOBAL_FORBIDDEN'
+  | 'HISTORY_INVALID'
+  | 'HISTORY_TOO_LONG'
+  | 'INSTANCE_EXISTS'
+  | 'INSTANCE_NOT_FOUND'
+  | 'INSTANCE_QUARANTINED'
+  | 'INVARIANT_BROKEN'
+  | 'LATE_CALL'
+  | 'MESSAGE_INVALID'
+  | 'MODULE_NOT_LOADED'
+  | 'NODE_TOO_OLD'
+  | 'NONDETERMINISM'
+  | 'OPTION_INVALID'
+  | 'ORCHESTRATION_CANCELLED'
+  | 'ORCHESTRATION_FAILED'
+  | 'ORCHESTRATION_NOT_REGISTERED'
+  | 'ORCHESTRATION_STUCK'
+  | 'ORCHESTRATION_TERMINATED'
+  | 'PAYLOAD_NOT_SERIALIZABLE'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'PROVIDER_CLOSED'
+  | 'PROVIDER_FAILED'
+  | 'RUNTIME_STATE'
+  | 'SCHEMA_TOO_NEW'
+  | 'THREAD_DIED'
+  | 'TOO_MANY_ATTEMPTS'
+  | 'TURN_TIMEOUT'
+  | 'UNHANDLED_REJECTION'
+  | 'WAIT_TIMEOUT';
+
+/** Base class of every error that duraloom throws on purpose. */
+export class DurableError extends Error {
+  /** Stable identity; see docs/errors.md. */
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+
+/** An option has a value outside its range. The message names option, range and value. */
+export class OptionError extends DurableError {
+  constructor(message: string) {
+    super('OPTION_INVALID', message);
+  }
+}
+
+/** An argument of a call (id, name, duration, definition) cannot be used. */
+export class ArgumentError extends DurableError {
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super('ARGUMENT_INVALID', message, options);
+  }
+}
+
+/** A payload is no JSON value (BigInt, cycle, function) or larger than `MAX_PAYLOAD_BYTES`. */
+export class PayloadError extends DurableError {
+  constructor(
+    code: 'PAYLOAD_NOT_SERIALIZABLE' | 'PAYLOAD_TOO_LARGE',
+    message: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(code, message, options);
+  }
+}
+
+/** Loading user modules failed: missing module, duplicate name, export that is no definition. */
+export class DefinitionError extends DurableError {
+  constructor(
+    code: 'MODULE_NOT_LOADED' | 'DEFINITION_DUPLICATE' | 'DEFINITION_INVALID',
+    message: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(code, message, options);
+  }
+}
+
+/** The orchestration code does not follow the determinism contract: it cannot be replayed from its history. */
+export class DeterminismError extends DurableError {
+  constructor(
+    code: 'NONDETERMINISM' | 'ORCHESTRATION_STUCK' | 'LATE_CALL' | 'GLOBAL_FORBIDDEN' | 'UNHANDLED_REJECTION',
+    message: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(code, message, options);
+  }
+}
+
+/** A stored history breaks a rule of the format. `eventId` is the first event at fault. */
+export class HistoryError extends DurableError {
+  /** Id of the first event at fault, counted from 1; 0 when the history as a whole is at fault. */
+  readonly eventId: number;
+
+  constructor(eventId: number, reason: string) {
+    super(
+      'HISTORY_INVALID',
+      `history is not valid at event ${eventId}: ${reason}. It was changed outside duraloom or the file is damaged: restore it from a backup, or terminate the instance`,
+    );
+    this.eventId = eventId;
+  }
+}
+
+/** Rejection of a durable future that was cancelled, and of awaits in an orchestration that was asked to cancel. */
+export class CancelledError extends DurableError {
+  constructor(message: string) {
+    super('CANCELLED', message);
+  }
+}
+
+/** A client call concerns an instance in a state that does not allow it. */
+export class InstanceError extends DurableError {
+  /** Id of the instance that the call was about. */
+  readonly instanceId: string;
+
+  constructor(
+    code: 'INSTANCE_EXISTS' | 'INSTANCE_NOT_FOUND' | 'INSTANCE_QUARANTINED',
+    instanceId: string,
+    message: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(code, message, options);
+    this.instanceId = instanceId;
+  }
+}
+
+/** Rejection of `handle.result()` when the orchestration did not complete; `cause` is the error that ended it. */
+export class OrchestrationError extends DurableError {
+  /** Id of the instance that ended. */
+  readonly instanceId: string;
+
+  constructor(
+    code: 'ORCHESTRATION_FAILED' | 'ORCHESTRATION_CANCELLED' | 'ORCHESTRATION_TERMINATED',
+    instanceId: string,
+    message: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(code, message, options);
+    this.instanceId = instanceId;
+  }
+}
+
+/** The storage failed. `retryable` tells whether the same call may succeed later. */
+export class ProviderError extends DurableError {
+  /** Provider method that failed, such as `ackOrchestrationItems`. */
+  readonly operation: string;
+  /** True when the trouble is passing (busy, connection lost), false when it needs a person (disk full, closed, corrupt). */
+  readonly retryable: boolean;
+
+  constructor(
+    code: 'PROVIDER_CLOSED' | 'PROVIDER_FAILED' | 'DATABASE_FOREIGN' | 'DATABASE_UNREADABLE' | 'SCHEMA_TOO_NEW',
+    details: { readonly operation: string; readonly retryable: boolean; readonly message: string; readonly cause?: unknown },
+  ) {
+    super(code, details.message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.operation = details.operation;
+    this.retryable = details.retryable;
+  }
+}
+
+/**
+ * States a rule that only a bug of duraloom can break.
+ *
+ * @param condition - what must hold
+ * @param message - the rule, in words
+ * @throws {DurableError} `INVARIANT_BROKEN` when it does not hold
+ */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) {
+    throw new DurableError('INVARIANT_BROKEN', `${message}. This is a bug in duraloom: please report it with this message`);
+  }
+}

@@ -1,0 +1,73 @@
+// Errors as data: how an error crosses a thread or the store and comes back. Neighbour: errors.ts (the classes).
+
+/** An error in a form that JSON keeps: what is written to history and sent between threads. */
+export type Failure = {
+  readonly name: string;
+  readonly message: string;
+  /** Code of the error, when it had a string code. */
+  readonly code?: string;
+  readonly stack?: string;
+  readonly cause?: Failure;
+};
+
+/**
+ * An error that was thrown in another thread or in an earlier life of the process, rebuilt from its stored form.
+ * `name`, `message`, `code`, `stack` and `cause` are those of the original; the class is not.
+ */
+export class RemoteError extends Error {
+  /** Code of the original error, if it had one. */
+  readonly code: string | undefined;
+
+  constructor(failure: Failure) {
+    super(failure.message, failure.cause === undefined ? undefined : { cause: new RemoteError(failure.cause) });
+    this.name = failure.name;
+    this.code = failure.code;
+    if (failure.stack !== undefined) this.stack = failure.stack;
+  }
+}
+
+/** Deepest chain of causes that is kept. Reason: a cause may point back at itself. */
+const MAX_CAUSES = 8;
+/** Longest message or stack that is kept, in UTF-16 units. Reason: failures are stored with the history. */
+const MAX_TEXT = 16_384;
+
+/**
+ * Turns anything that was thrown into data. Never throws, whatever the value does in its getters.
+ *
+ * @param thrown - the caught value
+ * @returns the failure; a thrown non-error becomes one named `NonError` with the value as text
+ */
+export function toFailure(thrown: unknown): Failure {
+  try {
+    return describe(thrown, MAX_CAUSES);
+  } catch {
+    return { name: 'Error', message: 'the thrown value could not be read' };
+  }
+}
+
+function describe(thrown: unknown, causesLeft: number): Failure {
+  if (!(thrown instanceof Error)) return { name: 'NonError', message: text(String(thrown)) };
+  const { code } = thrown as { readonly code?: unknown };
+  const { cause } = thrown;
+  return {
+    name: text(String(thrown.name)),
+    message: text(String(thrown.message)),
+    ...(typeof code === 'string' ? { code: text(code) } : {}),
+    ...(typeof thrown.stack === 'string' ? { stack: text(thrown.stack) } : {}),
+    ...(cause !== undefined && causesLeft > 0 ? { cause: describe(cause, causesLeft - 1) } : {}),
+  };
+}
+
+function text(value: string): string {
+  return value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}… (cut)` : value;
+}
+
+/**
+ * Rebuilds an error from its stored form.
+ *
+ * @param failure - what `toFailure` made
+ * @returns an error with the original's name, message, code, stack and cause
+ */
+export function fromFailure(failure: Failure): RemoteError {
+  return new RemoteError(failure);
+}

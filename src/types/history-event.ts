@@ -1,0 +1,116 @@
+// The history: the closed union of facts that one execution is made of, and the messages that become such facts.
+//
+// H1. Ids are dense from 1; the first event is OrchestrationStarted; a terminal event is the last.
+// H2. Order is causal: an input event, then the decisions that the code took because of it, then the next input event.
+// H3. A completion points at its decision by `sourceId`; a decision has at most one completion, and none after FutureCancelled.
+// H4. An orchestrator message is the input event that it will become, without `id` and `atMs`.
+//     So its text can be completed to the event's text without encoding the payload again.
+// A field that is absent stands for `undefined`: JSON cannot write it.
+import type { Failure } from './failure.ts';
+import type { ParentLink } from './names.ts';
+
+/** Version of the engine's behaviour, recorded at the start of every execution, so that old histories replay for ever. */
+export const ENGINE_BEHAVIOUR = 1;
+
+/** An external event that had no taker when its execution continued as new. */
+export type CarriedEvent = { readonly name: string; readonly data?: unknown };
+
+/** First fact of an execution. */
+export type OrchestrationStarted = {
+  readonly kind: 'OrchestrationStarted';
+  readonly executionId: number;
+  readonly name: string;
+  readonly version: string;
+  /** Engine behaviour version; see `ENGINE_BEHAVIOUR`. */
+  readonly engine: number;
+  readonly input?: unknown;
+  /** Who waits for the result; absent for an orchestration started by a client or detached. Survives continue-as-new (T1). */
+  readonly parent?: ParentLink;
+  /** External events that the execution before left unread, oldest first. */
+  readonly carried?: readonly CarriedEvent[];
+  /** Custom status at the end of the execution before. */
+  readonly customStatus?: unknown;
+};
+
+/** Facts that come from outside. */
+export type InputBody =
+  | OrchestrationStarted
+  | { readonly kind: 'ActivityCompleted'; readonly executionId: number; readonly sourceId: number; readonly result?: unknown }
+  | { readonly kind: 'ActivityFailed'; readonly executionId: number; readonly sourceId: number; readonly failure: Failure }
+  | { readonly kind: 'TimerFired'; readonly executionId: number; readonly sourceId: number }
+  | { readonly kind: 'EventRaised'; readonly name: string; readonly data?: unknown }
+  | { readonly kind: 'SubOrchestrationCompleted'; readonly executionId: number; readonly sourceId: number; readonly result?: unknown }
+  | { readonly kind: 'SubOrchestrationFailed'; readonly executionId: number; readonly sourceId: number; readonly failure: Failure }
+  | { readonly kind: 'CancelRequested'; readonly reason: string };
+
+/** Facts that orchestration code causes. */
+export type DecisionBody =
+  | { readonly kind: 'ActivityScheduled'; readonly name: string; readonly input?: unknown }
+  | { readonly kind: 'TimerCreated'; readonly fireAtMs: number }
+  | { readonly kind: 'EventAwaited'; readonly name: string }
+  | {
+      readonly kind: 'SubOrchestrationScheduled';
+      readonly name: string;
+      readonly version?: string;
+      readonly instanceId: string;
+      readonly input?: unknown;
+    }
+  | {
+      readonly kind: 'OrchestrationStartRequested';
+      readonly name: string;
+      readonly version?: string;
+      readonly instanceId: string;
+      readonly input?: unknown;
+    }
+  | { readonly kind: 'CustomStatusSet'; readonly status?: unknown }
+  | { readonly kind: 'FutureCancelled'; readonly sourceId: number };
+
+/** Last fact of an execution. */
+export type TerminalBody =
+  | { readonly kind: 'OrchestrationCompleted'; readonly result?: unknown }
+  | { readonly kind: 'OrchestrationFailed'; readonly failure: Failure }
+  | { readonly kind: 'OrchestrationCancelled'; readonly reason: string }
+  | { readonly kind: 'OrchestrationContinuedAsNew'; readonly version?: string; readonly input?: unknown };
+
+/** What every event has besides its body. */
+export type EventEnvelope = {
+  /** Position in the execution, dense from 1. */
+  readonly id: number;
+  /** Time of the event on the store's clock, epoch milliseconds, never decreasing within an execution. */
+  readonly atMs: number;
+};
+
+/** One immutable fact in the history of an execution. */
+export type HistoryEvent = EventEnvelope & (InputBody | DecisionBody | TerminalBody);
+
+/** The kind of an event. */
+export type EventKind = HistoryEvent['kind'];
+
+/** An orchestrator message: an input event to be, or the report that an instance broke the determinism contract between its turns. */
+export type OrchestratorMessage =
+  | Exclude<InputBody, OrchestrationStarted>
+  | (Omit<OrchestrationStarted, 'version' | 'engine'> & { readonly version?: string })
+  | { readonly kind: 'InstanceFaulted'; readonly executionId: number; readonly failure: Failure };
+
+/** Which role each kind plays. The record is complete by type: a new kind cannot be forgotten. */
+export const EVENT_ROLES: Readonly<Record<EventKind, 'input' | 'decision' | 'terminal'>> = {
+  OrchestrationStarted: 'input',
+  ActivityCompleted: 'input',
+  ActivityFailed: 'input',
+  TimerFired: 'input',
+  EventRaised: 'input',
+  SubOrchestrationCompleted: 'input',
+  SubOrchestrationFailed: 'input',
+  CancelRequested: 'input',
+  ActivityScheduled: 'decision',
+  TimerCreated: 'decision',
+  EventAwaited: 'decision',
+  SubOrchestrationScheduled: 'decision',
+  OrchestrationStartRequested: 'decision',
+  CustomStatusSet: 'decision',
+  FutureCancelled: 'decision',
+  OrchestrationCompleted: 'terminal',
+  OrchestrationFailed: 'terminal',
+  OrchestrationCancelled: 'terminal',
+  OrchestrationContinuedAsNew: 'terminal',
+};

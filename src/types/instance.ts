@@ -1,0 +1,58 @@
+// Statuses, and what the store tells about an instance. Neighbours: provider.ts returns these, client.ts shows them.
+
+/** State of an instance. `Quarantined`: it failed too often to run (poison) and waits for an operator. */
+export type InstanceStatus =
+  | 'Pending'
+  | 'Running'
+  | 'Suspended'
+  | 'Completed'
+  | 'Failed'
+  | 'Cancelled'
+  | 'Terminated'
+  | 'Quarantined';
+
+/** State of one execution of an instance. */
+export type ExecutionStatus = InstanceStatus | 'ContinuedAsNew';
+
+/** An instance as the store knows it; payloads are still encoded. */
+export type InstanceRecord = {
+  readonly instanceId: string;
+  readonly name: string;
+  /** Version of the running code; null until the first turn when the start named none. */
+  readonly version: string | null;
+  readonly status: InstanceStatus;
+  /** Current execution, from 1; grows with each continue-as-new. */
+  readonly executionId: number;
+  /** Id of the last event of the current execution; 0 before its first turn. */
+  readonly lastEventId: number;
+  /** Encoded result when Completed; encoded `Failure` when Failed, Cancelled, Terminated or Quarantined; else null. */
+  readonly output: string | null;
+  /** Encoded custom status, null when never set or reset. */
+  readonly customStatus: string | null;
+  /** Grows by one with every change of the custom status; 0 when never set. */
+  readonly customStatusVersion: number;
+  readonly parentInstanceId: string | null;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+};
+
+/**
+ * Tells whether an instance has ended: no turn of it will run again.
+ *
+ * @param status - the instance's status
+ * @returns true for Completed, Failed, Cancelled and Terminated
+ */
+export function isEnded(status: InstanceStatus): boolean {
+  switch (status) {
+    case 'Completed':
+    case 'Failed':
+    case 'Cancelled':
+    case 'Terminated':
+      return true;
+    case 'Pending':
+    case 'Running':
+    case 'Suspended':
+    case 'Quarantined':
+      return false;
+  }
+}

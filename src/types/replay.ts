@@ -1,0 +1,76 @@
+// What goes into one turn of an instance and what comes out: the seam between the replay core and everything around it.
+import type { EncodedPayload } from './codec.ts';
+import type { HistoryEvent, OrchestratorMessage } from './history-event.ts';
+import type { LogLine } from './logger.ts';
+
+/** A message with the text it was parsed from: the text becomes the event's text. */
+export type ReceivedMessage = { readonly message: OrchestratorMessage; readonly text: string };
+
+/** One turn: the messages that an instance has received. */
+export type TurnInput = {
+  /** Time of the turn on the store's clock, epoch milliseconds. */
+  readonly nowMs: number;
+  readonly messages: readonly ReceivedMessage[];
+};
+
+/** An activity to run. */
+export type ScheduledActivity = { readonly eventId: number; readonly name: string; readonly input: EncodedPayload };
+
+/** A timer to arm. */
+export type ScheduledTimer = { readonly eventId: number; readonly fireAtMs: number };
+
+/** A message to another instance. */
+export type OutgoingMessage = { readonly instanceId: string; readonly payload: string };
+
+/** A new instance to start. */
+export type OutgoingStart = {
+  readonly instanceId: string;
+  readonly name: string;
+  readonly version: string | null;
+  readonly payload: string;
+  /** Message for this instance in case the id is taken (T4); null when nobody needs to know. */
+  readonly conflictPayload: string | null;
+  readonly isChild: boolean;
+};
+
+/** How a turn left its instance. */
+export type TurnOutcome =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'completed'; readonly result: EncodedPayload }
+  | { readonly kind: 'failed'; readonly failure: string }
+  | { readonly kind: 'cancelled'; readonly failure: string }
+  /** The next execution starts with this message. */
+  | { readonly kind: 'continuedAsNew'; readonly name: string; readonly version: string | null; readonly payload: string }
+  /** No such code in this thread; another runtime or a later deploy may have it. Nothing of this turn may be committed. */
+  | { readonly kind: 'notRegistered'; readonly failure: string }
+  /** The instance cannot go on by itself: its code or history is at fault. Nothing of this turn may be committed. */
+  | { readonly kind: 'faulted'; readonly failure: string };
+
+/** Everything that one turn asks for. All of it is committed together, or nothing. */
+export type ReplayResult = {
+  readonly outcome: TurnOutcome;
+  /** Version that runs. */
+  readonly version: string;
+  /** Id of the first new event. */
+  readonly firstEventId: number;
+  /** Id of the last event after this turn; `firstEventId - 1` when the turn added none. */
+  readonly lastEventId: number;
+  /** The new events as JSON text of an array. */
+  readonly events: string;
+  readonly activities: readonly ScheduledActivity[];
+  readonly timers: readonly ScheduledTimer[];
+  readonly messages: readonly OutgoingMessage[];
+  readonly starts: readonly OutgoingStart[];
+  /** Event ids of activities whose work items must go. */
+  readonly cancelledActivities: readonly number[];
+  /** Event ids of timers that must leave the queue (T33). */
+  readonly cancelledTimers: readonly number[];
+  /** undefined: unchanged; null: reset. */
+  readonly customStatus: string | null | undefined;
+  /** How many messages, from the first, were used up. Fewer than given only at continue-as-new: the rest is for the next execution. */
+  readonly consumedMessages: number;
+  readonly logs: readonly LogLine[];
+};
+
+/** A parsed history, in order. */
+export type History = readonly HistoryEvent[];
