@@ -358,8 +358,7 @@ export interface Provider {
  * @returns true when the wait is over; the end of an instance ends every wait
  */
 export function meetsCondition(record: InstanceRecord, condition: WaitCondition): boolean {
-  const over =
-    record.status !== 'Pending' && record.status !== 'Running' && record.status !== 'Suspended';
+  const over = record.status !== 'Pending' && record.status !== 'Running' && record.status !== 'Suspended';
   switch (condition.kind) {
     case 'ended':
       return over;

@@ -84,7 +84,10 @@ function settleEmpty(kind: CombinatorKind, group: FutureGroup): Settled {
     case 'any':
       return { ok: false, error: new AggregateError([], 'any() of an empty group has no result') };
     case 'race':
-      return { ok: false, error: new ArgumentError('Expected race() to get at least one future, got an empty group: it would never settle') };
+      return {
+        ok: false,
+        error: new ArgumentError('Expected race() to get at least one future, got an empty group: it would never settle'),
+      };
   }
 }
 

@@ -1,6 +1,7 @@
 // Decisions: how one is written as an event, and how a recorded one is compared with what the code decides on replay.
 // Neighbours: replay-engine.ts calls both; types/history-event.ts has the events' shapes.
 import { encodePayload, quote, type EncodedPayload } from '../types/codec.ts';
+import { field } from '../types/message-text.ts';
 import type { EventKind, HistoryEvent } from '../types/history-event.ts';
 
 /** A decision as the code makes it; payloads are encoded. */
@@ -62,17 +63,6 @@ function encodeFields(decision: Decision): string {
       return `${version}${field('input', decision.input)}`;
     }
   }
-}
-
-/**
- * Writes an optional payload field.
- *
- * @param name - field name
- * @param payload - encoded payload
- * @returns text to append to a JSON object; empty for undefined
- */
-export function field(name: string, payload: EncodedPayload): string {
-  return payload === undefined ? '' : `,"${name}":${payload}`;
 }
 
 /**

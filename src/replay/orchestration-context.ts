@@ -164,5 +164,7 @@ function nameOf(definition: unknown, what: 'activity' | 'orchestration'): string
   if (typeof definition === 'string') return assertName(definition, `${what} name`);
   const candidate = definition as { readonly kind?: unknown; readonly name?: unknown } | null;
   if (typeof candidate === 'object' && candidate?.kind === what && typeof candidate.name === 'string') return candidate.name;
-  throw new ArgumentError(`Expected ${what} to be a definition made by define${what === 'activity' ? 'Activity' : 'Orchestration'} or a name`);
+  throw new ArgumentError(
+    `Expected ${what} to be a definition made by define${what === 'activity' ? 'Activity' : 'Orchestration'} or a name`,
+  );
 }

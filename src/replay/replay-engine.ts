@@ -12,12 +12,19 @@ import { decodePayload, encodePayload, encodeRecord, type EncodedPayload } from 
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import { assert, CancelledError, DeterminismError, DurableError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
-import { EVENT_ROLES, type HistoryEvent, type InputBody, type OrchestrationStarted, type OrchestratorMessage } from '../types/history-event.ts';
+import {
+  EVENT_ROLES,
+  type HistoryEvent,
+  type InputBody,
+  type OrchestrationStarted,
+  type OrchestratorMessage,
+} from '../types/history-event.ts';
 import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS } from '../types/limits.ts';
 import type { LogLine } from '../types/logger.ts';
+import { field } from '../types/message-text.ts';
 import { childInstanceId, type ParentLink } from '../types/names.ts';
 import type { History, ReceivedMessage, ReplayResult, TurnInput, TurnOutcome } from '../types/replay.ts';
-import { describeDecision, encodeDecision, failureIdentity, field, matchesDecision, type Decision } from './decision.ts';
+import { describeDecision, encodeDecision, failureIdentity, matchesDecision, type Decision } from './decision.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
 import { encodeInput, encodeStarted } from './message.ts';
 import { userCodeContext } from './orchestration-context.ts';
@@ -206,7 +213,10 @@ export class ReplayEngine {
     if (this.#cancelReason !== null) return this.#rejected();
     const fireAtMs = this.#atMs + delayMs;
     const id = this.#decide({ kind: 'TimerCreated', fireAtMs });
-    if (this.#recorded === null) this.#turn.timers.push({ eventId: id, fireAtMs });
+    if (this.#recorded === null) {
+      const payload = `{"kind":"TimerFired","executionId":${this.executionId},"sourceId":${id}}`;
+      this.#turn.timers.push({ eventId: id, fireAtMs, payload });
+    }
     return this.#opened((core) => ({ kind: 'timer', id, fireAtMs, core }));
   }
 

@@ -1,12 +1,12 @@
 // What one turn asks for, collected while it runs. Neighbour: replay-engine.ts fills it; a faulted turn's record is thrown away (E5).
-import { encodeRecord, quote, type EncodedPayload } from '../types/codec.ts';
+import { encodeRecord, type EncodedPayload } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import type { OrchestratorMessage } from '../types/history-event.ts';
 import type { LogLine } from '../types/logger.ts';
+import { encodeStart } from '../types/message-text.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { OutgoingMessage, OutgoingStart, ReplayResult, ScheduledActivity, ScheduledTimer } from '../types/replay.ts';
-import { field } from './decision.ts';
 
 /** The open record of a turn. */
 export class TurnRecord {
@@ -41,12 +41,11 @@ export class TurnRecord {
     readonly parent: ParentLink | null;
   }): void {
     const { name, instanceId, version, parent } = start;
-    const parentField = parent === null ? '' : `,"parent":${encodeRecord(parent)}`;
     this.#starts.push({
       instanceId,
       name,
       version: version ?? null,
-      payload: encodeStart({ name, version, executionId: 1, input: start.input, extra: parentField }),
+      payload: encodeStart({ name, version, input: start.input, parent: parent === null ? undefined : encodeRecord(parent) }),
       conflictPayload: parent === null ? null : encodeRecord(startConflict(instanceId, parent)),
       isChild: parent !== null,
     });
@@ -78,21 +77,4 @@ function startConflict(instanceId: string, parent: ParentLink): OrchestratorMess
   // The stack would show our own code only.
   const { stack: _, ...failure } = toFailure(error);
   return { kind: 'SubOrchestrationFailed', executionId: parent.executionId, sourceId: parent.eventId, failure };
-}
-
-/**
- * Writes a start message around a payload that is already encoded.
- *
- * @param start - `extra`: further fields as JSON text that begins with a comma
- * @returns JSON text of an `OrchestrationStarted` message
- */
-export function encodeStart(start: {
-  readonly name: string;
-  readonly version: string | undefined;
-  readonly executionId: number;
-  readonly input: EncodedPayload;
-  readonly extra: string;
-}): string {
-  const version = start.version === undefined ? '' : `,"version":${quote(start.version)}`;
-  return `{"kind":"OrchestrationStarted","executionId":${start.executionId},"name":${quote(start.name)}${version}${field('input', start.input)}${start.extra}}`;
 }

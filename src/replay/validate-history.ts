@@ -10,7 +10,8 @@ const optionalText: FieldRule = (value) => value === undefined || typeof value =
 const positive: FieldRule = (value) => Number.isSafeInteger(value) && (value as number) >= 1;
 const time: FieldRule = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 const record: FieldRule = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
-const failure: FieldRule = (value) => record(value) && text(get(value, 'name')) && text(get(value, 'message')) && optionalText(get(value, 'code'));
+const failure: FieldRule = (value) =>
+  record(value) && text(get(value, 'name')) && text(get(value, 'message')) && optionalText(get(value, 'code'));
 const optionalParent: FieldRule = (value) =>
   value === undefined ||
   (record(value) && text(get(value, 'instanceId')) && positive(get(value, 'executionId')) && positive(get(value, 'eventId')));
@@ -124,7 +125,8 @@ function checkSources(event: HistoryEvent, open: Map<number, EventKind>): void {
   const { sourceId } = event as { readonly sourceId: number };
   const source = open.get(sourceId);
   if (source === undefined) throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is no open decision`);
-  if (wanted !== undefined && source !== wanted) throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is ${source}`);
+  if (wanted !== undefined && source !== wanted)
+    throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is ${source}`);
   open.delete(sourceId);
 }
 

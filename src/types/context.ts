@@ -29,11 +29,9 @@ export type InputArguments<Input, Rest extends readonly unknown[]> = [Input] ext
 
 /** Typed activity functions for a module of activity definitions, keyed by the definitions' names. */
 export type ActivityProxy<Module> = {
-  readonly [Key in keyof Module as Module[Key] extends ActivityDefinition<infer Name> ? Name : never]: Module[Key] extends ActivityDefinition<
-    string,
-    infer Input,
-    infer Output
-  >
+  readonly [
+    Key in keyof Module as Module[Key] extends ActivityDefinition<infer Name> ? Name : never
+  ]: Module[Key] extends ActivityDefinition<string, infer Input, infer Output>
     ? (...args: InputArguments<Input, []>) => DurableFuture<Output>
     : never;
 };

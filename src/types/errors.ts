@@ -68,11 +68,7 @@ export class ArgumentError extends DurableError {
 
 /** A payload is no JSON value (BigInt, cycle, function) or larger than `MAX_PAYLOAD_BYTES`. */
 export class PayloadError extends DurableError {
-  constructor(
-    code: 'PAYLOAD_NOT_SERIALIZABLE' | 'PAYLOAD_TOO_LARGE',
-    message: string,
-    options?: { readonly cause?: unknown },
-  ) {
+  constructor(code: 'PAYLOAD_NOT_SERIALIZABLE' | 'PAYLOAD_TOO_LARGE', message: string, options?: { readonly cause?: unknown }) {
     super(code, message, options);
   }
 }

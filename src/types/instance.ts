@@ -1,15 +1,7 @@
 // Statuses, and what the store tells about an instance. Neighbours: provider.ts returns these, client.ts shows them.
 
 /** State of an instance. `Quarantined`: it failed too often to run (poison) and waits for an operator. */
-export type InstanceStatus =
-  | 'Pending'
-  | 'Running'
-  | 'Suspended'
-  | 'Completed'
-  | 'Failed'
-  | 'Cancelled'
-  | 'Terminated'
-  | 'Quarantined';
+export type InstanceStatus = 'Pending' | 'Running' | 'Suspended' | 'Completed' | 'Failed' | 'Cancelled' | 'Terminated' | 'Quarantined';
 
 /** State of one execution of an instance. */
 export type ExecutionStatus = InstanceStatus | 'ContinuedAsNew';

@@ -17,7 +17,7 @@ export type TurnInput = {
 export type ScheduledActivity = { readonly eventId: number; readonly name: string; readonly input: EncodedPayload };
 
 /** A timer to arm. */
-export type ScheduledTimer = { readonly eventId: number; readonly fireAtMs: number };
+export type ScheduledTimer = { readonly eventId: number; readonly fireAtMs: number; readonly payload: string };
 
 /** A message to another instance. */
 export type OutgoingMessage = { readonly instanceId: string; readonly payload: string };

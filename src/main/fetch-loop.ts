@@ -1,0 +1,81 @@
+// Keeps one long-poll fetch open whenever there is room, and none when there is not: credit-based backpressure. Used by both dispatchers.
+//
+// B1. At most one fetch is open. It asks for no more than the room at that moment.
+// B2. Items that arrive after `stop` go back at once: they are locked, and nobody here will run them.
+import type { Fetched, FetchParams } from '../provider/provider.ts';
+import type { Clock } from '../types/clock.ts';
+import { computeBackoffMs } from './turn-commit.ts';
+
+/** What a fetch loop needs. */
+export type FetchLoopOptions<Item> = {
+  readonly clock: Clock;
+  readonly lockMs: number;
+  /** How many items could be taken now. */
+  readonly room: () => number;
+  readonly fetch: (params: FetchParams) => Promise<Fetched<Item>>;
+  readonly onItems: (fetched: Fetched<Item>) => void;
+  /** Gives back items that came after the stop. */
+  readonly giveBack: (items: readonly Item[]) => void;
+  readonly onError: (error: unknown) => void;
+};
+
+/** Most items of one fetch. Reason: they are locked in one transaction, which has a time budget. */
+const MAX_ITEMS = 256;
+/** A parked fetch is renewed after this time, so that a lost wake-up of a foreign provider costs a delay, not a hang. */
+const WAIT_MS = 15_000;
+/** After a failed fetch. */
+const BACKOFF = { initialMs: 100, maximumMs: 3_000 };
+
+/** The loop of one queue. */
+export class FetchLoop<Item> {
+  readonly #options: FetchLoopOptions<Item>;
+  readonly #stop = new AbortController();
+  #open: Promise<void> | null = null;
+  #failures = 0;
+  #running = false;
+
+  constructor(options: FetchLoopOptions<Item>) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.pump();
+  }
+
+  /** Opens a fetch when there is room and none is open. Call it whenever room was made. */
+  pump(): void {
+    if (!this.#running || this.#open !== null) return;
+    const room = this.#options.room();
+    if (room < 1) return;
+    this.#open = this.#fetchOnce(Math.min(room, MAX_ITEMS)).then((retryAfterMs) => {
+      this.#open = null;
+      if (retryAfterMs === 0) this.pump();
+      else this.#options.clock.setTimer(retryAfterMs, () => this.pump());
+    });
+  }
+
+  /** Ends the open fetch. Resolves when no more items can arrive. */
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#stop.abort();
+    await this.#open;
+  }
+
+  /** Returns how long to wait before the next fetch, in milliseconds. */
+  async #fetchOnce(maxItems: number): Promise<number> {
+    const { fetch, lockMs, onItems, giveBack, onError } = this.#options;
+    try {
+      const fetched = await fetch({ maxItems, lockMs, waitMs: WAIT_MS, signal: this.#stop.signal });
+      this.#failures = 0;
+      if (fetched.items.length === 0) return 0;
+      if (this.#running) onItems(fetched);
+      else giveBack(fetched.items);
+      return 0;
+    } catch (error) {
+      this.#failures += 1;
+      onError(error);
+      return computeBackoffMs(this.#failures, BACKOFF);
+    }
+  }
+}

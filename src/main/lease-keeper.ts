@@ -1,0 +1,62 @@
+// Renews the leases of everything that is in flight, in batches, from the main thread: a CPU-bound activity cannot lose its lease.
+//
+// K1. A failed renewal is no cancellation (T8): the lease keeps its old deadline and is tried again. Only `gone` and `lockLost` are news.
+import type { Clock } from '../types/clock.ts';
+
+/** What a keeper needs to know of a queue. */
+export type LeaseKeeperOptions<Lock> = {
+  readonly clock: Clock;
+  readonly lockMs: number;
+  /** Locks that are in flight. */
+  readonly list: () => readonly Lock[];
+  readonly renew: (locks: readonly Lock[], lockMs: number) => Promise<readonly ('done' | 'lockLost' | 'gone')[]>;
+  /** The right to an item is gone. */
+  readonly onLost: (lock: Lock, outcome: 'lockLost' | 'gone') => void;
+  /** A renewal failed. */
+  readonly onError: (error: unknown) => void;
+};
+
+/** Renewals per length of a lease. Reason: two may fail before a lease is lost. */
+const RENEWALS_PER_LEASE = 3;
+
+/** Keeps leases until it is stopped. */
+export class LeaseKeeper<Lock> {
+  readonly #options: LeaseKeeperOptions<Lock>;
+  #stopTimer: (() => void) | null = null;
+
+  constructor(options: LeaseKeeperOptions<Lock>) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { clock, lockMs } = this.#options;
+    this.#stopTimer = clock.setTimer(lockMs / RENEWALS_PER_LEASE, () => {
+      this.#renewAll().then(
+        () => this.#next(),
+        (error: unknown) => {
+          this.#options.onError(error);
+          this.#next();
+        },
+      );
+    });
+  }
+
+  stop(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = null;
+  }
+
+  #next(): void {
+    if (this.#stopTimer !== null) this.start();
+  }
+
+  async #renewAll(): Promise<void> {
+    const locks = this.#options.list();
+    if (locks.length === 0) return;
+    const outcomes = await this.#options.renew(locks, this.#options.lockMs);
+    locks.forEach((lock, index) => {
+      const outcome = outcomes[index];
+      if (outcome === 'gone' || outcome === 'lockLost') this.#options.onLost(lock, outcome);
+    });
+  }
+}

@@ -1,0 +1,167 @@
+// The runtime: builds pools and dispatchers, starts and stops them in order. The only file that joins threads and provider.
+//
+// States: starting → running → stopping → stopped; a failed start ends in stopped. No way back: start a new runtime.
+import type { ActivityControl, ReplayControl } from '../threads/control.ts';
+import { ActivityLoop } from '../threads/activity-loop.ts';
+import { ReplayLoop } from '../threads/replay-loop.ts';
+import { ThreadPool } from '../threads/thread-pool.ts';
+import type { RegisteredName } from '../threads/registry.ts';
+import { OptionError } from '../types/errors.ts';
+import { assertNodeVersion } from '../types/node-version.ts';
+import { ActivityDispatcher } from './activity-dispatcher.ts';
+import { resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
+import { OrchestrationDispatcher } from './orchestration-dispatcher.ts';
+
+/** Where a runtime stands. */
+export type RuntimeState = 'starting' | 'running' | 'stopping' | 'stopped';
+
+/** How a runtime stops. */
+export type ShutdownOptions = {
+  /**
+   * How long running turns and activities may finish, in milliseconds. What is not done by then is aborted and given back to the store, where
+   * another runtime takes it. 0: at once. @default 10000
+   */
+  readonly timeoutMs?: number;
+};
+
+/** Figures of a runtime at one moment. */
+export type RuntimeStats = {
+  readonly state: RuntimeState;
+  readonly turnsInFlight: number;
+  readonly turnsCommitted: number;
+  /** Instances whose live engine is known to be in a replay thread. */
+  readonly stickyInstances: number;
+  readonly activitiesInFlight: number;
+  readonly activitiesCompleted: number;
+};
+
+const SHUTDOWN_MS = 10_000;
+
+/** Runs orchestrations and activities of a store until it is shut down. */
+export class Runtime {
+  readonly #options: ResolvedRuntimeOptions;
+  readonly #replay: { readonly pool: ThreadPool<ReplayControl>; readonly dispatcher: OrchestrationDispatcher } | null;
+  readonly #work: { readonly pool: ThreadPool<ActivityControl>; readonly dispatcher: ActivityDispatcher } | null;
+  #state: RuntimeState = 'starting';
+  #stopping: Promise<void> | null = null;
+
+  private constructor(options: ResolvedRuntimeOptions) {
+    this.#options = options;
+    this.#work = options.activities.length === 0 ? null : makeActivities(options);
+    this.#replay =
+      options.orchestrations.length === 0
+        ? null
+        : makeOrchestrations(options, (instanceId, executionId, eventIds) =>
+            this.#work?.dispatcher.cancel(instanceId, executionId, eventIds),
+          );
+  }
+
+  /**
+   * Starts a runtime: starts its threads, loads the modules in them, and begins to fetch. It keeps the process alive until `shutdown`.
+   *
+   * @param options - the store, the modules, the threads
+   * @returns the running runtime
+   * @throws {OptionError} for an option outside its range
+   * @throws {DefinitionError} when a module cannot be loaded: names file and export
+   * @throws {DurableError} `NODE_TOO_OLD`
+   */
+  static async start(options: RuntimeOptions): Promise<Runtime> {
+    assertNodeVersion(process.versions.node);
+    const runtime = new Runtime(resolveRuntimeOptions(options));
+    try {
+      await Promise.all([runtime.#replay?.pool.start(), runtime.#work?.pool.start()]);
+    } catch (error) {
+      runtime.#state = 'stopped';
+      await Promise.all([runtime.#replay?.pool.close(), runtime.#work?.pool.close()]);
+      throw error;
+    }
+    runtime.#state = 'running';
+    runtime.#replay?.dispatcher.start();
+    runtime.#work?.dispatcher.start();
+    return runtime;
+  }
+
+  get state(): RuntimeState {
+    return this.#state;
+  }
+
+  /** Names and versions of the orchestrations that this runtime runs. */
+  get orchestrations(): readonly RegisteredName[] {
+    return this.#replay?.pool.names ?? [];
+  }
+
+  /** Names of the activities that this runtime runs. */
+  get activities(): readonly RegisteredName[] {
+    return this.#work?.pool.names ?? [];
+  }
+
+  /** Figures of this moment. */
+  stats(): RuntimeStats {
+    const none = { turnsInFlight: 0, turnsCommitted: 0, stickyInstances: 0, activitiesInFlight: 0, activitiesCompleted: 0 };
+    return { ...none, ...this.#replay?.dispatcher.stats, ...this.#work?.dispatcher.stats, state: this.#state };
+  }
+
+  /**
+   * Stops: fetches nothing more, lets what runs finish and commit (leases are renewed meanwhile), gives back the rest, ends the threads.
+   * Returns as soon as all is done. The provider stays open. Idempotent: later calls wait for the first.
+   *
+   * @param options - how long to wait
+   * @throws {OptionError} for a negative or endless timeout
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const { timeoutMs = SHUTDOWN_MS } = options;
+    if (!(timeoutMs >= 0 && timeoutMs <= 3_600_000)) {
+      return Promise.reject(new OptionError(`Expected \`timeoutMs\` to be milliseconds from 0 to 3600000, got ${String(timeoutMs)}`));
+    }
+    this.#stopping ??= this.#shutdown(timeoutMs);
+    return this.#stopping;
+  }
+
+  async #shutdown(timeoutMs: number): Promise<void> {
+    this.#state = 'stopping';
+    const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher].filter((dispatcher) => dispatcher !== undefined);
+    await Promise.all(dispatchers.map((dispatcher) => dispatcher.stopFetching()));
+    await this.#within(timeoutMs, Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())));
+    await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
+    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close()]);
+    this.#state = 'stopped';
+  }
+
+  /** Waits for work to be done, but no longer than the timeout. */
+  async #within(timeoutMs: number, done: Promise<unknown>): Promise<void> {
+    let cancel = (): void => undefined;
+    const timeout = new Promise<void>((resolve) => {
+      cancel = this.#options.clock.setTimer(timeoutMs, resolve);
+    });
+    await Promise.race([done, timeout]);
+    cancel();
+  }
+}
+
+function makeOrchestrations(
+  options: ResolvedRuntimeOptions,
+  cancelActivities: (instanceId: string, executionId: number, eventIds: readonly number[]) => void,
+): { readonly pool: ThreadPool<ReplayControl>; readonly dispatcher: OrchestrationDispatcher } {
+  const dispatcher = new OrchestrationDispatcher({ options, cancelActivities, terminate: (slot) => pool.terminate(slot) });
+  const limit = options.stickyCacheMb * 1024 * 1024;
+  const pool = new ThreadPool<ReplayControl>(
+    { kind: 'replay', threads: options.replayThreads, sources: options.orchestrations, limit, memoryMb: options.replayThreadMemoryMb },
+    dispatcher,
+    (port, progress) => new ReplayLoop({ port, progress, cacheBytes: limit }),
+  );
+  return { pool, dispatcher };
+}
+
+function makeActivities(options: ResolvedRuntimeOptions): {
+  readonly pool: ThreadPool<ActivityControl>;
+  readonly dispatcher: ActivityDispatcher;
+} {
+  const dispatcher = new ActivityDispatcher(options);
+  const limit = options.activitiesPerThread;
+  const pool = new ThreadPool<ActivityControl>(
+    { kind: 'activity', threads: options.activityThreads, sources: options.activities, limit, memoryMb: options.activityThreadMemoryMb },
+    dispatcher,
+    (port, progress) => new ActivityLoop({ port, progress, slots: limit }),
+  );
+  return { pool, dispatcher };
+}

@@ -1,0 +1,209 @@
+// Long polls: callers that found nothing and wait, in order, until there is something, their time is up or their signal aborts.
+// Neighbours: memory/ and sqlite/ keep one parking per queue and one for the waits on instances.
+//
+// Owns: the order of the callers, their timeouts and abort listeners, one wake-up timer. Does not own: what is handed out, and when a
+// change happened; the provider says so by calling `serve`.
+//
+// I1. Serving has two halves. `serve` runs the attempts; the promises settle in `deliver`, which a provider calls after its commit.
+//     After a rollback it calls `putBack` instead, and everybody waits on in the old order.
+// I2. A caller whose wait ends between the two halves gets what was taken for it: its items are locked and must not be lost.
+// I3. When a wait ends, however it ends, its timer and its abort listener are gone. With nobody parked there is no timer at all.
+import type { Clock } from '../types/clock.ts';
+
+/** Timers beyond 24.8 days overflow in Node, so a longer wait is made of slices. */
+const TIMER_SLICE_MS = 24 * 60 * 60 * 1000;
+
+/** What a parking needs. */
+export type ParkingOptions = {
+  readonly clock: Clock;
+  /**
+   * True: the callers of a key compete for the same things, so after the first one that gets nothing the others of its key are not asked.
+   * False: each caller waits for something of its own.
+   */
+  readonly competing: boolean;
+  /** Called at the time that was set by `wakeAt`; should lead to a call of `serve`. */
+  readonly onWake?: () => void;
+};
+
+/** One wait. */
+export type ParkParams<Value> = {
+  /** Which callers to serve together, such as an instance id. @default '' */
+  readonly key?: string;
+  /** How long to wait, in milliseconds; 0 or less: not at all. */
+  readonly waitMs: number;
+  /** Ends the wait early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Takes something for this caller; null: there is nothing (yet). Runs inside `serve` only. */
+  readonly attempt: () => Value | null;
+  /** Makes the answer of a wait that ends without anything: timeout, abort, close. When it throws, the wait rejects. */
+  readonly empty: () => Value;
+};
+
+/** What one call of `serve` has taken. Call one of the two functions, once. */
+export type ServedRound = {
+  /** How many callers got something. */
+  readonly count: number;
+  /** Answers those callers: what they took is committed. */
+  deliver(): void;
+  /** Undoes the round: what they took was rolled back, they wait on. A caller whose wait has ended meanwhile is answered with nothing. */
+  putBack(): void;
+};
+
+type Caller<Value> = {
+  readonly params: ParkParams<Value>;
+  /** Settles the promise, with the value that `answer` returns or the error that it throws. */
+  readonly settle: (answer: () => Value) => void;
+  /** Removes the abort listener, if any. */
+  stopListening: () => void;
+  /** Cancels the timeout. */
+  stopTimeout: () => void;
+  /** Between `serve` and `deliver` or `putBack`. */
+  taken: boolean;
+  /** The wait ended while the caller was taken. */
+  over: boolean;
+};
+
+/** An ordered list of waiting callers. */
+export class Parking<Value> {
+  readonly #clock: Clock;
+  readonly #competing: boolean;
+  readonly #onWake: () => void;
+  /** Callers by key, in the order in which they came. No key without callers. */
+  readonly #callers = new Map<string, Set<Caller<Value>>>();
+  #stopWake: () => void = doNothing;
+  #closed = false;
+
+  /**
+   * @param options - clock of the waits, how callers relate, what to do at a wake-up time
+   */
+  constructor(options: ParkingOptions) {
+    this.#clock = options.clock;
+    this.#competing = options.competing;
+    this.#onWake = options.onWake ?? doNothing;
+  }
+
+  /** True when nobody waits. */
+  get isEmpty(): boolean {
+    return this.#callers.size === 0;
+  }
+
+  /**
+   * Adds a caller behind those who wait already. Does not attempt anything: try first, park when there was nothing.
+   *
+   * @param params - how long, until when, and for what
+   * @returns what `attempt` took, or the value of `empty`: at once when there is no time, the signal has aborted or the parking is closed
+   */
+  park(params: ParkParams<Value>): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      const settle = (answer: () => Value): void => {
+        try {
+          resolve(answer());
+        } catch (error) {
+          reject(error);
+        }
+      };
+      if (this.#closed || params.waitMs <= 0 || params.signal?.aborted === true) settle(params.empty);
+      else this.#add({ params, settle, stopListening: doNothing, stopTimeout: doNothing, taken: false, over: false });
+    });
+  }
+
+  /**
+   * Lets the waiting callers take what there is, oldest first. Synchronous, so it can run inside a transaction.
+   *
+   * @param key - only the callers of this key; without: all
+   * @returns what was taken; finish it with `deliver` or `putBack`
+   * @throws whatever an attempt throws; the round is put back then
+   */
+  serve(key?: string): ServedRound {
+    const taken: { readonly caller: Caller<Value>; readonly value: Value }[] = [];
+    const putBack = (): void => {
+      for (const { caller } of taken) {
+        caller.taken = false;
+        if (caller.over) this.#end(caller, caller.params.empty);
+      }
+    };
+    const groups = key === undefined ? this.#callers.values() : [this.#callers.get(key) ?? []];
+    try {
+      for (const group of groups) {
+        for (const caller of group) {
+          if (caller.taken) continue;
+          const value = caller.params.attempt();
+          if (value !== null) {
+            caller.taken = true;
+            taken.push({ caller, value });
+          } else if (this.#competing) break;
+        }
+      }
+    } catch (error) {
+      putBack();
+      throw error;
+    }
+    const deliver = (): void => {
+      for (const { caller, value } of taken) this.#end(caller, () => value);
+    };
+    return { count: taken.length, deliver, putBack };
+  }
+
+  /**
+   * Sets the time of the next wake-up, instead of the one set before. It is forgotten when the last caller leaves and not kept while there
+   * is none: set it after `park` and after each change.
+   *
+   * @param atMs - when something becomes ready, epoch milliseconds; null: unknown or never
+   */
+  wakeAt(atMs: number | null): void {
+    this.#stopWake();
+    this.#stopWake = doNothing;
+    if (atMs === null || this.isEmpty) return;
+    this.#stopWake = this.#clock.setTimer(Math.max(0, atMs - this.#clock.nowMs()), () => {
+      this.#stopWake = doNothing;
+      this.#onWake();
+    });
+  }
+
+  /** Ends all waits with nothing, and those that come later at once. Callers of an unfinished round are answered when it is finished. */
+  closeAll(): void {
+    this.#closed = true;
+    for (const caller of [...this.#callers.values()].flatMap((group) => [...group])) this.#giveUp(caller);
+  }
+
+  #add(caller: Caller<Value>): void {
+    const { key = '', waitMs, signal } = caller.params;
+    const group = this.#callers.get(key);
+    if (group === undefined) this.#callers.set(key, new Set([caller]));
+    else group.add(caller);
+    this.#startTimeout(caller, waitMs);
+    if (signal === undefined) return;
+    const onAbort = (): void => this.#giveUp(caller);
+    signal.addEventListener('abort', onAbort);
+    caller.stopListening = (): void => signal.removeEventListener('abort', onAbort);
+  }
+
+  #startTimeout(caller: Caller<Value>, waitMs: number): void {
+    const sliceMs = Math.min(waitMs, TIMER_SLICE_MS);
+    caller.stopTimeout = this.#clock.setTimer(sliceMs, () => {
+      caller.stopTimeout = doNothing;
+      if (waitMs > sliceMs) this.#startTimeout(caller, waitMs - sliceMs);
+      else this.#giveUp(caller);
+    });
+  }
+
+  #giveUp(caller: Caller<Value>): void {
+    if (caller.taken) caller.over = true;
+    else this.#end(caller, caller.params.empty);
+  }
+
+  #end(caller: Caller<Value>, answer: () => Value): void {
+    const key = caller.params.key ?? '';
+    const group = this.#callers.get(key);
+    group?.delete(caller);
+    if (group?.size === 0) this.#callers.delete(key);
+    caller.stopTimeout();
+    caller.stopListening();
+    if (this.isEmpty) this.wakeAt(null);
+    caller.settle(answer);
+  }
+}
+
+function doNothing(): void {
+  // The initial value of the stop functions.
+}

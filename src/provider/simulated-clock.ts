@@ -1,0 +1,140 @@
+// A clock that stands still until a test moves it. Part of the public API for tests of orchestrations. Neighbour: system-clock.ts, the real one.
+//
+// I1. Time moves only in `advance`, `runToNextTimer` and `jump`.
+// I2. Timers follow elapsed time, not the time of day: as on a real machine, a `jump` neither fires them nor changes how long they still take.
+// I3. Timers fire in the order of their due times, ties in the order of creation, each with `nowMs()` at its due time.
+import { setImmediate as nextEventLoopTurn } from 'node:timers/promises';
+import type { Clock } from '../types/clock.ts';
+import { ArgumentError } from '../types/errors.ts';
+import { MAX_DURATION_MS } from '../types/limits.ts';
+
+/**
+ * How many turns the event loop makes between timers. One lets promise chains run; a store that commits in a `setImmediate`, and the
+ * caller that hears of it there, take one more each.
+ */
+const SETTLE_TURNS = 3;
+
+type Timer = { readonly dueMs: number; readonly callback: () => void };
+
+/**
+ * A clock for tests: hours pass in microseconds, and every run is the same.
+ *
+ * @example
+ * const clock = new SimulatedClock(Date.UTC(2030, 0, 1));
+ * const provider = new MemoryProvider({ clock });
+ * await clock.advance(60_000); // fires what is due within a minute, in order
+ */
+export class SimulatedClock implements Clock {
+  /** Time since the start without jumps; what timers are measured by. */
+  #elapsedMs = 0;
+  /** Time of day at `#elapsedMs` 0, jumps included. */
+  #originMs: number;
+  /** In the order in which they fire (I3). */
+  readonly #timers: Timer[] = [];
+  #isMoving = false;
+
+  /**
+   * @param startMs - time at the start, epoch milliseconds
+   * @throws {ArgumentError} when it is no whole number
+   */
+  constructor(startMs: number) {
+    this.#originMs = assertWholeMs(startMs, 'startMs');
+  }
+
+  /**
+   * Tells the simulated time.
+   *
+   * @returns the time, epoch milliseconds
+   */
+  nowMs(): number {
+    return this.#originMs + this.#elapsedMs;
+  }
+
+  /**
+   * Calls back once when the time was advanced far enough.
+   *
+   * @param delayMs - how long, in milliseconds; as in Node, less than 1 means 1, and no timer takes more than 100 years
+   * @param callback - what to call; what it throws rejects the `advance` that fired it
+   * @returns a function that cancels the timer
+   */
+  setTimer(delayMs: number, callback: () => void): () => void {
+    // A timer that is set again and again without delay would keep `advance` from ever getting on. NaN fails the comparison, too.
+    const wholeMs = delayMs > 1 ? Math.ceil(delayMs) : 1;
+    const timer: Timer = { dueMs: this.#elapsedMs + Math.min(wholeMs, MAX_DURATION_MS), callback };
+    this.#timers.splice(this.#timers.findLastIndex((other) => other.dueMs <= timer.dueMs) + 1, 0, timer);
+    return () => {
+      const index = this.#timers.indexOf(timer);
+      if (index >= 0) this.#timers.splice(index, 1);
+    };
+  }
+
+  /** How many timers wait. */
+  get pendingTimers(): number {
+    return this.#timers.length;
+  }
+
+  /**
+   * Moves the time on. Stops at every timer that is due on the way, also at those that are set meanwhile, calls it and lets the event loop
+   * settle, so that what the timer caused happens at its time. Settles before the first and after the last one, too.
+   *
+   * @param ms - how far, in milliseconds; 0 only lets the event loop settle
+   * @returns when the time is `ms` later
+   * @throws {ArgumentError} when `ms` is no whole number or negative, or when the clock is being moved already
+   */
+  async advance(ms: number): Promise<void> {
+    if (assertWholeMs(ms, 'ms') < 0) throw new ArgumentError(`Expected ms to be 0 or more, got ${ms}. Use jump() to set the clock back`);
+    await this.#move(() => this.#elapsedMs + ms);
+  }
+
+  /**
+   * Moves the time on to the next timer and fires it, with all timers of the same moment.
+   *
+   * @returns false when no timer waits: the time stays then
+   * @throws {ArgumentError} when the clock is being moved already
+   */
+  async runToNextTimer(): Promise<boolean> {
+    return await this.#move(() => this.#timers[0]?.dueMs ?? this.#elapsedMs);
+  }
+
+  /**
+   * Sets the time of day forward or back, as a correction of the machine's clock does. No timer fires by it, and each still takes as long as
+   * before.
+   *
+   * @param ms - how far, in milliseconds; negative: back
+   * @throws {ArgumentError} when it is no whole number
+   */
+  jump(ms: number): void {
+    this.#originMs += assertWholeMs(ms, 'ms');
+  }
+
+  /** Moves to a target that is asked for once everything that was under way before has had its turn. Tells whether a timer fired. */
+  async #move(target: () => number): Promise<boolean> {
+    if (this.#isMoving) throw new ArgumentError('Expected one advance() or runToNextTimer() at a time: await it before the next one');
+    this.#isMoving = true;
+    let fired = false;
+    try {
+      await settle();
+      const targetMs = target();
+      for (let timer = this.#timers[0]; timer !== undefined && timer.dueMs <= targetMs; timer = this.#timers[0]) {
+        this.#timers.shift();
+        this.#elapsedMs = timer.dueMs;
+        fired = true;
+        timer.callback();
+        await settle();
+      }
+      this.#elapsedMs = targetMs;
+    } finally {
+      this.#isMoving = false;
+    }
+    return fired;
+  }
+}
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await nextEventLoopTurn();
+}
+
+function assertWholeMs(value: number, what: string): number {
+  if (!Number.isSafeInteger(value)) throw new ArgumentError(`Expected ${what} to be a whole number of milliseconds, got ${value}`);
+  return value;
+}

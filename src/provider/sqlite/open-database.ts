@@ -1,0 +1,124 @@
+// Opens the database file: checks Node, the file and its schema, sets the pragmas, migrates. Neighbours: migrations.ts, sqlite-provider.ts.
+import type Database from 'better-sqlite3';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DurableError, ProviderError } from '../../types/errors.ts';
+import { assertNodeVersion } from '../../types/node-version.ts';
+import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
+
+/** How far a commit is on disk when it returns. */
+export type SynchronousMode = 'FULL' | 'NORMAL';
+
+/** How long opening waits for another process that migrates or recovers the same file. */
+const OPEN_TIMEOUT_MS = 10_000;
+/** SQLite sleeps the whole thread while it waits for a lock, so it may do so only this long; longer waits are asynchronous. */
+const BUSY_TIMEOUT_MS = 2;
+
+/**
+ * Opens and, if needed, creates or migrates a database.
+ *
+ * @param file - path, or ':memory:'
+ * @param synchronous - durability of a commit
+ * @returns the open database
+ * @throws {DurableError} `NODE_TOO_OLD`
+ * @throws {ProviderError} `DATABASE_UNREADABLE`, `DATABASE_FOREIGN`, `SCHEMA_TOO_NEW`
+ */
+export async function openDatabase(file: string, synchronous: SynchronousMode): Promise<Database.Database> {
+  assertNodeVersion(process.versions.node);
+  const { default: Sqlite } = await import('better-sqlite3');
+  const giveUpAtMs = performance.now() + OPEN_TIMEOUT_MS;
+  for (;;) {
+    let database: Database.Database | null = null;
+    try {
+      database = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS });
+      prepare(database, file, synchronous);
+      return database;
+    } catch (error) {
+      database?.close();
+      if (error instanceof DurableError) throw error;
+      if (!isBusy(error) || performance.now() > giveUpAtMs) throw unreadable(file, error);
+    }
+    await delay(5 + Math.random() * 20);
+  }
+}
+
+function prepare(database: Database.Database, file: string, synchronous: SynchronousMode): void {
+  const applicationId = Number(database.pragma('application_id', { simple: true }));
+  const version = Number(database.pragma('user_version', { simple: true }));
+  checkOwnership(database, { file, applicationId, version });
+  database.pragma('journal_mode = WAL');
+  database.pragma(`synchronous = ${synchronous}`);
+  database.pragma('cache_size = -65536');
+  database.pragma('temp_store = MEMORY');
+  // 16 MiB of log between checkpoints: each checkpoint costs two syncs, and rewrites a page once however often it changed.
+  database.pragma('wal_autocheckpoint = 4000');
+  if (version < MIGRATIONS.length) migrate(database, file);
+}
+
+function checkOwnership(
+  database: Database.Database,
+  { file, applicationId, version }: { readonly file: string; readonly applicationId: number; readonly version: number },
+): void {
+  if (applicationId !== APPLICATION_ID) {
+    const tables = Number(database.prepare('SELECT count(*) FROM sqlite_master').pluck().get());
+    if (applicationId !== 0 || version !== 0 || tables !== 0) {
+      throw new ProviderError('DATABASE_FOREIGN', {
+        operation: 'open',
+        retryable: false,
+        message: `'${file}' is a SQLite database of another program (it was left unchanged). Give a path of its own for duraloom`,
+      });
+    }
+    return;
+  }
+  if (version > MIGRATIONS.length) {
+    throw new ProviderError('SCHEMA_TOO_NEW', {
+      operation: 'open',
+      retryable: false,
+      message: `'${file}' has schema version ${version}, this duraloom knows up to ${MIGRATIONS.length} (the file was left unchanged). Update duraloom`,
+    });
+  }
+}
+
+/** Forward only, one transaction, version checked again inside it: another process may have been faster. */
+function migrate(database: Database.Database, file: string): void {
+  database
+    .transaction(() => {
+      const version = Number(database.pragma('user_version', { simple: true }));
+      checkOwnership(database, { file, applicationId: Number(database.pragma('application_id', { simple: true })), version });
+      for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+      database.pragma(`application_id = ${APPLICATION_ID}`);
+      database.pragma(`user_version = ${MIGRATIONS.length}`);
+    })
+    .immediate();
+}
+
+/**
+ * Tells whether SQLite failed because another connection holds a lock.
+ *
+ * @param error - what was caught
+ * @returns true for SQLITE_BUSY and SQLITE_LOCKED with all their extensions
+ */
+export function isBusy(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED');
+}
+
+/**
+ * Gives SQLite's result code.
+ *
+ * @param error - what was caught
+ * @returns such as `SQLITE_FULL`, or an empty string
+ */
+export function sqliteCode(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : '';
+}
+
+function unreadable(file: string, cause: unknown): ProviderError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ProviderError('DATABASE_UNREADABLE', {
+    operation: 'open',
+    retryable: isBusy(cause),
+    message: `'${file}' cannot be opened as a SQLite database: ${reason}. Check the path, its folder and permissions, and that no other program holds it`,
+    cause,
+  });
+}

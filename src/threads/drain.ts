@@ -1,0 +1,54 @@
+// Draining microtasks: running everything that an event set off before the next event is delivered. Chosen by a self-test at thread start.
+
+/** A way to drain. `synchronous`: done when it returns; otherwise await it. */
+export type Drain =
+  | { readonly name: 'tickCallback'; readonly synchronous: true; readonly run: () => void }
+  | { readonly name: 'nextTick' | 'setImmediate'; readonly synchronous: false; readonly run: () => Promise<void> };
+
+const tickCallback = (process as { readonly _tickCallback?: () => void })._tickCallback;
+
+const CANDIDATES: readonly Drain[] = [
+  ...(tickCallback === undefined
+    ? []
+    : [{ name: 'tickCallback', synchronous: true, run: () => tickCallback.call(process) } satisfies Drain]),
+  {
+    name: 'nextTick',
+    synchronous: false,
+    run: async () => {
+      await null;
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+    },
+  },
+  { name: 'setImmediate', synchronous: false, run: () => new Promise<void>((resolve) => setImmediate(resolve)) },
+];
+
+/** Length of the promise chain of the self-test. Reason: longer than any heuristic that waits a fixed number of microtasks. */
+const CHAIN = 200;
+
+/**
+ * Finds the fastest way to drain that works here: every continuation of a long chain of awaits has run, and an unhandled rejection was
+ * raised before the drain ended. A synchronous drain works only outside of microtasks, so this tests from a macrotask.
+ *
+ * @returns the drain
+ */
+export async function chooseDrain(): Promise<Drain> {
+  for (const candidate of CANDIDATES) {
+    if (await passesSelfTest(candidate)) return candidate;
+  }
+  throw new TypeError('no way to drain microtasks works on this runtime');
+}
+
+function passesSelfTest(drain: Drain): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      let hops = 0;
+      const chain = async (): Promise<void> => {
+        for (; hops < CHAIN; hops += 1) await null;
+      };
+      chain().catch(reject);
+      const drained = drain.run();
+      if (drained === undefined) resolve(hops === CHAIN);
+      else drained.then(() => resolve(hops === CHAIN), reject);
+    });
+  });
+}

@@ -1,0 +1,308 @@
+// The protocol of the work ports: everything that travels between the main thread and a worker thread besides control calls.
+//
+// A port message is a batch, and a batch is one flat array of strings, numbers and nulls: structured clone pays per object and per key,
+// so flat arrays of encoded strings are several times cheaper than arrays of records (DESIGN §4: message count costs, not bytes).
+// Each record has one writer and one reader here, side by side, so that their order of fields can be compared at a glance.
+import type { LogLine } from '../types/logger.ts';
+import type { ReplayResult, TurnOutcome } from '../types/replay.ts';
+import { DurableError } from '../types/errors.ts';
+import { encodeRecord, parseRecord } from '../types/codec.ts';
+
+/** What travels: a flat list of scalars. */
+export type Wire = (string | number | null)[];
+
+/** One turn, main → replay thread. */
+export type TurnRequest = {
+  /** Names the request in the reply and in the progress of the thread. */
+  readonly seq: number;
+  readonly instanceId: string;
+  readonly executionId: number;
+  /** Last stored event; a live engine that stands elsewhere must not be used. */
+  readonly baseEventId: number;
+  readonly nowMs: number;
+  /** History pages to rebuild from; null: use the live engine, or answer `miss`. */
+  readonly history: readonly string[] | null;
+  readonly messages: readonly string[];
+};
+
+/** Answer to a turn, replay thread → main. */
+export type TurnReply =
+  { readonly kind: 'miss'; readonly seq: number } | { readonly kind: 'turn'; readonly seq: number; readonly result: ReplayResult };
+
+/** An instance that broke the determinism contract between its turns, replay thread → main. */
+export type FaultReport = { readonly instanceId: string; readonly payload: string };
+
+/** What a replay thread sends. */
+export type ReplayBatch = {
+  readonly evicted: readonly string[];
+  readonly faults: readonly FaultReport[];
+  readonly replies: readonly TurnReply[];
+};
+
+/** One activity, main → activity thread. */
+export type ActivityRequest = {
+  readonly seq: number;
+  readonly instanceId: string;
+  readonly executionId: number;
+  readonly eventId: number;
+  readonly name: string;
+  /** Encoded input; empty for undefined. */
+  readonly input: string;
+  readonly attempt: number;
+};
+
+/** Answer to an activity, activity thread → main. */
+export type ActivityReply = {
+  readonly seq: number;
+  /** Message for the orchestration; null: no such activity in this thread. */
+  readonly completionPayload: string | null;
+};
+
+/** Log lines of one activity. */
+export type ActivityLog = { readonly seq: number; readonly line: LogLine };
+
+/** What an activity thread sends. */
+export type ActivityBatch = { readonly logs: readonly ActivityLog[]; readonly replies: readonly ActivityReply[] };
+
+// --- reading and writing -----------------------------------------------------------------------------------------------------
+
+/** Reads a wire in order. */
+class Reader {
+  readonly #wire: Wire;
+  #at = 0;
+
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+
+  get atEnd(): boolean {
+    return this.#at >= this.#wire.length;
+  }
+
+  text(): string {
+    const value = this.#wire[this.#at++];
+    if (typeof value !== 'string') throw malformed(this.#at, 'text', value);
+    return value;
+  }
+
+  number(): number {
+    const value = this.#wire[this.#at++];
+    if (typeof value !== 'number') throw malformed(this.#at, 'a number', value);
+    return value;
+  }
+
+  optionalText(): string | null {
+    const value = this.#wire[this.#at++];
+    if (typeof value !== 'string' && value !== null) throw malformed(this.#at, 'text or null', value);
+    return value;
+  }
+
+  list<Item>(read: () => Item): Item[] {
+    const items: Item[] = [];
+    for (let left = this.number(); left > 0; left -= 1) items.push(read());
+    return items;
+  }
+}
+
+function malformed(at: number, wanted: string, got: unknown): DurableError {
+  return new DurableError(
+    'MESSAGE_INVALID',
+    `a thread sent a malformed batch: expected ${wanted} at position ${at - 1}, got ${typeof got}`,
+  );
+}
+
+/** Appends turn requests to a batch. */
+export function writeTurnRequest(wire: Wire, request: TurnRequest): void {
+  wire.push(request.seq, request.instanceId, request.executionId, request.baseEventId, request.nowMs);
+  if (request.history === null) wire.push(-1);
+  else wire.push(request.history.length, ...request.history);
+  wire.push(request.messages.length);
+  for (const message of request.messages) wire.push(message);
+}
+
+/** Reads a batch of turn requests. */
+export function readTurnRequests(wire: Wire): TurnRequest[] {
+  const reader = new Reader(wire);
+  const requests: TurnRequest[] = [];
+  const text = (): string => reader.text();
+  while (!reader.atEnd) {
+    const seq = reader.number();
+    const instanceId = reader.text();
+    const executionId = reader.number();
+    const baseEventId = reader.number();
+    const nowMs = reader.number();
+    const pages = reader.number();
+    let history: string[] | null = null;
+    if (pages >= 0) {
+      history = [];
+      for (let page = 0; page < pages; page += 1) history.push(reader.text());
+    }
+    requests.push({ seq, instanceId, executionId, baseEventId, nowMs, history, messages: reader.list(text) });
+  }
+  return requests;
+}
+
+const MISS = 0;
+const TURN = 1;
+
+/** Writes the batch of a replay thread. */
+export function writeReplayBatch(batch: ReplayBatch): Wire {
+  const wire: Wire = [batch.evicted.length, ...batch.evicted, batch.faults.length];
+  for (const fault of batch.faults) wire.push(fault.instanceId, fault.payload);
+  for (const reply of batch.replies) {
+    if (reply.kind === 'miss') wire.push(reply.seq, MISS);
+    else {
+      wire.push(reply.seq, TURN);
+      writeResult(wire, reply.result);
+    }
+  }
+  return wire;
+}
+
+/** Reads the batch of a replay thread. */
+export function readReplayBatch(wire: Wire): ReplayBatch {
+  const reader = new Reader(wire);
+  const evicted = reader.list(() => reader.text());
+  const faults = reader.list(() => ({ instanceId: reader.text(), payload: reader.text() }));
+  const replies: TurnReply[] = [];
+  while (!reader.atEnd) {
+    const seq = reader.number();
+    replies.push(reader.number() === MISS ? { kind: 'miss', seq } : { kind: 'turn', seq, result: readResult(reader) });
+  }
+  return { evicted, faults, replies };
+}
+
+function writeResult(wire: Wire, result: ReplayResult): void {
+  writeOutcome(wire, result.outcome);
+  wire.push(result.version, result.firstEventId, result.lastEventId, result.events, result.consumedMessages);
+  wire.push(result.activities.length);
+  for (const activity of result.activities) wire.push(activity.eventId, activity.name, activity.input ?? '');
+  wire.push(result.timers.length);
+  for (const timer of result.timers) wire.push(timer.eventId, timer.fireAtMs, timer.payload);
+  wire.push(result.messages.length);
+  for (const message of result.messages) wire.push(message.instanceId, message.payload);
+  wire.push(result.starts.length);
+  for (const start of result.starts) {
+    wire.push(start.instanceId, start.name, start.version, start.payload, start.conflictPayload, start.isChild ? 1 : 0);
+  }
+  wire.push(result.cancelledActivities.length, ...result.cancelledActivities);
+  wire.push(result.cancelledTimers.length, ...result.cancelledTimers);
+  // 0: unchanged; 1: the next field is the new status, null for a reset.
+  if (result.customStatus === undefined) wire.push(0);
+  else wire.push(1, result.customStatus);
+  wire.push(result.logs.length);
+  for (const line of result.logs) wire.push(encodeLog(line));
+}
+
+function readResult(reader: Reader): ReplayResult {
+  return {
+    outcome: readOutcome(reader),
+    version: reader.text(),
+    firstEventId: reader.number(),
+    lastEventId: reader.number(),
+    events: reader.text(),
+    consumedMessages: reader.number(),
+    activities: reader.list(() => ({ eventId: reader.number(), name: reader.text(), input: reader.text() })),
+    timers: reader.list(() => ({ eventId: reader.number(), fireAtMs: reader.number(), payload: reader.text() })),
+    messages: reader.list(() => ({ instanceId: reader.text(), payload: reader.text() })),
+    starts: reader.list(() => ({
+      instanceId: reader.text(),
+      name: reader.text(),
+      version: reader.optionalText(),
+      payload: reader.text(),
+      conflictPayload: reader.optionalText(),
+      isChild: reader.number() === 1,
+    })),
+    cancelledActivities: reader.list(() => reader.number()),
+    cancelledTimers: reader.list(() => reader.number()),
+    customStatus: reader.number() === 0 ? undefined : reader.optionalText(),
+    logs: reader.list(() => parseRecord(reader.text()) as LogLine),
+  };
+}
+
+function writeOutcome(wire: Wire, outcome: TurnOutcome): void {
+  switch (outcome.kind) {
+    case 'waiting':
+      wire.push(outcome.kind);
+      return;
+    case 'completed':
+      wire.push(outcome.kind, outcome.result ?? null);
+      return;
+    case 'failed':
+    case 'cancelled':
+    case 'notRegistered':
+    case 'faulted':
+      wire.push(outcome.kind, outcome.failure);
+      return;
+    case 'continuedAsNew':
+      wire.push(outcome.kind, outcome.name, outcome.version, outcome.payload);
+      return;
+  }
+}
+
+function readOutcome(reader: Reader): TurnOutcome {
+  const kind = reader.text() as TurnOutcome['kind'];
+  switch (kind) {
+    case 'waiting':
+      return { kind };
+    case 'completed':
+      return { kind, result: reader.optionalText() ?? undefined };
+    case 'failed':
+    case 'cancelled':
+    case 'notRegistered':
+    case 'faulted':
+      return { kind, failure: reader.text() };
+    case 'continuedAsNew':
+      return { kind, name: reader.text(), version: reader.optionalText(), payload: reader.text() };
+  }
+}
+
+/** Appends an activity to a batch. */
+export function writeActivityRequest(wire: Wire, request: ActivityRequest): void {
+  wire.push(request.seq, request.instanceId, request.executionId, request.eventId, request.name, request.input, request.attempt);
+}
+
+/** Reads a batch of activities. */
+export function readActivityRequests(wire: Wire): ActivityRequest[] {
+  const reader = new Reader(wire);
+  const requests: ActivityRequest[] = [];
+  while (!reader.atEnd) {
+    requests.push({
+      seq: reader.number(),
+      instanceId: reader.text(),
+      executionId: reader.number(),
+      eventId: reader.number(),
+      name: reader.text(),
+      input: reader.text(),
+      attempt: reader.number(),
+    });
+  }
+  return requests;
+}
+
+/** Writes the batch of an activity thread. */
+export function writeActivityBatch(batch: ActivityBatch): Wire {
+  const wire: Wire = [batch.logs.length];
+  for (const { seq, line } of batch.logs) wire.push(seq, encodeLog(line));
+  for (const reply of batch.replies) wire.push(reply.seq, reply.completionPayload);
+  return wire;
+}
+
+/** Reads the batch of an activity thread. */
+export function readActivityBatch(wire: Wire): ActivityBatch {
+  const reader = new Reader(wire);
+  const logs = reader.list(() => ({ seq: reader.number(), line: parseRecord(reader.text()) as LogLine }));
+  const replies: ActivityReply[] = [];
+  while (!reader.atEnd) replies.push({ seq: reader.number(), completionPayload: reader.optionalText() });
+  return { logs, replies };
+}
+
+function encodeLog(line: LogLine): string {
+  try {
+    return encodeRecord(line);
+  } catch {
+    // Fields that are no JSON (BigInt, cycles) must not cost the line, nor the turn.
+    const fields = Object.fromEntries(Object.entries(line.fields).map(([key, value]) => [key, String(value)]));
+    return encodeRecord({ level: line.level, message: String(line.message), fields });
+  }
+}

@@ -1,0 +1,292 @@
+// The work of a replay thread: takes batches of turns from its port, steps engines, keeps them alive between turns, answers in batches.
+// Runs in a worker thread (replay-thread.ts) or, inline, in the main thread (thread-pool.ts). Neighbour: replay/replay-engine.ts.
+//
+// L1. Turns run from the port's message callback: a macrotask. Inside a microtask no synchronous drain works.
+// L2. One turn at a time on a thread, also when the drain is asynchronous.
+// L3. A live engine is used only when it stands exactly at the stored event of the same execution; else the answer is `miss`.
+// L4. The cache is bounded by weight. What is evicted is told to main with the next batch.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { isMainThread, type MessagePort } from 'node:worker_threads';
+import { parseMessage } from '../replay/message.ts';
+import { ReplayEngine } from '../replay/replay-engine.ts';
+import type { ReplayHost } from '../replay/replay-host.ts';
+import { validateHistory } from '../replay/validate-history.ts';
+import { encodeRecord, parseRecord } from '../types/codec.ts';
+import type { Definition } from '../types/definition.ts';
+import { DeterminismError, HistoryError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
+import type { History, ReplayResult } from '../types/replay.ts';
+import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
+import { chooseDrain, type Drain } from './drain.ts';
+import { installGuards } from './guarded-globals.ts';
+import { readTurnRequests, writeReplayBatch, type FaultReport, type TurnReply, type TurnRequest, type Wire } from './messages.ts';
+import type { Progress } from './progress.ts';
+import { Registry } from './registry.ts';
+
+/** Memory of a live engine besides its events: promises, closures, maps, and the user's frames. Measured at 5–7 KiB for a waiting instance. */
+const ENGINE_BYTES = 6_000;
+/** A batch that takes longer answers in parts, so that commits overlap with replay. */
+const FLUSH_AFTER_MS = 2;
+
+/** The user code that is running is an instance's. One storage for all loops of a thread. */
+const running = new AsyncLocalStorage<ReplayEngine>();
+
+/** What a replay loop needs. */
+export type ReplayLoopOptions = {
+  readonly port: MessagePort;
+  readonly progress: Progress;
+  /** Most memory of live engines, in bytes. */
+  readonly cacheBytes: number;
+};
+
+/** The loop of one replay thread. */
+export class ReplayLoop implements ReplayControl {
+  readonly #port: MessagePort;
+  readonly #progress: Progress;
+  readonly #cacheBytes: number;
+  readonly #registry = new Registry('orchestration');
+  readonly #host: ReplayHost;
+  #drain: Drain | null = null;
+  /** Live engines, least recently used first. */
+  readonly #engines = new Map<string, ReplayEngine>();
+  #bytes = 0;
+  #current: ReplayEngine | null = null;
+  readonly #reported = new WeakSet<ReplayEngine>();
+
+  #queue: TurnRequest[] = [];
+  #pumping = false;
+  #replies: TurnReply[] = [];
+  #evicted: string[] = [];
+  #faults: FaultReport[] = [];
+  #flushedAtMs = 0;
+  readonly #uninstall: (() => void)[] = [];
+
+  constructor(options: ReplayLoopOptions) {
+    this.#port = options.port;
+    this.#progress = options.progress;
+    this.#cacheBytes = options.cacheBytes;
+    this.#host = {
+      find: (name, version) => this.#registry.find(name, version),
+      describeRegistered: () => this.#registry.describe(),
+      enter: (engine, run) => running.run(engine, run),
+      noteCall: (call, subject) => this.#progress.label(call, subject),
+      reportFault: (engine, failure) =>
+        this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
+    };
+  }
+
+  load(sources: readonly (string | Definition)[]): Promise<LoadResult> {
+    return asLoadResult(async () => {
+      this.#uninstall.push(
+        installGuards(() => running.getStore()),
+        installRejectionHandler((engine, reason) => this.#unhandled(engine, reason)),
+      );
+      await this.#registry.load(sources);
+      this.#drain = await chooseDrain();
+      this.#port.on('message', (wire: Wire) => this.#receive(wire));
+      return { names: this.#registry.list(), drain: this.#drain.name };
+    });
+  }
+
+  evict(instanceIds: readonly string[]): Promise<void> {
+    for (const instanceId of instanceIds) this.#forget(instanceId);
+    return Promise.resolve();
+  }
+
+  stats(): Promise<{ readonly engines: number; readonly bytes: number }> {
+    return Promise.resolve({ engines: this.#engines.size, bytes: this.#bytes });
+  }
+
+  /** Puts back what the loop has changed in its thread. Called when its port is closed. */
+  dispose(): void {
+    for (const step of this.#uninstall) step();
+  }
+
+  #receive(wire: Wire): void {
+    this.#queue.push(...readTurnRequests(wire));
+    if (this.#pumping) return;
+    const drain = this.#drain;
+    if (drain === null) return;
+    this.#pumping = true;
+    this.#flushedAtMs = performance.now();
+    if (drain.synchronous) {
+      this.#pump(drain.run);
+      return;
+    }
+    // Nothing in it rejects but a bug; that must end the thread, not be lost.
+    void this.#pumpSlowly(drain.run).catch((error: unknown) => {
+      process.nextTick(() => {
+        throw error;
+      });
+    });
+  }
+
+  #pump(drain: () => void): void {
+    for (let request = this.#queue.shift(); request !== undefined; request = this.#queue.shift()) {
+      this.#progress.begin(request.seq);
+      const steps = this.#steps(request);
+      let step = this.#next(steps, request);
+      while (step.done !== true) {
+        drain();
+        step = this.#next(steps, request);
+      }
+      this.#finish(step.value);
+    }
+    this.#pumping = false;
+    this.#flush();
+  }
+
+  /** The same with an asynchronous drain (L2). */
+  async #pumpSlowly(drain: () => Promise<void>): Promise<void> {
+    for (let request = this.#queue.shift(); request !== undefined; request = this.#queue.shift()) {
+      this.#progress.begin(request.seq);
+      const steps = this.#steps(request);
+      let step = this.#next(steps, request);
+      while (step.done !== true) {
+        await drain();
+        step = this.#next(steps, request);
+      }
+      this.#finish(step.value);
+    }
+    this.#pumping = false;
+    this.#flush();
+  }
+
+  #next(steps: Generator<void, TurnReply, void>, request: TurnRequest): IteratorResult<void, TurnReply> {
+    try {
+      return steps.next();
+    } catch (error) {
+      // Unreadable messages and broken invariants concern this instance only.
+      this.#forget(request.instanceId);
+      return { done: true, value: { kind: 'turn', seq: request.seq, result: faulted(request, error) } };
+    }
+  }
+
+  #finish(reply: TurnReply): void {
+    this.#progress.end();
+    this.#current = null;
+    this.#replies.push(reply);
+    if (performance.now() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
+  }
+
+  /** One turn: finds or rebuilds the engine, runs it. Yields where microtasks are to be drained. */
+  *#steps(request: TurnRequest): Generator<void, TurnReply, void> {
+    const live = this.#engines.get(request.instanceId);
+    this.#forget(request.instanceId);
+    const mayUse = request.history === null && live?.executionId === request.executionId && live.lastEventId === request.baseEventId;
+    if (request.history === null && !mayUse && request.baseEventId > 0) return { kind: 'miss', seq: request.seq };
+    const engine = mayUse && live !== undefined ? live : new ReplayEngine(request.instanceId, this.#host);
+    this.#current = engine;
+    if (!mayUse && request.baseEventId > 0) yield* engine.replay(readPages(request));
+    const messages = request.messages.map(parseMessage);
+    const result = yield* engine.turn({ nowMs: request.nowMs, messages });
+    if (engine.isUsable) this.#keep(engine);
+    return { kind: 'turn', seq: request.seq, result };
+  }
+
+  #keep(engine: ReplayEngine): void {
+    this.#engines.set(engine.instanceId, engine);
+    this.#bytes += weigh(engine);
+    for (const [instanceId] of this.#engines) {
+      if (this.#bytes <= this.#cacheBytes) return;
+      this.#forget(instanceId);
+      this.#evicted.push(instanceId);
+    }
+  }
+
+  #forget(instanceId: string): void {
+    const engine = this.#engines.get(instanceId);
+    if (engine === undefined) return;
+    this.#engines.delete(instanceId);
+    this.#bytes -= weigh(engine);
+  }
+
+  #flush(): void {
+    this.#flushedAtMs = performance.now();
+    if (this.#replies.length === 0 && this.#evicted.length === 0 && this.#faults.length === 0) return;
+    this.#port.postMessage(writeReplayBatch({ replies: this.#replies, evicted: this.#evicted, faults: this.#faults }));
+    this.#replies = [];
+    this.#evicted = [];
+    this.#faults = [];
+  }
+
+  #reportFault(engine: ReplayEngine, payload: string): void {
+    if (this.#reported.has(engine)) return;
+    this.#reported.add(engine);
+    this.#faults.push({ instanceId: engine.instanceId, payload });
+    if (!this.#pumping) this.#flush();
+  }
+
+  /** A rejection that nobody handled. Returns false when it does not belong to an instance of this loop. */
+  #unhandled(engine: ReplayEngine | undefined, reason: unknown): boolean {
+    // Without a store it may still be an instance's (a promise made by native code); in the main thread it may be the host's.
+    const owner = engine ?? (isMainThread ? null : this.#current);
+    if (owner === null) return false;
+    if (owner === this.#current) {
+      owner.unhandledRejection(reason);
+      return true;
+    }
+    if (this.#engines.get(owner.instanceId) !== owner) return engine !== undefined;
+    const error = new DeterminismError(
+      'LATE_CALL',
+      `orchestration '${owner.name}' (instance '${owner.instanceId}') awaited something that is not durable, and it failed between two turns: ${toFailure(reason).message}. Move that work into an activity`,
+      { cause: reason },
+    );
+    this.#host.reportFault(owner, toFailure(error));
+    return true;
+  }
+}
+
+function weigh(engine: ReplayEngine): number {
+  return ENGINE_BYTES + 2 * engine.weight;
+}
+
+function readPages(request: TurnRequest): History {
+  const events: unknown[] = [];
+  for (const page of request.history ?? []) {
+    let parsed: unknown;
+    try {
+      parsed = parseRecord(page);
+    } catch {
+      throw new HistoryError(events.length + 1, 'its page is not JSON');
+    }
+    if (!Array.isArray(parsed)) throw new HistoryError(events.length + 1, 'its page is no array');
+    events.push(...(parsed as unknown[]));
+  }
+  const history = validateHistory(events);
+  if (history.length !== request.baseEventId) {
+    throw new HistoryError(history.length, `the store says that there are ${request.baseEventId} events, its pages hold ${history.length}`);
+  }
+  return history;
+}
+
+function faulted(request: TurnRequest, error: unknown): ReplayResult {
+  return {
+    outcome: { kind: 'faulted', failure: encodeRecord(toFailure(error)) },
+    version: '',
+    firstEventId: request.baseEventId + 1,
+    lastEventId: request.baseEventId,
+    events: '[]',
+    activities: [],
+    timers: [],
+    messages: [],
+    starts: [],
+    cancelledActivities: [],
+    cancelledTimers: [],
+    customStatus: undefined,
+    consumedMessages: 0,
+    logs: [],
+  };
+}
+
+/** Gives unhandled rejections of instances to their owner; all others keep Node's default for the thread. */
+function installRejectionHandler(unhandled: (engine: ReplayEngine | undefined, reason: unknown) => boolean): () => void {
+  const listener = (reason: unknown): void => {
+    if (unhandled(running.getStore(), reason)) return;
+    // Somebody else's. When they listen too, it is theirs; when nobody does, Node would end the process: do the same.
+    if (process.listenerCount('unhandledRejection') > 1) return;
+    throw reason;
+  };
+  process.on('unhandledRejection', listener);
+  return () => process.off('unhandledRejection', listener);
+}

@@ -1,0 +1,26 @@
+// Entry of a replay thread: one long task of the Piscina pool that lives until its work port is closed.
+import type { MessagePort } from 'node:worker_threads';
+import { serveControl } from './control.ts';
+import { Progress } from './progress.ts';
+import { ReplayLoop } from './replay-loop.ts';
+
+/** What main hands to a thread. */
+export type ThreadTask = {
+  readonly workPort: MessagePort;
+  readonly controlPort: MessagePort;
+  readonly progress: SharedArrayBuffer;
+  /** Replay threads: most memory of live engines, in bytes. Activity threads: activities that run at once. */
+  readonly limit: number;
+};
+
+/**
+ * Runs the loop.
+ *
+ * @param task - ports and limit
+ * @returns when the work port is closed
+ */
+export function replayThread(task: ThreadTask): Promise<void> {
+  const { workPort, controlPort } = task;
+  serveControl(new ReplayLoop({ port: workPort, progress: new Progress(task.progress), cacheBytes: task.limit }), controlPort);
+  return new Promise((resolve) => workPort.on('close', resolve));
+}

@@ -1,0 +1,268 @@
+// A pool of threads that each run one loop: Piscina owns the threads' lives, this file gives each a work port and a control port and
+// starts a fresh one when one dies. With no threads the same loop runs inline, in the main thread, over the same ports.
+// Neighbours: replay-pool.ts and activity-pool.ts name the two kinds; main's dispatchers use them.
+//
+// T1. A slot is `ready` only after its modules are loaded; batches are posted to ready slots only.
+// T2. When a thread dies its slot is told dead exactly once, before a new thread takes its place: nobody waits for answers of the dead.
+// T3. Answers of a thread that arrive after its death was told are dropped.
+import { Piscina } from 'piscina';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Definition } from '../types/definition.ts';
+import { ArgumentError, assert, DurableError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
+import { callControl, toLoadError, type ThreadControl } from './control.ts';
+import { entryUrl } from './entry-url.ts';
+import type { Wire } from './messages.ts';
+import { Progress } from './progress.ts';
+import { toModuleUrl, type DefinitionSource, type RegisteredName } from './registry.ts';
+import type { ThreadTask } from './replay-thread.ts';
+
+/** One thread of a pool, as its dispatcher sees it. */
+export type Slot<Control> = {
+  readonly index: number;
+  readonly control: Control;
+  readonly progress: Progress;
+  readonly post: (wire: Wire) => void;
+};
+
+/** Who uses a pool. */
+export interface PoolListener<Control> {
+  /** A thread is loaded and takes work. */
+  onReady(slot: Slot<Control>): void;
+  /** A thread has answered. */
+  onBatch(slot: Slot<Control>, wire: Wire): void;
+  /** A thread is gone with everything it had; a new one is on its way. */
+  onDeath(slot: Slot<Control>, error: DurableError): void;
+}
+
+/** What a pool needs. */
+export type PoolOptions = {
+  readonly kind: 'replay' | 'activity';
+  /** Number of threads; 0: inline. */
+  readonly threads: number;
+  readonly sources: readonly DefinitionSource[];
+  /** See `ThreadTask.limit`. */
+  readonly limit: number;
+  /** Most memory of a thread's heap, in MiB; null: Node's default. */
+  readonly memoryMb: number | null;
+};
+
+/** A loop that runs in this thread. */
+export type InlineLoop<Control> = Control & { readonly dispose?: () => void };
+
+/** Wait before a thread that could not start again is tried again, in milliseconds. */
+const RESTART_DELAY_MS = 200;
+
+/** One life of one thread. */
+type Session<Control> = {
+  readonly slot: Slot<Control>;
+  /** Resolves when the thread is gone, with the reason. Never rejects. */
+  readonly ended: Promise<DurableError>;
+  /** Ends the thread at once. */
+  readonly abort: () => void;
+  /** Closes main's ends of the ports: a living thread ends by it. */
+  readonly close: () => void;
+  readonly onBatch: (receive: (wire: Wire) => void) => void;
+};
+
+/** Threads of one kind. */
+export class ThreadPool<Control extends ThreadControl> {
+  readonly #options: PoolOptions;
+  readonly #listener: PoolListener<Control>;
+  readonly #makeInline: (port: MessagePort, progress: Progress) => InlineLoop<Control>;
+  readonly #sources: readonly (string | Definition)[];
+  readonly #sessions = new Map<number, Session<Control>>();
+  readonly #serving: Promise<void>[] = [];
+  #piscina: Piscina | null = null;
+  #names: readonly RegisteredName[] = [];
+  #closed = false;
+
+  /**
+   * @param options - how many threads, with what
+   * @param listener - who uses them
+   * @param makeInline - makes the loop for inline mode
+   * @throws {ArgumentError} when a definition instead of a module is given to threads, or a relative path
+   */
+  constructor(
+    options: PoolOptions,
+    listener: PoolListener<Control>,
+    makeInline: (port: MessagePort, progress: Progress) => InlineLoop<Control>,
+  ) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#makeInline = makeInline;
+    this.#sources = options.sources.map((source) => {
+      if (typeof source === 'string' || source instanceof URL) return toModuleUrl(source);
+      if (options.threads === 0) return source;
+      const name = options.kind === 'replay' ? 'orchestration' : 'activity';
+      throw new ArgumentError(
+        `Expected ${name} '${source.name}' to come from a module: functions cannot be sent to threads. Give new URL('./${name}s.ts', import.meta.url), or set \`${options.kind}Threads: 0\` to run inline`,
+      );
+    });
+  }
+
+  /** Names that the threads have registered. */
+  get names(): readonly RegisteredName[] {
+    return this.#names;
+  }
+
+  /**
+   * Starts all threads and loads their modules. After a rejection the pool is to be closed.
+   *
+   * @throws {DefinitionError} when a module cannot be loaded
+   */
+  async start(): Promise<void> {
+    const { kind, threads, memoryMb } = this.#options;
+    if (threads > 0) {
+      this.#piscina = new Piscina({
+        filename: entryUrl(kind === 'replay' ? 'replay-thread' : 'activity-thread'),
+        name: kind === 'replay' ? 'replayThread' : 'activityThread',
+        minThreads: threads,
+        maxThreads: threads,
+        concurrentTasksPerWorker: 1,
+        idleTimeout: Number.POSITIVE_INFINITY,
+        // Anything else parks an idle thread in Atomics.wait, where it serves no port.
+        atomics: 'disabled',
+        recordTiming: false,
+        ...(memoryMb === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryMb } }),
+      });
+      // A death is told by the rejection of the thread's task; without a listener this event would end the process.
+      this.#piscina.on('error', () => undefined);
+    }
+    const slots = Array.from({ length: Math.max(1, threads) }, (_, index) => index);
+    await Promise.all(
+      slots.map(
+        (index) =>
+          new Promise<void>((resolve, reject) => {
+            this.#serving.push(this.#serve(index, { resolve, reject }));
+          }),
+      ),
+    );
+  }
+
+  /**
+   * Ends a thread at once. Its death is told to the listener, and a new thread takes its place.
+   *
+   * @param slot - the thread
+   */
+  terminate(slot: Slot<Control>): void {
+    const session = this.#sessions.get(slot.index);
+    if (session?.slot === slot) session.abort();
+  }
+
+  /** Closes all ports and ends all threads. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const session of this.#sessions.values()) session.close();
+    await this.#piscina?.destroy();
+    await Promise.all(this.#serving);
+  }
+
+  /** Keeps one slot alive: one session after the other until the pool is closed. */
+  async #serve(index: number, start: { readonly resolve: () => void; readonly reject: (error: DurableError) => void }): Promise<void> {
+    for (let first = true; !this.#closed; first = false) {
+      const session = this.#options.threads === 0 ? this.#openInline(index) : this.#openThread(index);
+      this.#sessions.set(index, session);
+      const failure = await this.#load(session);
+      if (failure !== null) {
+        session.close();
+        if (first || this.#closed) {
+          start.reject(failure);
+          return;
+        }
+        process.emitWarning(failure, { code: 'DURALOOM_THREAD_RESTART' });
+        await delay(RESTART_DELAY_MS);
+        continue;
+      }
+      let alive = true;
+      session.onBatch((wire) => {
+        if (alive) this.#listener.onBatch(session.slot, wire);
+      });
+      this.#listener.onReady(session.slot);
+      if (first) start.resolve();
+      const death = await session.ended;
+      alive = false;
+      session.close();
+      if (!this.#closed) this.#listener.onDeath(session.slot, death);
+    }
+  }
+
+  /** Loads the modules. Returns what went wrong, null for nothing. */
+  async #load(session: Session<Control>): Promise<DurableError | null> {
+    const loaded = await Promise.race([session.slot.control.load(this.#sources), session.ended]);
+    if (loaded instanceof DurableError) {
+      return new DurableError('THREAD_DIED', `a ${this.#options.kind} thread died while it loaded its modules: ${loaded.message}`, {
+        cause: loaded,
+      });
+    }
+    if (!loaded.ok) return toLoadError(loaded.failure);
+    this.#names = loaded.names;
+    return null;
+  }
+
+  #openThread(index: number): Session<Control> {
+    assert(this.#piscina !== null, 'a pool with threads has a Piscina');
+    const work = new MessageChannel();
+    const channel = new MessageChannel();
+    const progress = new Progress();
+    const abort = new AbortController();
+    const task: ThreadTask = { workPort: work.port2, controlPort: channel.port2, progress: progress.buffer, limit: this.#options.limit };
+    const running: Promise<unknown> = this.#piscina.run(task, { transferList: [work.port2, channel.port2], signal: abort.signal });
+    const { control, release } = callControl<Control>(channel.port1);
+    const ended = running.then(
+      () => new DurableError('THREAD_DIED', `a ${this.#options.kind} thread ended by itself`),
+      (error: unknown) => threadDeath(this.#options.kind, error),
+    );
+    return this.#session({ index, control, progress, port: work.port1, ended, abort: () => abort.abort(), release });
+  }
+
+  #openInline(index: number): Session<Control> {
+    const work = new MessageChannel();
+    const progress = new Progress();
+    const loop = this.#makeInline(work.port2, progress);
+    const ended = new Promise<DurableError>((resolve) => {
+      work.port2.on('close', () => {
+        loop.dispose?.();
+        resolve(new DurableError('THREAD_DIED', 'the inline loop was closed'));
+      });
+    });
+    const close = (): void => work.port1.close();
+    return this.#session({ index, control: loop, progress, port: work.port1, ended, abort: close, release: () => undefined });
+  }
+
+  #session(parts: {
+    readonly index: number;
+    readonly control: Control;
+    readonly progress: Progress;
+    readonly port: MessagePort;
+    readonly ended: Promise<DurableError>;
+    readonly abort: () => void;
+    readonly release: () => void;
+  }): Session<Control> {
+    const { index, control, progress, port, ended, abort, release } = parts;
+    let closed = false;
+    return {
+      slot: { index, control, progress, post: (wire) => port.postMessage(wire) },
+      ended,
+      abort,
+      close: () => {
+        if (closed) return;
+        closed = true;
+        release();
+        port.close();
+      },
+      onBatch: (receive) => port.on('message', receive),
+    };
+  }
+}
+
+/** Says how a thread died in words that help. */
+function threadDeath(kind: string, error: unknown): DurableError {
+  const failure = toFailure(error);
+  const outOfMemory = failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
+  const advice = outOfMemory
+    ? `Raise \`${kind}ThreadMemoryMb\` or use less memory in it`
+    : 'User code must not call process.exit or crash its thread';
+  return new DurableError('THREAD_DIED', `a ${kind} thread died: ${failure.message}. ${advice}`, { cause: error });
+}

@@ -1,0 +1,29 @@
+// Writing messages and events around payloads that are encoded already, so that no payload is encoded twice. Neighbour: codec.ts.
+import { quote, type EncodedPayload } from './codec.ts';
+
+/**
+ * Writes an optional payload field.
+ *
+ * @param name - field name
+ * @param payload - encoded payload
+ * @returns text to append to a JSON object; empty for undefined
+ */
+export function field(name: string, payload: EncodedPayload): string {
+  return payload === undefined ? '' : `,"${name}":${payload}`;
+}
+
+/**
+ * Writes the message that starts an execution.
+ *
+ * @param start - `parent`: encoded parent link, undefined for none
+ * @returns JSON text of an `OrchestrationStarted` message
+ */
+export function encodeStart(start: {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly input: EncodedPayload;
+  readonly parent: EncodedPayload;
+}): string {
+  const version = start.version === undefined ? '' : `,"version":${quote(start.version)}`;
+  return `{"kind":"OrchestrationStarted","executionId":1,"name":${quote(start.name)}${version}${field('input', start.input)}${field('parent', start.parent)}}`;
+}

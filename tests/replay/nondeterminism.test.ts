@@ -1,0 +1,374 @@
+// Code that does not follow its history: every way to differ is found, at its event, with both sides in the message (E3; T43, T48).
+import { describe, expect, it } from 'vitest';
+import type { Failure } from '../../src/types/failure.ts';
+import type { HistoryEvent } from '../../src/types/history-event.ts';
+import type { ReplayResult } from '../../src/types/replay.ts';
+import {
+  activityCompleted,
+  activityFailed,
+  activityScheduled,
+  cancelled,
+  cancelRequested,
+  childScheduled,
+  completed,
+  continuedAsNew,
+  eventAwaited,
+  eventRaised,
+  failed,
+  futureCancelled,
+  history,
+  orchestration,
+  replayCold,
+  started,
+  startRequested,
+  statusSet,
+  T0,
+  timerCreated,
+  timerFired,
+  turn,
+  type Body,
+  type Handler,
+  type Rebuilt,
+} from '../support/replay-harness.ts';
+
+/** Replays a history on the code that is deployed now. */
+function replay(handler: Handler, bodies: readonly Body[]): Promise<Rebuilt> {
+  return replayCold([orchestration('test', handler)], history(...bodies));
+}
+
+function faultOf({ outcome }: ReplayResult): Failure {
+  if (outcome.kind !== 'faulted') throw new Error(`expected a fault, got ${JSON.stringify(outcome)}`);
+  return JSON.parse(outcome.failure) as Failure;
+}
+
+/** What the code decides after one activity. */
+const after =
+  (decide: Handler): Handler =>
+  async (ctx, input) => {
+    await ctx.scheduleActivity('first');
+    return await decide(ctx, input);
+  };
+const begun = [started(), activityScheduled('first'), activityCompleted(2)];
+
+const decisions: readonly (readonly [string, Handler, Body])[] = [
+  ['an activity', after((ctx) => ctx.scheduleActivity('charge', { id: 1 })), activityScheduled('charge', { id: 1 })],
+  ['an activity without input', after((ctx) => ctx.scheduleActivity('charge')), activityScheduled('charge')],
+  ['a timer', after((ctx) => ctx.scheduleTimer(5)), timerCreated(T0 + 5)],
+  ['a wait', after((ctx) => ctx.waitForEvent('go')), eventAwaited('go')],
+  ['a child', after((ctx) => ctx.scheduleSubOrchestration('kid', 1)), childScheduled('kid', 'i1::1.4', 1)],
+  [
+    'a named child',
+    after((ctx) => ctx.scheduleSubOrchestration('kid', 1, { instanceId: 'k1', version: '1.0.0' })),
+    childScheduled('kid', 'k1', 1, '1.0.0'),
+  ],
+];
+
+/** Decisions after which the code goes on. */
+const passing: readonly (readonly [string, Handler, Body])[] = [
+  [
+    'a status',
+    after((ctx) => {
+      ctx.setCustomStatus({ step: 1 });
+      return ctx.waitForEvent('go');
+    }),
+    statusSet({ step: 1 }),
+  ],
+  [
+    'a detached start',
+    after((ctx) => {
+      ctx.startOrchestration('other', 'o1', 1);
+      return ctx.waitForEvent('go');
+    }),
+    startRequested('other', 'o1', 1),
+  ],
+];
+
+const waits: Handler = after((ctx) => ctx.waitForEvent('go'));
+
+describe('replay', () => {
+  it.each([...decisions, ...passing.map(([name, handler, event]) => [name, handler, event] as const)])(
+    'accepts %s that is recorded as it was',
+    async (_, handler, event) => {
+      const bodies = [...begun, event, ...(['CustomStatusSet', 'OrchestrationStartRequested'].includes(event.kind) ? [eventAwaited('go')] : [])];
+      const { engine, result } = await replay(handler, bodies);
+      expect(result.outcome).toEqual({ kind: 'waiting' });
+      expect(engine.lastEventId).toBe(bodies.length);
+    },
+  );
+
+  it.each<readonly [string, Handler, Body, Body]>([
+    ['name of an activity', (ctx) => ctx.scheduleActivity('b', 1), activityScheduled('a', 1), activityScheduled('b', 1)],
+    ['input of an activity', (ctx) => ctx.scheduleActivity('a', 2), activityScheduled('a', 1), activityScheduled('a', 2)],
+    ['input of an activity, now none', (ctx) => ctx.scheduleActivity('a'), activityScheduled('a', null), activityScheduled('a')],
+    ['input of an activity, none before', (ctx) => ctx.scheduleActivity('a', null), activityScheduled('a'), activityScheduled('a', null)],
+    ['name of a wait', (ctx) => ctx.waitForEvent('b'), eventAwaited('a'), eventAwaited('b')],
+    ['name of a child', (ctx) => ctx.scheduleSubOrchestration('b'), childScheduled('a', 'i1::1.2'), childScheduled('b', 'i1::1.2')],
+    ['input of a child', (ctx) => ctx.scheduleSubOrchestration('a', 2), childScheduled('a', 'i1::1.2', 1), childScheduled('a', 'i1::1.2', 2)],
+    [
+      'id of a child',
+      (ctx) => ctx.scheduleSubOrchestration('a', 1, { instanceId: 'y' }),
+      childScheduled('a', 'x', 1),
+      childScheduled('a', 'y', 1),
+    ],
+    [
+      'version of a child',
+      (ctx) => ctx.scheduleSubOrchestration('a', 1, { instanceId: 'x', version: '2.0.0' }),
+      childScheduled('a', 'x', 1, '1.0.0'),
+      childScheduled('a', 'x', 1, '2.0.0'),
+    ],
+    [
+      'version of a child, none before',
+      (ctx) => ctx.scheduleSubOrchestration('a', 1, { instanceId: 'x', version: '1.0.0' }),
+      childScheduled('a', 'x', 1),
+      childScheduled('a', 'x', 1, '1.0.0'),
+    ],
+    ['name of a detached start', (ctx) => ctx.startOrchestration('b', 'x'), startRequested('a', 'x'), startRequested('b', 'x')],
+    ['id of a detached start', (ctx) => ctx.startOrchestration('a', 'y'), startRequested('a', 'x'), startRequested('a', 'y')],
+    ['input of a detached start', (ctx) => ctx.startOrchestration('a', 'x', 2), startRequested('a', 'x', 1), startRequested('a', 'x', 2)],
+    ['value of a status', (ctx) => ctx.setCustomStatus(2), statusSet(1), statusSet(2)],
+    ['value of a status, now reset', (ctx) => ctx.setCustomStatus(undefined), statusSet(null), statusSet()],
+    ['kind of a decision', (ctx) => ctx.waitForEvent('a'), timerCreated(T0 + 5), eventAwaited('a')],
+    ['order of keys in an input', (ctx) => ctx.scheduleActivity('a', { y: 2, x: 1 }), activityScheduled('a', { x: 1, y: 2 }), activityScheduled('a', { y: 2, x: 1 })],
+  ])('finds a changed %s and shows both sides', async (_, handler, recorded, now) => {
+    const { result } = await replay(handler, [started(), recorded]);
+    const { name, code, message } = faultOf(result);
+    expect([name, code]).toEqual(['DeterminismError', 'NONDETERMINISM']);
+    expect(message).toContain("orchestration 'test' (instance 'i1', execution 1) does not follow its history at event 2");
+    expect(message).toMatch(new RegExp(`history has ${recorded.kind} \\{.*\\}, but the code now decides ${now.kind} \\{`));
+    expect(message).toMatch(/\(at .*nondeterminism\.test\.ts/);
+    expect(message).toContain('Deploy the code that wrote this history, or register the changed code as a new version');
+    const [had = '', has = ''] = message.split(', but the code now decides ');
+    expect(had.slice(had.indexOf('history has ') + 12)).not.toBe(has.slice(0, had.length));
+  });
+
+  it.each([...decisions, ...passing])('finds %s that is missing from the code', async (_, __, event) => {
+    const { result } = await replay(waits, [...begun, event, eventAwaited('go')]);
+    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM' });
+    expect(faultOf(result).message).toMatch(new RegExp(`at event 4: history has ${event.kind} .* but the code now decides EventAwaited \\{name: go\\}`));
+  });
+
+  it.each([...decisions, ...passing])('finds %s that was added before what history has', async (_, handler, event) => {
+    const { result } = await replay(handler, [...begun, timerCreated(T0 + 77), timerFired(4)]);
+    if (event.kind === 'TimerCreated') expect(result.outcome.kind).not.toBe('waiting');
+    else expect(faultOf(result).message).toMatch(new RegExp(`history has TimerCreated .* but the code now decides ${event.kind} \\{`));
+  });
+
+  it.each([...decisions, ...passing])('finds %s that was added where history has an input event', async (_, handler, event) => {
+    const { result } = await replay(handler, [...begun, eventRaised('go', 'x')]);
+    expect(faultOf(result).message).toMatch(
+      new RegExp(`at event 4: history has EventRaised \\{name: go, data: x\\}, but the code now decides ${event.kind}`),
+    );
+  });
+
+  it.each([...decisions, ...passing])('finds %s that was added where history ends', async (_, handler, event) => {
+    const { result } = await replay(handler, begun);
+    expect(faultOf(result).message).toMatch(new RegExp(`at event 4: history ends here, but the code now decides ${event.kind}`));
+  });
+
+  it('finds code that was shortened: a decision is missing at the end of an event', async () => {
+    const { result } = await replay(
+      async (ctx) => {
+        await ctx.scheduleActivity('a');
+      },
+      [started(), activityScheduled('a'), activityScheduled('b'), activityCompleted(2)],
+    );
+    expect(faultOf(result).message).toMatch(/at event 3: history has ActivityScheduled \{name: b\}, but the code now decides nothing more here/);
+  });
+
+  it('finds code that was shortened: it returns where history goes on with an input event', async () => {
+    const { result } = await replay(() => 'short', [started(), eventRaised('go')]);
+    expect(faultOf(result).message).toMatch(/at event 2: history has EventRaised .*, but the code now ends here \(completed\)/);
+  });
+
+  it('finds code that was shortened: it returns where history has a decision', async () => {
+    const { result } = await replay(() => 'short', [started(), activityScheduled('a')]);
+    expect(faultOf(result).message).toMatch(/history has ActivityScheduled \{name: a\}, but the code now decides OrchestrationCompleted/);
+  });
+
+  it('finds code that was shortened: it returns where history ends waiting', async () => {
+    const { result } = await replay(after(() => 'short'), begun);
+    expect(faultOf(result).message).toMatch(/at event 4: history ends here, but the code now ends here \(completed\)/);
+  });
+
+  it('finds code that now throws where it waited', async () => {
+    const { result } = await replay(
+      after(() => {
+        throw new Error('new bug');
+      }),
+      [...begun, eventAwaited('go')],
+    );
+    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM', message: expect.stringMatching(/OrchestrationFailed .*new bug/) as string });
+  });
+
+  it('finds code that is now stuck where it waited', async () => {
+    const { result } = await replay(() => new Promise(() => undefined), [started(), activityScheduled('a')]);
+    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM', message: expect.stringMatching(/OrchestrationFailed/) as string });
+  });
+
+  it('finds code that was lengthened: it waits where history ends the orchestration', async () => {
+    const { result } = await replay(waits, [...begun, completed('done')]);
+    expect(faultOf(result).message).toMatch(/history has OrchestrationCompleted \{result: done\}, but the code now decides EventAwaited \{name: go\}/);
+  });
+
+  it('finds code that decides nothing where history ends the orchestration', async () => {
+    const { result } = await replay((ctx) => ctx.scheduleActivity('a'), [started(), activityScheduled('a'), eventRaised('e'), completed('done')]);
+    expect(faultOf(result).message).toMatch(/at event 4: history has OrchestrationCompleted .*, but the code now decides nothing more here/);
+  });
+
+  it.each<readonly [string, Handler, readonly Body[], RegExp]>([
+    ['another result', () => 2, [completed(1)], /OrchestrationCompleted \{result: 1\}, but the code now decides OrchestrationCompleted \{result: 2\}/],
+    ['a result instead of none', () => null, [completed()], /OrchestrationCompleted \{\}, but/],
+    ['another error name', () => Promise.reject(new TypeError('x')), [failed('x')], /history has OrchestrationFailed .*TypeError/],
+    [
+      'another error code',
+      () => Promise.reject(Object.assign(new Error('x'), { code: 'B' })),
+      [failed({ name: 'Error', message: 'x', code: 'A' })],
+      /history has OrchestrationFailed .*code now decides OrchestrationFailed/,
+    ],
+    ['an error instead of a result', () => Promise.reject(new Error('x')), [completed(1)], /OrchestrationCompleted .*now decides OrchestrationFailed/],
+    ['a result instead of an error', () => 1, [failed('x')], /OrchestrationFailed .*now decides OrchestrationCompleted/],
+    ['another input of continue-as-new', (ctx) => ctx.continueAsNew(2), [continuedAsNew(1)], /ContinuedAsNew \{input: 1\}.*ContinuedAsNew \{input: 2\}/],
+    [
+      'another version of continue-as-new',
+      (ctx) => ctx.continueAsNew(1, { version: '3.0.0' }),
+      [continuedAsNew(1, '2.0.0')],
+      /version: 2\.0\.0.*version: 3\.0\.0/,
+    ],
+    ['a result instead of continue-as-new', () => 1, [continuedAsNew(1)], /OrchestrationContinuedAsNew .*now decides OrchestrationCompleted/],
+    ['an end that was cancelled', () => 1, [cancelled()], /OrchestrationCancelled .*now decides OrchestrationCompleted/],
+  ])('finds %s at the end', async (_, handler, end, text) => {
+    const { result } = await replay(handler, [started(), ...end]);
+    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM', message: expect.stringMatching(text) as string });
+  });
+
+  it.each<readonly [string, Handler, readonly Body[]]>([
+    ['the message and stack of an error', () => Promise.reject(new Error('new words')), [failed({ name: 'Error', message: 'old words', stack: 'old' })]],
+    ['the due time of a timer', (ctx) => ctx.scheduleTimer('9d'), [timerCreated(T0 + 5)]],
+    ['log lines', (ctx) => (ctx.log.info('new'), ctx.scheduleTimer(5)), [timerCreated(T0 + 5)]],
+  ])('accepts changed code where only %s differ', async (_, handler, bodies) => {
+    const { result } = await replay(handler, [started(), ...bodies]);
+    expect(result.outcome.kind).not.toBe('faulted');
+  });
+
+  it.each<readonly [string, Handler, readonly Body[]]>([
+    ['a cancelled future that is not cancelled any more', (ctx) => ctx.scheduleActivity('a'), [activityScheduled('a'), futureCancelled(2)]],
+    [
+      'a future that is cancelled now',
+      (ctx) => {
+        ctx.scheduleActivity('a').cancel();
+        return ctx.waitForEvent('e');
+      },
+      [activityScheduled('a'), eventAwaited('e')],
+    ],
+    [
+      'another future that is cancelled',
+      (ctx) => {
+        const futures = [ctx.scheduleActivity('a'), ctx.scheduleActivity('b')];
+        futures[1]?.cancel();
+        return futures[0];
+      },
+      [activityScheduled('a'), activityScheduled('b'), futureCancelled(2)],
+    ],
+    ['losers in another order', (ctx) => ctx.race([1, ...[1, 2].map(() => ctx.scheduleTimer(5))]), [2, 3].map(() => timerCreated(T0)).concat([3, 2].map(futureCancelled), completed({ key: 0, value: 1 }))],
+  ])('finds %s', async (_, handler, bodies) => {
+    const { result } = await replay(handler, [started(), ...bodies]);
+    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM' });
+  });
+
+  it('finds code that reads something that was not recorded', async () => {
+    let deployments = 0;
+    const handler: Handler = (ctx) => ctx.scheduleActivity('a', (deployments += 1));
+    const first = await replay(handler, [started(), activityScheduled('a', 1)]);
+    const second = await replay(handler, [started(), activityScheduled('a', 1)]);
+    expect(first.result.outcome.kind).toBe('waiting');
+    expect(faultOf(second.result).message).toMatch(/input: 1.*input: 2/);
+  });
+
+  it('cannot be talked out of it by code that catches the error', async () => {
+    const { engine, result } = await replay(
+      async (ctx) => {
+        for (let attempt = 0; attempt < 3; attempt += 1) {
+          try {
+            return await ctx.scheduleActivity('new');
+          } catch {
+            await null;
+          }
+        }
+        return 'swallowed';
+      },
+      [started(), activityScheduled('old')],
+    );
+    expect(faultOf(result).message).toMatch(/name: old.*name: new/);
+    expect(engine.isUsable).toBe(false);
+  });
+
+  it('commits nothing and takes nothing after a fault', async () => {
+    const { engine } = await replay((ctx) => ctx.scheduleActivity('new'), [started(), activityScheduled('old')]);
+    const result = await turn(engine, [activityCompleted(2), cancelRequested()], T0);
+    expect(result).toMatchObject({ events: '[]', activities: [], outcome: { kind: 'faulted' } });
+  });
+
+  it('finds a fault in the middle of a cancel request', async () => {
+    const handler: Handler = (ctx) => ctx.all([ctx.scheduleActivity('a'), ctx.scheduleActivity('b')]);
+    const asked = [started(), activityScheduled('a'), activityScheduled('b'), cancelRequested()];
+    const ok = await replay(handler, [...asked, futureCancelled(2), futureCancelled(3), cancelled()]);
+    expect(ok.result.outcome.kind).toBe('cancelled');
+    for (const rest of [[futureCancelled(3), futureCancelled(2), cancelled()], [futureCancelled(2)], [futureCancelled(2), futureCancelled(3), failed()]]) {
+      expect(faultOf((await replay(handler, [...asked, ...rest])).result)).toMatchObject({ code: 'NONDETERMINISM' });
+    }
+  });
+
+  it('cuts long sides to a readable length', async () => {
+    const { result } = await replay((ctx) => ctx.scheduleActivity('a', 'x'.repeat(5_000)), [started(), activityScheduled('a', 'y'.repeat(5_000))]);
+    expect(faultOf(result).message.length).toBeLessThan(1_500);
+    expect(faultOf(result).message).toMatch(/yyy…\}.*xxx…\}/);
+  });
+
+  it('of a failed activity that the code handled goes on where it was', async () => {
+    const handler: Handler = async (ctx) => {
+      const error = await ctx.scheduleActivity('a').catch((thrown: Error) => thrown.message);
+      return await ctx.scheduleActivity('b', error);
+    };
+    const { engine } = await replay(handler, [started(), activityScheduled('a'), activityFailed(2, 'why'), activityScheduled('b', 'why')]);
+    const result = await turn(engine, [activityCompleted(4, 'end')], T0);
+    expect(result.outcome).toEqual({ kind: 'completed', result: '"end"' });
+  });
+
+  it('leaves the history that it is given as it was, but for values that the code changes', async () => {
+    const events: readonly HistoryEvent[] = history(started({ input: 1 }), activityScheduled('a', [1]), activityCompleted(2, { a: 1 }), completed(1));
+    const before = JSON.stringify(events);
+    await replayCold([orchestration('test', async (ctx) => (await ctx.scheduleActivity('a', [1]), 1))], events);
+    expect(JSON.stringify(events)).toBe(before);
+  });
+
+  it('DEFECT D8: tells a string from a number in the message, so that both sides differ there', async () => {
+    const { result } = await replay((ctx) => ctx.scheduleActivity('a', 42), [started(), activityScheduled('a', '42')]);
+    const { message } = faultOf(result);
+    const [had, has] = [/history has (ActivityScheduled \{.*?\})/.exec(message)?.[1], /now decides (ActivityScheduled \{.*?\})/.exec(message)?.[1]];
+    expect(had).not.toBe(has);
+  });
+
+  it('DEFECT D8: shows the same string in the same form on both sides', async () => {
+    const { result } = await replay((ctx) => ctx.scheduleActivity('b', 'same'), [started(), activityScheduled('a', 'same')]);
+    expect(faultOf(result).message.match(/input: [^}]*/g)).toEqual(['input: "same"', 'input: "same"']);
+  });
+
+  it('DEFECT D9: compares the reason of a cancelled end with that of its request', async () => {
+    const handler: Handler = (ctx) => ctx.scheduleActivity('a');
+    const { result } = await replay(handler, [started(), activityScheduled('a'), cancelRequested('one'), futureCancelled(2), cancelled('another')]);
+    expect(result.outcome.kind).toBe('faulted');
+  });
+
+  it.each<readonly [string, () => unknown]>([
+    ['JSON.rawJSON', () => ({ id: (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON('12345678901234567890') })],
+    ['toJSON with JSON.rawJSON', () => ({ toJSON: () => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON('1.0') })],
+    ['a proxy that lists integer keys last', () => new Proxy({ b: 1, 1: 2 }, { ownKeys: () => ['b', '1'] })],
+  ])('DEFECT D10: accepts the same input again when its text is made by %s', async (_, make) => {
+    const handler: Handler = (ctx) => ctx.scheduleActivity('a', make());
+    const { TestHost } = await import('../support/replay-harness.ts');
+    expect(new TestHost([]).faults).toEqual([]);
+    const live = `[{"id":1,"atMs":1000,"kind":"OrchestrationStarted","executionId":1,"name":"test","version":"1.0.0","engine":1},{"id":2,"atMs":1000,"kind":"ActivityScheduled","name":"a","input":${JSON.stringify(make())}}]`;
+    const { result } = await replayCold([orchestration('test', handler)], JSON.parse(live) as HistoryEvent[]);
+    expect(result.outcome).toEqual({ kind: 'waiting' });
+  });
+});

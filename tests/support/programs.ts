@@ -1,0 +1,266 @@
+// Random orchestrations: a program is a JSON value, so that a parent can hand one to its child, and an ordinary async function runs it
+// against ctx. Programs have no loops: each ends once the world has answered everything. Neighbour: replay-harness.ts (the world).
+import fc from 'fast-check';
+import type { OrchestrationContext } from '../../src/types/context.ts';
+import { orchestration, type AnyOrchestration, type Answer } from './replay-harness.ts';
+
+/** Which combinator. */
+export type By = 'all' | 'allSettled' | 'any' | 'race';
+
+/** What an orchestration does. */
+export type Program =
+  | Leaf
+  | { readonly op: 'child'; readonly body: Program; readonly ownId: boolean }
+  | { readonly op: 'detached'; readonly body: Program }
+  | { readonly op: 'value'; readonly value: unknown }
+  | { readonly op: 'status'; readonly value?: unknown }
+  | { readonly op: 'draw'; readonly of: 'random' | 'now' | 'uuid' | 'status' }
+  | { readonly op: 'log'; readonly text: string }
+  | { readonly op: 'fail'; readonly text: string }
+  /** Asked for and never awaited. */
+  | { readonly op: 'loose'; readonly body: Leaf }
+  /** Asked for, given up some microtasks later, then awaited. */
+  | { readonly op: 'abandoned'; readonly body: Leaf; readonly hops: number }
+  /** An async helper that takes some microtasks before and after its work. */
+  | { readonly op: 'helper'; readonly body: Program; readonly hops: number }
+  | { readonly op: 'sequence'; readonly steps: readonly Program[] }
+  | { readonly op: 'try'; readonly body: Program; readonly rescue: Program; readonly last: Program }
+  | { readonly op: 'choice'; readonly left: Program; readonly right: Program }
+  | { readonly op: 'group'; readonly by: By; readonly as: 'array' | 'record' | 'native'; readonly members: readonly Program[] }
+  /** One future in two groups. */
+  | { readonly op: 'shared'; readonly body: Leaf; readonly other: Leaf; readonly by: By }
+  | { readonly op: 'again'; readonly body: Program };
+
+/** Programs that are one durable future. */
+export type Leaf =
+  | { readonly op: 'activity'; readonly name: string; readonly value?: unknown; readonly fails: boolean }
+  | { readonly op: 'timer'; readonly delayMs: number }
+  | { readonly op: 'event'; readonly name: string };
+
+/** Name of the orchestration whose input is a program. */
+export const PROGRAM = 'program';
+
+/** Generations after which continue-as-new is not used any more. */
+const MAX_EXECUTIONS = 3;
+
+/** The orchestration that runs its input. */
+export const programOrchestration: AnyOrchestration = orchestration<Program>(PROGRAM, (ctx, program) => evaluate(ctx, program));
+
+/**
+ * Answers the activities of programs: what they return or throw stands in their input.
+ *
+ * @param activity - name and input
+ */
+export function answerActivity({ name, input }: { readonly name: string; readonly input: unknown }): Answer {
+  const { value, fails } = input as { readonly value?: unknown; readonly fails: boolean };
+  if (!fails) return { ok: true, value };
+  return {
+    ok: false,
+    failure: { name: 'ActivityError', message: `${name} broke`, code: 'E_ACTIVITY', cause: { name: 'Error', message: 'root' } },
+  };
+}
+
+/** Runs a program: gives a durable future for leaves and groups, a plain promise for helpers, or a value. */
+function evaluate(ctx: OrchestrationContext, program: Program): unknown {
+  switch (program.op) {
+    case 'activity':
+      return ctx.scheduleActivity(program.name, { value: program.value, fails: program.fails });
+    case 'timer':
+      return ctx.scheduleTimer(program.delayMs);
+    case 'event':
+      return ctx.waitForEvent(program.name);
+    case 'child':
+      return ctx.scheduleSubOrchestration(PROGRAM, program.body, program.ownId ? { instanceId: ctx.uuid() } : { version: '1.0.0' });
+    case 'detached':
+      return ctx.startOrchestration(PROGRAM, ctx.uuid(), program.body);
+    case 'value':
+      return program.value;
+    case 'status':
+      return ctx.setCustomStatus(program.value);
+    case 'draw':
+      return draw(ctx, program.of);
+    case 'log':
+      return ctx.log.info(program.text);
+    case 'loose':
+      return void evaluate(ctx, program.body);
+    case 'choice':
+      return evaluate(ctx, ctx.random() < 0.5 ? program.left : program.right);
+    case 'group':
+      return group(ctx, program);
+    case 'fail':
+    case 'abandoned':
+    case 'helper':
+    case 'sequence':
+    case 'try':
+    case 'shared':
+    case 'again':
+      return helper(ctx, program);
+  }
+}
+
+async function helper(
+  ctx: OrchestrationContext,
+  program: Extract<Program, { op: 'fail' | 'abandoned' | 'helper' | 'sequence' | 'try' | 'shared' | 'again' }>,
+): Promise<unknown> {
+  switch (program.op) {
+    case 'fail':
+      throw Object.assign(new TypeError(program.text), { code: 'E_PROGRAM' });
+    case 'abandoned': {
+      const future = evaluate(ctx, program.body) as Promise<unknown> & { cancel(): void };
+      await hop(program.hops);
+      future.cancel();
+      return await future.catch((error: Error) => error.name);
+    }
+    case 'helper': {
+      await hop(program.hops);
+      const value: unknown = await evaluate(ctx, program.body);
+      await hop(program.hops);
+      return value;
+    }
+    case 'sequence': {
+      const values: unknown[] = [];
+      for (const step of program.steps) values.push(await evaluate(ctx, step));
+      return values;
+    }
+    case 'try':
+      try {
+        return await evaluate(ctx, program.body);
+      } catch (error) {
+        return [(error as Error).message, await evaluate(ctx, program.rescue)];
+      } finally {
+        await evaluate(ctx, program.last);
+      }
+    case 'shared': {
+      const future = evaluate(ctx, program.body);
+      const first = ctx[program.by]([future, evaluate(ctx, program.other)]);
+      return await ctx.allSettled({ first, second: ctx.all([future]), third: Promise.allSettled([future]) }).then(describe);
+    }
+    case 'again':
+      return ctx.executionId < MAX_EXECUTIONS ? await ctx.continueAsNew(program.body) : await evaluate(ctx, program.body);
+  }
+}
+
+function group(ctx: OrchestrationContext, program: Extract<Program, { op: 'group' }>): unknown {
+  const members = program.members.map((member) => evaluate(ctx, member));
+  switch (program.as) {
+    case 'array':
+      return ctx[program.by](members);
+    case 'record':
+      return ctx[program.by](Object.fromEntries(members.map((member, index) => [`m${index}`, member])));
+    case 'native':
+      return Promise[program.by](members);
+  }
+}
+
+function draw(ctx: OrchestrationContext, of: 'random' | 'now' | 'uuid' | 'status'): unknown {
+  switch (of) {
+    case 'random':
+      return ctx.random();
+    case 'now':
+      return ctx.now();
+    case 'uuid':
+      return ctx.uuid();
+    case 'status':
+      return ctx.getCustomStatus();
+  }
+}
+
+async function hop(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1) await null;
+}
+
+/** Settled results as JSON keeps them. */
+function describe(results: Readonly<Record<string, PromiseSettledResult<unknown>>>): unknown {
+  return Object.entries(results).map(([key, result]) => [
+    key,
+    result.status === 'fulfilled' ? JSON.stringify(result.value) : String(result.reason),
+  ]);
+}
+
+// --- generators --------------------------------------------------------------------------------------------------------------
+
+const payload: fc.Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom<unknown>(undefined, null, 0, '', false, -1.5, 'text', '\uD800', { ['__proto__']: 1 }, [], [[]]),
+  fc.jsonValue({ maxDepth: 1 }),
+);
+
+const leaf: fc.Arbitrary<Leaf> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('activity' as const),
+      name: fc.constantFrom('Work', 'Charge'),
+      value: payload,
+      fails: weighted(8),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('timer' as const), delayMs: fc.constantFrom(0, 1, 50, 60_000) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('event' as const), name: fc.constantFrom('go', 'stop') }) },
+);
+
+const hops = fc.integer({ min: 0, max: 5 });
+const by = fc.constantFrom<By>('all', 'allSettled', 'any', 'race');
+
+/** True once in `odds`. */
+function weighted(odds: number): fc.Arbitrary<boolean> {
+  return fc.integer({ min: 1, max: odds }).map((drawn) => drawn === odds);
+}
+
+const { program } = fc.letrec<{ program: Program }>((tie) => {
+  const sub = tie('program');
+  const simple = fc.oneof(
+    { weight: 12, arbitrary: leaf },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('value' as const), value: payload }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('status' as const), value: payload }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('draw' as const), of: fc.constantFrom('random', 'now', 'uuid', 'status') }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('log' as const), text: fc.constant('line') }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('fail' as const), text: fc.constant('broken') }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('loose' as const), body: leaf }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('abandoned' as const), body: leaf, hops }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('shared' as const), body: leaf, other: leaf, by }) },
+  ) as fc.Arbitrary<Program>;
+  return {
+    program: fc.oneof(
+      { depthSize: 'small', maxDepth: 4, withCrossShrink: true },
+      { weight: 4, arbitrary: simple },
+      {
+        weight: 5,
+        arbitrary: fc.record({
+          op: fc.constant('group' as const),
+          by,
+          as: fc.constantFrom<'array' | 'record' | 'native'>('array', 'record', 'native'),
+          members: fc.array(sub, { maxLength: 4 }),
+        }),
+      },
+      { weight: 5, arbitrary: fc.record({ op: fc.constant('sequence' as const), steps: fc.array(sub, { minLength: 1, maxLength: 4 }) }) },
+      { weight: 3, arbitrary: fc.record({ op: fc.constant('helper' as const), body: sub, hops }) },
+      { weight: 2, arbitrary: fc.record({ op: fc.constant('try' as const), body: sub, rescue: sub, last: sub }) },
+      { weight: 2, arbitrary: fc.record({ op: fc.constant('choice' as const), left: sub, right: sub }) },
+      { weight: 2, arbitrary: fc.record({ op: fc.constant('child' as const), body: sub, ownId: fc.boolean() }) },
+      { weight: 1, arbitrary: fc.record({ op: fc.constant('detached' as const), body: sub }) },
+      { weight: 1, arbitrary: fc.record({ op: fc.constant('again' as const), body: sub }) },
+    ) as fc.Arbitrary<Program>,
+  };
+});
+
+/** Random programs; a sequence at the top, so that few are trivial. */
+export const programs: fc.Arbitrary<Program> = fc
+  .array(program, { minLength: 1, maxLength: 5 })
+  .map((steps) => ({ op: 'sequence', steps }));
+
+/**
+ * Counts the operations of a program, groups by combinator.
+ *
+ * @param node - the program
+ * @param counts - where to add
+ */
+export function tally(node: Program, counts: Map<string, number>): void {
+  const add = (key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+  add(node.op);
+  if (node.op === 'group') add(`${node.as} ${node.by}`);
+  for (const value of Object.values(node) as unknown[]) {
+    for (const inner of Array.isArray(value) ? (value as unknown[]) : [value]) {
+      if (typeof inner === 'object' && inner !== null && Object.hasOwn(inner, 'op')) tally(inner as Program, counts);
+    }
+  }
+}

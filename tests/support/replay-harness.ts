@@ -1,0 +1,670 @@
+// Drives replay engines by hand: both drains, a host, one-line builders of events and messages, single instances for unit tests, and a
+// world that plays the outside for a tree of instances. No clock and no randomness of its own: who uses it decides order, batches, time.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { isDeepStrictEqual } from 'node:util';
+import { parseMessage } from '../../src/replay/message.ts';
+import { ReplayEngine } from '../../src/replay/replay-engine.ts';
+import type { ReplayHost } from '../../src/replay/replay-host.ts';
+import { validateHistory } from '../../src/replay/validate-history.ts';
+import type { OrchestrationContext } from '../../src/types/context.ts';
+import { defineOrchestration, type OrchestrationDefinition } from '../../src/types/definition.ts';
+import type { Failure } from '../../src/types/failure.ts';
+import type { CarriedEvent, EventKind, HistoryEvent } from '../../src/types/history-event.ts';
+import type { ParentLink } from '../../src/types/names.ts';
+import type { History, ReceivedMessage, ReplayResult, ScheduledActivity, ScheduledTimer } from '../../src/types/replay.ts';
+
+// --- drains ------------------------------------------------------------------------------------------------------------------
+
+/** How microtasks are run between two events: synchronously inside a macrotask, or by waiting for one macrotask each. */
+export type Drain = 'tick' | 'immediate';
+
+/** Both drains. */
+export const DRAINS: readonly Drain[] = ['tick', 'immediate'];
+
+/** Steps of an engine, a world or both: microtasks are drained at each yield. */
+export type Steps<Result> = Generator<void, Result, void>;
+
+const owner = new AsyncLocalStorage<ReplayEngine>();
+
+/**
+ * Runs steps to their end.
+ *
+ * @param steps - what an engine or a world returned
+ * @param drain - how to run microtasks at each yield
+ * @returns the result of the steps
+ */
+export function run<Result>(steps: Steps<Result>, drain: Drain = 'tick'): Promise<Result> {
+  ownRejections();
+  return drain === 'tick' ? runByTick(steps) : runByImmediate(steps);
+}
+
+function runByTick<Result>(steps: Steps<Result>): Promise<Result> {
+  const { _tickCallback: runMicrotasks } = process as unknown as { readonly _tickCallback: () => void };
+  return new Promise((resolve, reject) => {
+    // The drain does nothing inside a microtask, and tests run in one.
+    setImmediate(() => {
+      try {
+        for (;;) {
+          const step = steps.next();
+          if (step.done === true) return resolve(step.value);
+          runMicrotasks.call(process);
+        }
+      } catch (error) {
+        reject(error as Error);
+      }
+    });
+  });
+}
+
+async function runByImmediate<Result>(steps: Steps<Result>): Promise<Result> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await nextMacrotask();
+  }
+}
+
+/** Waits until all microtasks have run and a macrotask has passed: what happens to a thread between two turns. */
+export function nextMacrotask(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** Rejections in orchestration code go to its engine, as in a replay thread; all others stay the business of the test runner. */
+function onUnhandledRejection(reason: unknown, promise: Promise<unknown>): void {
+  const engine = owner.getStore();
+  if (engine !== undefined) engine.unhandledRejection(reason);
+  else for (const listener of others) listener(reason, promise);
+}
+
+let others: NodeJS.UnhandledRejectionListener[] = [];
+
+function ownRejections(): void {
+  const listeners = process.listeners('unhandledRejection');
+  if (listeners.length === 1 && listeners[0] === onUnhandledRejection) return;
+  others = listeners.filter((listener) => listener !== onUnhandledRejection);
+  process.removeAllListeners('unhandledRejection');
+  process.on('unhandledRejection', onUnhandledRejection);
+}
+
+// --- host --------------------------------------------------------------------------------------------------------------------
+
+/** A handler as tests write it. */
+export type Handler<Input = unknown> = (ctx: OrchestrationContext, input: Input) => unknown;
+
+/** Any definition, for lists. */
+export type AnyOrchestration = OrchestrationDefinition;
+
+/**
+ * Defines an orchestration whose input type does not matter to the test.
+ *
+ * @param name - its name
+ * @param handler - its code
+ * @param version - its version
+ */
+export function orchestration<Input = unknown>(name: string, handler: Handler<Input>, version = '1.0.0'): AnyOrchestration {
+  return defineOrchestration<string, Input>(name, handler as (ctx: OrchestrationContext, input: Input) => Promise<unknown>, { version });
+}
+
+/** The thread around engines, with everything that they told it. */
+export class TestHost implements ReplayHost {
+  readonly faults: { readonly instanceId: string; readonly failure: Failure }[] = [];
+  readonly calls: string[] = [];
+  readonly #definitions: readonly AnyOrchestration[];
+
+  constructor(definitions: readonly AnyOrchestration[]) {
+    this.#definitions = definitions;
+  }
+
+  find(name: string, version: string | undefined): AnyOrchestration | null {
+    const named = this.#definitions.filter((definition) => definition.name === name);
+    if (version !== undefined) return named.find((definition) => definition.version === version) ?? null;
+    return named.toSorted((left, right) => left.version.localeCompare(right.version, 'en', { numeric: true })).at(-1) ?? null;
+  }
+
+  describeRegistered(): string {
+    return this.#definitions.map(({ name, version }) => `${name} ${version}`).join(', ');
+  }
+
+  enter<Result>(engine: ReplayEngine, code: () => Result): Result {
+    return owner.run(engine, code);
+  }
+
+  noteCall(call: string, subject: string): void {
+    this.calls.push(`${call}(${subject})`);
+  }
+
+  reportFault(engine: ReplayEngine, failure: Failure): void {
+    this.faults.push({ instanceId: engine.instanceId, failure });
+  }
+}
+
+// --- events and messages, one line each --------------------------------------------------------------------------------------
+
+/** An event without its envelope; input events in this form are messages, too. */
+export type Body = { readonly kind: string } & Readonly<Record<string, unknown>>;
+
+const body = (kind: EventKind | 'InstanceFaulted', fields: Readonly<Record<string, unknown>>): Body => ({
+  kind,
+  ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
+});
+
+/** Fields of a start that tests set. */
+export type StartFields = {
+  readonly name?: string;
+  readonly version?: string;
+  readonly executionId?: number;
+  readonly input?: unknown;
+  readonly parent?: ParentLink;
+  readonly carried?: readonly CarriedEvent[];
+  readonly customStatus?: unknown;
+};
+
+/** Start as a message. */
+export const start = (fields: StartFields = {}): Body => body('OrchestrationStarted', { executionId: 1, name: 'test', ...fields });
+/** Start as an event. */
+export const started = (fields: StartFields = {}): Body => ({ ...start(fields), version: fields.version ?? '1.0.0', engine: 1 });
+export const activityScheduled = (name: string, input?: unknown): Body => body('ActivityScheduled', { name, input });
+export const activityCompleted = (sourceId: number, result?: unknown, executionId = 1): Body =>
+  body('ActivityCompleted', { executionId, sourceId, result });
+export const activityFailed = (sourceId: number, failure: Failure | string = 'broken', executionId = 1): Body =>
+  body('ActivityFailed', { executionId, sourceId, failure: failureOf(failure) });
+export const timerCreated = (fireAtMs: number): Body => body('TimerCreated', { fireAtMs });
+export const timerFired = (sourceId: number, executionId = 1): Body => body('TimerFired', { executionId, sourceId });
+export const eventAwaited = (name: string): Body => body('EventAwaited', { name });
+export const eventRaised = (name: string, data?: unknown): Body => body('EventRaised', { name, data });
+export const childScheduled = (name: string, instanceId: string, input?: unknown, version?: string): Body =>
+  body('SubOrchestrationScheduled', { name, instanceId, input, version });
+export const childCompleted = (sourceId: number, result?: unknown, executionId = 1): Body =>
+  body('SubOrchestrationCompleted', { executionId, sourceId, result });
+export const childFailed = (sourceId: number, failure: Failure | string = 'broken', executionId = 1): Body =>
+  body('SubOrchestrationFailed', { executionId, sourceId, failure: failureOf(failure) });
+export const startRequested = (name: string, instanceId: string, input?: unknown, version?: string): Body =>
+  body('OrchestrationStartRequested', { name, instanceId, input, version });
+export const statusSet = (status?: unknown): Body => body('CustomStatusSet', { status });
+export const futureCancelled = (sourceId: number): Body => body('FutureCancelled', { sourceId });
+export const cancelRequested = (reason = 'enough'): Body => body('CancelRequested', { reason });
+export const completed = (result?: unknown): Body => body('OrchestrationCompleted', { result });
+export const failed = (failure: Failure | string = 'broken'): Body => body('OrchestrationFailed', { failure: failureOf(failure) });
+export const cancelled = (reason = 'enough'): Body => body('OrchestrationCancelled', { reason });
+export const continuedAsNew = (input?: unknown, version?: string): Body => body('OrchestrationContinuedAsNew', { input, version });
+/** The message that a host sends after `reportFault`. */
+export const instanceFaulted = (failure: Failure | string = 'broken', executionId = 1): Body =>
+  body('InstanceFaulted', { executionId, failure: failureOf(failure) });
+
+const failureOf = (failure: Failure | string): Failure => (typeof failure === 'string' ? { name: 'Error', message: failure } : failure);
+
+/** Time of events that a test gives no other. */
+export const T0 = 1_000;
+
+/**
+ * Numbers bodies into a history; a body may bring its own `id` and `atMs`.
+ *
+ * @param bodies - bodies in order
+ * @returns parsed events, not validated
+ */
+export function history(...bodies: readonly Body[]): History {
+  return bodies.map((fields, index) => ({ id: index + 1, atMs: T0, ...fields })) as unknown as History;
+}
+
+/**
+ * Makes a message as it comes from the store.
+ *
+ * @param fields - body of an input event
+ */
+export function message(fields: Body): ReceivedMessage {
+  return parseMessage(JSON.stringify(fields));
+}
+
+/**
+ * Gives the message that an input event was made from.
+ *
+ * @param event - input event
+ */
+export function messageOf(event: HistoryEvent): ReceivedMessage {
+  const { id: _, atMs: __, ...fields } = event as unknown as Readonly<Record<string, unknown>>;
+  if (event.kind !== 'OrchestrationStarted') return message(fields as Body);
+  const { engine: ___, ...startFields } = fields;
+  return message(startFields as Body);
+}
+
+/**
+ * Parses the text of a turn's events.
+ *
+ * @param text - JSON text of an array
+ */
+export function parseEvents(text: string): readonly HistoryEvent[] {
+  return JSON.parse(text) as readonly HistoryEvent[];
+}
+
+const STACK = /,"stack":"(?:[^"\\]|\\.)*"/g;
+const ESCAPED_STACK = /,\\"stack\\":\\"(?:[^"\\]|\\\\.)*?\\"/g;
+
+/**
+ * Takes stack traces out of JSON text: they tell where the engine was called from, which no rule fixes.
+ *
+ * @param text - JSON text, at most once escaped
+ */
+export function withoutStacks(text: string): string {
+  return text.includes('stack') ? text.replaceAll(STACK, '').replaceAll(ESCAPED_STACK, '') : text;
+}
+
+/**
+ * Gives a result in a form that can be compared with that of another engine.
+ *
+ * @param result - what a turn asked for
+ * @returns JSON text without stacks; `undefined` and `null` stay different
+ */
+export function comparable(result: ReplayResult): string {
+  return withoutStacks(JSON.stringify(result, (_, value: unknown) => (value === undefined ? '<undefined>' : value)));
+}
+
+// --- engines -----------------------------------------------------------------------------------------------------------------
+
+/** An engine that was rebuilt from its history. */
+export type Rebuilt = { readonly engine: ReplayEngine; readonly host: TestHost; readonly result: ReplayResult };
+
+/** Settings for a cold replay. */
+export type ReplaySettings = { readonly instanceId?: string; readonly drain?: Drain };
+
+/**
+ * Rebuilds an instance from its history in a new engine and asks it for nothing.
+ *
+ * @param definitions - registered orchestrations
+ * @param events - parsed history; it is copied, because code may change what it is given
+ * @returns the engine, its host, and the result of an empty turn
+ */
+export async function replayCold(
+  definitions: readonly AnyOrchestration[],
+  events: readonly unknown[],
+  settings: ReplaySettings = {},
+): Promise<Rebuilt> {
+  const host = new TestHost(definitions);
+  const engine = new ReplayEngine(settings.instanceId ?? 'i1', host);
+  const copy = JSON.parse(JSON.stringify(events)) as unknown[];
+  await run(engine.replay(validateHistory(copy)), settings.drain);
+  const result = await turn(engine, [], T0, settings.drain);
+  return { engine, host, result };
+}
+
+/**
+ * Runs one turn.
+ *
+ * @param engine - the instance
+ * @param bodies - messages
+ * @param nowMs - time of the turn
+ */
+export function turn(engine: ReplayEngine, bodies: readonly Body[], nowMs: number, drain: Drain = 'tick'): Promise<ReplayResult> {
+  return run(engine.turn({ nowMs, messages: bodies.map(message) }), drain);
+}
+
+/** Settings of a test instance. */
+export type InstanceSettings = StartFields & {
+  readonly instanceId?: string;
+  /** Orchestrations besides the one under test. */
+  readonly others?: readonly AnyOrchestration[];
+  readonly drain?: Drain;
+  /** False: the code has side effects on the test, so run it in one engine only. */
+  readonly coldCheck?: boolean;
+};
+
+/** One live instance; each of its turns is run again in an engine that was rebuilt from history, and must give the same. */
+export class TestInstance {
+  readonly instanceId: string;
+  readonly definitions: readonly AnyOrchestration[];
+  readonly host: TestHost;
+  readonly engine: ReplayEngine;
+  readonly results: ReplayResult[] = [];
+  /** Time of the next turn. */
+  nowMs: number = T0;
+  #events: readonly HistoryEvent[] = [];
+  readonly #settings: InstanceSettings;
+
+  constructor(definitions: readonly AnyOrchestration[], settings: InstanceSettings) {
+    this.instanceId = settings.instanceId ?? 'i1';
+    this.definitions = definitions;
+    this.host = new TestHost(definitions);
+    this.engine = new ReplayEngine(this.instanceId, this.host);
+    this.#settings = settings;
+  }
+
+  /** All committed events. */
+  get events(): readonly HistoryEvent[] {
+    return this.#events;
+  }
+
+  /** All committed events without envelope and stacks. */
+  get bodies(): readonly Body[] {
+    return toBodies(this.#events);
+  }
+
+  /** The last turn's result. */
+  get last(): ReplayResult {
+    const last = this.results.at(-1);
+    if (last === undefined) throw new Error('there was no turn yet');
+    return last;
+  }
+
+  /** Events of the last turn without envelope and stacks. */
+  get lastBodies(): readonly Body[] {
+    return toBodies(parseEvents(this.last.events));
+  }
+
+  /** Result value of a completed orchestration. */
+  get result(): unknown {
+    const { outcome } = this.last;
+    if (outcome.kind !== 'completed') throw new Error(`expected a completed orchestration, got ${JSON.stringify(outcome)}`);
+    return outcome.result === undefined ? undefined : (JSON.parse(outcome.result) as unknown);
+  }
+
+  /** Failure of a failed, cancelled, unregistered or faulted orchestration, without stacks. */
+  get failure(): Failure {
+    const { outcome } = this.last;
+    if (!('failure' in outcome)) throw new Error(`expected an orchestration with a failure, got ${JSON.stringify(outcome)}`);
+    return JSON.parse(withoutStacks(outcome.failure)) as Failure;
+  }
+
+  /** Delivers messages in one turn. */
+  async deliver(...bodies: readonly Body[]): Promise<ReplayResult> {
+    const cold = this.#settings.coldCheck !== false && this.#events.length > 0 ? await this.#rebuild() : null;
+    const result = await turn(this.engine, bodies, this.nowMs, this.#settings.drain);
+    if (cold !== null)
+      expectSame('a rebuilt engine does the same turn', comparable(await turn(cold, bodies, this.nowMs)), comparable(result));
+    this.results.push(result);
+    if (result.outcome.kind === 'faulted' || result.outcome.kind === 'notRegistered') return result;
+    this.#events = [...this.#events, ...parseEvents(result.events)];
+    if (this.#settings.coldCheck !== false) {
+      const rebuilt = await this.#rebuild();
+      expectSame('a rebuilt engine has the same last event', rebuilt.lastEventId, this.engine.lastEventId);
+      expectSame('a rebuilt engine is as usable', rebuilt.isUsable, this.engine.isUsable);
+      expectSame('a rebuilt engine has the same outcome', outcomeOf(await turn(rebuilt, [], this.nowMs)), outcomeOf(result));
+    }
+    return result;
+  }
+
+  async #rebuild(): Promise<ReplayEngine> {
+    const { engine, result } = await replayCold(this.definitions, this.#events, { instanceId: this.instanceId });
+    if (result.outcome.kind === 'faulted') throw new Error(`the history cannot be replayed: ${result.outcome.failure}`);
+    return engine;
+  }
+}
+
+const outcomeOf = ({ outcome }: ReplayResult): string => withoutStacks(JSON.stringify(outcome));
+
+function toBodies(events: readonly HistoryEvent[]): readonly Body[] {
+  return events.map((event) => {
+    const { id: _, atMs: __, ...fields } = JSON.parse(withoutStacks(JSON.stringify(event))) as HistoryEvent;
+    return fields as unknown as Body;
+  });
+}
+
+function expectSame(rule: string, got: unknown, wanted: unknown): void {
+  if (!isDeepStrictEqual(got, wanted)) throw new Error(`Expected that ${rule}:\n${String(wanted)}\nbut it gave\n${String(got)}`);
+}
+
+/**
+ * Starts an orchestration named `test` and runs its first turn.
+ *
+ * @param handler - its code
+ * @param settings - fields of the start message and of the harness
+ */
+export async function begin<Input = unknown>(handler: Handler<Input>, settings: InstanceSettings = {}): Promise<TestInstance> {
+  const { instanceId: _, others: extra = [], drain: __, coldCheck: ___, ...fields } = settings;
+  const instance = new TestInstance([orchestration('test', handler, settings.version), ...extra], settings);
+  await instance.deliver(start(fields));
+  return instance;
+}
+
+// --- the world ---------------------------------------------------------------------------------------------------------------
+
+/** Picks one of `bound` possibilities; 0 is always the one that leads to the end. */
+export type Choose = (bound: number) => number;
+
+/** How the world runs. */
+export type WorldSettings = {
+  readonly definitions: readonly AnyOrchestration[];
+  readonly root: StartFields & { readonly instanceId: string };
+  readonly choose: Choose;
+  /** What an activity returns or fails with. */
+  readonly answer: (activity: { readonly name: string; readonly input: unknown }) => Answer;
+  /** `cold`: every turn runs in an engine that was rebuilt from history. `mixed`: `choose` decides. */
+  readonly engines: 'sticky' | 'cold' | 'mixed';
+  /** `frozen`: all turns happen at the same time, so that batches can be split without changing event times. */
+  readonly clock: 'frozen' | 'advancing';
+  /** True: also duplicates, completions of closed decisions and of other executions, spare external events, cancel requests. */
+  readonly noise: boolean;
+};
+
+/** Outcome of an activity. */
+export type Answer = { readonly ok: true; readonly value?: unknown } | { readonly ok: false; readonly failure: Failure };
+
+/** One turn as it happened. */
+export type TurnLog = { readonly nowMs: number; readonly messages: readonly string[]; readonly result: ReplayResult };
+
+/** One execution as it happened. */
+export type ExecutionLog = { readonly instanceId: string; readonly executionId: number; readonly turns: readonly TurnLog[] };
+
+/** What happened in the world; `faults` are broken rules that the world saw. */
+export type WorldLog = { readonly executions: readonly ExecutionLog[]; readonly faults: readonly string[]; readonly moves: number };
+
+/** Moves after which the world asks the root to cancel, and after which it gives up. */
+const PATIENCE = 400;
+const LIMIT = 2_000;
+
+type Spent = { readonly executionId: number; readonly eventId: number; readonly kind: 'activity' | 'timer' | 'child'; isClosed: boolean };
+
+type Actor = {
+  readonly instanceId: string;
+  executionId: number;
+  turns: TurnLog[];
+  engine: ReplayEngine | null;
+  readonly host: TestHost;
+  queue: string[];
+  readonly activities: Map<number, ScheduledActivity>;
+  readonly timers: Map<number, ScheduledTimer>;
+  /** Every activity, timer and child that was ever asked for: whoever delivers at least once may bring its completion again. */
+  readonly spent: Spent[];
+  readonly awaited: string[];
+  isEnded: boolean;
+};
+
+/** The outside of a tree of instances: queues, activities, timers, external events, and answers between parents and children. */
+export class World {
+  readonly #settings: WorldSettings;
+  readonly #actors = new Map<string, Actor>();
+  readonly #executions: ExecutionLog[] = [];
+  readonly #faults: string[] = [];
+  #nowMs = T0;
+  #raised = 0;
+
+  constructor(settings: WorldSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Plays until nothing is left to do.
+   *
+   * @returns steps whose result is the log of all executions
+   */
+  *play(): Steps<WorldLog> {
+    const { instanceId, ...fields } = this.#settings.root;
+    this.#create(instanceId, JSON.stringify(start(fields)));
+    let moves = 0;
+    for (; moves < LIMIT; moves += 1) {
+      if (this.#settings.clock === 'advancing') this.#nowMs += this.#settings.choose(3);
+      if (moves === PATIENCE) this.#post(instanceId, cancelRequested('out of patience'));
+      const possible = this.#possibleMoves();
+      if (possible.length === 0) break;
+      const move = possible[this.#settings.choose(possible.length)];
+      if (move !== undefined) yield* move();
+    }
+    if (moves === LIMIT) this.#faults.push(`no end after ${LIMIT} moves`);
+    for (const actor of this.#actors.values()) if (!actor.isEnded) this.#faults.push(`${actor.instanceId} did not end`);
+    return { executions: this.#executions, faults: this.#faults, moves };
+  }
+
+  #create(instanceId: string, payload: string): void {
+    const actor: Actor = {
+      instanceId,
+      executionId: 0,
+      turns: [],
+      engine: null,
+      host: new TestHost(this.#settings.definitions),
+      queue: [],
+      activities: new Map(),
+      timers: new Map(),
+      spent: [],
+      awaited: [],
+      isEnded: false,
+    };
+    this.#actors.set(instanceId, actor);
+    this.#nextExecution(actor, payload);
+  }
+
+  #nextExecution(actor: Actor, payload: string): void {
+    actor.executionId += 1;
+    actor.turns = [];
+    actor.engine = null;
+    actor.awaited.length = 0;
+    actor.queue.unshift(payload);
+    this.#executions.push({ instanceId: actor.instanceId, executionId: actor.executionId, turns: actor.turns });
+  }
+
+  /** Everything that could happen next; progress comes first. */
+  #possibleMoves(): (() => Steps<void>)[] {
+    const live = [...this.#actors.values()].filter((actor) => !actor.isEnded);
+    const moves = live.filter(({ queue }) => queue.length > 0).map((actor) => () => this.#turn(actor));
+    for (const actor of live) {
+      for (const activity of actor.activities.values()) moves.push(() => this.#finishActivity(actor, activity));
+      for (const timer of actor.timers.values()) moves.push(() => this.#fire(actor, timer));
+    }
+    // An event for each name that code has asked for keeps instances from waiting for ever.
+    const waiting = moves.length === 0 || this.#settings.noise ? live.filter(({ awaited }) => awaited.length > 0) : [];
+    waiting.forEach((_, index) => moves.push(() => this.#raise(waiting[(index + this.#raised) % waiting.length])));
+    if (this.#settings.noise && moves.length > 0) for (const actor of live) moves.push(() => this.#disturb(actor));
+    return moves;
+  }
+
+  *#turn(actor: Actor): Steps<void> {
+    const { choose, engines, clock } = this.#settings;
+    const count = 1 + choose(actor.queue.length);
+    const messages = actor.queue.slice(0, count);
+    if (engines === 'cold' || (engines === 'mixed' && choose(2) === 1)) actor.engine = null;
+    if (actor.engine === null) {
+      actor.engine = new ReplayEngine(actor.instanceId, actor.host);
+      const events = actor.turns.flatMap(({ result }) => parseEvents(result.events));
+      if (events.length > 0) yield* actor.engine.replay(validateHistory(events));
+    }
+    const nowMs = clock === 'frozen' ? T0 : this.#nowMs;
+    const result = yield* actor.engine.turn({ nowMs, messages: messages.map(parseMessage) });
+    actor.queue = actor.queue.slice(result.outcome.kind === 'continuedAsNew' ? result.consumedMessages : count);
+    actor.turns.push({ nowMs, messages, result });
+    this.#commit(actor, result);
+  }
+
+  #commit(actor: Actor, result: ReplayResult): void {
+    for (const fault of actor.host.faults.splice(0)) this.#faults.push(`${actor.instanceId}: ${fault.failure.message}`);
+    for (const activity of result.activities) actor.activities.set(activity.eventId, activity);
+    for (const timer of result.timers) actor.timers.set(timer.eventId, timer);
+    for (const eventId of result.cancelledActivities) actor.activities.delete(eventId);
+    for (const eventId of result.cancelledTimers) actor.timers.delete(eventId);
+    for (const event of parseEvents(result.events)) noteEvent(actor, event);
+    for (const started of result.starts) {
+      if (!this.#actors.has(started.instanceId)) this.#create(started.instanceId, started.payload);
+      else if (started.conflictPayload !== null) actor.queue.push(started.conflictPayload);
+    }
+    for (const { instanceId, payload } of result.messages) this.#enqueue(instanceId, payload);
+    this.#conclude(actor, result);
+  }
+
+  #conclude(actor: Actor, { outcome }: ReplayResult): void {
+    if (outcome.kind === 'waiting') return;
+    const left = actor.activities.size + actor.timers.size;
+    if (left > 0) this.#faults.push(`${actor.instanceId} ended with ${left} open activities and timers`);
+    if (outcome.kind === 'faulted' || outcome.kind === 'notRegistered') this.#faults.push(`${actor.instanceId}: ${outcome.failure}`);
+    if (outcome.kind === 'continuedAsNew') this.#nextExecution(actor, outcome.payload);
+    else actor.isEnded = true;
+  }
+
+  *#finishActivity(actor: Actor, { eventId, name, input }: ScheduledActivity): Steps<void> {
+    actor.activities.delete(eventId);
+    const answer = this.#settings.answer({ name, input: input === undefined ? undefined : (JSON.parse(input) as unknown) });
+    this.#post(
+      actor.instanceId,
+      answer.ok ? activityCompleted(eventId, answer.value, actor.executionId) : activityFailed(eventId, answer.failure, actor.executionId),
+    );
+  }
+
+  *#fire(actor: Actor, { eventId, fireAtMs }: ScheduledTimer): Steps<void> {
+    actor.timers.delete(eventId);
+    this.#nowMs = Math.max(this.#nowMs, fireAtMs);
+    this.#post(actor.instanceId, timerFired(eventId, actor.executionId));
+  }
+
+  *#raise(actor: Actor | undefined): Steps<void> {
+    this.#raised += 1;
+    const name = actor?.awaited[this.#raised % actor.awaited.length];
+    if (actor !== undefined && name !== undefined) this.#post(actor.instanceId, eventRaised(name, this.#raised));
+  }
+
+  /** Something that a store that delivers at least once, or a client, may do at any time. */
+  *#disturb(actor: Actor): Steps<void> {
+    const { choose } = this.#settings;
+    const old = actor.spent[choose(Math.max(1, actor.spent.length))];
+    const what = choose(8);
+    if (what === 7) {
+      if (choose(4) === 3) this.#post(actor.instanceId, cancelRequested(`noise ${choose(3)}`));
+    } else if (what === 6) this.#post(actor.instanceId, eventRaised(choose(2) === 0 ? 'go' : 'stop', { spare: choose(9) }));
+    else if (what === 5) this.#post(actor.instanceId, start({ name: 'other', input: 'duplicate' }));
+    else if (old !== undefined && what === 4) this.#post(actor.instanceId, duplicateOf(old, old.executionId + 10, choose(2) === 0));
+    else if (old !== undefined && isAnswered(actor, old)) this.#post(actor.instanceId, duplicateOf(old, old.executionId, what % 2 === 0));
+  }
+
+  #post(instanceId: string, fields: Body): void {
+    this.#enqueue(instanceId, JSON.stringify(fields));
+  }
+
+  #enqueue(instanceId: string, payload: string): void {
+    const actor = this.#actors.get(instanceId);
+    if (actor === undefined) this.#faults.push(`a message goes to '${instanceId}', which does not exist`);
+    else if (!actor.isEnded) actor.queue.push(payload);
+  }
+}
+
+function noteEvent(actor: Actor, event: HistoryEvent): void {
+  const { executionId, spent } = actor;
+  if (event.kind === 'EventAwaited') actor.awaited.push(event.name);
+  if (event.kind === 'ActivityScheduled') spent.push({ executionId, eventId: event.id, kind: 'activity', isClosed: false });
+  if (event.kind === 'TimerCreated') spent.push({ executionId, eventId: event.id, kind: 'timer', isClosed: false });
+  if (event.kind === 'SubOrchestrationScheduled') spent.push({ executionId, eventId: event.id, kind: 'child', isClosed: false });
+  if (!('sourceId' in event)) return;
+  const source = spent.find((entry) => entry.executionId === executionId && entry.eventId === event.sourceId);
+  if (source !== undefined) source.isClosed = true;
+}
+
+/** A second answer may come once the first is on its way; that of a child is known only when it has arrived. */
+function isAnswered(actor: Actor, old: Spent): boolean {
+  if (old.isClosed || old.executionId !== actor.executionId) return true;
+  return old.kind !== 'child' && !actor.activities.has(old.eventId) && !actor.timers.has(old.eventId);
+}
+
+function duplicateOf(old: Spent, executionId: number, ok: boolean): Body {
+  switch (old.kind) {
+    case 'activity':
+      return ok ? activityCompleted(old.eventId, 'duplicate', executionId) : activityFailed(old.eventId, 'duplicate', executionId);
+    case 'timer':
+      return timerFired(old.eventId, executionId);
+    case 'child':
+      return ok ? childCompleted(old.eventId, 'duplicate', executionId) : childFailed(old.eventId, 'duplicate', executionId);
+  }
+}
+
+/**
+ * Joins an execution's turns to its history.
+ *
+ * @param execution - from the world's log
+ */
+export function historyOf(execution: ExecutionLog): readonly HistoryEvent[] {
+  return execution.turns.flatMap(({ result }) => parseEvents(result.events));
+}

@@ -1,0 +1,25 @@
+// Tests run in forked processes, because they start real worker threads and processes themselves.
+import type { ViteUserConfig } from 'vitest/config';
+
+/** Makes `import 'duraloom'` mean the TypeScript source; see CONTRIBUTING.md. */
+const SOURCE_CONDITION = 'duraloom-source';
+
+const inCi = Boolean(process.env['CI']);
+
+const config: ViteUserConfig = {
+  // Tests count as server code. Vitest hands the conditions on to the forks as `--conditions`, and worker threads inherit them.
+  ssr: { resolve: { conditions: [SOURCE_CONDITION] } },
+  test: {
+    include: ['tests/**/*.test.ts'],
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // For processes that a test starts with `spawn`: unlike forks and threads they do not inherit the flags of their parent.
+    env: { NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --conditions=${SOURCE_CONDITION}`.trim() },
+    // .ci/run reads the counts for its last line from this file.
+    reporters: inCi ? ['default', ['json', { outputFile: 'node_modules/.cache/test-results.json' }]] : ['default'],
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text', 'html'] },
+  },
+};
+
+export default config;
