@@ -97,7 +97,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeOptions {
   if (typeof options !== 'object' || options === null) throw new OptionError(`Expected options to be an object, got ${typeof options}`);
   for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) throw new OptionError(`Unknown option \`${name}\`. Known: ${[...KNOWN].sort().join(', ')}`);
+    if (!KNOWN.has(name)) throw new OptionError(`Unknown option \`${name}\`. Known: ${[...KNOWN].toSorted().join(', ')}`);
   }
   const { provider } = options;
   if (typeof provider?.fetchOrchestrationItems !== 'function') {

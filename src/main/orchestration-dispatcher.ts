@@ -148,7 +148,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     for (const [instanceId, owner] of this.#affinity) if (owner === slot) this.#affinity.delete(instanceId);
     const running = slot.progress.read();
     const innocent: OrchestrationItem[] = [];
-    for (const turn of [...this.#turns.values()]) {
+    for (const turn of this.#turns.values()) {
       if (turn.slot !== slot) continue;
       this.#forget(turn);
       if (turn.seq === running?.seq) this.#charge(turn, thread?.timedOut === true ? this.#timeoutError(turn, running.label) : error);

@@ -124,7 +124,7 @@ export type OrchestrationAck = {
   readonly customStatus: string | null | undefined;
   readonly workItems: readonly NewWorkItem[];
   readonly timers: readonly NewTimer[];
-  /** Messages to other instances; those to instances that do not exist or have ended are dropped. */
+  /** Messages to instances, added after `starts`; those to instances that do not exist or have ended are dropped. */
   readonly messages: readonly NewMessage[];
   /** New instances; when the id exists, `conflictPayload` (unless null) is enqueued for this instance instead (T4). */
   readonly starts: readonly (NewInstance & { readonly conflictPayload: string | null })[];
@@ -310,7 +310,7 @@ export interface Provider {
   readInstances(instanceIds: readonly string[]): Promise<readonly (InstanceRecord | null)[]>;
 
   /**
-   * Lists instances in the order of their ids.
+   * Lists instances in the order of their ids, by Unicode code points.
    *
    * @param params - `afterInstanceId`: cursor, null for the first page; `limit`: page size, 1 to 1000; `status`: only these
    * @returns a page; shorter than `limit` means the last one

@@ -630,7 +630,7 @@ export class ReplayEngine {
   #continueAsNew(version: string | undefined, input: EncodedPayload): void {
     const carried = [...this.#mailbox]
       .flatMap(([name, entries]) => entries.map(({ order, data }) => ({ order, name, data })))
-      .sort((left, right) => left.order - right.order)
+      .toSorted((left, right) => left.order - right.order)
       .map(({ name, data }) => (data === undefined ? { name } : { name, data }));
     const payload = encodeRecord({
       kind: 'OrchestrationStarted',

@@ -1,5 +1,5 @@
 // The control plane: rare calls to a thread, by Comlink on a port of its own, so that they never wait behind a batch of work.
-import { expose, releaseProxy, wrap, type Endpoint, type Remote } from 'comlink';
+import { expose, releaseProxy, wrap, type Endpoint } from 'comlink';
 import nodeAdapter from 'comlink/dist/umd/node-adapter.js';
 import type { MessagePort } from 'node:worker_threads';
 import type { Definition } from '../types/definition.ts';
@@ -57,7 +57,7 @@ export function callControl<Control extends ThreadControl>(port: MessagePort): {
     // Comlink's mapped type adds nothing here: every method returns a promise already.
     control: proxy as unknown as Control,
     release: () => {
-      (proxy as Remote<ThreadControl>)[releaseProxy]();
+      proxy[releaseProxy]();
       port.close();
     },
   };

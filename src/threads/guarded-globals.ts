@@ -94,7 +94,7 @@ function guardDate(original: DateConstructor, findEngine: FindEngine): unknown {
     },
     apply(target, self, args) {
       const engine = findEngine();
-      return engine === undefined ? Reflect.apply(target, self, args) : new target(engine.now()).toString();
+      return engine === undefined ? (Reflect.apply(target, self, args) as string) : new target(engine.now()).toString();
     },
     get(target, name, receiver) {
       if (name !== 'now') return Reflect.get(target, name, receiver) as unknown;

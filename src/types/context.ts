@@ -4,7 +4,7 @@ import type { Duration } from './duration.ts';
 
 declare global {
   // This folder is compiled without DOM and Node types; the interface merges with the real one where the package is used.
-  // oxlint-disable-next-line typescript/no-empty-interface, typescript/no-empty-object-type
+  // oxlint-disable-next-line typescript/no-empty-object-type
   interface AbortSignal {}
 }
 

@@ -33,7 +33,7 @@ describe('the code of an instance', () => {
     expect(result.version).toBe('10.0.0');
     expect(JSON.parse(result.events)).toMatchObject([
       { version: '10.0.0', engine: 1 },
-      { name: 'code 10.0.0', input: ['test', '10.0.0'] },
+      { name: 'code 10.0.0', input: ['test', '10.0.0', null] },
     ]);
   });
 

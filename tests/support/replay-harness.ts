@@ -428,8 +428,8 @@ export type WorldSettings = {
   readonly choose: Choose;
   /** What an activity returns or fails with. */
   readonly answer: (activity: { readonly name: string; readonly input: unknown }) => Answer;
-  /** `cold`: every turn runs in an engine that was rebuilt from history. `mixed`: `choose` decides. */
-  readonly engines: 'sticky' | 'cold' | 'mixed';
+  /** Whether the engine lives on between turns, or is rebuilt from history before each; a chooser of its own decides turn by turn. */
+  readonly engines: 'sticky' | 'cold' | Choose;
   /** `frozen`: all turns happen at the same time, so that batches can be split without changing event times. */
   readonly clock: 'frozen' | 'advancing';
   /** True: also duplicates, completions of closed decisions and of other executions, spare external events, cancel requests. */
@@ -550,7 +550,7 @@ export class World {
     const { choose, engines, clock } = this.#settings;
     const count = 1 + choose(actor.queue.length);
     const messages = actor.queue.slice(0, count);
-    if (engines === 'cold' || (engines === 'mixed' && choose(2) === 1)) actor.engine = null;
+    if (engines === 'cold' || (typeof engines === 'function' && engines(2) === 1)) actor.engine = null;
     if (actor.engine === null) {
       actor.engine = new ReplayEngine(actor.instanceId, actor.host);
       const events = actor.turns.flatMap(({ result }) => parseEvents(result.events));

@@ -296,7 +296,7 @@ export class MemoryProvider implements Provider {
     if (this.#instances.has(start.instanceId)) return 'exists';
     const instance = createInstance(start, this.#clock.nowMs());
     this.#instances.set(start.instanceId, instance);
-    this.#readyInstances.place(instance, computeReadyAtMs(instance));
+    this.#readyInstances.place(instance, computeReadyAtMs(instance, this.#clock.nowMs()));
     return 'started';
   }
 
@@ -323,7 +323,7 @@ export class MemoryProvider implements Provider {
     instance.lockToken = null;
     instance.handedOut = [];
     instance.holdUntilMs = holdUntilMs;
-    this.#readyInstances.place(instance, computeReadyAtMs(instance));
+    this.#readyInstances.place(instance, computeReadyAtMs(instance, this.#clock.nowMs()));
   }
 
   #ackTurn(ack: OrchestrationAck): OrchestrationAckOutcome {

@@ -150,13 +150,15 @@ export function takesTurns({ record }: StoredInstance): boolean {
  * Computes the ready time of an instance that is not locked (I1).
  *
  * @param instance - which
+ * @param nowMs - the time, epoch milliseconds
  * @returns the time, epoch milliseconds; null when there is nothing to fetch
  */
-export function computeReadyAtMs(instance: StoredInstance): number | null {
+export function computeReadyAtMs(instance: StoredInstance, nowMs: number): number | null {
   if (!takesTurns(instance) || instance.messages.length === 0) return null;
   let earliestMs = Number.POSITIVE_INFINITY;
   for (const { visibleAtMs } of instance.messages) earliestMs = Math.min(earliestMs, visibleAtMs);
-  return Math.max(earliestMs, instance.holdUntilMs);
+  // Never before now: an instance that had its turn goes behind those that wait, however old its backlog is (T50).
+  return Math.max(earliestMs, instance.holdUntilMs, nowMs);
 }
 
 /**

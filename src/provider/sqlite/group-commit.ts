@@ -5,16 +5,20 @@
 // G2. Items run in the order of the calls. Fetches run after all writes of the transaction, so they see them.
 // G3. The fast path runs items without savepoints. When any item throws, the whole transaction is rolled back and run again with a
 //     savepoint around each item: then one bad item cannot fail its neighbours. So items must be repeatable: no effect but SQL.
-// G4. A transaction has a time budget; what does not fit goes into the next tick, after other work of the event loop.
+// G4. The writes of a transaction have a time budget; what does not fit goes into the next tick, after other work of the event loop.
+//     On a slow disk the budget grows to twice what a commit costs, else the process would do little but sync.
 // G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 import type Database from 'better-sqlite3';
 import { ProviderError } from '../../types/errors.ts';
 import { isBusy, sqliteCode } from './open-database.ts';
 
-/** What the transaction ends with: runs after the writes, inside the transaction, and is told how it went. */
-export interface TransactionTail {
+/** What a transaction does around the writes, for the fetches that it serves; is told how it went. */
+export interface TransactionFrame {
   /** True when `run` would do something even if there are no writes. */
   readonly isDue: boolean;
+  /** Before the writes. */
+  begin(): void;
+  /** After the writes. */
   run(): void;
   committed(): void;
   rolledBack(): void;
@@ -23,7 +27,7 @@ export interface TransactionTail {
 type Operation = {
   readonly name: string;
   readonly count: number;
-  readonly runItem: (index: number) => void;
+  readonly runItem: (index: number, careful: boolean) => void;
   readonly resolve: () => void;
   readonly reject: (error: ProviderError) => void;
   /** First item that is not committed. */
@@ -41,18 +45,20 @@ export type CommitStats = { commits: number; items: number; busyRetries: number;
 export class GroupCommit {
   readonly stats: CommitStats = { commits: 0, items: 0, busyRetries: 0, slowPaths: 0 };
   readonly #database: Database.Database;
-  readonly #tail: TransactionTail;
+  readonly #frame: TransactionFrame;
   readonly #maxCommitMs: number;
   readonly #begin: Database.Statement;
   readonly #commit: Database.Statement;
   readonly #rollback: Database.Statement;
   #operations: Operation[] = [];
+  /** What a commit costs here, in milliseconds, smoothed. */
+  #commitMs = 0;
   #scheduled = false;
   #idle: (() => void)[] = [];
 
-  constructor(database: Database.Database, tail: TransactionTail, maxCommitMs: number) {
+  constructor(database: Database.Database, frame: TransactionFrame, maxCommitMs: number) {
     this.#database = database;
-    this.#tail = tail;
+    this.#frame = frame;
     this.#maxCommitMs = maxCommitMs;
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
@@ -64,17 +70,18 @@ export class GroupCommit {
    *
    * @param name - provider method, for errors
    * @param items - the batch
-   * @param apply - SQL of one item; its result is the item's outcome
+   * @param apply - SQL of one item; its result is the item's outcome. `careful` is false on the fast path, where it may throw instead of
+   *   finding out what is wrong: it is called again with true then
    * @returns the outcomes, after the commit
    */
-  write<Item, Outcome>(name: string, items: readonly Item[], apply: (item: Item) => Outcome): Promise<Outcome[]> {
+  write<Item, Outcome>(name: string, items: readonly Item[], apply: (item: Item, careful: boolean) => Outcome): Promise<Outcome[]> {
     return new Promise((resolve, reject) => {
       const outcomes: Outcome[] = [];
       this.#operations.push({
         name,
         count: items.length,
-        runItem: (index) => {
-          outcomes[index] = apply(items[index] as Item);
+        runItem: (index, careful) => {
+          outcomes[index] = apply(items[index] as Item, careful);
         },
         resolve: () => resolve(outcomes),
         reject,
@@ -101,7 +108,7 @@ export class GroupCommit {
 
   #tick(): void {
     this.#scheduled = false;
-    if (this.#operations.length > 0 || this.#tail.isDue) this.#transact();
+    if (this.#operations.length > 0 || this.#frame.isDue) this.#transact();
     if (this.#scheduled) return;
     if (this.#operations.length > 0) {
       this.schedule();
@@ -121,9 +128,12 @@ export class GroupCommit {
       return;
     }
     try {
-      this.#runItems((operation) => operation.runItem(operation.cursor));
-      this.#tail.run();
+      this.#frame.begin();
+      this.#runItems((operation) => operation.runItem(operation.cursor, false));
+      this.#frame.run();
+      const startedMs = performance.now();
       this.#commit.run();
+      this.#commitMs += (performance.now() - startedMs - this.#commitMs) * 0.1;
     } catch (error) {
       this.#undo();
       if (isBusy(error)) this.#retryLater();
@@ -139,16 +149,17 @@ export class GroupCommit {
     this.stats.slowPaths += 1;
     try {
       this.#begin.run();
+      this.#frame.begin();
       this.#runItems((operation) => {
         try {
-          this.#database.transaction(() => operation.runItem(operation.cursor))();
+          this.#database.transaction(() => operation.runItem(operation.cursor, true))();
         } catch (error) {
           // Errors that end the whole transaction (disk full, I/O) are no item's fault.
           if (!this.#database.inTransaction) throw error;
           operation.itemError ??= error;
         }
       });
-      this.#tail.run();
+      this.#frame.run();
       this.#commit.run();
     } catch (error) {
       this.#undo();
@@ -160,7 +171,7 @@ export class GroupCommit {
   }
 
   #runItems(runItem: (operation: Operation) => void): void {
-    const deadline = performance.now() + this.#maxCommitMs;
+    const deadline = performance.now() + Math.max(this.#maxCommitMs, 2 * this.#commitMs);
     for (const operation of this.#operations) {
       for (operation.cursor = operation.next; operation.cursor < operation.count; operation.cursor += 1) {
         runItem(operation);
@@ -183,13 +194,13 @@ export class GroupCommit {
       else operation.reject(toProviderError(operation.name, operation.itemError));
     }
     this.#operations = rest;
-    this.#tail.committed();
+    this.#frame.committed();
   }
 
   #undo(): void {
     for (const operation of this.#operations) operation.cursor = operation.next;
     if (this.#database.inTransaction) this.#rollback.run();
-    this.#tail.rolledBack();
+    this.#frame.rolledBack();
   }
 
   #retryLater(): void {

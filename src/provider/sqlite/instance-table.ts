@@ -5,8 +5,12 @@ import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
 import type { Clock } from '../../types/clock.ts';
 import type { EnqueueOutcome, NewInstance, NewMessage, NewTimer, StartOutcome } from '../provider.ts';
 
-/** Visibility time of a start message: before every other message of the instance. */
-const FIRST = 0;
+/** `visible_at` of a start message: before every other message of the instance. */
+const START = 0;
+/** `visible_at` of other messages: visible at once, in the order of their ids, also when the clock jumps back. */
+const AT_ONCE = 1;
+/** `visible_at` of timers begins here. */
+const FIRST_TIMER = 2;
 
 /** Instances and the orchestrator queue. */
 export class InstanceTable {
@@ -30,7 +34,7 @@ export class InstanceTable {
     // Takes a message id and keeps the ready order: a locked instance stays locked, a held one held, a stopped one stopped.
     this.#announce = database
       .prepare(
-        `UPDATE instances SET message_seq = message_seq + 1,
+        `UPDATE instances SET message_seq = message_seq + ?,
          ready_at = CASE WHEN lock_token IS NOT NULL AND ready_at > ? THEN ready_at
                          WHEN status IN ('Pending', 'Running') THEN max(hold_until, min(coalesce(ready_at, ?), ?))
                          ELSE NULL END
@@ -39,7 +43,7 @@ export class InstanceTable {
       )
       .pluck();
     this.#insertMessage = database.prepare(
-      'INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, timer_id, attempts, payload) VALUES (?, ?, ?, ?, 0, ?)',
+      'INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload) VALUES (?, ?, ?, ?, ?, 0, ?)',
     );
     this.#readStatus = database.prepare('SELECT status FROM instances WHERE instance_id = ?').pluck();
     const columns = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
@@ -57,26 +61,33 @@ export class InstanceTable {
     const nowMs = this.#clock.nowMs();
     const inserted = this.#insertInstance.run(start.instanceId, start.name, start.version, nowMs, start.parentInstanceId, nowMs, nowMs);
     if (inserted.changes === 0) return 'exists';
-    this.#insertMessage.run(start.instanceId, FIRST, 1, null, start.payload);
+    this.#insertMessage.run(start.instanceId, START, 1, nowMs, null, start.payload);
     return 'started';
   }
 
   enqueue(message: NewMessage): EnqueueOutcome {
+    return this.enqueueAll(message.instanceId, [message.payload]);
+  }
+
+  /** Enqueues messages of one instance: all of them or none. */
+  enqueueAll(instanceId: string, payloads: readonly string[]): EnqueueOutcome {
     const nowMs = this.#clock.nowMs();
-    const messageId = this.#announce.get(nowMs, nowMs, nowMs, message.instanceId) as number | undefined;
-    if (messageId === undefined) return this.#readStatus.get(message.instanceId) === undefined ? 'notFound' : 'ended';
-    this.#insertMessage.run(message.instanceId, nowMs, messageId, null, message.payload);
+    const lastId = this.#announce.get(payloads.length, nowMs, nowMs, nowMs, instanceId) as number | undefined;
+    if (lastId === undefined) return this.#readStatus.get(instanceId) === undefined ? 'notFound' : 'ended';
+    let messageId = lastId - payloads.length;
+    for (const payload of payloads) this.#insertMessage.run(instanceId, AT_ONCE, (messageId += 1), nowMs, null, payload);
     return 'enqueued';
   }
 
   /** Inserts a message whose id the caller has taken; the caller sets the ready order. */
   insertTimer(instanceId: string, timer: NewTimer, messageId: number): void {
-    this.#insertMessage.run(instanceId, Math.max(1, timer.visibleAtMs), messageId, timer.eventId, timer.payload);
+    const visibleAtMs = Math.max(FIRST_TIMER, timer.visibleAtMs);
+    this.#insertMessage.run(instanceId, visibleAtMs, messageId, visibleAtMs, timer.eventId, timer.payload);
   }
 
   /** As `insertTimer`, for the start message of the next execution. */
   insertStart(instanceId: string, payload: string, messageId: number): void {
-    this.#insertMessage.run(instanceId, FIRST, messageId, null, payload);
+    this.#insertMessage.run(instanceId, START, messageId, this.#clock.nowMs(), null, payload);
   }
 
   read(instanceId: string): InstanceRecord | null {

@@ -20,8 +20,10 @@ export const MIGRATIONS: readonly string[] = [
     lock_token TEXT,
     hold_until INTEGER NOT NULL,      -- set by abandon with a delay: not fetchable before
     message_seq INTEGER NOT NULL,     -- id of the newest message
-    fetched_through INTEGER,          -- newest message of the last hand-out that is not acked; NULL none
-    fetched_visible INTEGER,          -- and its latest visible_at
+    handed_seq INTEGER,               -- newest message at the last hand-out that is neither acked nor abandoned; NULL none
+    handed_at INTEGER,                -- and its time
+    before_seq INTEGER,               -- the same of the hand-out before, for the fetch that finds it expired
+    before_at INTEGER,
     output TEXT,
     custom_status TEXT,
     custom_status_version INTEGER NOT NULL,
@@ -31,11 +33,13 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX instances_ready ON instances (ready_at) WHERE ready_at IS NOT NULL;
 
-  -- Messages and timers of instances. A start message has visible_at 0, so that it comes first.
+  -- Messages and timers of instances. visible_at: 0 for a start message, so that it comes first; 1 for other messages, which are visible
+  -- at once, whatever the clock does; the due time of a timer. arrived_at orders messages and timers among each other.
   CREATE TABLE orchestrator_queue (
     instance_id TEXT NOT NULL,
     visible_at INTEGER NOT NULL,
     message_id INTEGER NOT NULL,
+    arrived_at INTEGER NOT NULL,
     timer_id INTEGER,                 -- event id of the timer; NULL for a message
     attempts INTEGER NOT NULL,        -- earlier hand-outs
     payload TEXT NOT NULL,

@@ -1,6 +1,8 @@
 // Turns in SQL: lock instances with their messages, commit, abandon, renew. Neighbours: instance-table.ts (messages), work-queue.ts (work items).
-// All methods run inside a transaction of group-commit.ts and repeat safely after a rollback.
+// All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. The number of statements per turn is what
+// limits throughput: the hot ones do several things at once.
 import type Database from 'better-sqlite3';
+import { encodeRecord } from '../../types/codec.ts';
 import type { Clock } from '../../types/clock.ts';
 import { isEnded } from '../../types/instance.ts';
 import { MAX_MESSAGES_PER_TURN } from '../../types/limits.ts';
@@ -21,24 +23,35 @@ type LockRow = {
   readonly last_event_id: number;
   readonly lock_token: string | null;
   readonly ready_at: number | null;
-  readonly message_seq: number;
-  readonly fetched_through: number | null;
-  readonly fetched_visible: number | null;
+  readonly handed_seq: number | null;
+  readonly handed_at: number | null;
 };
 
-type FetchRow = Pick<LockRow, 'execution_id' | 'last_event_id' | 'fetched_through' | 'fetched_visible'> & {
+type FetchRow = {
+  readonly instance_id: string;
   readonly name: string;
   readonly version: string | null;
   readonly status: OrchestrationItem['status'];
+  readonly execution_id: number;
+  readonly last_event_id: number;
+  readonly before_seq: number | null;
+  readonly before_at: number | null;
 };
 
 type MessageRow = {
   readonly message_id: number;
   readonly visible_at: number;
+  readonly arrived_at: number;
   readonly timer_id: number | null;
   readonly attempts: number;
   readonly payload: string;
 };
+
+/** Later than every time. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+/** Thrown on the fast path when a lock is not held: the careful path finds out why. */
+class FenceError extends TypeError {}
 
 /** The orchestrator queue and history. */
 export class OrchestratorQueue {
@@ -47,72 +60,83 @@ export class OrchestratorQueue {
   readonly #work: WorkQueue;
   readonly #selectReady: Database.Statement;
   readonly #nextReady: Database.Statement;
-  readonly #selectForFetch: Database.Statement;
-  readonly #selectMessages: Database.Statement;
   readonly #lock: Database.Statement;
+  readonly #selectMessages: Database.Statement;
+  readonly #setHandOut: Database.Statement;
   readonly #countAttempts: Database.Statement;
   readonly #selectLock: Database.Statement;
+  readonly #commitTurn: Database.Statement;
   readonly #insertPage: Database.Statement;
   readonly #deleteMessage: Database.Statement;
+  readonly #deleteSome: Database.Statement;
+  readonly #deleteAll: Database.Statement;
   readonly #deleteTimer: Database.Statement;
   readonly #deleteTimers: Database.Statement;
-  readonly #deleteMessages: Database.Statement;
   readonly #firstVisible: Database.Statement;
-  readonly #update: Database.Statement;
-  readonly #setCustomStatus: Database.Statement;
   readonly #insertPast: Database.Statement;
   readonly #continueAsNew: Database.Statement;
   readonly #release: Database.Statement;
   readonly #renew: Database.Statement;
   readonly #selectPages: Database.Statement;
 
-  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly instances: InstanceTable; readonly work: WorkQueue }) {
+  constructor(
+    database: Database.Database,
+    parts: { readonly clock: Clock; readonly instances: InstanceTable; readonly work: WorkQueue },
+  ) {
     this.#clock = parts.clock;
     this.#instances = parts.instances;
     this.#work = parts.work;
     const prepare = (sql: string): Database.Statement => database.prepare(sql);
     this.#selectReady = prepare('SELECT instance_id FROM instances WHERE ready_at <= ? ORDER BY ready_at, instance_id LIMIT ?').pluck();
     this.#nextReady = prepare('SELECT min(ready_at) FROM instances').pluck();
-    this.#selectForFetch = prepare(
-      'SELECT name, version, status, execution_id, last_event_id, fetched_through, fetched_visible FROM instances WHERE instance_id = ?',
+    this.#lock = prepare(
+      `UPDATE instances SET lock_token = ?, ready_at = ?, before_seq = handed_seq, before_at = handed_at, handed_seq = message_seq, handed_at = ?
+       WHERE instance_id IN (SELECT value FROM json_each(?))
+       RETURNING instance_id, name, version, status, execution_id, last_event_id, before_seq, before_at`,
     );
     this.#selectMessages = prepare(
-      `SELECT message_id, visible_at, timer_id, attempts, payload FROM orchestrator_queue
+      `SELECT message_id, visible_at, arrived_at, timer_id, attempts, payload FROM orchestrator_queue
        WHERE instance_id = ? AND visible_at <= ? ORDER BY visible_at, message_id LIMIT ${MAX_MESSAGES_PER_TURN}`,
     );
-    this.#lock = prepare(
-      'UPDATE instances SET lock_token = ?, ready_at = ?, fetched_through = ?, fetched_visible = ? WHERE instance_id = ?',
-    );
+    this.#setHandOut = prepare('UPDATE instances SET handed_seq = ?, handed_at = ? WHERE instance_id = ?');
     this.#countAttempts = prepare(
       'UPDATE orchestrator_queue SET attempts = attempts + 1 WHERE instance_id = ? AND visible_at <= ? AND message_id <= ?',
     );
     this.#selectLock = prepare(
-      `SELECT execution_id, last_event_id, lock_token, ready_at, message_seq, fetched_through, fetched_visible
-       FROM instances WHERE instance_id = ?`,
+      'SELECT execution_id, last_event_id, lock_token, ready_at, handed_seq, handed_at FROM instances WHERE instance_id = ?',
     );
+    // The fence, the release of the lock, and the new ready order: the earliest message that is left, or the earliest new timer.
+    this.#commitTurn = prepare(
+      `UPDATE instances SET status = ?, output = ?, version = ?, last_event_id = ?, updated_at = ?, message_seq = message_seq + ?,
+         custom_status = iif(?, ?, custom_status), custom_status_version = custom_status_version + ?,
+         lock_token = NULL, hold_until = 0, handed_seq = NULL, handed_at = NULL,
+         ready_at = iif(?, NULL, max(?, nullif(min(?, coalesce(
+           (SELECT min(visible_at) FROM orchestrator_queue WHERE instance_id = ?), ${NEVER})), ${NEVER})))
+       WHERE instance_id = ? AND lock_token = ? AND ready_at > ? AND execution_id = ? AND last_event_id = ?
+       RETURNING message_seq`,
+    ).pluck();
     this.#insertPage = prepare(
       'INSERT INTO history (instance_id, execution_id, first_event_id, last_event_id, events) VALUES (?, ?, ?, ?, ?)',
     );
-    this.#deleteMessage = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ? AND visible_at <= ? AND message_id = ?');
+    // By the time of the hand-out, not by the present: the clock may have jumped back since.
+    const handedOut = 'visible_at <= (SELECT handed_at FROM instances WHERE instance_id = ?)';
+    this.#deleteMessage = prepare(`DELETE FROM orchestrator_queue WHERE instance_id = ? AND ${handedOut} AND message_id = ?`);
+    this.#deleteSome = prepare(
+      `DELETE FROM orchestrator_queue WHERE instance_id = ? AND ${handedOut} AND message_id IN (SELECT value FROM json_each(?))`,
+    );
+    this.#deleteAll = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
     this.#deleteTimer = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ? AND timer_id = ?');
     this.#deleteTimers = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ? AND timer_id IS NOT NULL');
-    this.#deleteMessages = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
     this.#firstVisible = prepare('SELECT min(visible_at) FROM orchestrator_queue WHERE instance_id = ?').pluck();
-    this.#update = prepare(
-      `UPDATE instances SET status = ?, output = ?, version = ?, last_event_id = ?, message_seq = ?, ready_at = ?, updated_at = ?,
-         lock_token = NULL, hold_until = 0, fetched_through = NULL, fetched_visible = NULL WHERE instance_id = ?`,
-    );
-    this.#setCustomStatus = prepare(
-      'UPDATE instances SET custom_status = ?, custom_status_version = custom_status_version + 1 WHERE instance_id = ?',
-    );
     this.#insertPast = prepare(
       `INSERT INTO past_executions (instance_id, execution_id, name, version, last_event_id, ended_at)
        SELECT instance_id, execution_id, name, ?, ?, ? FROM instances WHERE instance_id = ?`,
     );
-    this.#continueAsNew = prepare('UPDATE instances SET execution_id = execution_id + 1, name = ?, version = ? WHERE instance_id = ?');
+    this.#continueAsNew = prepare(
+      'UPDATE instances SET execution_id = execution_id + 1, last_event_id = 0, name = ?, version = ? WHERE instance_id = ?',
+    );
     this.#release = prepare(
-      `UPDATE instances SET lock_token = NULL, fetched_through = NULL, fetched_visible = NULL, hold_until = ?, ready_at = ?
-       WHERE instance_id = ?`,
+      'UPDATE instances SET lock_token = NULL, handed_seq = NULL, handed_at = NULL, hold_until = ?, ready_at = ? WHERE instance_id = ?',
     );
     this.#renew = prepare('UPDATE instances SET ready_at = ? WHERE instance_id = ? AND lock_token = ? AND ready_at > ?');
     this.#selectPages = prepare(
@@ -127,24 +151,28 @@ export class OrchestratorQueue {
   }
 
   fetch(params: { readonly maxItems: number; readonly lockMs: number; readonly lockToken: string }): OrchestrationItem[] {
+    const { lockToken } = params;
     const nowMs = this.#clock.nowMs();
+    const instanceIds = this.#selectReady.all(nowMs, params.maxItems) as string[];
+    if (instanceIds.length === 0) return [];
+    const rows = this.#lock.all(lockToken, nowMs + params.lockMs, nowMs, encodeRecord(instanceIds)) as FetchRow[];
+    const byId = new Map(rows.map((row) => [row.instance_id, row]));
     const items: OrchestrationItem[] = [];
-    for (const instanceId of this.#selectReady.all(nowMs, params.maxItems) as string[]) {
-      const row = this.#selectForFetch.get(instanceId) as FetchRow;
+    for (const instanceId of instanceIds) {
+      const row = byId.get(instanceId);
+      if (row === undefined) continue;
       // A hand-out that was neither acked nor abandoned: its lock expired, and it counts.
-      if (row.fetched_through !== null) this.#countAttempts.run(instanceId, row.fetched_visible, row.fetched_through);
+      if (row.before_seq !== null) this.#countAttempts.run(instanceId, row.before_at, row.before_seq);
       const messages = this.#selectMessages.all(instanceId, nowMs) as MessageRow[];
       if (messages.length === 0) {
-        // Its messages were cancelled while its lock ran out: it is not ready after all.
+        // Its lock ran out, and what it was locked for is not there any more.
         this.#release.run(0, this.#firstVisible.get(instanceId), instanceId);
         continue;
       }
-      const fetchedThrough = Math.max(...messages.map((message) => message.message_id));
-      const fetchedVisible = messages.at(-1)?.visible_at ?? 0;
-      this.#lock.run(params.lockToken, nowMs + params.lockMs, fetchedThrough, fetchedVisible, instanceId);
+      if (messages.length === MAX_MESSAGES_PER_TURN) this.#limitHandOut(instanceId, messages);
       items.push({
         instanceId,
-        lockToken: params.lockToken,
+        lockToken,
         name: row.name,
         version: row.version,
         status: row.status,
@@ -156,76 +184,95 @@ export class OrchestratorQueue {
     return items;
   }
 
-  commit(ack: OrchestrationAck): OrchestrationAckOutcome {
+  /** A backlog larger than a turn: only what is handed out counts an attempt. */
+  #limitHandOut(instanceId: string, messages: readonly MessageRow[]): void {
+    const newest = messages.reduce((most, { message_id }) => Math.max(most, message_id), 0);
+    this.#setHandOut.run(newest, messages.at(-1)?.visible_at, instanceId);
+  }
+
+  commit(ack: OrchestrationAck, careful: boolean): OrchestrationAckOutcome {
     const nowMs = this.#clock.nowMs();
+    if (careful) {
+      const refusal = this.#refuse(ack, nowMs);
+      if (refusal !== null) return refusal;
+    }
     const { instanceId, executionId } = ack;
-    const row = this.#selectLock.get(instanceId) as LockRow | undefined;
-    if (row === undefined) return 'instanceGone';
-    if (!holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
-    if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
+    const ended = isEnded(ack.status);
+    const timers = ack.timers.filter(({ eventId }) => !ack.cancelledTimers.includes(eventId));
+    if (ended) {
+      this.#deleteAll.run(instanceId);
+      this.#work.cancelAll(instanceId);
+    } else {
+      this.#deleteConsumed(ack);
+      for (const eventId of ack.cancelledTimers) this.#deleteTimer.run(instanceId, eventId);
+      if (ack.next !== null) this.#deleteTimers.run(instanceId);
+    }
+    const newMessages = ack.next === null ? timers.length : 1;
+    const firstNewMs = ack.next === null ? timers.reduce((first, { visibleAtMs }) => Math.min(first, visibleAtMs), NEVER) : nowMs;
+    const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
+    const statusChanged = ack.customStatus === undefined ? 0 : 1;
+    const isStopped = ended || ack.status === 'Suspended' || ack.status === 'Quarantined';
+    const messageSeq = this.#commitTurn.get(
+      ...[ack.status, ack.output, ack.version, lastEventId, nowMs, newMessages],
+      ...[statusChanged, ack.customStatus ?? null, statusChanged],
+      ...[isStopped ? 1 : 0, nowMs, firstNewMs, instanceId],
+      ...[instanceId, ack.lockToken, nowMs, executionId, ack.baseEventId],
+    ) as number | undefined;
+    if (messageSeq === undefined) throw new FenceError(`the lock of '${instanceId}' is not held`);
     if (ack.page !== null) {
       this.#insertPage.run(instanceId, executionId, ack.baseEventId + 1, ack.page.lastEventId, ack.page.events);
     }
-    for (const messageId of ack.consumedMessageIds) this.#deleteMessage.run(instanceId, nowMs, messageId);
-    const ended = isEnded(ack.status);
-    let messageSeq = row.message_seq;
     if (!ended) {
       for (const item of ack.workItems) this.#work.insert(instanceId, executionId, item, nowMs);
-      for (const timer of ack.timers) this.#instances.insertTimer(instanceId, timer, (messageSeq += 1));
       for (const eventId of ack.cancelledActivities) this.#work.cancel(instanceId, executionId, eventId);
-      for (const eventId of ack.cancelledTimers) this.#deleteTimer.run(instanceId, eventId);
     }
-    const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
-    if (ack.next !== null) {
-      this.#deleteTimers.run(instanceId);
-      this.#work.cancelAll(instanceId);
-      this.#insertPast.run(ack.version, lastEventId, nowMs, instanceId);
-      this.#continueAsNew.run(ack.next.name, ack.next.version, instanceId);
-      this.#instances.insertStart(instanceId, ack.next.payload, (messageSeq += 1));
-    }
-    if (ended) {
-      this.#deleteMessages.run(instanceId);
-      this.#work.cancelAll(instanceId);
-    }
-    this.#update.run(
-      ack.status,
-      ack.output,
-      ack.next === null ? ack.version : ack.next.version,
-      ack.next === null ? lastEventId : 0,
-      messageSeq,
-      ended ? null : this.#readyAfterTurn(ack, row, nowMs),
-      nowMs,
-      instanceId,
-    );
-    if (ack.customStatus !== undefined) this.#setCustomStatus.run(ack.customStatus, instanceId);
-    // Last, because they may be for this instance itself.
-    for (const message of ack.messages) this.#instances.enqueue(message);
+    if (ack.next !== null) this.#startNext(ack, ack.next, { messageSeq, lastEventId, nowMs });
+    else if (!ended) timers.forEach((timer, index) => this.#instances.insertTimer(instanceId, timer, messageSeq - newMessages + index + 1));
     for (const start of ack.starts) {
       const outcome = this.#instances.start(start);
-      if (outcome === 'exists' && start.conflictPayload !== null) {
-        this.#instances.enqueue({ instanceId, payload: start.conflictPayload });
-      }
+      if (outcome === 'exists' && start.conflictPayload !== null) this.#instances.enqueueAll(instanceId, [start.conflictPayload]);
     }
+    // Last: they may be for an instance that this turn starts, or for this one.
+    for (const message of ack.messages) this.#instances.enqueue(message);
     return 'committed';
   }
 
-  /** When the instance is ready again after a turn: its earliest message that is left. */
-  #readyAfterTurn(ack: OrchestrationAck, row: LockRow, nowMs: number): number | null {
-    const firstVisible = this.#firstVisible.get(ack.instanceId) as number | null;
-    if (firstVisible === null) return null;
-    // What was handed out and not consumed keeps the attempt.
-    if (row.fetched_through !== null) this.#countAttempts.run(ack.instanceId, row.fetched_visible, row.fetched_through);
-    if (ack.status === 'Suspended' || ack.status === 'Quarantined') return null;
-    return Math.max(firstVisible, nowMs);
+  /** Says why an ack cannot be committed; null: it can. */
+  #refuse(ack: OrchestrationAck, nowMs: number): OrchestrationAckOutcome | null {
+    const row = this.#selectLock.get(ack.instanceId) as LockRow | undefined;
+    if (row === undefined) return 'instanceGone';
+    if (!holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
+    return row.execution_id === ack.executionId && row.last_event_id === ack.baseEventId ? null : 'conflict';
+  }
+
+  #deleteConsumed(ack: OrchestrationAck): void {
+    const [first, ...others] = ack.consumedMessageIds;
+    if (first !== undefined) {
+      if (others.length === 0) this.#deleteMessage.run(ack.instanceId, ack.instanceId, first);
+      else this.#deleteSome.run(ack.instanceId, ack.instanceId, encodeRecord(ack.consumedMessageIds));
+    }
+    if (ack.next === null && first !== undefined) return;
+    // Only these turns leave messages behind that were handed out: the hand-out counts.
+    const row = this.#selectLock.get(ack.instanceId) as LockRow | undefined;
+    if (row !== undefined && row.handed_seq !== null) this.#countAttempts.run(ack.instanceId, row.handed_at, row.handed_seq);
+  }
+
+  #startNext(
+    ack: OrchestrationAck,
+    next: NonNullable<OrchestrationAck['next']>,
+    turn: { readonly messageSeq: number; readonly lastEventId: number; readonly nowMs: number },
+  ): void {
+    const { instanceId } = ack;
+    this.#insertPast.run(ack.version, turn.lastEventId, turn.nowMs, instanceId);
+    this.#continueAsNew.run(next.name, next.version, instanceId);
+    this.#instances.insertStart(instanceId, next.payload, turn.messageSeq);
   }
 
   abandon(item: OrchestrationLock & { readonly delayMs: number; readonly countAttempt: boolean }): 'done' | 'lockLost' {
     const nowMs = this.#clock.nowMs();
     const row = this.#selectLock.get(item.instanceId) as LockRow | undefined;
     if (row === undefined || !holdsLock(row, item.lockToken, nowMs)) return 'lockLost';
-    if (item.countAttempt && row.fetched_through !== null) {
-      this.#countAttempts.run(item.instanceId, row.fetched_visible, row.fetched_through);
-    }
+    if (item.countAttempt && row.handed_seq !== null) this.#countAttempts.run(item.instanceId, row.handed_at, row.handed_seq);
     const holdUntilMs = item.delayMs > 0 ? nowMs + item.delayMs : 0;
     const firstVisible = this.#firstVisible.get(item.instanceId) as number | null;
     this.#release.run(holdUntilMs, firstVisible === null ? null : Math.max(firstVisible, holdUntilMs, nowMs), item.instanceId);
@@ -246,14 +293,18 @@ function holdsLock(row: LockRow, lockToken: string, nowMs: number): boolean {
   return row.lock_token === lockToken && row.ready_at !== null && row.ready_at > nowMs;
 }
 
-/** By visible time; but messages keep their own order also when the clock jumped back between them. */
+/** In the order of arrival, a timer arriving when it is due; but messages keep their own order also when the clock jumped back. */
 function inOrder(rows: MessageRow[]): readonly MessageRow[] {
-  const messages = rows.filter((row) => row.timer_id === null && row.visible_at > 0);
-  const sorted = messages.every((row, index) => index === 0 || row.message_id > (messages[index - 1]?.message_id ?? 0));
-  if (sorted) return rows;
-  messages.sort((left, right) => left.message_id - right.message_id);
-  let next = 0;
-  return rows.map((row) => (row.timer_id === null && row.visible_at > 0 ? (messages[next++] ?? row) : row));
+  // Most turns have no timer, or nothing else: the store's order is right then.
+  if (!rows.some((row) => row.timer_id !== null) || rows.every((row) => row.timer_id !== null)) return rows;
+  const messages = rows.filter((row) => row.timer_id === null);
+  const timers = rows.filter((row) => row.timer_id !== null);
+  const ordered: MessageRow[] = [];
+  for (const message of messages) {
+    while (message.visible_at > 0 && timers[0] !== undefined && timers[0].visible_at < message.arrived_at) ordered.push(...timers.splice(0, 1));
+    ordered.push(message);
+  }
+  return [...ordered, ...timers];
 }
 
 function toMessage(row: MessageRow): FetchedMessage {

@@ -4,6 +4,7 @@
 // S1. Every write goes through the group commit; promises settle after the commit (P2).
 // S2. A parked fetch is served inside the transaction that makes its items ready: one sync instead of two, no wake-up in between.
 // S3. Changes by other processes are seen by `PRAGMA data_version`, looked at while somebody waits, and by nobody else.
+// S4. Work items are inserted locked for a fetch that waits for them: one statement instead of three, and no second look at the table.
 import { randomUUID } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
@@ -38,7 +39,7 @@ import { GroupCommit, toProviderError, type CommitStats } from './group-commit.t
 import { InstanceTable } from './instance-table.ts';
 import { openDatabase, type SynchronousMode } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
-import { WorkQueue } from './work-queue.ts';
+import { WorkQueue, type WorkDemand } from './work-queue.ts';
 
 /** Options of `SqliteProvider.open`. */
 export type SqliteOptions = {
@@ -77,6 +78,8 @@ export class SqliteProvider implements Provider {
   /** Instances whose waiters may be done after the running transaction. */
   #changed = new Set<string>();
   #fetchDue = false;
+  /** Parked fetches of work items, in the order in which they are served. */
+  readonly #workDemands = new Set<Omit<WorkDemand, 'items'>>();
   #seenVersion = -1;
   #changePoll: NodeJS.Timeout | null = null;
   #closing: Promise<void> | null = null;
@@ -101,6 +104,7 @@ export class SqliteProvider implements Provider {
         get isDue(): boolean {
           return isDue();
         },
+        begin: () => this.#offerWork(),
         run: () => this.#serveFetches(),
         committed: () => this.#afterCommit(),
         rolledBack: () => this.#afterRollback(),
@@ -150,8 +154,8 @@ export class SqliteProvider implements Provider {
   }
 
   ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
-    return this.#write('ackOrchestrationItems', acks, (ack) => {
-      const outcome = this.#orchestrations.commit(ack);
+    return this.#write('ackOrchestrationItems', acks, (ack, careful) => {
+      const outcome = this.#orchestrations.commit(ack, careful);
       const visible = ack.customStatus !== undefined || isEnded(ack.status) || ack.status === 'Quarantined';
       if (visible && outcome === 'committed') this.#changed.add(ack.instanceId);
       return outcome;
@@ -175,12 +179,26 @@ export class SqliteProvider implements Provider {
   fetchWorkItems(params: Readonly<FetchParams>): Promise<Fetched<WorkItem>> {
     return this.#fetch('fetchWorkItems', params, {
       waits: this.#workWaits,
-      take: (lockToken) => this.#work.fetch({ maxItems: params.maxItems, lockMs: params.lockMs, lockToken }),
+      take: (lockToken) => {
+        const items = this.#work.takeDemanded(lockToken);
+        const maxItems = params.maxItems - items.length;
+        return maxItems < 1 ? items : [...items, ...this.#work.fetch({ maxItems, lockMs: params.lockMs, lockToken })];
+      },
+      demands: this.#workDemands,
     });
   }
 
-  ackWorkItems(acks: readonly WorkItemAck[]): Promise<readonly WorkItemOutcome[]> {
-    return this.#write('ackWorkItems', acks, (ack) => this.#work.ack(ack));
+  async ackWorkItems(acks: readonly WorkItemAck[]): Promise<readonly WorkItemOutcome[]> {
+    // Completions of one instance go together: they are announced to it once.
+    const groups = new Map<string, WorkItemAck[]>();
+    for (const ack of acks) {
+      const group = groups.get(ack.instanceId);
+      if (group === undefined) groups.set(ack.instanceId, [ack]);
+      else group.push(ack);
+    }
+    const results = await this.#write('ackWorkItems', [...groups.values()], (group) => this.#work.ackAll(group));
+    const outcomes = new Map([...groups.keys()].map((instanceId, index) => [instanceId, (results[index] ?? []).values()]));
+    return acks.map(({ instanceId }) => outcomes.get(instanceId)?.next().value ?? 'gone');
   }
 
   abandonWorkItems(
@@ -257,7 +275,7 @@ export class SqliteProvider implements Provider {
 
   // --- calls -----------------------------------------------------------------------------------------------------------------
 
-  #write<Item, Outcome>(operation: string, items: readonly Item[], apply: (item: Item) => Outcome): Promise<readonly Outcome[]> {
+  #write<Item, Outcome>(operation: string, items: readonly Item[], apply: (item: Item, careful: boolean) => Outcome): Promise<readonly Outcome[]> {
     if (this.#closing !== null) return Promise.reject(closed(operation));
     if (items.length === 0) return Promise.resolve([]);
     return this.#commits.write(operation, items, apply);
@@ -280,9 +298,16 @@ export class SqliteProvider implements Provider {
   async #fetch<Item>(
     operation: string,
     params: Readonly<FetchParams>,
-    queue: { readonly waits: Parking<Fetched<Item>>; readonly take: (lockToken: string) => Item[] },
+    queue: {
+      readonly waits: Parking<Fetched<Item>>;
+      readonly take: (lockToken: string) => Item[];
+      readonly demands?: Set<Omit<WorkDemand, 'items'>>;
+    },
   ): Promise<Fetched<Item>> {
     if (this.#closing !== null) throw closed(operation);
+    if (!Number.isInteger(params.maxItems) || params.maxItems < 1) {
+      throw new ArgumentError(`Expected maxItems to be an integer ≥ 1, got ${String(params.maxItems)}`);
+    }
     const empty = (): Fetched<Item> => ({ nowMs: this.#clock.nowMs(), items: [] });
     const lockToken = randomUUID();
     const attempt = (): FetchWait<Item> => {
@@ -295,16 +320,36 @@ export class SqliteProvider implements Provider {
       return fetched ?? empty();
     }
     const wait = queue.waits.park({ waitMs: params.waitMs, signal: params.signal, attempt, empty });
+    const demand = { lockToken, lockMs: params.lockMs, room: params.maxItems };
+    queue.demands?.add(demand);
     this.#fetchDue = true;
     this.#commits.schedule();
     this.#watchOthers();
-    return wait;
+    try {
+      return await wait;
+    } finally {
+      queue.demands?.delete(demand);
+    }
   }
 
   // --- the end of a transaction ----------------------------------------------------------------------------------------------
 
+  /** S4: lets the first parked fetch take what the transaction inserts, unless older items wait for it. */
+  #offerWork(): void {
+    const first = this.#workDemands.values().next().value;
+    const oldestMs = first === undefined ? null : this.#work.nextReadyAtMs();
+    const hasBacklog = oldestMs !== null && oldestMs <= this.#clock.nowMs();
+    this.#work.demand = first === undefined || hasBacklog ? null : { ...first, items: [] };
+  }
+
   #serveFetches(): void {
     this.#fetchDue = false;
+    this.#serveWaits();
+    // Whoever they were inserted for is not parked any more: they go to the next one.
+    this.#work.releaseDemanded();
+  }
+
+  #serveWaits(): void {
     if (!this.#orchestrationWaits.isEmpty) this.#rounds.push(this.#orchestrationWaits.serve());
     if (!this.#workWaits.isEmpty) this.#rounds.push(this.#workWaits.serve());
   }

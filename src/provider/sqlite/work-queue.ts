@@ -5,13 +5,25 @@ import type { Clock } from '../../types/clock.ts';
 import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome } from '../provider.ts';
 import type { InstanceTable } from './instance-table.ts';
 
+/** Who waits for work: items that a transaction inserts go to it at once, locked, without a second statement. */
+export type WorkDemand = {
+  readonly lockToken: string;
+  readonly lockMs: number;
+  /** How many items it still takes. */
+  room: number;
+  readonly items: WorkItem[];
+};
+
 type WorkRow = Omit<WorkItem, 'lockToken' | 'attempt'> & { readonly attempts: number };
 
 /** Work items of all instances. */
 export class WorkQueue {
   readonly #clock: Clock;
   readonly #instances: InstanceTable;
+  /** The parked fetch that new items go to in the running transaction; null: none, they wait in the table. */
+  demand: WorkDemand | null = null;
   readonly #insert: Database.Statement;
+  readonly #insertLocked: Database.Statement;
   readonly #delete: Database.Statement;
   readonly #deleteAll: Database.Statement;
   readonly #deleteLocked: Database.Statement;
@@ -32,6 +44,10 @@ export class WorkQueue {
       `INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, attempts, name, payload)
        VALUES (?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING`,
     );
+    this.#insertLocked = database.prepare(
+      `INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, name, payload)
+       VALUES (?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO NOTHING`,
+    );
     this.#delete = database.prepare(`DELETE FROM work_items WHERE ${key}`);
     this.#deleteAll = database.prepare('DELETE FROM work_items WHERE instance_id = ?');
     this.#deleteLocked = database.prepare(`DELETE FROM work_items WHERE ${held}`);
@@ -48,15 +64,52 @@ export class WorkQueue {
   }
 
   insert(instanceId: string, executionId: number, item: NewWorkItem, nowMs: number): void {
-    this.#insert.run(instanceId, executionId, item.eventId, nowMs, item.name, item.payload);
+    const { demand } = this;
+    if (demand === null || demand.room < 1) {
+      this.#insert.run(instanceId, executionId, item.eventId, nowMs, item.name, item.payload);
+      return;
+    }
+    const { lockToken } = demand;
+    const { changes } = this.#insertLocked.run(
+      ...[instanceId, executionId, item.eventId, nowMs + demand.lockMs, lockToken, item.name, item.payload],
+    );
+    if (changes === 0) return;
+    demand.room -= 1;
+    demand.items.push({ instanceId, executionId, ...item, lockToken, attempt: 1 });
   }
 
   cancel(instanceId: string, executionId: number, eventId: number): void {
     this.#delete.run(instanceId, executionId, eventId);
+    this.#withdraw((item) => item.instanceId === instanceId && item.executionId === executionId && item.eventId === eventId);
   }
 
   cancelAll(instanceId: string): void {
     this.#deleteAll.run(instanceId);
+    this.#withdraw((item) => item.instanceId === instanceId);
+  }
+
+  /** What the running transaction has inserted for a parked fetch. */
+  takeDemanded(lockToken: string): WorkItem[] {
+    const { demand } = this;
+    if (demand === null || demand.lockToken !== lockToken) return [];
+    this.demand = null;
+    return demand.items;
+  }
+
+  /** Puts back into the queue what was inserted for a fetch that did not take it. */
+  releaseDemanded(): void {
+    const items = this.demand?.items ?? [];
+    this.demand = null;
+    for (const item of items) this.abandon({ ...item, delayMs: 0, countAttempt: false });
+  }
+
+  /** Takes back what this transaction has handed out already. */
+  #withdraw(matches: (item: WorkItem) => boolean): void {
+    const items = this.demand?.items ?? [];
+    for (let index = items.length - 1; index >= 0; index -= 1) {
+      const item = items[index];
+      if (item !== undefined && matches(item)) items.splice(index, 1);
+    }
   }
 
   /** When the next item is ready, epoch milliseconds; null: the queue is empty. */
@@ -73,12 +126,19 @@ export class WorkQueue {
     });
   }
 
-  ack(ack: WorkItemAck): WorkItemOutcome {
-    const { instanceId, executionId, eventId, completionPayload } = ack;
-    const deleted = this.#deleteLocked.run(instanceId, executionId, eventId, ack.lockToken, this.#clock.nowMs());
-    if (deleted.changes === 0) return this.#missing(ack);
-    if (completionPayload !== null) this.#instances.enqueue({ instanceId, payload: completionPayload });
-    return 'done';
+  /** Acks of one instance: its messages are announced once. */
+  ackAll(acks: readonly WorkItemAck[]): WorkItemOutcome[] {
+    const nowMs = this.#clock.nowMs();
+    const completions: string[] = [];
+    const outcomes = acks.map((ack): WorkItemOutcome => {
+      const deleted = this.#deleteLocked.run(...lockKey(ack), nowMs);
+      if (deleted.changes === 0) return this.#missing(ack);
+      if (ack.completionPayload !== null) completions.push(ack.completionPayload);
+      return 'done';
+    });
+    const [first] = acks;
+    if (first !== undefined && completions.length > 0) this.#instances.enqueueAll(first.instanceId, completions);
+    return outcomes;
   }
 
   abandon(item: WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean }): WorkItemOutcome {

@@ -1,0 +1,53 @@
+// Hard limits of the replay core: a breach is a typed error.
+import { describe, expect, it } from 'vitest';
+import { MAX_HISTORY_EVENTS } from '../../src/types/limits.ts';
+import { activityCompleted, begin, eventRaised, replayCold, type Handler, type TestInstance } from '../support/replay-harness.ts';
+
+/** Sets the status so often that the first turn has the given number of events. */
+const filling =
+  (events: number, end: Handler): Handler =>
+  async (ctx, input) => {
+    for (let count = 1; count < events - 1; count += 1) ctx.setCustomStatus(count);
+    return await end(ctx, input);
+  };
+
+const waiting = (events: number): Promise<TestInstance> => begin(filling(events, (ctx) => ctx.waitForEvent('go')), { coldCheck: false });
+
+describe('a history of too many events', () => {
+  it('fails the orchestration after the event that broke the limit', async () => {
+    const atLimit = await waiting(MAX_HISTORY_EVENTS);
+    expect(atLimit.last).toMatchObject({ lastEventId: MAX_HISTORY_EVENTS, outcome: { kind: 'waiting' } });
+    await atLimit.deliver(eventRaised('other'));
+    expect(atLimit.last.outcome.kind).toBe('failed');
+    expect(atLimit.failure).toMatchObject({ code: 'HISTORY_TOO_LONG' });
+    expect(atLimit.failure.message).toMatch(/has 100001 events, more than the limit of 100000\. Split it into sub-orchestrations or continue as new/);
+    expect(atLimit.lastBodies.map(({ kind }) => kind)).toEqual(['EventRaised', 'FutureCancelled', 'OrchestrationFailed']);
+  });
+
+  it('does not fail an orchestration that ends in time', async () => {
+    const instance = await begin(filling(MAX_HISTORY_EVENTS + 5, () => 'done'), { coldCheck: false });
+    expect(instance.last.outcome).toEqual({ kind: 'completed', result: '"done"' });
+  });
+
+  it('at the limit can be replayed and goes on', async () => {
+    const instance = await waiting(MAX_HISTORY_EVENTS);
+    const { result } = await replayCold(instance.definitions, instance.events);
+    expect(result.outcome).toEqual({ kind: 'waiting' });
+  });
+
+  it('DEFECT D6: that failed for it can be replayed', async () => {
+    const instance = await waiting(MAX_HISTORY_EVENTS + 1);
+    expect(instance.last.outcome.kind).toBe('failed');
+    const { result } = await replayCold(instance.definitions, instance.events);
+    expect(result.outcome.kind).toBe('failed');
+  });
+});
+
+describe('weight', () => {
+  it('grows with what is kept', async () => {
+    const instance = await begin((ctx) => ctx.scheduleActivity('a'));
+    const before = instance.engine.weight;
+    await instance.deliver(activityCompleted(2, 'x'.repeat(10_000)));
+    expect(instance.engine.weight).toBeGreaterThan(before + 10_000);
+  });
+});
