@@ -19,7 +19,7 @@ const runtime = await Runtime.start({
 const client = new Client(provider);
 const handle = await client.startOrchestration('monitor-1', monitor, { round: 1, highest: 0 });
 
-for (let version = 0, round = 0; round < ROUNDS; ) {
+for (let version = 0, round = 0; round < ROUNDS;) {
   const state = await client.waitForCustomStatus('monitor-1', { afterVersion: version });
   version = state.customStatusVersion;
   const seen = state.customStatus as { readonly round: number; readonly highest: number };

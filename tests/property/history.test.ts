@@ -74,7 +74,10 @@ function play({ program, choices }: Case, settings: Partial<WorldSettings> = {},
 /** Everything that a world did, as text; two worlds are equal when their texts are. */
 function textOf({ executions, faults }: WorldLog): string {
   const lines = executions.map(({ instanceId, executionId, turns }) =>
-    [`${instanceId}/${executionId}`, ...turns.map(({ nowMs, messages, result }) => `${nowMs} ${messages.join(' ')} ${comparable(result)}`)].join('\n'),
+    [
+      `${instanceId}/${executionId}`,
+      ...turns.map(({ nowMs, messages, result }) => `${nowMs} ${messages.join(' ')} ${comparable(result)}`),
+    ].join('\n'),
   );
   return withoutStacks([...lines, ...faults].join('\n\n'));
 }
@@ -121,11 +124,27 @@ describe(seeded('histories of random programs'), () => {
     const rare = (counts: Map<string, number>, keys: readonly string[], least: number): readonly string[] =>
       keys.filter((key) => (counts.get(key) ?? 0) < least).map((key) => `${key}: ${counts.get(key) ?? 0}`);
     const groups = ['array', 'record', 'native'].flatMap((as) => ['all', 'allSettled', 'any', 'race'].map((by) => `${as} ${by}`));
-    const others = ['activity', 'timer', 'event', 'child', 'helper', 'try', 'choice', 'loose', 'abandoned', 'shared', 'again', 'fail', 'draw'];
+    const others = [
+      'activity',
+      'timer',
+      'event',
+      'child',
+      'helper',
+      'try',
+      'choice',
+      'loose',
+      'abandoned',
+      'shared',
+      'again',
+      'fail',
+      'draw',
+    ];
     expect(rare(operations, groups, 15)).toEqual([]);
     expect(rare(operations, others, 50)).toEqual([]);
     expect(rare(kinds, Object.keys(EVENT_ROLES), 10)).toEqual([]);
-    expect(rare(kinds, ['loser cancelled', 'several messages', 'dropped message', 'cancelled child', 'long history', 'carried event'], 10)).toEqual([]);
+    expect(
+      rare(kinds, ['loser cancelled', 'several messages', 'dropped message', 'cancelled child', 'long history', 'carried event'], 10),
+    ).toEqual([]);
   });
 
   test('end, ask for nothing that they do not take back, and break no rule (P5)', async () => {
@@ -269,7 +288,9 @@ describe(seeded('histories of random programs'), () => {
         for (const [position, salt] of picks) {
           const pick = all[position % Math.max(1, all.length)];
           if (pick === undefined) continue;
-          const damaged = parseText(pick.events).map((event) => (event.id === pick.event.id ? pick.alter(event, salt) : event)) as HistoryEvent[];
+          const damaged = parseText(pick.events).map((event) =>
+            event.id === pick.event.id ? pick.alter(event, salt) : event,
+          ) as HistoryEvent[];
           if (JSON.stringify(damaged) === JSON.stringify(pick.events)) continue;
           expect(['HISTORY_INVALID', 'NONDETERMINISM']).toContain(await run(judge(pick.execution.instanceId, damaged)));
         }
@@ -297,6 +318,8 @@ function checkHistory(execution: ExecutionLog): void {
     if (EVENT_ROLES[event.kind] === 'terminal') expect(index).toBe(events.length - 1);
     if ('sourceId' in event) {
       expect(event.sourceId).toBeLessThan(event.id);
+      const source = events[event.sourceId - 1];
+      if (event.kind === 'TimerFired' && source?.kind === 'TimerCreated') expect(event.atMs).toBeGreaterThanOrEqual(source.fireAtMs);
       expect(settled.has(event.sourceId)).toBe(false);
       settled.set(event.sourceId, event.id);
     }
@@ -339,9 +362,11 @@ function shapesOf({ turns }: ExecutionLog, events: readonly HistoryEvent[]): rea
   const shapes: string[] = [];
   const cancels = events.filter(({ kind }) => kind === 'FutureCancelled').length;
   // Cancelled while the orchestration goes on: a race, an any, a failed all, or the code itself.
-  if (cancels > 0 && events.findLastIndex(isInput) > events.findIndex(({ kind }) => kind === 'FutureCancelled')) shapes.push('loser cancelled');
+  if (cancels > 0 && events.findLastIndex(isInput) > events.findIndex(({ kind }) => kind === 'FutureCancelled'))
+    shapes.push('loser cancelled');
   if (turns.some(({ messages }) => messages.length > 1)) shapes.push('several messages');
-  if (turns.some(({ result }) => result.consumedMessages > parseEvents(result.events).filter(isInput).length)) shapes.push('dropped message');
+  if (turns.some(({ result }) => result.consumedMessages > parseEvents(result.events).filter(isInput).length))
+    shapes.push('dropped message');
   if (events.some((event) => event.kind === 'FutureCancelled' && events[event.sourceId - 1]?.kind === 'SubOrchestrationScheduled')) {
     shapes.push('cancelled child');
   }
@@ -371,7 +396,10 @@ function totals(results: readonly ReplayResult[]): string {
   const last = results.at(-1);
   return withoutStacks(
     JSON.stringify({
-      events: results.map(({ events }) => events.slice(1, -1)).filter(Boolean).join(','),
+      events: results
+        .map(({ events }) => events.slice(1, -1))
+        .filter(Boolean)
+        .join(','),
       activities: results.flatMap(({ activities }) => activities),
       timers: results.flatMap(({ timers }) => timers),
       messages: results.flatMap(({ messages }) => messages),
@@ -390,7 +418,11 @@ function totals(results: readonly ReplayResult[]): string {
 function* checkPrefix(instanceId: string, events: readonly HistoryEvent[], length: number): Steps<void> {
   const engine = yield* rebuild(instanceId, events.slice(0, length));
   const state = yield* ask(engine);
-  expect([state.outcome.kind === 'faulted' ? state.outcome.failure : 'ok', state.events, engine.lastEventId]).toEqual(['ok', nothing, length]);
+  expect([state.outcome.kind === 'faulted' ? state.outcome.failure : 'ok', state.events, engine.lastEventId]).toEqual([
+    'ok',
+    nothing,
+    length,
+  ]);
   expect(engine.isUsable).toBe(length < events.length);
   const rest = events.slice(length);
   const results = yield* rerun(engine, rest.filter(isInput));
@@ -450,7 +482,7 @@ function renumbered(events: readonly HistoryEvent[]): readonly HistoryEvent[] {
   return events.map((event, index) => {
     atMs = Math.max(atMs, event.atMs);
     const sourceId = 'sourceId' in event ? { sourceId: newIds.get(event.sourceId) ?? event.sourceId } : {};
-    return { ...event, id: index + 1, atMs, ...sourceId } as HistoryEvent;
+    return { ...event, id: index + 1, atMs, ...sourceId };
   });
 }
 
@@ -462,7 +494,7 @@ function alterField(event: HistoryEvent, salt: number): HistoryEvent {
   const value = (event as unknown as Readonly<Record<string, unknown>>)[field];
   const others: readonly unknown[] = [undefined, null, 0, 1, -1, 'other', {}, [], value, true, Number.MAX_SAFE_INTEGER];
   const drawn = typeof value === 'number' && salt % 3 === 0 ? value + 1 : others[(salt >>> 3) % others.length];
-  return { ...event, [field]: drawn } as HistoryEvent;
+  return { ...event, [field]: drawn };
 }
 
 /** Refuses, or says that the damage is harmless after having shown it. */
@@ -540,7 +572,10 @@ const ALTERATIONS: Readonly<Record<string, readonly Alter[]>> = {
   CustomStatusSet: [otherPayload('status')],
   FutureCancelled: [(event) => ({ ...event, sourceId: (event as { readonly sourceId: number }).sourceId + 1 })],
   OrchestrationCompleted: [otherPayload('result'), replaceWith('kind', () => 'OrchestrationContinuedAsNew')],
-  OrchestrationFailed: [replaceWith('failure', (salt) => ({ name: `Other${salt}`, message: 'x' })), replaceWith('kind', () => 'OrchestrationCompleted')],
+  OrchestrationFailed: [
+    replaceWith('failure', (salt) => ({ name: `Other${salt}`, message: 'x' })),
+    replaceWith('kind', () => 'OrchestrationCompleted'),
+  ],
   OrchestrationCancelled: [replaceWith('kind', () => 'OrchestrationCompleted')],
   OrchestrationContinuedAsNew: [otherPayload('input'), replaceWith('version', () => '9.9.9')],
 };

@@ -140,16 +140,19 @@ describe('dropped completions', () => {
     family.slice(0, 2).flatMap((first) => family.slice(2).map((second) => [`${first.kind} then ${second.kind}`, first, second] as const)),
   );
 
-  it.each([...pairs, ['TimerFired then TimerFired', timerFired(3), timerFired(3)] as const])('%s: the first wins', async (_, first, second) => {
-    const inOneTurn = await begin(waiting);
-    await inOneTurn.deliver(first, second);
-    expect(inOneTurn.lastBodies).toEqual([first]);
-    expect(inOneTurn.last.consumedMessages).toBe(2);
-    const inTwoTurns = await begin(waiting);
-    await inTwoTurns.deliver(first);
-    await inTwoTurns.deliver(second, second);
-    expect(inTwoTurns.lastBodies).toEqual([]);
-  });
+  it.each([...pairs, ['TimerFired then TimerFired', timerFired(3), timerFired(3)] as const])(
+    '%s: the first wins',
+    async (_, first, second) => {
+      const inOneTurn = await begin(waiting);
+      await inOneTurn.deliver(first, second);
+      expect(inOneTurn.lastBodies).toEqual([first]);
+      expect(inOneTurn.last.consumedMessages).toBe(2);
+      const inTwoTurns = await begin(waiting);
+      await inTwoTurns.deliver(first);
+      await inTwoTurns.deliver(second, second);
+      expect(inTwoTurns.lastBodies).toEqual([]);
+    },
+  );
 
   it('include those of a cancelled decision', async () => {
     const instance = await begin(async (ctx) => {

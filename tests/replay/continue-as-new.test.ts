@@ -152,7 +152,10 @@ describe('continue-as-new', () => {
     const instance = await begin(async (ctx) => ctx.continueAsNew(await ctx.scheduleActivity('a')));
     const half = 'x'.repeat(MAX_CARRIED_EVENT_UNITS / 2);
     await instance.deliver(eventRaised('go', half), eventRaised('go', half), activityCompleted(2));
-    expect(instance.failure).toMatchObject({ code: 'PAYLOAD_TOO_LARGE', message: expect.stringMatching(/carry 2 unread external events/) as string });
+    expect(instance.failure).toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+      message: expect.stringMatching(/carry 2 unread external events/) as string,
+    });
   });
 
   it('leaves the messages after it for the next execution', async () => {

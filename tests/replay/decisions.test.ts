@@ -25,6 +25,11 @@ import {
 const PENDING = 'pending';
 
 const charge = defineActivity('charge', (_, order: { readonly id: number }) => order.id);
+/** The action of a timer. */
+const timer = (fireAtMs: number): Partial<ReplayResult> => ({
+  timers: [{ eventId: 2, fireAtMs, payload: '{"kind":"TimerFired","executionId":1,"sourceId":2}' }],
+});
+
 const childDefinition = orchestration('child', () => undefined);
 
 describe('decisions', () => {
@@ -53,27 +58,12 @@ describe('decisions', () => {
       activityScheduled('charge', { id: 7 }),
       { activities: [{ eventId: 2, name: 'charge', input: '{"id":7}' }] },
     ],
-    [
-      'a timer in milliseconds',
-      (ctx) => ctx.scheduleTimer(250),
-      timerCreated(T0 + 250),
-      { timers: [{ eventId: 2, fireAtMs: T0 + 250 }] },
-    ],
-    ['a timer as text', (ctx) => ctx.scheduleTimer('1.5m'), timerCreated(T0 + 90_000), { timers: [{ eventId: 2, fireAtMs: T0 + 90_000 }] }],
-    ['a timer of zero', (ctx) => ctx.scheduleTimer(0), timerCreated(T0), { timers: [{ eventId: 2, fireAtMs: T0 }] }],
-    [
-      'a timer of a fraction, rounded up',
-      (ctx) => ctx.scheduleTimer(0.1),
-      timerCreated(T0 + 1),
-      { timers: [{ eventId: 2, fireAtMs: T0 + 1 }] },
-    ],
-    [
-      'a timer at a moment',
-      (ctx) => ctx.scheduleTimer(new Date(T0 + 5)),
-      timerCreated(T0 + 5),
-      { timers: [{ eventId: 2, fireAtMs: T0 + 5 }] },
-    ],
-    ['a timer at a moment long ago', (ctx) => ctx.scheduleTimer(new Date(5)), timerCreated(T0), { timers: [{ eventId: 2, fireAtMs: T0 }] }],
+    ['a timer in milliseconds', (ctx) => ctx.scheduleTimer(250), timerCreated(T0 + 250), timer(T0 + 250)],
+    ['a timer as text', (ctx) => ctx.scheduleTimer('1.5m'), timerCreated(T0 + 90_000), timer(T0 + 90_000)],
+    ['a timer of zero', (ctx) => ctx.scheduleTimer(0), timerCreated(T0), timer(T0)],
+    ['a timer of a fraction, rounded up', (ctx) => ctx.scheduleTimer(0.1), timerCreated(T0 + 1), timer(T0 + 1)],
+    ['a timer at a moment', (ctx) => ctx.scheduleTimer(new Date(T0 + 5)), timerCreated(T0 + 5), timer(T0 + 5)],
+    ['a timer at a moment long ago', (ctx) => ctx.scheduleTimer(new Date(5)), timerCreated(T0), timer(T0)],
     ['a wait for an event', (ctx) => ctx.waitForEvent('go'), eventAwaited('go'), {}],
     [
       'a child with an automatic id',
@@ -170,7 +160,9 @@ describe('decisions', () => {
 
   it('stand directly after the input event that caused them', async () => {
     const instance = await begin(async (ctx) => {
-      await ctx.all([ctx.scheduleActivity('a'), ctx.scheduleActivity('b')].map(async (future) => ctx.scheduleActivity('then', await future)));
+      await ctx.all(
+        [ctx.scheduleActivity('a'), ctx.scheduleActivity('b')].map(async (future) => ctx.scheduleActivity('then', await future)),
+      );
     });
     await instance.deliver(activityCompleted(3, 'B'), activityCompleted(2, 'A'));
     expect(instance.lastBodies).toEqual([
@@ -274,7 +266,10 @@ describe('arguments of the context', () => {
 
   it('refuse an automatic child id that would be longer than an id may be', async () => {
     const instance = await begin((ctx) => ctx.scheduleSubOrchestration('c'), { instanceId: 'x'.repeat(508) });
-    expect(instance.failure).toMatchObject({ code: 'ARGUMENT_INVALID', message: expect.stringContaining('automatic child instance id') as string });
+    expect(instance.failure).toMatchObject({
+      code: 'ARGUMENT_INVALID',
+      message: expect.stringContaining('automatic child instance id') as string,
+    });
   });
 
   it('leave an activity proxy usable where it is awaited or printed', async () => {

@@ -1,7 +1,7 @@
 // Errors across history: name, message, code and cause survive; whatever was thrown becomes data.
 import { describe, expect, it } from 'vitest';
 import { DeterminismError } from '../../src/types/errors.ts';
-import { fromFailure, RemoteError, toFailure, type Failure } from '../../src/types/failure.ts';
+import { fromFailure, toFailure, type Failure, type RemoteError } from '../../src/types/failure.ts';
 import { activityFailed, begin, childFailed, completed, failed, type Handler } from '../support/replay-harness.ts';
 
 const declined: Failure = {
@@ -45,6 +45,7 @@ describe('a failed activity or child', () => {
       } catch (error) {
         return (error as { readonly code?: string }).code === 'E_CARD' ? 'retry with another card' : 'give up';
       }
+      return 'paid';
     });
     await instance.deliver(activityFailed(2, declined));
     expect(instance.bodies.at(-1)).toEqual(completed('retry with another card'));
@@ -67,7 +68,11 @@ describe('a thrown value', () => {
       () => new Error('x', { cause: new TypeError('y', { cause: 'z' }) }),
       { name: 'Error', message: 'x', cause: { name: 'TypeError', message: 'y', cause: { name: 'NonError', message: 'z' } } },
     ],
-    ['an error with cause null', () => new Error('x', { cause: null }), { name: 'Error', message: 'x', cause: { name: 'NonError', message: 'null' } }],
+    [
+      'an error with cause null',
+      () => new Error('x', { cause: null }),
+      { name: 'Error', message: 'x', cause: { name: 'NonError', message: 'null' } },
+    ],
     ['our own error', () => new DeterminismError('LATE_CALL', 'x'), { name: 'DeterminismError', message: 'x', code: 'LATE_CALL' }],
     ['text', () => 'text', { name: 'NonError', message: 'text' }],
     ['nothing', () => undefined, { name: 'NonError', message: 'undefined' }],
@@ -116,7 +121,10 @@ describe('a thrown value', () => {
     const instance = await begin(() => {
       throw new Error('here');
     });
-    expect(instance.last.outcome).toMatchObject({ kind: 'failed', failure: expect.stringMatching(/"stack":"Error: here\\n {4}at .*errors\.test\.ts/) as string });
+    expect(instance.last.outcome).toMatchObject({
+      kind: 'failed',
+      failure: expect.stringMatching(/"stack":"Error: here\\n {4}at .*errors\.test\.ts/) as string,
+    });
   });
 });
 
@@ -138,7 +146,12 @@ describe('failures', () => {
 
   it('come back as errors, and go again as the same data', () => {
     expect(fromFailure(declined)).toBeInstanceOf(Error);
-    expect(toFailure(fromFailure(declined))).toMatchObject({ name: 'CardError', message: 'declined', code: 'E_CARD', stack: declined.stack });
+    expect(toFailure(fromFailure(declined))).toMatchObject({
+      name: 'CardError',
+      message: 'declined',
+      code: 'E_CARD',
+      stack: declined.stack,
+    });
     expect(toFailure(fromFailure(declined)).cause).toMatchObject({ name: 'TypeError', cause: { name: 'NonError', message: '42' } });
   });
 });

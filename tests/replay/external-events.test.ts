@@ -39,7 +39,9 @@ describe('external events', () => {
   });
 
   it('of different names do not meet', async () => {
-    const instance = await begin(async (ctx) => ctx.all({ x: ctx.waitForEvent('x'), y: ctx.waitForEvent('y'), p: ctx.waitForEvent('__proto__') }));
+    const instance = await begin(async (ctx) =>
+      ctx.all({ x: ctx.waitForEvent('x'), y: ctx.waitForEvent('y'), p: ctx.waitForEvent('__proto__') }),
+    );
     await instance.deliver(eventRaised('y', 1), eventRaised('y', 2), eventRaised('constructor', 0), eventRaised('__proto__', 3));
     expect(instance.last.outcome.kind).toBe('waiting');
     await instance.deliver(eventRaised('x', 4));

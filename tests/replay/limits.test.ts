@@ -11,7 +11,11 @@ const filling =
     return await end(ctx, input);
   };
 
-const waiting = (events: number): Promise<TestInstance> => begin(filling(events, (ctx) => ctx.waitForEvent('go')), { coldCheck: false });
+const waiting = (events: number): Promise<TestInstance> =>
+  begin(
+    filling(events, (ctx) => ctx.waitForEvent('go')),
+    { coldCheck: false },
+  );
 
 describe('a history of too many events', () => {
   it('fails the orchestration after the event that broke the limit', async () => {
@@ -20,12 +24,17 @@ describe('a history of too many events', () => {
     await atLimit.deliver(eventRaised('other'));
     expect(atLimit.last.outcome.kind).toBe('failed');
     expect(atLimit.failure).toMatchObject({ code: 'HISTORY_TOO_LONG' });
-    expect(atLimit.failure.message).toMatch(/has 100001 events, more than the limit of 100000\. Split it into sub-orchestrations or continue as new/);
+    expect(atLimit.failure.message).toMatch(
+      /has 100001 events, more than the limit of 100000\. Split it into sub-orchestrations or continue as new/,
+    );
     expect(atLimit.lastBodies.map(({ kind }) => kind)).toEqual(['EventRaised', 'FutureCancelled', 'OrchestrationFailed']);
   });
 
   it('does not fail an orchestration that ends in time', async () => {
-    const instance = await begin(filling(MAX_HISTORY_EVENTS + 5, () => 'done'), { coldCheck: false });
+    const instance = await begin(
+      filling(MAX_HISTORY_EVENTS + 5, () => 'done'),
+      { coldCheck: false },
+    );
     expect(instance.last.outcome).toEqual({ kind: 'completed', result: '"done"' });
   });
 

@@ -97,7 +97,11 @@ describe('replay', () => {
   it.each([...decisions, ...passing.map(([name, handler, event]) => [name, handler, event] as const)])(
     'accepts %s that is recorded as it was',
     async (_, handler, event) => {
-      const bodies = [...begun, event, ...(['CustomStatusSet', 'OrchestrationStartRequested'].includes(event.kind) ? [eventAwaited('go')] : [])];
+      const bodies = [
+        ...begun,
+        event,
+        ...(['CustomStatusSet', 'OrchestrationStartRequested'].includes(event.kind) ? [eventAwaited('go')] : []),
+      ];
       const { engine, result } = await replay(handler, bodies);
       expect(result.outcome).toEqual({ kind: 'waiting' });
       expect(engine.lastEventId).toBe(bodies.length);
@@ -111,7 +115,12 @@ describe('replay', () => {
     ['input of an activity, none before', (ctx) => ctx.scheduleActivity('a', null), activityScheduled('a'), activityScheduled('a', null)],
     ['name of a wait', (ctx) => ctx.waitForEvent('b'), eventAwaited('a'), eventAwaited('b')],
     ['name of a child', (ctx) => ctx.scheduleSubOrchestration('b'), childScheduled('a', 'i1::1.2'), childScheduled('b', 'i1::1.2')],
-    ['input of a child', (ctx) => ctx.scheduleSubOrchestration('a', 2), childScheduled('a', 'i1::1.2', 1), childScheduled('a', 'i1::1.2', 2)],
+    [
+      'input of a child',
+      (ctx) => ctx.scheduleSubOrchestration('a', 2),
+      childScheduled('a', 'i1::1.2', 1),
+      childScheduled('a', 'i1::1.2', 2),
+    ],
     [
       'id of a child',
       (ctx) => ctx.scheduleSubOrchestration('a', 1, { instanceId: 'y' }),
@@ -136,7 +145,12 @@ describe('replay', () => {
     ['value of a status', (ctx) => ctx.setCustomStatus(2), statusSet(1), statusSet(2)],
     ['value of a status, now reset', (ctx) => ctx.setCustomStatus(undefined), statusSet(null), statusSet()],
     ['kind of a decision', (ctx) => ctx.waitForEvent('a'), timerCreated(T0 + 5), eventAwaited('a')],
-    ['order of keys in an input', (ctx) => ctx.scheduleActivity('a', { y: 2, x: 1 }), activityScheduled('a', { x: 1, y: 2 }), activityScheduled('a', { y: 2, x: 1 })],
+    [
+      'order of keys in an input',
+      (ctx) => ctx.scheduleActivity('a', { y: 2, x: 1 }),
+      activityScheduled('a', { x: 1, y: 2 }),
+      activityScheduled('a', { y: 2, x: 1 }),
+    ],
   ])('finds a changed %s and shows both sides', async (_, handler, recorded, now) => {
     const { result } = await replay(handler, [started(), recorded]);
     const { name, code, message } = faultOf(result);
@@ -184,7 +198,9 @@ describe('replay', () => {
       },
       [started(), activityScheduled('a'), activityScheduled('b'), activityCompleted(2)],
     );
-    expect(faultOf(result).message).toMatch(/at event 3: history has ActivityScheduled \{name: b\}, but the code now decides nothing more here/);
+    expect(faultOf(result).message).toMatch(
+      /at event 3: history has ActivityScheduled \{name: b\}, but the code now decides nothing more here/,
+    );
   });
 
   it('finds code that was shortened: it returns where history goes on with an input event', async () => {
@@ -198,7 +214,10 @@ describe('replay', () => {
   });
 
   it('finds code that was shortened: it returns where history ends waiting', async () => {
-    const { result } = await replay(after(() => 'short'), begun);
+    const { result } = await replay(
+      after(() => 'short'),
+      begun,
+    );
     expect(faultOf(result).message).toMatch(/at event 4: history ends here, but the code now ends here \(completed\)/);
   });
 
@@ -209,7 +228,10 @@ describe('replay', () => {
       }),
       [...begun, eventAwaited('go')],
     );
-    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM', message: expect.stringMatching(/OrchestrationFailed .*new bug/) as string });
+    expect(faultOf(result)).toMatchObject({
+      code: 'NONDETERMINISM',
+      message: expect.stringMatching(/OrchestrationFailed .*new bug/) as string,
+    });
   });
 
   it('finds code that is now stuck where it waited', async () => {
@@ -219,16 +241,28 @@ describe('replay', () => {
 
   it('finds code that was lengthened: it waits where history ends the orchestration', async () => {
     const { result } = await replay(waits, [...begun, completed('done')]);
-    expect(faultOf(result).message).toMatch(/history has OrchestrationCompleted \{result: done\}, but the code now decides EventAwaited \{name: go\}/);
+    expect(faultOf(result).message).toMatch(
+      /history has OrchestrationCompleted \{result: done\}, but the code now decides EventAwaited \{name: go\}/,
+    );
   });
 
   it('finds code that decides nothing where history ends the orchestration', async () => {
-    const { result } = await replay((ctx) => ctx.scheduleActivity('a'), [started(), activityScheduled('a'), eventRaised('e'), completed('done')]);
-    expect(faultOf(result).message).toMatch(/at event 4: history has OrchestrationCompleted .*, but the code now decides nothing more here/);
+    const { result } = await replay(
+      (ctx) => ctx.scheduleActivity('a'),
+      [started(), activityScheduled('a'), eventRaised('e'), completed('done')],
+    );
+    expect(faultOf(result).message).toMatch(
+      /at event 4: history has OrchestrationCompleted .*, but the code now decides nothing more here/,
+    );
   });
 
   it.each<readonly [string, Handler, readonly Body[], RegExp]>([
-    ['another result', () => 2, [completed(1)], /OrchestrationCompleted \{result: 1\}, but the code now decides OrchestrationCompleted \{result: 2\}/],
+    [
+      'another result',
+      () => 2,
+      [completed(1)],
+      /OrchestrationCompleted \{result: 1\}, but the code now decides OrchestrationCompleted \{result: 2\}/,
+    ],
     ['a result instead of none', () => null, [completed()], /OrchestrationCompleted \{\}, but/],
     ['another error name', () => Promise.reject(new TypeError('x')), [failed('x')], /history has OrchestrationFailed .*TypeError/],
     [
@@ -237,16 +271,31 @@ describe('replay', () => {
       [failed({ name: 'Error', message: 'x', code: 'A' })],
       /history has OrchestrationFailed .*code now decides OrchestrationFailed/,
     ],
-    ['an error instead of a result', () => Promise.reject(new Error('x')), [completed(1)], /OrchestrationCompleted .*now decides OrchestrationFailed/],
+    [
+      'an error instead of a result',
+      () => Promise.reject(new Error('x')),
+      [completed(1)],
+      /OrchestrationCompleted .*now decides OrchestrationFailed/,
+    ],
     ['a result instead of an error', () => 1, [failed('x')], /OrchestrationFailed .*now decides OrchestrationCompleted/],
-    ['another input of continue-as-new', (ctx) => ctx.continueAsNew(2), [continuedAsNew(1)], /ContinuedAsNew \{input: 1\}.*ContinuedAsNew \{input: 2\}/],
+    [
+      'another input of continue-as-new',
+      (ctx) => ctx.continueAsNew(2),
+      [continuedAsNew(1)],
+      /ContinuedAsNew \{input: 1\}.*ContinuedAsNew \{input: 2\}/,
+    ],
     [
       'another version of continue-as-new',
       (ctx) => ctx.continueAsNew(1, { version: '3.0.0' }),
       [continuedAsNew(1, '2.0.0')],
       /version: 2\.0\.0.*version: 3\.0\.0/,
     ],
-    ['a result instead of continue-as-new', () => 1, [continuedAsNew(1)], /OrchestrationContinuedAsNew .*now decides OrchestrationCompleted/],
+    [
+      'a result instead of continue-as-new',
+      () => 1,
+      [continuedAsNew(1)],
+      /OrchestrationContinuedAsNew .*now decides OrchestrationCompleted/,
+    ],
     ['an end that was cancelled', () => 1, [cancelled()], /OrchestrationCancelled .*now decides OrchestrationCompleted/],
   ])('finds %s at the end', async (_, handler, end, text) => {
     const { result } = await replay(handler, [started(), ...end]);
@@ -254,7 +303,11 @@ describe('replay', () => {
   });
 
   it.each<readonly [string, Handler, readonly Body[]]>([
-    ['the message and stack of an error', () => Promise.reject(new Error('new words')), [failed({ name: 'Error', message: 'old words', stack: 'old' })]],
+    [
+      'the message and stack of an error',
+      () => Promise.reject(new Error('new words')),
+      [failed({ name: 'Error', message: 'old words', stack: 'old' })],
+    ],
     ['the due time of a timer', (ctx) => ctx.scheduleTimer('9d'), [timerCreated(T0 + 5)]],
     ['log lines', (ctx) => (ctx.log.info('new'), ctx.scheduleTimer(5)), [timerCreated(T0 + 5)]],
   ])('accepts changed code where only %s differ', async (_, handler, bodies) => {
@@ -281,7 +334,11 @@ describe('replay', () => {
       },
       [activityScheduled('a'), activityScheduled('b'), futureCancelled(2)],
     ],
-    ['losers in another order', (ctx) => ctx.race([1, ...[1, 2].map(() => ctx.scheduleTimer(5))]), [2, 3].map(() => timerCreated(T0)).concat([3, 2].map(futureCancelled), completed({ key: 0, value: 1 }))],
+    [
+      'losers in another order',
+      (ctx) => ctx.race([1, ...[1, 2].map(() => ctx.scheduleTimer(5))]),
+      [2, 3].map(() => timerCreated(T0)).concat([3, 2].map(futureCancelled), completed({ key: 0, value: 1 })),
+    ],
   ])('finds %s', async (_, handler, bodies) => {
     const { result } = await replay(handler, [started(), ...bodies]);
     expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM' });
@@ -325,13 +382,20 @@ describe('replay', () => {
     const asked = [started(), activityScheduled('a'), activityScheduled('b'), cancelRequested()];
     const ok = await replay(handler, [...asked, futureCancelled(2), futureCancelled(3), cancelled()]);
     expect(ok.result.outcome.kind).toBe('cancelled');
-    for (const rest of [[futureCancelled(3), futureCancelled(2), cancelled()], [futureCancelled(2)], [futureCancelled(2), futureCancelled(3), failed()]]) {
+    for (const rest of [
+      [futureCancelled(3), futureCancelled(2), cancelled()],
+      [futureCancelled(2)],
+      [futureCancelled(2), futureCancelled(3), failed()],
+    ]) {
       expect(faultOf((await replay(handler, [...asked, ...rest])).result)).toMatchObject({ code: 'NONDETERMINISM' });
     }
   });
 
   it('cuts long sides to a readable length', async () => {
-    const { result } = await replay((ctx) => ctx.scheduleActivity('a', 'x'.repeat(5_000)), [started(), activityScheduled('a', 'y'.repeat(5_000))]);
+    const { result } = await replay(
+      (ctx) => ctx.scheduleActivity('a', 'x'.repeat(5_000)),
+      [started(), activityScheduled('a', 'y'.repeat(5_000))],
+    );
     expect(faultOf(result).message.length).toBeLessThan(1_500);
     expect(faultOf(result).message).toMatch(/yyy…\}.*xxx…\}/);
   });
@@ -357,7 +421,10 @@ describe('replay', () => {
   it('DEFECT D8: tells a string from a number in the message, so that both sides differ there', async () => {
     const { result } = await replay((ctx) => ctx.scheduleActivity('a', 42), [started(), activityScheduled('a', '42')]);
     const { message } = faultOf(result);
-    const [had, has] = [/history has (ActivityScheduled \{.*?\})/.exec(message)?.[1], /now decides (ActivityScheduled \{.*?\})/.exec(message)?.[1]];
+    const [had, has] = [
+      /history has (ActivityScheduled \{.*?\})/.exec(message)?.[1],
+      /now decides (ActivityScheduled \{.*?\})/.exec(message)?.[1],
+    ];
     expect(had).not.toBe(has);
   });
 
@@ -368,7 +435,13 @@ describe('replay', () => {
 
   it('DEFECT D9: compares the reason of a cancelled end with that of its request', async () => {
     const handler: Handler = (ctx) => ctx.scheduleActivity('a');
-    const { result } = await replay(handler, [started(), activityScheduled('a'), cancelRequested('one'), futureCancelled(2), cancelled('another')]);
+    const { result } = await replay(handler, [
+      started(),
+      activityScheduled('a'),
+      cancelRequested('one'),
+      futureCancelled(2),
+      cancelled('another'),
+    ]);
     expect(result.outcome.kind).toBe('faulted');
   });
 

@@ -63,7 +63,9 @@ describe('code that is not registered', () => {
     expect(result).toMatchObject({ events: '[]', lastEventId: 0, activities: [], outcome: { kind: 'notRegistered' } });
     const failure = JSON.parse('failure' in result.outcome ? result.outcome.failure : '') as Failure;
     expect(failure).toMatchObject({ code: 'ORCHESTRATION_NOT_REGISTERED' });
-    expect(failure.message).toContain("orchestration 'test' version 3.0.0 is not registered in this runtime (test 1.0.0, test 10.0.0, test 2.0.0)");
+    expect(failure.message).toContain(
+      "orchestration 'test' version 3.0.0 is not registered in this runtime (test 1.0.0, test 10.0.0, test 2.0.0)",
+    );
     expect(engine.isUsable).toBe(false);
   });
 

@@ -48,7 +48,9 @@ describe('child ids', () => {
   it('hold instance, execution and event of the parent, so that no execution gets the child of another (T3)', async () => {
     const ids = await Promise.all(
       [1, 2].map(async (executionId) => {
-        const instance = await begin((ctx) => ctx.all([ctx.scheduleSubOrchestration('c'), ctx.scheduleSubOrchestration('c')]), { executionId });
+        const instance = await begin((ctx) => ctx.all([ctx.scheduleSubOrchestration('c'), ctx.scheduleSubOrchestration('c')]), {
+          executionId,
+        });
         return instance.last.starts.map(({ instanceId }) => instanceId);
       }),
     );
@@ -104,13 +106,13 @@ describe('the parent link', () => {
         kind: 'SubOrchestrationFailed',
         executionId: 3,
         sourceId: 7,
-        failure: { name: 'RangeError', message: 'too far', code: 'E_FAR', stack: expect.any(String) },
+        failure: { name: 'RangeError', message: 'too far', code: 'E_FAR', stack: expect.any(String) as string },
       },
     ],
     ['nothing at continue-as-new', (ctx) => ctx.continueAsNew(), null],
   ])('makes the child answer with %s', async (_, handler, answer) => {
     const instance = await begin((ctx) => handler(ctx), { parent });
-    expect(instance.last.messages.map(({ instanceId, payload }) => [instanceId, JSON.parse(payload)])).toEqual(
+    expect(instance.last.messages.map(({ instanceId, payload }) => [instanceId, JSON.parse(payload) as unknown])).toEqual(
       answer === null ? [] : [['mum', answer]],
     );
   });
@@ -126,7 +128,10 @@ describe('the parent link', () => {
     const instance = await begin((ctx) => ctx.waitForEvent('never'), { parent });
     await instance.deliver(cancelRequested('by mum'));
     const [answer] = instance.last.messages.map(({ payload }) => JSON.parse(payload) as Body);
-    expect(answer).toMatchObject({ kind: 'SubOrchestrationFailed', failure: { name: 'CancelledError', code: 'CANCELLED', message: 'by mum' } });
+    expect(answer).toMatchObject({
+      kind: 'SubOrchestrationFailed',
+      failure: { name: 'CancelledError', code: 'CANCELLED', message: 'by mum' },
+    });
   });
 
   it('is not answered again by a replay', async () => {
@@ -138,7 +143,9 @@ describe('the parent link', () => {
 
 describe('children', () => {
   it('answer their parents across continue-as-new on both sides', async () => {
-    const child = orchestration<number>('child', async (ctx, left) => (left > 0 ? await ctx.continueAsNew(left - 1) : `executions: ${ctx.executionId}`));
+    const child = orchestration<number>('child', async (ctx, left) =>
+      left > 0 ? await ctx.continueAsNew(left - 1) : `executions: ${ctx.executionId}`,
+    );
     const root = orchestration<number>('root', async (ctx, left) => {
       const answer = await ctx.scheduleSubOrchestration('child', 2);
       return left > 0 ? await ctx.continueAsNew(left - 1) : answer;
@@ -158,8 +165,12 @@ describe('children', () => {
   it('of an id in use make the parent see INSTANCE_EXISTS (T4)', async () => {
     const root = orchestration('root', async (ctx) => {
       const first = ctx.scheduleSubOrchestration('child', 'one', { instanceId: 'kid' });
-      const second = ctx.scheduleSubOrchestration('child', 'two', { instanceId: 'kid' }).catch((error: { readonly code?: string }) => error.code);
-      const itself = ctx.scheduleSubOrchestration('child', 'me', { instanceId: 'root' }).catch((error: { readonly code?: string }) => error.code);
+      const second = ctx
+        .scheduleSubOrchestration('child', 'two', { instanceId: 'kid' })
+        .catch((error: { readonly code?: string }) => error.code);
+      const itself = ctx
+        .scheduleSubOrchestration('child', 'me', { instanceId: 'root' })
+        .catch((error: { readonly code?: string }) => error.code);
       return [await first, await second, await itself];
     });
     const child = orchestration('child', (ctx, input) => ctx.scheduleActivity('echo', input));
@@ -173,7 +184,11 @@ describe('children', () => {
       kind: 'SubOrchestrationFailed',
       executionId: 2,
       sourceId: 2,
-      failure: { name: 'DurableError', code: 'INSTANCE_EXISTS', message: expect.stringMatching(/'kid' exists already\. Choose another id/) as string },
+      failure: {
+        name: 'DurableError',
+        code: 'INSTANCE_EXISTS',
+        message: expect.stringMatching(/'kid' exists already\. Choose another id/) as string,
+      },
     });
     await instance.deliver(conflict);
     expect(instance.failure).toEqual({ name: 'DurableError', code: 'INSTANCE_EXISTS', message: conflict.failure.message });

@@ -95,7 +95,9 @@ describe('validateHistory', () => {
 
   it('accepts payloads of any kind, and keeps them', () => {
     for (const payload of [null, 0, '', false, [], {}, 'x'.repeat(100_000), JSON.parse('{"__proto__":1}')]) {
-      expect(validateHistory(history(started({ input: payload }), statusSet(payload), eventRaised('e', payload), completed(payload)))).toHaveLength(4);
+      expect(
+        validateHistory(history(started({ input: payload }), statusSet(payload), eventRaised('e', payload), completed(payload))),
+      ).toHaveLength(4);
     }
   });
 
@@ -130,7 +132,10 @@ describe('validateHistory', () => {
 
   it.each([0, 1, 3, -1, 1.5, '2', null, undefined, Number.NaN])('refuses the id %s where 2 is due', (id) => {
     const error = refusal(history(started(), { ...statusSet(), id }));
-    expect(error).toMatchObject({ eventId: 2, message: expect.stringContaining(`its id is ${String(id)}; ids are dense from 1`) as string });
+    expect(error).toMatchObject({
+      eventId: 2,
+      message: expect.stringContaining(`its id is ${String(id)}; ids are dense from 1`) as string,
+    });
   });
 
   it('refuses ids that do not begin at 1', () => {
@@ -186,7 +191,15 @@ describe('validateHistory', () => {
     [
       started(),
       'parent',
-      [null, 'p', [], {}, { instanceId: 'p' }, { instanceId: 5, executionId: 1, eventId: 1 }, { instanceId: 'p', executionId: 1, eventId: 0 }],
+      [
+        null,
+        'p',
+        [],
+        {},
+        { instanceId: 'p' },
+        { instanceId: 5, executionId: 1, eventId: 1 },
+        { instanceId: 'p', executionId: 1, eventId: 0 },
+      ],
     ],
     [started(), 'carried', [null, {}, 'x', [null], [{}], [{ name: 5 }], [['e']]]],
     [activityScheduled('a'), 'name', [undefined, 5, null]],
@@ -211,15 +224,18 @@ describe('validateHistory', () => {
     [childFailed(2), 'failure', [undefined, null, {}]],
   ];
 
-  it.each(fields.map(([event, name, wrong]) => [event.kind, name, event, wrong] as const))('refuses %s with a bad %s', (kind, name, event, wrong) => {
-    for (const value of wrong) {
-      const bad = { ...event, [name]: value };
-      const events = kind === 'OrchestrationStarted' ? history(bad) : history(started(), bad);
-      const error = refusal(events);
-      expect(error.eventId).toBe(events.length);
-      expect(error.message).toContain(`${kind} has no valid ${name}`);
-    }
-  });
+  it.each(fields.map(([event, name, wrong]) => [event.kind, name, event, wrong] as const))(
+    'refuses %s with a bad %s',
+    (kind, name, event, wrong) => {
+      for (const value of wrong) {
+        const bad = { ...event, [name]: value };
+        const events = kind === 'OrchestrationStarted' ? history(bad) : history(started(), bad);
+        const error = refusal(events);
+        expect(error.eventId).toBe(events.length);
+        expect(error.message).toContain(`${kind} has no valid ${name}`);
+      }
+    },
+  );
 
   const sources: readonly (readonly [string, Body, Body])[] = [
     ['ActivityCompleted', activityCompleted(2), activityScheduled('a')],
@@ -236,7 +252,9 @@ describe('validateHistory', () => {
       if (other.kind === source.kind) continue;
       const error = refusal(history(started(), other, completion));
       expect(error.eventId).toBe(3);
-      expect(error.message).toContain(`${kind} points at event 2, which is ${cancellable.includes(other) ? other.kind : 'no open decision'}`);
+      expect(error.message).toContain(
+        `${kind} points at event 2, which is ${cancellable.includes(other) ? other.kind : 'no open decision'}`,
+      );
     }
     for (const sourceId of [1, 3, 4, 99]) {
       expect(refusal(history(started(), source, { ...completion, sourceId }))).toMatchObject({ eventId: 3 });
@@ -282,7 +300,9 @@ describe('validateHistory', () => {
 
   it('looks at own fields only', () => {
     const inherited = Object.create({ name: 'a' }) as object;
-    expect(refusal([...history(started()), Object.assign(inherited, { id: 2, atMs: T0, kind: 'ActivityScheduled' })])).toMatchObject({ eventId: 2 });
+    expect(refusal([...history(started()), Object.assign(inherited, { id: 2, atMs: T0, kind: 'ActivityScheduled' })])).toMatchObject({
+      eventId: 2,
+    });
     const own = JSON.parse('{"id":2,"atMs":1000,"kind":"ActivityScheduled","__proto__":{"name":"a"}}') as object;
     expect(refusal([...history(started()), own])).toMatchObject({ eventId: 2 });
   });

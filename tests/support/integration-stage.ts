@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 
 /** Short times, so that what fails does it quickly. */
 export const quick: {
@@ -104,6 +104,37 @@ export function stage(): Stage {
   const opened = new Stage();
   onTestFinished(() => opened[Symbol.asyncDispose]());
   return opened;
+}
+
+/** What the tests of a suite share. */
+export type Shared = { readonly stage: Stage; readonly provider: SqliteProvider; readonly runtime: Runtime; readonly client: Client };
+
+/** One store and one runtime for all tests of a suite, which keep apart by instance id. Call it in `describe`; use it in tests only. */
+export function shareRuntime(options: Partial<RuntimeOptions> = {}): Shared {
+  let opened: Shared | null = null;
+  const get = <Key extends keyof Shared>(key: Key): Shared[Key] => {
+    if (opened === null) throw new TypeError('the shared runtime is started before the tests and stopped after them');
+    return opened[key];
+  };
+  beforeAll(async () => {
+    const stand = new Stage();
+    opened = { stage: stand, ...(await stand.open(options)) };
+  });
+  afterAll(() => opened?.stage[Symbol.asyncDispose]());
+  return {
+    get stage() {
+      return get('stage');
+    },
+    get provider() {
+      return get('provider');
+    },
+    get runtime() {
+      return get('runtime');
+    },
+    get client() {
+      return get('client');
+    },
+  };
 }
 
 /** What a promise rejects with; fails when it resolves. */

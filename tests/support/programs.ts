@@ -19,6 +19,8 @@ export type Program =
   | { readonly op: 'fail'; readonly text: string }
   /** Asked for and never awaited. */
   | { readonly op: 'loose'; readonly body: Leaf }
+  /** An async helper that nobody awaits: its failure is an unhandled rejection, and the end may come before its own. */
+  | { readonly op: 'dangling'; readonly body: Program; readonly hops: number }
   /** Asked for, given up some microtasks later, then awaited. */
   | { readonly op: 'abandoned'; readonly body: Leaf; readonly hops: number }
   /** An async helper that takes some microtasks before and after its work. */
@@ -83,6 +85,8 @@ function evaluate(ctx: OrchestrationContext, program: Program): unknown {
       return ctx.log.info(program.text);
     case 'loose':
       return void evaluate(ctx, program.body);
+    case 'dangling':
+      return void helper(ctx, { op: 'helper', body: program.body, hops: program.hops });
     case 'choice':
       return evaluate(ctx, ctx.random() < 0.5 ? program.left : program.right);
     case 'group':
@@ -148,7 +152,20 @@ function group(ctx: OrchestrationContext, program: Extract<Program, { op: 'group
     case 'record':
       return ctx[program.by](Object.fromEntries(members.map((member, index) => [`m${index}`, member])));
     case 'native':
-      return Promise[program.by](members);
+      return native(program.by, members);
+  }
+}
+
+function native(by: By, members: readonly unknown[]): Promise<unknown> {
+  switch (by) {
+    case 'all':
+      return Promise.all(members);
+    case 'allSettled':
+      return Promise.allSettled(members);
+    case 'any':
+      return Promise.any(members);
+    case 'race':
+      return Promise.race(members);
   }
 }
 
@@ -239,7 +256,8 @@ const { program } = fc.letrec<{ program: Program }>((tie) => {
       { weight: 2, arbitrary: fc.record({ op: fc.constant('child' as const), body: sub, ownId: fc.boolean() }) },
       { weight: 1, arbitrary: fc.record({ op: fc.constant('detached' as const), body: sub }) },
       { weight: 1, arbitrary: fc.record({ op: fc.constant('again' as const), body: sub }) },
-    ) as fc.Arbitrary<Program>,
+      { weight: 1, arbitrary: fc.record({ op: fc.constant('dangling' as const), body: sub, hops }) },
+    ),
   };
 });
 
@@ -258,7 +276,7 @@ export function tally(node: Program, counts: Map<string, number>): void {
   const add = (key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
   add(node.op);
   if (node.op === 'group') add(`${node.as} ${node.by}`);
-  for (const value of Object.values(node) as unknown[]) {
+  for (const value of Object.values<unknown>(node)) {
     for (const inner of Array.isArray(value) ? (value as unknown[]) : [value]) {
       if (typeof inner === 'object' && inner !== null && Object.hasOwn(inner, 'op')) tally(inner as Program, counts);
     }

@@ -27,7 +27,7 @@ export interface TransactionFrame {
 type Operation = {
   readonly name: string;
   readonly count: number;
-  readonly runItem: (index: number, careful: boolean) => void;
+  readonly runItem: (index: number) => void;
   readonly resolve: () => void;
   readonly reject: (error: ProviderError) => void;
   /** First item that is not committed. */
@@ -70,18 +70,17 @@ export class GroupCommit {
    *
    * @param name - provider method, for errors
    * @param items - the batch
-   * @param apply - SQL of one item; its result is the item's outcome. `careful` is false on the fast path, where it may throw instead of
-   *   finding out what is wrong: it is called again with true then
+   * @param apply - SQL of one item; its result is the item's outcome
    * @returns the outcomes, after the commit
    */
-  write<Item, Outcome>(name: string, items: readonly Item[], apply: (item: Item, careful: boolean) => Outcome): Promise<Outcome[]> {
+  write<Item, Outcome>(name: string, items: readonly Item[], apply: (item: Item) => Outcome): Promise<Outcome[]> {
     return new Promise((resolve, reject) => {
       const outcomes: Outcome[] = [];
       this.#operations.push({
         name,
         count: items.length,
-        runItem: (index, careful) => {
-          outcomes[index] = apply(items[index] as Item, careful);
+        runItem: (index) => {
+          outcomes[index] = apply(items[index] as Item);
         },
         resolve: () => resolve(outcomes),
         reject,
@@ -129,7 +128,7 @@ export class GroupCommit {
     }
     try {
       this.#frame.begin();
-      this.#runItems((operation) => operation.runItem(operation.cursor, false));
+      this.#runItems((operation) => operation.runItem(operation.cursor));
       this.#frame.run();
       const startedMs = performance.now();
       this.#commit.run();
@@ -152,7 +151,7 @@ export class GroupCommit {
       this.#frame.begin();
       this.#runItems((operation) => {
         try {
-          this.#database.transaction(() => operation.runItem(operation.cursor, true))();
+          this.#database.transaction(() => operation.runItem(operation.cursor))();
         } catch (error) {
           // Errors that end the whole transaction (disk full, I/O) are no item's fault.
           if (!this.#database.inTransaction) throw error;

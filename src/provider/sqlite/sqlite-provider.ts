@@ -154,8 +154,8 @@ export class SqliteProvider implements Provider {
   }
 
   ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
-    return this.#write('ackOrchestrationItems', acks, (ack, careful) => {
-      const outcome = this.#orchestrations.commit(ack, careful);
+    return this.#write('ackOrchestrationItems', acks, (ack) => {
+      const outcome = this.#orchestrations.commit(ack);
       const visible = ack.customStatus !== undefined || isEnded(ack.status) || ack.status === 'Quarantined';
       if (visible && outcome === 'committed') this.#changed.add(ack.instanceId);
       return outcome;
@@ -236,21 +236,28 @@ export class SqliteProvider implements Provider {
     readonly signal?: AbortSignal;
   }): Promise<InstanceRecord | null> {
     const { instanceId, condition, waitMs, signal } = params;
-    const record = await this.#read('waitForInstance', () => this.#instances.read(instanceId));
+    if (this.#closing !== null) throw closed('waitForInstance');
+    const read = (): InstanceRecord | null => {
+      try {
+        return this.#instances.read(instanceId);
+      } catch (error) {
+        throw toProviderError('waitForInstance', error);
+      }
+    };
+    // No await between this look and the parking: a change in between would wake nobody.
+    const record = read();
     if (record === null || meetsCondition(record, condition) || waitMs <= 0) return record;
     const wait = this.#instanceWaits.park({
       key: instanceId,
       waitMs,
       signal,
       attempt: () => {
-        const current = this.#instances.read(instanceId);
-        // Gone while waited for: the answer is null, which a parking takes for "not yet"; `empty` gives it at the end of the wait.
+        const current = read();
+        // Gone while waited for: null means "not yet" to a parking; `empty` answers it at the end of the wait.
         return current !== null && meetsCondition(current, condition) ? current : null;
       },
-      empty: () => this.#instances.read(instanceId),
+      empty: read,
     });
-    // The instance may have changed between the read and now: look again, nobody else would.
-    this.#instanceWaits.serve(instanceId).deliver();
     this.#watchOthers();
     return wait;
   }
@@ -275,7 +282,7 @@ export class SqliteProvider implements Provider {
 
   // --- calls -----------------------------------------------------------------------------------------------------------------
 
-  #write<Item, Outcome>(operation: string, items: readonly Item[], apply: (item: Item, careful: boolean) => Outcome): Promise<readonly Outcome[]> {
+  #write<Item, Outcome>(operation: string, items: readonly Item[], apply: (item: Item) => Outcome): Promise<readonly Outcome[]> {
     if (this.#closing !== null) return Promise.reject(closed(operation));
     if (items.length === 0) return Promise.resolve([]);
     return this.#commits.write(operation, items, apply);
