@@ -101,16 +101,51 @@ function toMetrics(ours: readonly Round[], rawMs: readonly number[], count: numb
   const metric = (field: string, label: string, unit: string, values: readonly number[]): Metric => ({ field, label, unit, values });
   const each = (pick: (round: Round) => number): readonly number[] => ours.map(pick);
   return [
-    metric('orchestrationsPerSecond', 'fan-outs of 5 activities', 'orchestrations/s', each(({ elapsedMs }) => perSecond(elapsedMs))),
-    metric('activitiesPerSecond', 'their activities', 'activities/s', each(({ elapsedMs }) => perSecond(elapsedMs) * WIDTH)),
+    metric(
+      'orchestrationsPerSecond',
+      'fan-outs of 5 activities',
+      'orchestrations/s',
+      each(({ elapsedMs }) => perSecond(elapsedMs)),
+    ),
+    metric(
+      'activitiesPerSecond',
+      'their activities',
+      'activities/s',
+      each(({ elapsedMs }) => perSecond(elapsedMs) * WIDTH),
+    ),
     metric('ceilingRatio', 'share of the raw ceiling', 'ratio', ratios),
     metric('rawOrchestrationsPerSecond', 'raw ceiling, baseline', 'orchestrations/s', rawMs.map(perSecond)),
     ...(mainCpuUs.length === 0 ? [] : [metric('mainCpuMicrosPerOrchestration', 'CPU of the main thread', 'µs/orchestration', mainCpuUs)]),
-    metric('processCpuMicrosPerOrchestration', 'CPU of all threads', 'µs/orchestration', each((round) => round.processCpuUs / count)),
-    metric('eventLoopDelayP50Ms', 'event-loop delay p50', 'ms', each((round) => round.delayP50Ms)),
-    metric('eventLoopDelayP99Ms', 'event-loop delay p99', 'ms', each((round) => round.delayP99Ms)),
-    metric('turnsPerOrchestration', 'turns', 'turns/orchestration', each((round) => round.turns / count)),
-    metric('orchestrationsPerCommit', 'group commit', 'orchestrations/commit', each((round) => count / round.commits)),
+    metric(
+      'processCpuMicrosPerOrchestration',
+      'CPU of all threads',
+      'µs/orchestration',
+      each((round) => round.processCpuUs / count),
+    ),
+    metric(
+      'eventLoopDelayP50Ms',
+      'event-loop delay p50',
+      'ms',
+      each((round) => round.delayP50Ms),
+    ),
+    metric(
+      'eventLoopDelayP99Ms',
+      'event-loop delay p99',
+      'ms',
+      each((round) => round.delayP99Ms),
+    ),
+    metric(
+      'turnsPerOrchestration',
+      'turns',
+      'turns/orchestration',
+      each((round) => round.turns / count),
+    ),
+    metric(
+      'orchestrationsPerCommit',
+      'group commit',
+      'orchestrations/commit',
+      each((round) => count / round.commits),
+    ),
   ];
 }
 
@@ -122,7 +157,9 @@ function assertSame(
   for (const side of ['raw', 'ours'] as const) {
     const { completed, queued } = stored[side];
     if (completed !== counts[side] || queued !== 0) {
-      throw new TypeError(`${side}: expected ${counts[side]} completed orchestrations and empty queues, got ${completed} and ${queued} rows`);
+      throw new TypeError(
+        `${side}: expected ${counts[side]} completed orchestrations and empty queues, got ${completed} and ${queued} rows`,
+      );
     }
   }
   for (const what of ['events', 'eventChars'] as const) {

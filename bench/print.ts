@@ -37,7 +37,7 @@ export function toTable(result: RowResult): string {
   const lines = result.metrics.map((metric) =>
     toLine({
       row: result.row,
-      measure: result.name === undefined ? metric.label : `${result.name}: ${metric.label}`,
+      measure: [result.name ?? '', metric.label].filter((part) => part !== '').join(': '),
       median: show(median(metric.values)),
       range: metric.values.length === 1 ? '' : `${show(Math.min(...metric.values))} – ${show(Math.max(...metric.values))}`,
       unit: metric.unit,

@@ -15,6 +15,9 @@ import { openDatabase } from '../src/provider/sqlite/open-database.ts';
 const BATCH = 256;
 /** Activities of one orchestration. */
 export const WIDTH = 5;
+/** `visible_at` of a start message and of other messages. */
+const START = 0;
+const AT_ONCE = 1;
 /** As the runtime's default. */
 const LOCK_MS = 30_000;
 const ACTIVITIES: readonly number[] = Array.from({ length: WIDTH }, (_, index) => index);
@@ -105,16 +108,37 @@ export async function readStoredFanOuts(file: string, sync: SynchronousMode): Pr
   }
 }
 
-/** The four transactions of an orchestration. */
-function prepareSteps(database: Database.Database): readonly ((instanceId: string, nowMs: number, lockToken: string) => void)[] {
+/**
+ * Prepares the two rows of a start call: a pending instance and its start message. Also the baseline of row M5.
+ *
+ * @param database - with the runtime's schema
+ * @returns a function that writes them
+ */
+export function prepareStart(database: Database.Database): (instanceId: string, nowMs: number) => void {
   const insertInstance = database.prepare(
     `INSERT INTO instances (instance_id, name, version, status, execution_id, last_event_id, ready_at, hold_until, message_seq,
        custom_status_version, parent_instance_id, created_at, updated_at)
      VALUES (?, 'fanOut', NULL, 'Pending', 1, 0, ?, 0, 1, 0, NULL, ?, ?)`,
   );
-  const insertMessage = database.prepare(
-    'INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, timer_id, attempts, payload) VALUES (?, ?, ?, NULL, 0, ?)',
+  const insertMessage = prepareMessage(database);
+  return (instanceId, nowMs) => {
+    insertInstance.run(instanceId, nowMs, nowMs, nowMs);
+    insertMessage.run(instanceId, START, 1, nowMs, START_MESSAGE);
+  };
+}
+
+/** Parameters: instance, visible_at, message, time, payload. */
+function prepareMessage(database: Database.Database): Database.Statement {
+  return database.prepare(
+    `INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload)
+     VALUES (?, ?, ?, ?, NULL, 0, ?)`,
   );
+}
+
+/** The four transactions of an orchestration. */
+function prepareSteps(database: Database.Database): readonly ((instanceId: string, nowMs: number, lockToken: string) => void)[] {
+  const insertStart = prepareStart(database);
+  const insertMessage = prepareMessage(database);
   const lockInstance = database.prepare(
     'UPDATE instances SET lock_token = ?, ready_at = ?, handed_seq = message_seq, handed_at = ? WHERE instance_id = ?',
   );
@@ -138,8 +162,7 @@ function prepareSteps(database: Database.Database): readonly ((instanceId: strin
   return [
     (instanceId, nowMs, lockToken) => {
       // The client's start call: the instance exists from now on, and its start message waits.
-      insertInstance.run(instanceId, nowMs, nowMs, nowMs);
-      insertMessage.run(instanceId, 0, 1, START_MESSAGE);
+      insertStart(instanceId, nowMs);
       // The orchestration dispatcher fetches it.
       lockInstance.run(lockToken, nowMs + LOCK_MS, nowMs, instanceId);
     },
@@ -157,7 +180,7 @@ function prepareSteps(database: Database.Database): readonly ((instanceId: strin
       // The activities are acked: each item goes, its completion comes.
       for (const index of ACTIVITIES) {
         deleteWork.run(instanceId, scheduledId(index));
-        insertMessage.run(instanceId, nowMs, 2 + index, completion(index));
+        insertMessage.run(instanceId, AT_ONCE, 2 + index, nowMs, completion(index));
       }
       // The instance is ready again, and fetched.
       announce.run(WIDTH, nowMs, instanceId);
@@ -174,7 +197,8 @@ function prepareSteps(database: Database.Database): readonly ((instanceId: strin
 
 // --- the texts, as the runtime writes them -----------------------------------------------------------------------------------
 
-const START_MESSAGE = `{"kind":"OrchestrationStarted","executionId":1,"name":"fanOut","input":${WIDTH}}`;
+/** Message that starts a fan-out. */
+export const START_MESSAGE: string = `{"kind":"OrchestrationStarted","executionId":1,"name":"fanOut","input":${WIDTH}}`;
 
 /** Event id of the decision to run an activity. */
 function scheduledId(index: number): number {

@@ -4,7 +4,7 @@
 export type Metric = {
   /** Name in JSON. */
   readonly field: string;
-  /** Name in the table. */
+  /** Name in the table; empty when the name of the result says it all. */
   readonly label: string;
   readonly unit: string;
   readonly values: readonly number[];

@@ -17,6 +17,9 @@ const WOKEN = 500;
 const SETTLE_MS = 1_000;
 const MIB = 1024 * 1024;
 
+/** Instances by their number. Their ids are made when needed: a list of them all would be memory of the bench. */
+type Range = { readonly prefix: string; readonly from: number; readonly to: number };
+
 type Memory = { readonly rssMb: number; readonly mainHeapMb: number };
 
 /**
@@ -32,19 +35,18 @@ export async function measureWaitingMemory(task: RowTask, stickyCacheMb: number)
   return withHost(
     task,
     async (host) => {
-      const warmUp = makeIds('w4-warm-up', quick ? WARM_UP.quick : WARM_UP.full);
+      const warmUp: Range = { prefix: 'w4-warm-up', from: 0, to: quick ? WARM_UP.quick : WARM_UP.full };
       await startAll(host, warmUp);
       await wakeAll(host, warmUp);
       const idle = await settle();
       const stickyIdle = host.runtime.stats().stickyInstances;
 
-      const instanceIds = makeIds('w4', count);
-      await startAll(host, instanceIds.slice(0, count / 10));
+      await startAll(host, { prefix: 'w4', from: 0, to: count / 10 });
       const tenth = await settle();
-      await startAll(host, instanceIds.slice(count / 10));
+      await startAll(host, { prefix: 'w4', from: count / 10, to: count });
       const all = await settle();
       const stickyInstances = host.runtime.stats().stickyInstances;
-      await wakeAll(host, instanceIds.slice(0, Math.min(WOKEN, count)));
+      await wakeAll(host, { prefix: 'w4', from: 0, to: WOKEN });
 
       const metric = (field: string, label: string, unit: string, value: number): Metric => ({ field, label, unit, values: [value] });
       const metrics = [
@@ -63,9 +65,9 @@ export async function measureWaitingMemory(task: RowTask, stickyCacheMb: number)
   );
 }
 
-async function startAll({ client, provider, runtime }: Host, instanceIds: readonly string[]): Promise<void> {
-  for (let first = 0; first < instanceIds.length; first += BATCH) {
-    await Promise.all(instanceIds.slice(first, first + BATCH).map((instanceId) => client.startOrchestration(instanceId, waiting)));
+async function startAll({ client, provider, runtime }: Host, range: Range): Promise<void> {
+  for (const instanceIds of batches(range)) {
+    await Promise.all(instanceIds.map((instanceId) => client.startOrchestration(instanceId, waiting)));
     // All of them wait when no message is left and no turn is in flight.
     for (;;) {
       const { orchestratorMessages } = await provider.readQueueDepths();
@@ -75,15 +77,22 @@ async function startAll({ client, provider, runtime }: Host, instanceIds: readon
   }
 }
 
-async function wakeAll({ client }: Host, instanceIds: readonly string[]): Promise<void> {
-  for (let first = 0; first < instanceIds.length; first += BATCH) {
-    const results = await Promise.all(
-      instanceIds.slice(first, first + BATCH).map(async (instanceId, index) => {
+async function wakeAll({ client }: Host, range: Range): Promise<void> {
+  for (const instanceIds of batches(range)) {
+    const areRight = await Promise.all(
+      instanceIds.map(async (instanceId, index) => {
         await client.raiseEvent(instanceId, 'go', index);
         return (await client.getHandle<number>(instanceId).result()) === index;
       }),
     );
-    if (results.includes(false)) throw new TypeError('an instance that waited returned something else than the data of its event');
+    if (areRight.includes(false)) throw new TypeError('an instance that waited returned something else than the data of its event');
+  }
+}
+
+function* batches({ prefix, from, to }: Range): Generator<readonly string[], void, void> {
+  for (let first = from; first < to; first += BATCH) {
+    const length = Math.min(BATCH, to - first);
+    yield Array.from({ length }, (_, index) => `${prefix}-${String(first + index).padStart(6, '0')}`);
   }
 }
 
@@ -93,8 +102,4 @@ async function settle(): Promise<Memory> {
   await delay(SETTLE_MS);
   collectGarbage();
   return { rssMb: process.memoryUsage.rss() / MIB, mainHeapMb: process.memoryUsage().heapUsed / MIB };
-}
-
-function makeIds(prefix: string, count: number): readonly string[] {
-  return Array.from({ length: count }, (_, index) => `${prefix}-${String(index).padStart(6, '0')}`);
 }

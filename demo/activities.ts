@@ -4,8 +4,8 @@
 // A2. The name holds the attempt: a late writer of a lost attempt never touches the file that the recorded result names.
 // A3. What cannot be read is a result, not a failure: one bad file does not stop the job.
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { defineActivity } from 'duraloom';
@@ -16,6 +16,7 @@ const CHUNKS = 600;
 /** Most sub-orchestrations. Reason: a tree with very many top-level folders must not become one huge history; neighbours share one. */
 const MAX_FOLDERS = 200;
 const BLOCK_BYTES = 256 * 1024;
+const LINE_FEED = 10;
 /** How often a file is read that changes meanwhile. */
 const READS = 3;
 
@@ -28,7 +29,7 @@ export const listTree = defineActivity('listTree', async (ctx, { root, work }: J
     { name: '.', files: top.files },
     ...(await Promise.all(top.folders.map(async (name) => ({ name, files: await listFiles(tree, name) })))),
   ].filter(({ files }) => files.length > 0);
-  const files = groups.reduce((sum, group) => sum + group.files.length, 0);
+  const files = groups.flatMap((group) => group.files).length;
   const chunkSize = Math.max(1, Math.ceil(files / CHUNKS));
 
   const lists = `lists-${ctx.attempt}`;
@@ -39,8 +40,8 @@ export const listTree = defineActivity('listTree', async (ctx, { root, work }: J
       members.flatMap((member) => member.files),
       chunkSize,
     );
-    for (const [index, paths] of chunks.entries()) await writeJson(join(work, `${plan.lists}-${index}.json`), paths);
-    folders.push({ ...plan, files: chunks.reduce((sum, paths) => sum + paths.length, 0), chunks: chunks.length });
+    await Promise.all(chunks.map((paths, index) => writeJson(join(work, `${plan.lists}-${index}.json`), paths)));
+    folders.push({ ...plan, files: chunks.flat().length, chunks: chunks.length });
   }
   const unreadable = `${lists}/unreadable.json`;
   await writeJson(join(work, unreadable), tree.unreadable);
@@ -53,10 +54,11 @@ export const hashChunk = defineActivity(
     const paths = await readJson<readonly string[]>(join(job.work, list));
     const entries: FileEntry[] = [];
     const unreadable: UnreadableEntry[] = [];
+    const block = Buffer.allocUnsafe(BLOCK_BYTES);
     for (const path of paths) {
       ctx.signal.throwIfAborted();
       try {
-        entries.push(await hashFile(job.root, path));
+        entries.push(hashFile(job.root, path, block));
       } catch (error) {
         unreadable.push({ path, reason: reasonOf(error) });
       }
@@ -88,8 +90,8 @@ export const writeManifest = defineActivity(
       symlinksSkipped: tree.symlinks,
       othersSkipped: tree.others,
       folders: folders.map(({ name, files, bytes, lines }) => ({ name, files, bytes, lines })),
-      unreadable: unreadable.sort(byPath),
-      entries: entries.sort(byPath),
+      unreadable: unreadable.toSorted(byPath),
+      entries: entries.toSorted(byPath),
     };
     await writeJson(join(job.work, 'manifest.json'), manifest, ctx.attempt);
     return { ...totals, attempt: ctx.attempt };
@@ -127,7 +129,7 @@ async function readFolder(tree: Walk, folder: string): Promise<{ readonly files:
   } catch (error) {
     tree.unreadable.push({ path: folder === '' ? '.' : folder, reason: reasonOf(error) });
   }
-  return { files: files.sort(), folders: folders.sort() };
+  return { files: files.toSorted(), folders: folders.toSorted() };
 }
 
 function chunk<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
@@ -136,29 +138,26 @@ function chunk<Item>(items: readonly Item[], size: number): readonly (readonly I
 
 // --- hashing ---------------------------------------------------------------------------------------------------------------------
 
-/** Reads a file as one consistent state: when it changed meanwhile, again. */
-async function hashFile(root: string, path: string): Promise<FileEntry> {
+/** Reads a file as one consistent state: when it changed meanwhile, again. Synchronous: that is what activity threads are for. */
+function hashFile(root: string, path: string, block: Buffer): FileEntry {
   for (let read = 1; read <= READS; read += 1) {
     // O_NOFOLLOW does not exist on Windows: then a link that replaced the file since the listing is followed.
-    const file = await open(join(root, path), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+    const file = openSync(join(root, path), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
     try {
-      const before = await file.stat();
+      const before = fstatSync(file);
       const hash = createHash('sha256');
-      const block = Buffer.allocUnsafe(BLOCK_BYTES);
       let size = 0;
       let lines = 0;
-      for (;;) {
-        const { bytesRead } = await file.read(block, 0, BLOCK_BYTES);
-        if (bytesRead === 0) break;
-        const bytes = block.subarray(0, bytesRead);
+      for (let length = readSync(file, block); length > 0; length = readSync(file, block)) {
+        const bytes = block.subarray(0, length);
         hash.update(bytes);
-        size += bytesRead;
-        for (const byte of bytes) if (byte === 0x0a) lines += 1;
+        size += length;
+        for (let at = bytes.indexOf(LINE_FEED); at >= 0; at = bytes.indexOf(LINE_FEED, at + 1)) lines += 1;
       }
-      const after = await file.stat();
+      const after = fstatSync(file);
       if (before.mtimeMs === after.mtimeMs && size === after.size) return { path, size, lines, sha256: hash.digest('hex') };
     } finally {
-      await file.close();
+      closeSync(file);
     }
   }
   throw new Error('it changed while it was read');

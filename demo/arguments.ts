@@ -1,11 +1,11 @@
 // The command line of the demo, and what is wrong with it.
-import { opendirSync, statSync } from 'node:fs';
+import { opendirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 /** What the demo was asked to do. */
 export type DemoArguments = {
-  /** Absolute path of an existing folder. */
+  /** Real path of the folder to hash. */
   readonly root: string;
   readonly kills: number;
   readonly paceMs: number;
@@ -46,7 +46,7 @@ export function readArguments(args: readonly string[]): DemoArguments | null {
   // npm runs scripts in the folder of the project; a relative path means the folder where npm was called.
   const base = process.env['npm_lifecycle_event'] === 'demo' ? process.env['INIT_CWD'] : undefined;
   return {
-    root: assertFolder(path === undefined ? resolve(dirname(import.meta.dirname), 'node_modules') : resolve(base ?? '.', path)),
+    root: readFolder(path === undefined ? resolve(dirname(import.meta.dirname), 'node_modules') : resolve(base ?? '.', path)),
     kills: readInteger('kills', values.kills, MAX_KILLS),
     paceMs: readInteger('pace', values.pace, MAX_PACE_MS),
     keep: values.keep,
@@ -79,14 +79,15 @@ function readInteger(name: string, text: string, max: number): number {
   return Number(text);
 }
 
-function assertFolder(path: string): string {
+/** The real path of a folder that can be read and is not empty. */
+function readFolder(path: string): string {
   try {
     if (!statSync(path).isDirectory()) throw new UsageError(`'${path}' is no folder. Give the path of a folder`);
     const folder = opendirSync(path);
     const first = folder.readSync();
     folder.closeSync();
     if (first === null) throw new UsageError(`'${path}' is empty: there is nothing to hash`);
-    return path;
+    return realpathSync(path);
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);

@@ -8,12 +8,15 @@ const TAIL = 8_192;
 /** How long a graceful end may take, in milliseconds. */
 const STOP_MS = 20_000;
 
+/** A host ended by itself, or did not start. The message holds what it printed last. */
+export class HostError extends Error {}
+
 /** The one host of the demo: a process, then another one on the same file. */
 export class HostProcess {
   /** Rejects when a host ends without being killed or stopped by us. Never resolves. */
   readonly failed: Promise<never>;
   readonly #file: string;
-  readonly #fail: (error: Error) => void;
+  #fail: (error: HostError) => void = () => undefined;
   #child: ChildProcess | null = null;
   #output = '';
   #expected: 'nothing' | 'kill' | 'stop' = 'nothing';
@@ -23,11 +26,11 @@ export class HostProcess {
    */
   constructor(file: string) {
     this.#file = file;
-    const { promise, reject } = Promise.withResolvers<never>();
-    this.failed = promise;
-    this.#fail = reject;
+    this.failed = new Promise<never>((_resolve, reject) => {
+      this.#fail = reject;
+    });
     // It is raced against the job later; until then a failure must not count as unhandled.
-    promise.catch(() => undefined);
+    this.failed.catch(() => undefined);
   }
 
   /** Process id of the running host; null between two hosts. */
@@ -47,7 +50,7 @@ export class HostProcess {
         this.#output = (this.#output + text).slice(-TAIL);
       });
     }
-    child.once('error', (error) => this.#fail(new Error(`the host process cannot be started: ${error.message}`, { cause: error })));
+    child.once('error', (error) => this.#fail(new HostError(`the host process cannot be started: ${error.message}`, { cause: error })));
     // 'close' comes after the last output, 'exit' may come before it.
     child.once('close', (code, signal) => this.#onEnd(child, code, signal));
     await Promise.race([once(child, 'message'), this.failed]);
@@ -86,6 +89,6 @@ export class HostProcess {
     const how = code === null ? `was ended by ${String(signal)}` : `ended with exit code ${code}`;
     const output = this.#output.trim() === '' ? 'It printed nothing.' : `Its last output:\n${this.#output.trim()}`;
     const when = { nothing: 'by itself', kill: 'before our kill reached it', stop: 'instead of stopping' }[this.#expected];
-    this.#fail(new Error(`the host process ${String(child.pid)} ${how} ${when}. ${output}`));
+    this.#fail(new HostError(`the host process ${String(child.pid)} ${how} ${when}. ${output}`));
   }
 }

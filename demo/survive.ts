@@ -29,7 +29,7 @@ export type RunOptions = {
  * @param options - client, host, job, number of kills
  * @returns how often a host was killed, and how long it took
  * @throws {OrchestrationError} when the job fails
- * @throws {Error} when a host ends by itself
+ * @throws {HostError} when a host ends by itself
  */
 export async function runJob(options: RunOptions): Promise<Run> {
   const startedMs = performance.now();
@@ -54,7 +54,9 @@ class SurvivingRun {
   #doneBefore = 0;
   /** The kill and restart that is going on. */
   #change: Promise<void> | null = null;
-  readonly #broken = Promise.withResolvers<never>();
+  /** Rejects when watching, killing or starting fails. */
+  readonly #broken: Promise<never>;
+  #break: (error: unknown) => void = () => undefined;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -65,7 +67,10 @@ class SurvivingRun {
     });
     // One listener for each folder that is watched.
     setMaxListeners(0, this.#over.signal);
-    this.#broken.promise.catch(() => undefined);
+    this.#broken = new Promise<never>((_resolve, reject) => {
+      this.#break = reject;
+    });
+    this.#broken.catch(() => undefined);
   }
 
   async finish(): Promise<void> {
@@ -73,7 +78,7 @@ class SurvivingRun {
     const handle = await client.startOrchestration(INSTANCE_ID, hashTree, job);
     await host.start();
     this.#watch(INSTANCE_ID, (state) => this.#onPlan(state.customStatus as PlanStatus | undefined));
-    await Promise.race([handle.result({ signal: this.#over.signal }), host.failed, this.#broken.promise]);
+    await Promise.race([handle.result({ signal: this.#over.signal }), host.failed, this.#broken]);
     this.#over.abort();
     await this.#change;
   }
@@ -105,7 +110,7 @@ class SurvivingRun {
       () => {
         this.#change = null;
       },
-      (error: unknown) => this.#broken.reject(error),
+      (error: unknown) => this.#break(error),
     );
   }
 
@@ -140,7 +145,7 @@ class SurvivingRun {
       }
     };
     follow().catch((error: unknown) => {
-      if (!signal.aborted) this.#broken.reject(error);
+      if (!signal.aborted) this.#break(error);
     });
   }
 }

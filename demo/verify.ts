@@ -2,21 +2,27 @@
 // where there is one, sizes and lines by a plain loop.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, type Stats } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import type { FileEntry, Job, Manifest, Totals } from './job.ts';
+import { dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import type { FileEntry, Job, Manifest } from './job.ts';
 
 /** What the comparison found. */
-export type Verification = Totals & {
+export type Verification = {
+  /** The manifest, as it was read. */
+  readonly manifest: Manifest;
   /** What computed the hashes. */
   readonly by: 'sha256sum' | 'a plain loop';
-  readonly unreadable: number;
-  readonly symlinks: number;
   /** One sentence each; empty: the manifest agrees with the files. */
   readonly differences: readonly string[];
+  /** As above, but of files that somebody changed while the job ran: nobody can say what they were when they were hashed. */
+  readonly changed: readonly string[];
 };
+
+/** When the job ran, epoch milliseconds. */
+export type JobTimes = { readonly startedAtMs: number; readonly endedAtMs: number };
 
 /** Longest command line, in characters. Reason: the smallest limit among the common systems, with room for the environment. */
 const COMMAND_LENGTH = 100_000;
@@ -29,34 +35,32 @@ type Found = { readonly size: number; readonly lines: number; readonly sha256: s
  * Verifies `manifest.json` of a finished job.
  *
  * @param job - its tree and work folder
- * @param startedAtMs - when the job began, epoch milliseconds: a file that was touched later is named so
- * @returns totals of the files as they are now, and the differences
+ * @param times - when it ran
+ * @returns the differences
  */
-export async function verifyManifest(job: Job, startedAtMs: number): Promise<Verification> {
+export async function verifyManifest(job: Job, times: JobTimes): Promise<Verification> {
   const manifest = JSON.parse(await readFile(join(job.work, 'manifest.json'), 'utf8')) as Manifest;
   const walk = await walkTree(job);
   const by = (await hasSha256sum()) ? 'sha256sum' : 'a plain loop';
-  const hashes = by === 'sha256sum' ? sumFiles(job.root, walk.files) : null;
-  const contents = await mapFew(walk.files, (path) => readContent(join(job.root, path), hashes === null));
-  const sums = await hashes;
+  const hashing = by === 'sha256sum' ? sumFiles(job.root, walk.files) : null;
+  const contents = await readContents(job.root, { files: walk.files, withHash: hashing === null });
+  const hashes = await hashing;
   const found = new Map<string, Found>();
   for (const [index, path] of walk.files.entries()) {
     const content = contents[index] ?? null;
-    const sha256 = sums === null ? content?.sha256 : sums.get(path);
+    const sha256 = hashes === null ? content?.sha256 : hashes.get(path);
     found.set(path, content === null || sha256 === undefined ? null : { ...content, sha256 });
   }
 
-  const differences = [...compareEntries(manifest, found), ...compareTotals(manifest, walk.symlinks)];
-  const readable = [...found.values()].filter((file) => file !== null);
-  return {
-    by,
-    files: readable.length,
-    bytes: readable.reduce((sum, { size }) => sum + size, 0),
-    lines: readable.reduce((sum, { lines }) => sum + lines, 0),
-    unreadable: manifest.unreadable.length,
-    symlinks: walk.symlinks,
-    differences: await Promise.all(differences.map((difference) => explain(job.root, difference, startedAtMs))),
-  };
+  const differences = compareTotals(manifest, walk.symlinks).map((what) => `manifest.json ${what}`);
+  const changed: string[] = [];
+  for (const { path, what } of compareEntries(manifest, found)) {
+    const touchedAtMs = await readTouchedAtMs(join(job.root, path));
+    if (touchedAtMs > times.endedAtMs) differences.push(`${path} ${what}; it was changed after the job`);
+    else if (touchedAtMs >= times.startedAtMs) changed.push(`${path} ${what}`);
+    else differences.push(`${path} ${what}`);
+  }
+  return { manifest, by, differences, changed };
 }
 
 // --- comparing -------------------------------------------------------------------------------------------------------------------
@@ -68,7 +72,7 @@ function compareEntries(manifest: Manifest, found: ReadonlyMap<string, Found>): 
   const seen = new Set<string>();
   for (const entry of manifest.entries) {
     const { path } = entry;
-    const what = seen.has(path) ? 'is in the manifest more than once' : compareFile(entry, found.get(path));
+    const what = compareFile(entry, found.get(path));
     if (what !== null) differences.push({ path, what });
     seen.add(path);
   }
@@ -91,31 +95,29 @@ function compareFile(entry: FileEntry, file: Found | undefined): string | null {
   return null;
 }
 
-/** The sums in the manifest against its own entries, and what it skipped. */
-function compareTotals(manifest: Manifest, symlinks: number): readonly Difference[] {
+/** The sums in the manifest against its own entries, that each file is there once, and what it skipped. */
+function compareTotals(manifest: Manifest, symlinks: number): readonly string[] {
   const { entries } = manifest;
   const expected: readonly (readonly [string, number, number])[] = [
     ['files', manifest.files, entries.length],
+    ['different paths', new Set(entries.map(({ path }) => path)).size, entries.length],
     ['bytes', manifest.bytes, entries.reduce((sum, { size }) => sum + size, 0)],
     ['lines', manifest.lines, entries.reduce((sum, { lines }) => sum + lines, 0)],
-    ['files of its folders', manifest.folders.reduce((sum, { files }) => sum + files, 0), entries.length],
+    ['files in its folders', manifest.folders.reduce((sum, { files }) => sum + files, 0), entries.length],
     ['skipped links', manifest.symlinksSkipped, symlinks],
   ];
   return expected
     .filter(([, stated, counted]) => stated !== counted)
-    .map(([what, stated, counted]) => ({ path: 'manifest.json', what: `says ${stated} ${what}, counted are ${counted}` }));
+    .map(([what, stated, counted]) => `has ${stated} ${what}, not ${counted}`);
 }
 
-/** A tree that somebody works in differs for a harmless reason: say so. */
-async function explain(root: string, { path, what }: Difference, startedAtMs: number): Promise<string> {
-  let status: Stats;
+/** When a file was last changed, or the folder that a vanished one was in; epoch milliseconds. */
+async function readTouchedAtMs(path: string): Promise<number> {
   try {
-    status = await stat(join(root, path));
+    return (await stat(path)).ctimeMs;
   } catch {
-    return `${path} ${what}`;
+    return dirname(path) === path ? 0 : readTouchedAtMs(dirname(path));
   }
-  if (status.ctimeMs < startedAtMs) return `${path} ${what}`;
-  return `${path} ${what} (it was changed at ${status.ctime.toISOString()}, while the demo ran)`;
 }
 
 // --- the files as they are -------------------------------------------------------------------------------------------------------
@@ -137,15 +139,35 @@ async function walkTree({ root, work }: Job): Promise<{ readonly files: readonly
   return { files, symlinks };
 }
 
-async function readContent(path: string, withHash: boolean): Promise<Found> {
+/** Lets other events through between two files: the hashes of the program, Ctrl-C. */
+async function readContents(
+  root: string,
+  { files, withHash }: { readonly files: readonly string[]; readonly withHash: boolean },
+): Promise<readonly Found[]> {
+  const block = Buffer.allocUnsafe(1024 * 1024);
+  const contents: Found[] = [];
+  for (const path of files) {
+    contents.push(readContent(join(root, path), block, withHash));
+    await setImmediate();
+  }
+  return contents;
+}
+
+function readContent(path: string, block: Buffer, withHash: boolean): Found {
   const hash = createHash('sha256');
   let size = 0;
   let lines = 0;
   try {
-    for await (const block of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
-      size += block.length;
-      if (withHash) hash.update(block);
-      for (let at = block.indexOf(10); at >= 0; at = block.indexOf(10, at + 1)) lines += 1;
+    const file = openSync(path, 'r');
+    try {
+      for (let length = readSync(file, block); length > 0; length = readSync(file, block)) {
+        const bytes = block.subarray(0, length);
+        if (withHash) hash.update(bytes);
+        size += length;
+        for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) lines += 1;
+      }
+    } finally {
+      closeSync(file);
     }
   } catch {
     return null;

@@ -92,9 +92,22 @@ function settleEmpty(kind: CombinatorKind, group: FutureGroup): Settled {
 }
 
 function listMembers(kind: CombinatorKind, group: unknown): readonly Member[] {
-  if (Array.isArray(group)) return group.map((value: unknown, key) => ({ key, value }));
-  if (typeof group === 'object' && group !== null) return Object.entries(group).map(([key, value]) => ({ key, value: value as unknown }));
-  throw new ArgumentError(`Expected ${kind}() to get an array or a record of futures, got ${group === null ? 'null' : typeof group}`);
+  // Array.from, so that a hole counts as undefined.
+  if (Array.isArray(group)) return Array.from(group, (value: unknown, key) => ({ key, value }));
+  if (isRecord(group)) return Object.entries(group).map(([key, value]) => ({ key, value }));
+  throw new ArgumentError(`Expected ${kind}() to get an array or a record of futures, got ${describeValue(group)}`);
+}
+
+/** A plain object: a map, a date or a promise would be taken for an empty group. */
+function isRecord(group: unknown): group is Readonly<Record<string, unknown>> {
+  if (typeof group !== 'object' || group === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(group);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function describeValue(group: unknown): string {
+  if (group === null) return 'null';
+  return typeof group === 'object' ? `a ${Object.prototype.toString.call(group).slice(8, -1)}` : typeof group;
 }
 
 function shape(group: FutureGroup, members: readonly Member[], values: readonly unknown[]): unknown {

@@ -1,8 +1,8 @@
 // Decisions: how one is written as an event, and how a recorded one is compared with what the code decides on replay.
 // Neighbours: replay-engine.ts calls both; types/history-event.ts has the events' shapes.
-import { encodePayload, quote, type EncodedPayload } from '../types/codec.ts';
+import { decodePayload, encodePayload, quote, type EncodedPayload } from '../types/codec.ts';
 import { field } from '../types/message-text.ts';
-import type { EventKind, HistoryEvent } from '../types/history-event.ts';
+import type { HistoryEvent } from '../types/history-event.ts';
 
 /** A decision as the code makes it; payloads are encoded. */
 export type Decision =
@@ -99,7 +99,7 @@ export function matchesDecision(recorded: HistoryEvent, decision: Decision): boo
       // Stacks and file names differ between builds; what failed does not.
       return recorded.kind === decision.kind && failureIdentity(recorded.failure) === decision.identity;
     case 'OrchestrationCancelled':
-      return recorded.kind === decision.kind;
+      return recorded.kind === decision.kind && recorded.reason === decision.reason;
     case 'OrchestrationContinuedAsNew':
       return recorded.kind === decision.kind && recorded.version === decision.version && same(recorded.input, decision.input);
   }
@@ -116,20 +116,44 @@ export function failureIdentity(failure: { readonly name: string; readonly code?
 }
 
 function same(recorded: unknown, payload: EncodedPayload): boolean {
-  return encodePayload(recorded, 'recorded payload', Number.POSITIVE_INFINITY) === payload;
+  const text = encodeAny(recorded);
+  // A payload that a toJSON wrote in its own way (digits, order of keys) reads back the same all the same.
+  return text === payload || text === encodeAny(decodePayload(payload));
+}
+
+function encodeAny(value: unknown): EncodedPayload {
+  return encodePayload(value, 'recorded payload', Number.POSITIVE_INFINITY);
+}
+
+/** Longest description of a decision in a message. */
+const DESCRIBED_UNITS = 300;
+/** Fields of a decision that hold encoded payloads. */
+const ENCODED: ReadonlySet<string> = new Set(['input', 'status', 'result', 'failure']);
+/** Fields that tell a person nothing about what differs. */
+const HIDDEN: ReadonlySet<string> = new Set(['kind', 'id', 'atMs', 'fireAtMs', 'identity', 'executionId']);
+
+/**
+ * Describes a decision for a person, cut to a readable length.
+ *
+ * @param decision - what the code decides
+ * @returns such as `ActivityScheduled {name: "charge", input: 1}`
+ */
+export function describeDecision(decision: Decision): string {
+  return describe(decision, (name, value) => (ENCODED.has(name) ? String(value) : String(encodeAny(value))));
 }
 
 /**
- * Describes a decision or event for a person, cut to a readable length.
+ * Describes a recorded event in the same form.
  *
- * @param body - the decision or event
- * @returns such as `ActivityScheduled {"name":"charge","input":1}`
+ * @param event - from history
+ * @returns as `describeDecision`
  */
-export function describeDecision(body: Decision | HistoryEvent): string {
-  const { kind, ...fields } = body as { readonly kind: EventKind; readonly id?: number; readonly atMs?: number };
-  const shown = Object.entries(fields).filter(([key, value]) => !HIDDEN.has(key) && value !== undefined);
-  const text = shown.map(([key, value]) => `${key}: ${typeof value === 'string' ? value : String(encodePayload(value, key))}`).join(', ');
-  return `${kind} {${text.length > 300 ? `${text.slice(0, 300)}…` : text}}`;
+export function describeEvent(event: HistoryEvent): string {
+  return describe(event, (_, value) => String(encodeAny(value)));
 }
 
-const HIDDEN: ReadonlySet<string> = new Set(['id', 'atMs', 'fireAtMs', 'identity', 'executionId']);
+function describe(body: Decision | HistoryEvent, show: (name: string, value: unknown) => string): string {
+  const fields = Object.entries(body).filter(([name, value]) => !HIDDEN.has(name) && value !== undefined);
+  const text = fields.map(([name, value]) => `${name}: ${show(name, value)}`).join(', ');
+  return `${body.kind} {${text.length > DESCRIBED_UNITS ? `${text.slice(0, DESCRIBED_UNITS)}…` : text}}`;
+}

@@ -3,6 +3,7 @@ import { encodeRecord, parseRecord } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { ENGINE_BEHAVIOUR, type OrchestratorMessage } from '../types/history-event.ts';
 import type { ReceivedMessage } from '../types/replay.ts';
+import { findFaultyField } from './validate-history.ts';
 
 /**
  * Parses and checks a message.
@@ -19,41 +20,11 @@ export function parseMessage(text: string): ReceivedMessage {
     throw invalid('it is not JSON', cause);
   }
   if (typeof message !== 'object' || message === null) throw invalid('it is not an object');
-  const fault = findFault(message as OrchestratorMessage);
-  if (fault !== null) throw invalid(fault);
+  const faulty = findFaultyField(message);
+  if (faulty !== null) throw invalid(`it has no valid ${faulty}`);
+  // The event gets these from the engine; in the message they would stand twice in its text.
+  if ('id' in message || 'atMs' in message) throw invalid('it has an id or time of its own');
   return { message: message as OrchestratorMessage, text };
-}
-
-function findFault(message: OrchestratorMessage): string | null {
-  switch (message.kind) {
-    case 'OrchestrationStarted':
-      return isId(message.executionId) && typeof message.name === 'string' ? null : 'the start has no executionId or name';
-    case 'ActivityCompleted':
-    case 'TimerFired':
-    case 'SubOrchestrationCompleted':
-      return isId(message.executionId) && isId(message.sourceId) ? null : `${message.kind} has no executionId or sourceId`;
-    case 'ActivityFailed':
-    case 'SubOrchestrationFailed':
-      return isId(message.executionId) && isId(message.sourceId) && isFailure(message.failure)
-        ? null
-        : `${message.kind} has no executionId, sourceId or failure`;
-    case 'EventRaised':
-      return typeof message.name === 'string' ? null : 'EventRaised has no name';
-    case 'CancelRequested':
-      return typeof message.reason === 'string' ? null : 'CancelRequested has no reason';
-    case 'InstanceFaulted':
-      return isId(message.executionId) && isFailure(message.failure) ? null : 'InstanceFaulted has no executionId or failure';
-    default:
-      return `unknown kind ${String((message satisfies never as { readonly kind?: unknown }).kind)}`;
-  }
-}
-
-function isId(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 1;
-}
-
-function isFailure(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'name' in value && 'message' in value;
 }
 
 function invalid(reason: string, cause?: unknown): DurableError {

@@ -10,7 +10,7 @@
 // E6. Only open decisions take completions: the first completion wins, later and unknown ones are dropped (T13, T25).
 import { decodePayload, encodePayload, encodeRecord, type EncodedPayload } from '../types/codec.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
-import { assert, CancelledError, DeterminismError, DurableError } from '../types/errors.ts';
+import { assert, CancelledError, DurableError, type DeterminismError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import {
   EVENT_ROLES,
@@ -26,6 +26,18 @@ import { childInstanceId, type ParentLink } from '../types/names.ts';
 import type { History, ReceivedMessage, ReplayResult, TurnInput, TurnOutcome } from '../types/replay.ts';
 import { describeDecision, encodeDecision, failureIdentity, matchesDecision, type Decision } from './decision.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
+import {
+  callSite,
+  carriedTooLargeError,
+  lateError,
+  nondeterminismError,
+  notRegisteredError,
+  rejectionError,
+  stuckError,
+  tooLongError,
+  type Culprit,
+} from './engine-errors.ts';
+import { Mailbox } from './mailbox.ts';
 import { encodeInput, encodeStarted } from './message.ts';
 import { userCodeContext } from './orchestration-context.ts';
 import { SeededRandom } from './random.ts';
@@ -58,9 +70,7 @@ export class ReplayEngine {
   #weight = 0;
 
   readonly #open = new Map<number, OpenDecision>();
-  readonly #waiting = new Map<string, OpenDecision[]>();
-  readonly #mailbox = new Map<string, { readonly order: number; readonly data: unknown }[]>();
-  #mailboxOrder = 0;
+  readonly #mailbox = new Mailbox<OpenDecision>();
   #customStatus: EncodedPayload;
   #cancelReason: string | null = null;
 
@@ -74,6 +84,7 @@ export class ReplayEngine {
   #ending: Ending | null = null;
   #rejection: { readonly reason: unknown } | null = null;
   #fault: DurableError | null = null;
+  #isReported = false;
   #outcome: TurnOutcome = { kind: 'waiting' };
 
   /**
@@ -157,6 +168,7 @@ export class ReplayEngine {
       consumed += 1;
       if (!this.#accepts(received.message)) continue;
       if (received.message.kind === 'InstanceFaulted') {
+        this.#atMs = Math.max(this.#atMs, input.nowMs);
         this.#end({ kind: 'failed', error: fromFailure(received.message.failure) });
         break;
       }
@@ -170,19 +182,28 @@ export class ReplayEngine {
       outcome: this.#fault === null ? this.#outcome : { kind: 'faulted', failure: encodeRecord(toFailure(this.#fault)) },
       version: this.version,
       lastEventId: this.lastEventId,
-      consumedMessages: consumed,
+      // What comes after the end is nobody's; after continue-as-new it is the next execution's.
+      consumedMessages: HAS_ENDED.has(this.#outcome.kind) ? input.messages.length : consumed,
     });
   }
 
   /**
-   * Takes a rejection that user code did not handle, raised during this engine's drain.
+   * Takes a rejection that user code did not handle: during its drain it fails the turn, between turns the instance is reported.
    *
    * @param reason - the rejection
    */
   unhandledRejection(reason: unknown): void {
     // Futures that the engine cancelled reject in helpers that nobody awaits any more: that is no mistake of theirs.
-    if (reason instanceof CancelledError) return;
-    this.#rejection ??= { reason };
+    if (isCancellation(reason)) return;
+    if (this.#active) this.#rejection ??= { reason };
+    else this.#reportLate(lateError(this.#culprit(), `a promise was rejected (${toFailure(reason).message})`));
+  }
+
+  /** Once: what follows from the first breach is no news. */
+  #reportLate(error: DeterminismError): void {
+    if (!this.isUsable || this.#isReported) return;
+    this.#isReported = true;
+    this.#host.reportFault(this, toFailure(error));
   }
 
   // --- operations of the context -------------------------------------------------------------------------------------------
@@ -211,8 +232,11 @@ export class ReplayEngine {
   scheduleTimer(delayMs: number): FutureCore {
     this.#enterCall('scheduleTimer', `${delayMs} ms`);
     if (this.#cancelReason !== null) return this.#rejected();
-    const fireAtMs = this.#atMs + delayMs;
-    const id = this.#decide({ kind: 'TimerCreated', fireAtMs });
+    const dueMs = this.#atMs + delayMs;
+    const id = this.#decide({ kind: 'TimerCreated', fireAtMs: dueMs });
+    // Code may change a delay: what runs already keeps the due time that was recorded.
+    const recorded = this.#recorded?.[id - 1];
+    const fireAtMs = recorded?.kind === 'TimerCreated' ? recorded.fireAtMs : dueMs;
     if (this.#recorded === null) {
       const payload = `{"kind":"TimerFired","executionId":${this.executionId},"sourceId":${id}}`;
       this.#turn.timers.push({ eventId: id, fireAtMs, payload });
@@ -224,10 +248,8 @@ export class ReplayEngine {
     this.#enterCall('waitForEvent', name);
     if (this.#cancelReason !== null) return this.#rejected();
     const id = this.#decide({ kind: 'EventAwaited', name });
-    const buffered = this.#mailbox.get(name);
-    const early = buffered?.shift();
+    const early = this.#mailbox.take(name);
     if (early !== undefined) {
-      if (buffered?.length === 0) this.#mailbox.delete(name);
       const core = new FutureCore(null);
       core.settle({ ok: true, value: early.data });
       return core;
@@ -235,9 +257,7 @@ export class ReplayEngine {
     const core = this.#opened((opened) => ({ kind: 'event', id, name, core: opened }));
     const open = this.#open.get(id);
     assert(open !== undefined, 'an awaited event is open');
-    const queue = this.#waiting.get(name);
-    if (queue === undefined) this.#waiting.set(name, [open]);
-    else queue.push(open);
+    this.#mailbox.wait(name, open);
     return core;
   }
 
@@ -303,7 +323,7 @@ export class ReplayEngine {
       case 'SubOrchestrationFailed':
         return this.#isOpen(message, 'child');
       case 'InstanceFaulted':
-        return message.executionId === this.executionId;
+        return this.#started !== null && message.executionId === this.executionId;
       case 'CancelRequested':
         return this.#cancelReason === null;
       case 'EventRaised':
@@ -341,18 +361,14 @@ export class ReplayEngine {
   #begin(start: Omit<OrchestrationStarted, 'version' | 'engine'>, version: string | undefined): boolean {
     const definition = this.#host.find(start.name, version);
     if (definition === null) {
-      const wanted = version === undefined ? `'${start.name}'` : `'${start.name}' version ${version}`;
-      const failure = new DurableError(
-        'ORCHESTRATION_NOT_REGISTERED',
-        `orchestration ${wanted} is not registered in this runtime (${this.#host.describeRegistered()}). Export it from a module given as \`orchestrations\``,
-      );
+      const failure = notRegisteredError(start.name, version, this.#host.describeRegistered());
       this.#outcome = { kind: 'notRegistered', failure: encodeRecord(toFailure(failure)) };
       return false;
     }
     this.#started = { ...start, version: definition.version, engine: 1 };
     this.#definition = definition;
     this.#customStatus = encodePayload(start.customStatus, 'custom status');
-    for (const { name, data } of start.carried ?? []) this.#buffer(name, data);
+    for (const { name, data } of start.carried ?? []) this.#mailbox.keep(name, data);
     return true;
   }
 
@@ -413,7 +429,7 @@ export class ReplayEngine {
   #codeEnded(ending: Ending): void {
     if (!this.#active) {
       // It awaited a foreign promise and finished between turns.
-      if (this.isUsable) this.#host.reportFault(this, toFailure(this.#lateError('it ended')));
+      this.#reportLate(lateError(this.#culprit(), 'it ended'));
       return;
     }
     // An error is never hidden by continue-as-new; a normal return is (T: continue-as-new beats return).
@@ -428,19 +444,8 @@ export class ReplayEngine {
   }
 
   #raise(name: string, data: unknown): void {
-    const queue = this.#waiting.get(name);
-    const waiter = queue?.shift();
-    if (queue?.length === 0) this.#waiting.delete(name);
-    if (waiter === undefined) this.#buffer(name, data);
-    else this.#settle(waiter.id, { ok: true, value: data });
-  }
-
-  #buffer(name: string, data: unknown): void {
-    const entry = { order: this.#mailboxOrder, data };
-    this.#mailboxOrder += 1;
-    const buffered = this.#mailbox.get(name);
-    if (buffered === undefined) this.#mailbox.set(name, [entry]);
-    else buffered.push(entry);
+    const waiter = this.#mailbox.raise(name, data);
+    if (waiter !== null) this.#settle(waiter.id, { ok: true, value: data });
   }
 
   // --- decisions -------------------------------------------------------------------------------------------------------------
@@ -448,8 +453,8 @@ export class ReplayEngine {
   #enterCall(call: string, subject: string): void {
     this.#host.noteCall(call, subject);
     if (!this.#active) {
-      const error = this.#lateError(`it called ctx.${call}(${subject})`);
-      if (this.isUsable) this.#host.reportFault(this, toFailure(error));
+      const error = lateError(this.#culprit(), `it called ctx.${call}(${subject})`);
+      this.#reportLate(error);
       throw error;
     }
     if (this.#fault !== null) throw this.#fault;
@@ -504,11 +509,7 @@ export class ReplayEngine {
     this.#enterCall('cancel', `event ${open.id}`);
     this.#decide({ kind: 'FutureCancelled', sourceId: open.id });
     this.#open.delete(open.id);
-    if (open.kind === 'event') {
-      const queue = this.#waiting.get(open.name)?.filter((waiter) => waiter !== open) ?? [];
-      if (queue.length === 0) this.#waiting.delete(open.name);
-      else this.#waiting.set(open.name, queue);
-    }
+    if (open.kind === 'event') this.#mailbox.giveUp(open.name, open);
     if (this.#recorded !== null) return;
     switch (open.kind) {
       case 'activity':
@@ -542,15 +543,16 @@ export class ReplayEngine {
   #conclude(): void {
     if (this.#fault !== null) return;
     if (this.#rejection !== null && this.#ending?.kind !== 'failed') {
-      this.#ending = { kind: 'failed', error: this.#rejectionError(this.#rejection.reason) };
+      this.#ending = { kind: 'failed', error: rejectionError(this.#culprit(), this.#rejection.reason) };
     }
     if (this.#ending === null && this.#open.size === 0) {
-      this.#ending = { kind: 'failed', error: this.#stuckError() };
+      this.#ending = { kind: 'failed', error: stuckError(this.#culprit()) };
     }
-    if (this.#ending === null && this.lastEventId > MAX_HISTORY_EVENTS && this.#recorded === null) {
-      this.#ending = { kind: 'failed', error: this.#tooLongError() };
+    if (this.#ending === null && this.lastEventId > MAX_HISTORY_EVENTS) {
+      this.#ending = { kind: 'failed', error: tooLongError(this.#culprit(), this.lastEventId) };
     }
     const next = this.#recorded?.[this.#cursor];
+    if (this.#ending === null && next !== undefined) this.#ending = this.#imposedEnd();
     if (this.#ending !== null) {
       if (this.#recorded !== null && (next === undefined || EVENT_ROLES[next.kind] === 'input')) {
         this.#fault = this.#nondeterminism(next, `the code now ends here (${this.#ending.kind})`);
@@ -562,6 +564,14 @@ export class ReplayEngine {
     if (next !== undefined && EVENT_ROLES[next.kind] !== 'input') {
       this.#fault = this.#nondeterminism(next, 'the code now decides nothing more here');
     }
+  }
+
+  /** A reported fault ends an instance between two events of its code: on replay the end is taken from history. */
+  #imposedEnd(): Ending | null {
+    const last = this.#recorded?.at(-1);
+    const isNext = last?.id === this.#nextId + this.#open.size;
+    const isImposed = last?.kind === 'OrchestrationFailed' && last.failure.code === 'LATE_CALL';
+    return isNext && isImposed ? { kind: 'failed', error: fromFailure(last.failure) } : null;
   }
 
   /** Cancels what is still open, then records the terminal event: it is the last one (H1, T44, T45). */
@@ -592,7 +602,7 @@ export class ReplayEngine {
 
   /** An instance that was asked to cancel ends Cancelled, unless its code failed with another error. */
   #asCancelled(ending: Ending): Ending {
-    const cancelled = ending.kind === 'completed' || (ending.kind === 'failed' && ending.error instanceof CancelledError);
+    const cancelled = ending.kind === 'completed' || (ending.kind === 'failed' && isCancellation(ending.error));
     return this.#cancelReason !== null && cancelled ? { kind: 'cancelled', reason: this.#cancelReason } : ending;
   }
 
@@ -628,10 +638,7 @@ export class ReplayEngine {
   }
 
   #continueAsNew(version: string | undefined, input: EncodedPayload): void {
-    const carried = [...this.#mailbox]
-      .flatMap(([name, entries]) => entries.map(({ order, data }) => ({ order, name, data })))
-      .toSorted((left, right) => left.order - right.order)
-      .map(({ name, data }) => (data === undefined ? { name } : { name, data }));
+    const carried = this.#mailbox.unread();
     const payload = encodeRecord({
       kind: 'OrchestrationStarted',
       executionId: this.executionId + 1,
@@ -643,63 +650,28 @@ export class ReplayEngine {
       customStatus: decodePayload(this.#customStatus),
     });
     if (carried.length > 0 && payload.length > MAX_CARRIED_EVENT_UNITS) {
-      this.#fail(
-        toFailure(
-          new DurableError(
-            'PAYLOAD_TOO_LARGE',
-            `continue-as-new would carry ${carried.length} unread external events in ${payload.length} characters, more than ${MAX_CARRIED_EVENT_UNITS}. Read events before continuing, or send references`,
-          ),
-        ),
-      );
+      this.#fail(toFailure(carriedTooLargeError(carried.length, payload.length)));
       return;
     }
     this.#decide({ kind: 'OrchestrationContinuedAsNew', version, input });
     this.#outcome = { kind: 'continuedAsNew', name: this.name, version: version ?? null, payload };
   }
 
-  // --- errors ----------------------------------------------------------------------------------------------------------------
-
-  #where(): string {
-    return `orchestration '${this.name}' (instance '${this.instanceId}', execution ${this.executionId})`;
+  #culprit(): Culprit {
+    return { name: this.name, instanceId: this.instanceId, executionId: this.executionId, lastCall: this.#lastCall };
   }
 
   #nondeterminism(recorded: HistoryEvent | undefined, now: string): DeterminismError {
-    const had = recorded === undefined ? 'history ends here' : `history has ${describeDecision(recorded)}`;
-    return new DeterminismError(
-      'NONDETERMINISM',
-      `${this.#where()} does not follow its history at event ${recorded?.id ?? this.#nextId}: ${had}, but ${now}. Deploy the code that wrote this history, or register the changed code as a new version`,
-    );
+    return nondeterminismError(this.#culprit(), { eventId: recorded?.id ?? this.#nextId, recorded, now });
   }
+}
 
-  #stuckError(): DeterminismError {
-    return new DeterminismError(
-      'ORCHESTRATION_STUCK',
-      `${this.#where()} awaits something that is not durable: a plain timer, I/O, or a promise from outside. It would wait for ever after a restart. Last durable call: ${this.#lastCall}. Move that work into an activity`,
-    );
-  }
+const HAS_ENDED: ReadonlySet<TurnOutcome['kind']> = new Set<TurnOutcome['kind']>(['completed', 'failed', 'cancelled']);
 
-  #lateError(what: string): DeterminismError {
-    return new DeterminismError(
-      'LATE_CALL',
-      `${this.#where()} went on between its turns: ${what} after awaiting something that is not durable. Last durable call before: ${this.#lastCall}. Move that work into an activity`,
-    );
-  }
-
-  #rejectionError(reason: unknown): DeterminismError {
-    const failure = toFailure(reason);
-    return new DeterminismError(
-      'UNHANDLED_REJECTION',
-      `${this.#where()} left a rejected promise unhandled: ${failure.name}: ${failure.message}. Await it, or add a catch`,
-      { cause: reason },
-    );
-  }
-
-  #tooLongError(): DurableError {
-    return new DurableError(
-      'HISTORY_TOO_LONG',
-      `${this.#where()} has ${this.lastEventId} events, more than the limit of ${MAX_HISTORY_EVENTS}. Split it into sub-orchestrations or continue as new`,
-    );
-  }
+/** A cancellation, also one that went through `any`. */
+function isCancellation(error: unknown): boolean {
+  if (error instanceof CancelledError) return true;
+  return error instanceof AggregateError && error.errors.length > 0 && error.errors.every(isCancellation);
 }
 
 /** What a start needs besides the name. */
@@ -708,10 +680,3 @@ export type StartRequest = {
   readonly version: string | undefined;
   readonly input: EncodedPayload;
 };
-
-/** Where the user's code made the current ctx call. */
-function callSite(): string {
-  const frames = (new Error('call site').stack ?? '').split('\n').slice(1);
-  const frame = frames.find((line) => !/replay[\\/](?:replay-engine|orchestration-context|durable-future|combinators)\.[jt]s/.test(line));
-  return frame === undefined ? '' : ` (${frame.trim()})`;
-}

@@ -10,26 +10,38 @@ const optionalText: FieldRule = (value) => value === undefined || typeof value =
 const positive: FieldRule = (value) => Number.isSafeInteger(value) && (value as number) >= 1;
 const time: FieldRule = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 const record: FieldRule = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
-const failure: FieldRule = (value) =>
-  record(value) && text(get(value, 'name')) && text(get(value, 'message')) && optionalText(get(value, 'code'));
+/** Longest chain of causes that is followed. Reason: those that we write have at most 8. */
+const MAX_CAUSES = 32;
+const failure: FieldRule = (value) => isFailure(value, MAX_CAUSES);
+
+function isFailure(value: unknown, causesLeft: number): boolean {
+  if (!record(value) || causesLeft < 0) return false;
+  const cause = get(value, 'cause');
+  const ownFields =
+    text(get(value, 'name')) && text(get(value, 'message')) && optionalText(get(value, 'code')) && optionalText(get(value, 'stack'));
+  return ownFields && (cause === undefined || isFailure(cause, causesLeft - 1));
+}
+
 const optionalParent: FieldRule = (value) =>
   value === undefined ||
   (record(value) && text(get(value, 'instanceId')) && positive(get(value, 'executionId')) && positive(get(value, 'eventId')));
 const optionalCarried: FieldRule = (value) =>
   value === undefined || (Array.isArray(value) && value.every((event: unknown) => record(event) && text(get(event, 'name'))));
 
+/** The fields of a start message; the event has version and engine besides. */
+const START_FIELDS: Readonly<Record<string, FieldRule>> = {
+  executionId: positive,
+  name: text,
+  version: optionalText,
+  parent: optionalParent,
+  carried: optionalCarried,
+};
+
 const completion: Readonly<Record<string, FieldRule>> = { executionId: positive, sourceId: positive };
 
 /** The fields of each kind besides the envelope; payload fields may hold anything. */
 const FIELDS: Readonly<Record<EventKind, Readonly<Record<string, FieldRule>>>> = {
-  OrchestrationStarted: {
-    executionId: positive,
-    name: text,
-    version: text,
-    engine: positive,
-    parent: optionalParent,
-    carried: optionalCarried,
-  },
+  OrchestrationStarted: { ...START_FIELDS, version: text, engine: positive },
   ActivityCompleted: completion,
   ActivityFailed: { ...completion, failure },
   TimerFired: completion,
@@ -78,7 +90,8 @@ const CANCELLABLE: ReadonlySet<EventKind> = new Set<EventKind>([
  */
 export function validateHistory(events: readonly unknown[]): History {
   if (events.length === 0) throw new HistoryError(0, 'it is empty');
-  const open = new Map<number, EventKind>();
+  const open = new Map<number, HistoryEvent>();
+  let executionId: number | null = null;
   let lastAtMs = 0;
   let cancelRequested = false;
   events.forEach((candidate, index) => {
@@ -94,6 +107,10 @@ export function validateHistory(events: readonly unknown[]): History {
       if (cancelRequested) throw new HistoryError(id, 'a second CancelRequested');
       cancelRequested = true;
     }
+    if (event.kind === 'OrchestrationStarted') executionId = event.executionId;
+    else if ('executionId' in event && event.executionId !== executionId) {
+      throw new HistoryError(id, `${event.kind} belongs to execution ${event.executionId}, this is ${executionId ?? 'none'}`);
+    }
     checkSources(event, open);
   });
   // checkShape has looked at every field that the engine relies on.
@@ -104,9 +121,9 @@ function checkShape(candidate: unknown, id: number): HistoryEvent {
   if (!record(candidate)) throw new HistoryError(id, 'it is not an object');
   const kind = get(candidate, 'kind');
   if (typeof kind !== 'string' || !Object.hasOwn(FIELDS, kind)) {
-    throw new HistoryError(id, `unknown kind ${String(kind)}; a newer version of duraloom may have written it`);
+    throw new HistoryError(id, `unknown kind ${show(kind)}; a newer version of duraloom may have written it`);
   }
-  if (get(candidate, 'id') !== id) throw new HistoryError(id, `its id is ${String(get(candidate, 'id'))}; ids are dense from 1`);
+  if (get(candidate, 'id') !== id) throw new HistoryError(id, `its id is ${show(get(candidate, 'id'))}; ids are dense from 1`);
   if (!time(get(candidate, 'atMs'))) throw new HistoryError(id, `${kind} has no valid atMs`);
   for (const [name, rule] of Object.entries(FIELDS[kind as EventKind])) {
     if (!rule(get(candidate, name))) throw new HistoryError(id, `${kind} has no valid ${name}`);
@@ -118,18 +135,44 @@ function checkShape(candidate: unknown, id: number): HistoryEvent {
   return event;
 }
 
-function checkSources(event: HistoryEvent, open: Map<number, EventKind>): void {
-  if (CANCELLABLE.has(event.kind)) open.set(event.id, event.kind);
+function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>): void {
+  if (CANCELLABLE.has(event.kind)) open.set(event.id, event);
   const wanted = SOURCES[event.kind];
   if (wanted === undefined && event.kind !== 'FutureCancelled') return;
   const { sourceId } = event as { readonly sourceId: number };
   const source = open.get(sourceId);
   if (source === undefined) throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is no open decision`);
-  if (wanted !== undefined && source !== wanted)
-    throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is ${source}`);
+  if (wanted !== undefined && source.kind !== wanted) {
+    throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is ${source.kind}`);
+  }
+  if (event.kind === 'TimerFired' && source.kind === 'TimerCreated' && event.atMs < source.fireAtMs) {
+    throw new HistoryError(event.id, `the timer fired at ${event.atMs}, before it was due (${source.fireAtMs})`);
+  }
   open.delete(sourceId);
+}
+
+/**
+ * Finds what is wrong with the fields of a message of a kind.
+ *
+ * @param message - parsed text of a message
+ * @returns the name of the first field at fault; null: none; `kind`: no message of that kind exists
+ */
+export function findFaultyField(message: object): string | null {
+  const kind = get(message, 'kind');
+  let rules: Readonly<Record<string, FieldRule>>;
+  if (kind === 'OrchestrationStarted') rules = START_FIELDS;
+  else if (kind === 'InstanceFaulted') rules = { executionId: positive, failure };
+  else if (typeof kind === 'string' && Object.hasOwn(FIELDS, kind) && EVENT_ROLES[kind as EventKind] === 'input')
+    rules = FIELDS[kind as EventKind];
+  else return 'kind';
+  return Object.entries(rules).find(([name, rule]) => !rule(get(message, name)))?.[0] ?? null;
 }
 
 function get(value: unknown, name: string): unknown {
   return Object.hasOwn(value as object, name) ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+}
+
+/** Untrusted data may throw when it is turned into text. */
+function show(value: unknown): string {
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }

@@ -13,7 +13,7 @@ import type { ReplayHost } from '../replay/replay-host.ts';
 import { validateHistory } from '../replay/validate-history.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
 import type { Definition } from '../types/definition.ts';
-import { DeterminismError, HistoryError } from '../types/errors.ts';
+import { HistoryError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import type { History, ReplayResult } from '../types/replay.ts';
 import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
@@ -51,7 +51,6 @@ export class ReplayLoop implements ReplayControl {
   readonly #engines = new Map<string, ReplayEngine>();
   #bytes = 0;
   #current: ReplayEngine | null = null;
-  readonly #reported = new WeakSet<ReplayEngine>();
 
   #queue: TurnRequest[] = [];
   #pumping = false;
@@ -211,8 +210,6 @@ export class ReplayLoop implements ReplayControl {
   }
 
   #reportFault(engine: ReplayEngine, payload: string): void {
-    if (this.#reported.has(engine)) return;
-    this.#reported.add(engine);
     this.#faults.push({ instanceId: engine.instanceId, payload });
     if (!this.#pumping) this.#flush();
   }
@@ -222,17 +219,7 @@ export class ReplayLoop implements ReplayControl {
     // Without a store it may still be an instance's (a promise made by native code); in the main thread it may be the host's.
     const owner = engine ?? (isMainThread ? null : this.#current);
     if (owner === null) return false;
-    if (owner === this.#current) {
-      owner.unhandledRejection(reason);
-      return true;
-    }
-    if (this.#engines.get(owner.instanceId) !== owner) return engine !== undefined;
-    const error = new DeterminismError(
-      'LATE_CALL',
-      `orchestration '${owner.name}' (instance '${owner.instanceId}') awaited something that is not durable, and it failed between two turns: ${toFailure(reason).message}. Move that work into an activity`,
-      { cause: reason },
-    );
-    this.#host.reportFault(owner, toFailure(error));
+    owner.unhandledRejection(reason);
     return true;
   }
 }

@@ -138,6 +138,7 @@ describe(seeded('histories of random programs'), () => {
       'again',
       'fail',
       'draw',
+      'dangling',
     ];
     expect(rare(operations, groups, 15)).toEqual([]);
     expect(rare(operations, others, 50)).toEqual([]);

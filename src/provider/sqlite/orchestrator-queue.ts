@@ -75,10 +75,7 @@ export class OrchestratorQueue {
   readonly #renew: Database.Statement;
   readonly #selectPages: Database.Statement;
 
-  constructor(
-    database: Database.Database,
-    parts: { readonly clock: Clock; readonly instances: InstanceTable; readonly work: WorkQueue },
-  ) {
+  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly instances: InstanceTable; readonly work: WorkQueue }) {
     this.#clock = parts.clock;
     this.#instances = parts.instances;
     this.#work = parts.work;
@@ -292,7 +289,8 @@ function inOrder(rows: MessageRow[]): readonly MessageRow[] {
   const timers = rows.filter((row) => row.timer_id !== null);
   const ordered: MessageRow[] = [];
   for (const message of messages) {
-    while (message.visible_at > 0 && timers[0] !== undefined && timers[0].visible_at < message.arrived_at) ordered.push(...timers.splice(0, 1));
+    while (message.visible_at > 0 && timers[0] !== undefined && timers[0].visible_at < message.arrived_at)
+      ordered.push(...timers.splice(0, 1));
     ordered.push(message);
   }
   return [...ordered, ...timers];

@@ -71,7 +71,13 @@ export class WorkQueue {
     }
     const { lockToken } = demand;
     const { changes } = this.#insertLocked.run(
-      ...[instanceId, executionId, item.eventId, nowMs + demand.lockMs, lockToken, item.name, item.payload],
+      instanceId,
+      executionId,
+      item.eventId,
+      nowMs + demand.lockMs,
+      lockToken,
+      item.name,
+      item.payload,
     );
     if (changes === 0) return;
     demand.room -= 1;

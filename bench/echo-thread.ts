@@ -1,0 +1,15 @@
+// The other end of row M4: reads each batch and answers one reply for each item, in the form in which the batch came.
+import { parentPort } from 'node:worker_threads';
+import { readActivityRequests, writeActivityBatch, type ActivityReply, type ActivityRequest, type Wire } from '../src/threads/messages.ts';
+
+/** A batch in one of both forms; empty: an empty answer. */
+export type Batch = Wire | readonly ActivityRequest[];
+
+const isFlat = (batch: Batch): batch is Wire => typeof batch[0] !== 'object';
+
+const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, completionPayload: input });
+
+parentPort?.on('message', (batch: Batch) => {
+  const answer = isFlat(batch) ? writeActivityBatch({ logs: [], replies: readActivityRequests(batch).map(toReply) }) : batch.map(toReply);
+  parentPort?.postMessage(answer);
+});

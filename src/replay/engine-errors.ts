@@ -1,0 +1,89 @@
+// The errors that replay finds, in words that tell a person what to do. Neighbour: replay-engine.ts throws and records them.
+import { DeterminismError, DurableError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
+import type { HistoryEvent } from '../types/history-event.ts';
+import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS } from '../types/limits.ts';
+import { describeEvent } from './decision.ts';
+
+/** Whose fault it is. */
+export type Culprit = { readonly name: string; readonly instanceId: string; readonly executionId: number; readonly lastCall: string };
+
+function where({ name, instanceId, executionId }: Culprit): string {
+  return `orchestration '${name}' (instance '${instanceId}', execution ${executionId})`;
+}
+
+/** The code decides something else than history recorded; `now` says what, `eventId` where. */
+export function nondeterminismError(
+  culprit: Culprit,
+  at: { readonly eventId: number; readonly recorded: HistoryEvent | undefined; readonly now: string },
+): DeterminismError {
+  const had = at.recorded === undefined ? 'history ends here' : `history has ${describeEvent(at.recorded)}`;
+  return new DeterminismError(
+    'NONDETERMINISM',
+    `${where(culprit)} does not follow its history at event ${at.eventId}: ${had}, but ${at.now}. Deploy the code that wrote this history, or register the changed code as a new version`,
+  );
+}
+
+/** The code waits for nothing durable. */
+export function stuckError(culprit: Culprit): DeterminismError {
+  return new DeterminismError(
+    'ORCHESTRATION_STUCK',
+    `${where(culprit)} awaits something that is not durable: a plain timer, I/O, or a promise from outside. It would wait for ever after a restart. Last durable call: ${culprit.lastCall}. Move that work into an activity`,
+  );
+}
+
+/** The code went on while it was not its turn; `what` it did. */
+export function lateError(culprit: Culprit, what: string): DeterminismError {
+  return new DeterminismError(
+    'LATE_CALL',
+    `${where(culprit)} went on between its turns: ${what} after awaiting something that is not durable. Last durable call before: ${culprit.lastCall}. Move that work into an activity`,
+  );
+}
+
+/** A promise of the code was rejected and nobody handled it. */
+export function rejectionError(culprit: Culprit, reason: unknown): DeterminismError {
+  const failure = toFailure(reason);
+  return new DeterminismError(
+    'UNHANDLED_REJECTION',
+    `${where(culprit)} left a rejected promise unhandled: ${failure.name}: ${failure.message}. Await it, or add a catch`,
+    { cause: reason },
+  );
+}
+
+/** The execution has too many events. */
+export function tooLongError(culprit: Culprit, events: number): DurableError {
+  return new DurableError(
+    'HISTORY_TOO_LONG',
+    `${where(culprit)} has ${events} events, more than the limit of ${MAX_HISTORY_EVENTS}. Split it into sub-orchestrations or continue as new`,
+  );
+}
+
+/** Continue-as-new would carry too much. */
+export function carriedTooLargeError(events: number, units: number): DurableError {
+  return new DurableError(
+    'PAYLOAD_TOO_LARGE',
+    `continue-as-new would carry ${events} unread external events in ${units} characters, more than ${MAX_CARRIED_EVENT_UNITS}. Read events before continuing, or send references`,
+  );
+}
+
+/** No such code here. */
+export function notRegisteredError(name: string, version: string | undefined, registered: string): DurableError {
+  const wanted = version === undefined ? `'${name}'` : `'${name}' version ${version}`;
+  return new DurableError(
+    'ORCHESTRATION_NOT_REGISTERED',
+    `orchestration ${wanted} is not registered in this runtime (${registered}). Export it from a module given as \`orchestrations\``,
+  );
+}
+
+/**
+ * Finds where the user's code made the current ctx call.
+ *
+ * @returns text to append to a message; empty when the stack does not tell
+ */
+export function callSite(): string {
+  const frames = (new Error('call site').stack ?? '').split('\n').slice(1);
+  const frame = frames.find(
+    (line) => !/replay[\\/](?:replay-engine|engine-errors|orchestration-context|durable-future|combinators)\.[jt]s/.test(line),
+  );
+  return frame === undefined ? '' : ` (${frame.trim()})`;
+}
