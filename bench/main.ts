@@ -14,6 +14,7 @@ import { ROWS } from './rows.ts';
 /** Exit codes. */
 const FAILED = 1;
 const WRONG_ARGUMENTS = 2;
+const INTERRUPTED = 130;
 
 async function main(words: readonly string[]): Promise<number> {
   const command = readCommand(
@@ -84,6 +85,9 @@ async function withFolder<Result>(use: (folder: string) => Promise<Result>): Pro
 }
 
 // The process of the row ends with ours: it notices that its channel is closed.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(INTERRUPTED));
+
+// Whoever reads our output may stop, as `head` does.
+process.stdout.once('error', () => process.exit(FAILED));
 
 process.exitCode = await main(process.argv.slice(2));

@@ -67,7 +67,7 @@ export async function measureDrain({ options }: RowTask): Promise<readonly RowRe
           runAsync: async () => {
             for (let event = 0; event < ITEMS; event += 1) {
               waiter.wake();
-              await null;
+              await Promise.resolve();
               await new Promise<void>((resolve) => process.nextTick(resolve));
             }
           },
@@ -133,7 +133,7 @@ export async function measureHotTurn({ options }: RowTask): Promise<readonly Row
           name: 'await loop and drain without an engine, baseline',
           items: ITEMS,
           run: () => {
-            for (let turn = 0; turn < ITEMS; turn += 1) {
+            for (let event = 0; event < ITEMS; event += 1) {
               waiter.wake();
               drain();
             }

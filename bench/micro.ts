@@ -60,7 +60,7 @@ async function measureCase(microCase: MicroCase, quick: boolean): Promise<number
   const hooks = microCase.prepare === undefined ? {} : { beforeEach: microCase.prepare };
   if ('run' in microCase) {
     const { run } = microCase;
-    bench.add(microCase.name, () => void run(), { ...hooks, async: false });
+    bench.add(microCase.name, run, { ...hooks, async: false });
     await inMacrotask(() => bench.runSync());
   } else {
     const { runAsync } = microCase;
@@ -84,7 +84,7 @@ export function inMacrotask<Result>(run: () => Result): Promise<Result> {
       try {
         resolve(run());
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     });
   });

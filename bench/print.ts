@@ -61,7 +61,7 @@ export function toJson(result: RowResult, machine: Machine): string {
     ...(result.name === undefined ? {} : { case: result.name }),
     ...fields(({ values }) => round(median(values))),
     ...result.sizes,
-    rounds: Math.max(...result.metrics.map(({ values }) => values.length)),
+    rounds: result.metrics[0]?.values.length,
     range: fields(({ values }) => [round(Math.min(...values)), round(Math.max(...values))]),
     machine,
   });

@@ -1,5 +1,7 @@
 // Row W4: memory of many instances that wait for an event. What may grow with their number is the file; the process is bounded by the
-// cache of live engines (`stickyCacheMb`). Each cache size runs in a process of its own, once: memory has no rounds.
+// cache of live engines (`stickyCacheMb`) and SQLite's page cache. Each cache size runs in a process of its own, once: memory has no rounds.
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectGarbage, withHost, type Host, type RowTask } from './host.ts';
 import { waiting } from './orchestrations.ts';
@@ -43,9 +45,12 @@ export async function measureWaitingMemory(task: RowTask, stickyCacheMb: number)
 
       await startAll(host, { prefix: 'w4', from: 0, to: count / 10 });
       const tenth = await settle();
-      await startAll(host, { prefix: 'w4', from: count / 10, to: count });
+      await startAll(host, { prefix: 'w4', from: count / 10, to: count / 2 });
+      const half = await settle();
+      await startAll(host, { prefix: 'w4', from: count / 2, to: count });
       const all = await settle();
       const stickyInstances = host.runtime.stats().stickyInstances;
+      const databaseMb = folderBytes(task.folder) / MIB;
       await wakeAll(host, { prefix: 'w4', from: 0, to: WOKEN });
 
       const metric = (field: string, label: string, unit: string, value: number): Metric => ({ field, label, unit, values: [value] });
@@ -53,11 +58,13 @@ export async function measureWaitingMemory(task: RowTask, stickyCacheMb: number)
         metric('waiting', 'instances that wait', 'instances', count),
         metric('rssMbIdle', 'memory of the process before', 'MiB', idle.rssMb),
         metric('rssMbTenth', 'memory with a tenth of them', 'MiB', tenth.rssMb),
+        metric('rssMbHalf', 'memory with half of them', 'MiB', half.rssMb),
         metric('rssMbWaiting', 'memory with all of them', 'MiB', all.rssMb),
         metric('stickyInstancesIdle', 'live engines before', 'instances', stickyIdle),
         metric('stickyInstances', 'live engines with all of them', 'instances', stickyInstances),
         metric('mainHeapMbIdle', 'heap of the main thread before', 'MiB', idle.mainHeapMb),
         metric('mainHeapMbWaiting', 'heap of the main thread with all of them', 'MiB', all.mainHeapMb),
+        metric('databaseMb', 'database file with its log', 'MiB', databaseMb),
       ];
       return [{ row: 'W4', name: `cache ${stickyCacheMb} MiB`, metrics, sizes: { stickyCacheMb } }];
     },
@@ -102,4 +109,8 @@ async function settle(): Promise<Memory> {
   await delay(SETTLE_MS);
   collectGarbage();
   return { rssMb: process.memoryUsage.rss() / MIB, mainHeapMb: process.memoryUsage().heapUsed / MIB };
+}
+
+function folderBytes(folder: string): number {
+  return readdirSync(folder).reduce((bytes, name) => bytes + statSync(join(folder, name)).size, 0);
 }

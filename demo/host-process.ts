@@ -88,7 +88,7 @@ export class HostProcess {
     if (asExpected) return;
     const how = code === null ? `was ended by ${String(signal)}` : `ended with exit code ${code}`;
     const output = this.#output.trim() === '' ? 'It printed nothing.' : `Its last output:\n${this.#output.trim()}`;
-    const when = { nothing: 'by itself', kill: 'before our kill reached it', stop: 'instead of stopping' }[this.#expected];
+    const when = { nothing: 'without our doing', kill: 'before our kill reached it', stop: 'instead of stopping' }[this.#expected];
     this.#fail(new HostError(`the host process ${String(child.pid)} ${how} ${when}. ${output}`));
   }
 }

@@ -91,7 +91,7 @@ class SurvivingRun {
   #onPlan(plan: PlanStatus | undefined): void {
     if (plan === undefined || this.#total > 0) return;
     this.#total = plan.files;
-    this.#bar.print(`demo: ${plan.files} files to hash, in ${plan.folders} sub-orchestrations`);
+    this.#bar.print(`demo: ${plan.files} files to hash in ${plan.folders} sub-orchestrations, by host ${String(this.#options.host.pid)}`);
     for (let index = 0; index < plan.folders; index += 1) {
       const instanceId = folderInstanceId(INSTANCE_ID, index);
       this.#watch(instanceId, (state) => {

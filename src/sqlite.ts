@@ -1,4 +1,3 @@
 // `duraloom/sqlite`: the embedded store. Re-exports only.
-export type { CommitStats } from './provider/sqlite/group-commit.ts';
-export type { SynchronousMode } from './provider/sqlite/open-database.ts';
-export { SqliteProvider, type SqliteOptions } from './provider/sqlite/sqlite-provider.ts';
+export type { CommitStats, SqliteOptions, SynchronousMode } from './provider/sqlite/sqlite-options.ts';
+export { SqliteProvider } from './provider/sqlite/sqlite-provider.ts';

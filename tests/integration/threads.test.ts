@@ -189,7 +189,12 @@ const loading: Readonly<Record<string, Loading>> = {
   'an empty module': {
     code: 'DEFINITION_INVALID',
     names: ['empty.ts', 'orchestration'],
-    options: (stand) => ({ orchestrations: stand.writeModule('empty.ts', ``) }),
+    options: (stand) => ({ orchestrations: stand.writeModule('empty.ts', `export {};`) }),
+  },
+  'a CommonJS module': {
+    code: 'DEFINITION_INVALID',
+    names: ["export 'default'", 'common.cjs'],
+    options: (stand) => ({ orchestrations: stand.writeModule('common.cjs', `module.exports = {};`) }),
   },
   'a module of the other kind': {
     code: 'DEFINITION_INVALID',
@@ -223,7 +228,7 @@ describe('a start that fails', () => {
   test.each(Object.entries(loading))('names what is wrong: %s', async (_, { code, names, options, cause }) => {
     const stand = stage();
     const provider = await stand.openProvider();
-    const error = await rejection(Runtime.start({ provider, ...modules, ...quick, ...options(stand) }));
+    const error = await rejection(Runtime.start({ provider, ...quick, ...options(stand) }));
     expect(error.code, error.message).toBe(code);
     for (const name of names) expect(error.message).toContain(name);
     if (cause !== undefined) expect(error.cause).toMatchObject({ name: cause });
@@ -236,7 +241,7 @@ describe('a start that fails', () => {
       const provider = await stand.openProvider();
       const { code, names, options } = loading[kind] ?? { code: '', names: [], options: () => ({}) };
       const originalDate = Date;
-      const error = await rejection(Runtime.start({ provider, ...modules, ...options(stand), ...inline }));
+      const error = await rejection(Runtime.start({ provider, ...options(stand), ...inline }));
       expect(error.code, error.message).toBe(code);
       for (const name of names) expect(error.message).toContain(name);
       // The guards of the inline loop go with it, at the latest when its port has closed.

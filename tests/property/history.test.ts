@@ -19,6 +19,7 @@ import { answerActivity, PROGRAM, programOrchestration, programs, tally, type Pr
 import {
   comparable,
   historyOf,
+  instanceFaulted,
   message,
   messageOf,
   parseEvents,
@@ -253,6 +254,28 @@ describe(seeded('histories of random programs'), () => {
     );
   });
 
+  test('DEFECT D15: that a reported fault ended replay to the same end (P4)', async () => {
+    let ended = 0;
+    await fc.assert(
+      fc.asyncProperty(cases, fc.nat(), async (one, position) => {
+        const { executions } = await play(one);
+        const waiting = executions.flatMap((execution) =>
+          execution.turns.slice(0, -1).map((_, index) => ({ ...execution, turns: execution.turns.slice(0, index + 1) })),
+        );
+        const chosen = waiting[position % Math.max(1, waiting.length)];
+        if (chosen === undefined) return;
+        const events = historyOf(chosen);
+        const nowMs = (events.at(-1)?.atMs ?? 0) + 5;
+        const { result, again } = await run(endByFault(chosen, events, nowMs));
+        expect(result.outcome.kind).toBe('failed');
+        expect(codeOf(again)).toBe('failed');
+        ended += 1;
+      }),
+      fcParameters({ numRuns: 200 }),
+    );
+    expect(ended).toBeGreaterThan(50);
+  });
+
   test('that are damaged are refused with a typed error, or are harmless (P6)', async () => {
     const verdicts = new Map<string, number>();
     await fc.assert(
@@ -434,6 +457,18 @@ function* replayAndAsk(instanceId: string, events: readonly HistoryEvent[]): Ste
   return yield* ask(yield* rebuild(instanceId, events));
 }
 
+/** Ends a waiting instance as a host does after a late call, and replays what that leaves. */
+function* endByFault(
+  { instanceId, executionId }: ExecutionLog,
+  events: readonly HistoryEvent[],
+  nowMs: number,
+): Steps<{ readonly result: ReplayResult; readonly again: ReplayResult }> {
+  const engine = yield* rebuild(instanceId, events);
+  const failure: Failure = { name: 'DeterminismError', message: 'went on between its turns', code: 'LATE_CALL' };
+  const result = yield* engine.turn({ nowMs, messages: [message(instanceFaulted(failure, executionId))] });
+  return { result, again: yield* replayAndAsk(instanceId, [...events, ...parseEvents(result.events)]) };
+}
+
 function codeOf({ outcome }: ReplayResult): string {
   if (outcome.kind === 'faulted' || outcome.kind === 'notRegistered') return (JSON.parse(outcome.failure) as Failure).code ?? 'none';
   return outcome.kind;
@@ -489,8 +524,7 @@ function renumbered(events: readonly HistoryEvent[]): readonly HistoryEvent[] {
 
 /** Replaces one field of an event by something else. */
 function alterField(event: HistoryEvent, salt: number): HistoryEvent {
-  // A changed execution id is not found yet: DEFECT D13 in tests/replay/validate-history.test.ts.
-  const fields = Object.keys(event).filter((field) => field !== 'executionId');
+  const fields = Object.keys(event);
   const field = fields[salt % fields.length] ?? 'kind';
   const value = (event as unknown as Readonly<Record<string, unknown>>)[field];
   const others: readonly unknown[] = [undefined, null, 0, 1, -1, 'other', {}, [], value, true, Number.MAX_SAFE_INTEGER];
@@ -522,14 +556,8 @@ function essence(event: HistoryEvent): unknown {
   switch (event.kind) {
     case 'OrchestrationFailed':
       return { ...event, atMs: 0, failure: [event.failure.name, event.failure.code] };
-    case 'OrchestrationCancelled':
-      // The reason is not compared yet: DEFECT D9 in tests/replay/nondeterminism.test.ts.
-      return { ...event, atMs: 0, reason: '' };
     case 'TimerCreated':
       return { ...event, atMs: 0, fireAtMs: 0 };
-    case 'TimerFired':
-      // A live turn never fires a timer early, so an altered time may come out later: DEFECT D13.
-      return { ...event, atMs: 0 };
     case 'OrchestrationStarted':
     case 'ActivityCompleted':
     case 'ActivityFailed':
@@ -542,7 +570,9 @@ function essence(event: HistoryEvent): unknown {
     case 'SubOrchestrationScheduled':
     case 'OrchestrationStartRequested':
     case 'CustomStatusSet':
+    case 'TimerFired':
     case 'FutureCancelled':
+    case 'OrchestrationCancelled':
     case 'OrchestrationCompleted':
     case 'OrchestrationContinuedAsNew':
       return { ...event, atMs: 0 };
@@ -571,12 +601,14 @@ const ALTERATIONS: Readonly<Record<string, readonly Alter[]>> = {
   ],
   OrchestrationStartRequested: [otherText, otherPayload('input'), replaceWith('instanceId', (salt) => `other-${salt}`)],
   CustomStatusSet: [otherPayload('status')],
+  ActivityCompleted: [replaceWith('executionId', (salt) => salt + 10)],
+  TimerFired: [replaceWith('executionId', (salt) => salt + 10)],
   FutureCancelled: [(event) => ({ ...event, sourceId: (event as { readonly sourceId: number }).sourceId + 1 })],
   OrchestrationCompleted: [otherPayload('result'), replaceWith('kind', () => 'OrchestrationContinuedAsNew')],
   OrchestrationFailed: [
     replaceWith('failure', (salt) => ({ name: `Other${salt}`, message: 'x' })),
     replaceWith('kind', () => 'OrchestrationCompleted'),
   ],
-  OrchestrationCancelled: [replaceWith('kind', () => 'OrchestrationCompleted')],
+  OrchestrationCancelled: [replaceWith('reason', (salt) => `other ${salt}`), replaceWith('kind', () => 'OrchestrationCompleted')],
   OrchestrationContinuedAsNew: [otherPayload('input'), replaceWith('version', () => '9.9.9')],
 };

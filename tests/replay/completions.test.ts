@@ -221,7 +221,7 @@ describe('event times', () => {
     expect(instance.lastBodies).toEqual([timerFired(2), timerCreated(T0 + 5_100), timerFired(4), completed(T0 + 5_100)]);
   });
 
-  it('DEFECT D1: of a fired timer follow the recorded due time, not that of changed code', async () => {
+  it('of a fired timer follow the recorded due time, not that of changed code', async () => {
     // Timers are compared by kind only, so a changed duration is allowed; the store fires the timer when history says.
     const oldCode = await begin(async (ctx) => {
       await ctx.scheduleTimer('1s');

@@ -44,7 +44,7 @@ describe('a history of too many events', () => {
     expect(result.outcome).toEqual({ kind: 'waiting' });
   });
 
-  it('DEFECT D6: that failed for it can be replayed', async () => {
+  it('that failed for it can be replayed', async () => {
     const instance = await waiting(MAX_HISTORY_EVENTS + 1);
     expect(instance.last.outcome.kind).toBe('failed');
     const { result } = await replayCold(instance.definitions, instance.events);

@@ -92,7 +92,7 @@ describe('parseMessage', () => {
     expect(error.message).toMatch(/^a queued message cannot be read: .*changed outside duraloom, or a newer version wrote it$/);
   });
 
-  it('DEFECT D14: refuses a kind that cannot be shown as text', () => {
+  it('refuses a kind that cannot be shown as text', () => {
     expect(refusal('{"kind":{"toString":1,"valueOf":1}}')).toMatchObject({ code: 'MESSAGE_INVALID' });
   });
 
@@ -127,8 +127,9 @@ describe('a message that is read', () => {
     ['a failure whose message is no text', [start(), { ...childFailed(4), failure: { name: 'Error', message: {} } }]],
     ['a failure whose code is no text', [start(), { ...activityFailed(2), failure: { name: 'Error', message: 'x', code: 7 } }]],
     ['a message with an id of its own', [start(), { ...eventRaised('e'), id: 77 }]],
+    ['DEFECT D16: an event with an execution', [start(), { ...eventRaised('e'), executionId: 9 }]],
     ['a message with a time of its own', [start(), { ...eventRaised('e'), atMs: -5 }]],
-  ])('DEFECT D11: %s is refused, or becomes a valid history all the same', async (_, bodies) => {
+  ])('%s is refused, or becomes a valid history all the same', async (_, bodies) => {
     const texts = bodies.map((fields) => JSON.stringify(fields));
     let events: readonly HistoryEvent[];
     try {
@@ -140,7 +141,7 @@ describe('a message that is read', () => {
     if (events.length > 0) expect(validateHistory(events)).toHaveLength(events.length);
   });
 
-  it('DEFECT D12: whose failure has the cause null is refused, or fails the activity; it does not break the thread', async () => {
+  it('whose failure has the cause null does not break the thread', async () => {
     const bad = { ...activityFailed(2), failure: { name: 'Error', message: 'x', cause: null } };
     try {
       const events = await historyAfter(JSON.stringify(start()), JSON.stringify(bad));

@@ -169,12 +169,12 @@ describe('replay', () => {
       [...begun, event, eventAwaited('other')],
     );
     expect(faultOf(result).message).toMatch(
-      new RegExp(`at event 4: history has ${event.kind} .* but the code now decides EventAwaited \\{name: other\\}`),
+      new RegExp(`at event 4: history has ${event.kind} .* but the code now decides EventAwaited \\{name: "other"\\}`),
     );
   });
 
   it.each([...decisions, ...passing])('finds %s that was added before what history has', async (_, handler, event) => {
-    const { result } = await replay(handler, [...begun, timerCreated(T0 + 77), timerFired(4)]);
+    const { result } = await replay(handler, [...begun, timerCreated(T0), timerFired(4)]);
     if (event.kind === 'TimerCreated') expect(result.outcome.kind).not.toBe('waiting');
     else expect(faultOf(result).message).toMatch(new RegExp(`history has TimerCreated .* but the code now decides ${event.kind} \\{`));
   });
@@ -182,7 +182,7 @@ describe('replay', () => {
   it.each([...decisions, ...passing])('finds %s that was added where history has an input event', async (_, handler, event) => {
     const { result } = await replay(handler, [...begun, eventRaised('go', 'x')]);
     expect(faultOf(result).message).toMatch(
-      new RegExp(`at event 4: history has EventRaised \\{name: go, data: x\\}, but the code now decides ${event.kind}`),
+      new RegExp(`at event 4: history has EventRaised \\{name: "go", data: "x"\\}, but the code now decides ${event.kind}`),
     );
   });
 
@@ -199,7 +199,7 @@ describe('replay', () => {
       [started(), activityScheduled('a'), activityScheduled('b'), activityCompleted(2)],
     );
     expect(faultOf(result).message).toMatch(
-      /at event 3: history has ActivityScheduled \{name: b\}, but the code now decides nothing more here/,
+      /at event 3: history has ActivityScheduled \{name: "b"\}, but the code now decides nothing more here/,
     );
   });
 
@@ -210,7 +210,7 @@ describe('replay', () => {
 
   it('finds code that was shortened: it returns where history has a decision', async () => {
     const { result } = await replay(() => 'short', [started(), activityScheduled('a')]);
-    expect(faultOf(result).message).toMatch(/history has ActivityScheduled \{name: a\}, but the code now decides OrchestrationCompleted/);
+    expect(faultOf(result).message).toMatch(/history has ActivityScheduled \{name: "a"\}, but the code now decides OrchestrationCompleted/);
   });
 
   it('finds code that was shortened: it returns where history ends waiting', async () => {
@@ -242,7 +242,7 @@ describe('replay', () => {
   it('finds code that was lengthened: it waits where history ends the orchestration', async () => {
     const { result } = await replay(waits, [...begun, completed('done')]);
     expect(faultOf(result).message).toMatch(
-      /history has OrchestrationCompleted \{result: done\}, but the code now decides EventAwaited \{name: go\}/,
+      /history has OrchestrationCompleted \{result: "done"\}, but the code now decides EventAwaited \{name: "go"\}/,
     );
   });
 
@@ -288,7 +288,7 @@ describe('replay', () => {
       'another version of continue-as-new',
       (ctx) => ctx.continueAsNew(1, { version: '3.0.0' }),
       [continuedAsNew(1, '2.0.0')],
-      /version: 2\.0\.0.*version: 3\.0\.0/,
+      /version: "2\.0\.0".*version: "3\.0\.0"/,
     ],
     [
       'a result instead of continue-as-new',
@@ -367,7 +367,7 @@ describe('replay', () => {
       },
       [started(), activityScheduled('old')],
     );
-    expect(faultOf(result).message).toMatch(/name: old.*name: new/);
+    expect(faultOf(result).message).toMatch(/name: "old".*name: "new"/);
     expect(engine.isUsable).toBe(false);
   });
 
@@ -418,7 +418,7 @@ describe('replay', () => {
     expect((await turn(engine, [], T0)).outcome).toEqual({ kind: 'completed', result: '{"a":1}' });
   });
 
-  it('DEFECT D8: tells a string from a number in the message, so that both sides differ there', async () => {
+  it('tells a string from a number in the message', async () => {
     const { result } = await replay((ctx) => ctx.scheduleActivity('a', 42), [started(), activityScheduled('a', '42')]);
     const { message } = faultOf(result);
     const [had, has] = [
@@ -428,12 +428,12 @@ describe('replay', () => {
     expect(had).not.toBe(has);
   });
 
-  it('DEFECT D8: shows the same string in the same form on both sides', async () => {
+  it('shows the same string in the same form on both sides', async () => {
     const { result } = await replay((ctx) => ctx.scheduleActivity('b', 'same'), [started(), activityScheduled('a', 'same')]);
     expect(faultOf(result).message.match(/input: [^}]*/g)).toEqual(['input: "same"', 'input: "same"']);
   });
 
-  it('DEFECT D9: compares the reason of a cancelled end with that of its request', async () => {
+  it('compares the reason of a cancelled end with that of its request', async () => {
     const handler: Handler = (ctx) => ctx.scheduleActivity('a');
     const { result } = await replay(handler, [
       started(),
@@ -449,7 +449,7 @@ describe('replay', () => {
     ['JSON.rawJSON', () => ({ id: (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON('12345678901234567890') })],
     ['toJSON with JSON.rawJSON', () => ({ toJSON: () => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON('1.0') })],
     ['a proxy that lists integer keys last', () => new Proxy({ b: 1, 1: 2 }, { ownKeys: () => ['b', '1'] })],
-  ])('DEFECT D10: accepts the same input again when its text is made by %s', async (_, make) => {
+  ])('accepts the same input again when its text is made by %s', async (_, make) => {
     const handler: Handler = (ctx) => ctx.scheduleActivity('a', make());
     const live = await begin(handler, { coldCheck: false });
     const { result } = await replayCold(live.definitions, live.events);

@@ -97,7 +97,7 @@ describe('messages before the start', () => {
     expect('failure' in result.outcome ? result.outcome.failure : '').toContain('MESSAGE_INVALID');
   });
 
-  it('DEFECT D6: that report a fault do not make a history without a start', async () => {
+  it('that report a fault are dropped', async () => {
     const engine = new ReplayEngine('i1', new TestHost(versions));
     const result = await turn(engine, [{ kind: 'InstanceFaulted', executionId: 1, failure: { name: 'Error', message: 'x' } }, start()], T0);
     expect(result.events).not.toContain('"id":1,"atMs":0,"kind":"OrchestrationFailed"');

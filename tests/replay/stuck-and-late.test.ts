@@ -182,7 +182,7 @@ describe('a call between turns', () => {
       },
       { coldCheck: false, instanceId: 'second' },
     );
-    expect(first.host.faults[0]).toMatchObject({ instanceId: 'first', failure: { code: 'LATE_CALL' } });
+    expect(first.host.faults).toMatchObject([{ instanceId: 'first', failure: { code: 'LATE_CALL' } }]);
     expect(second.host.faults).toEqual([]);
     expect(second.last.outcome.kind).toBe('waiting');
   });
@@ -350,7 +350,7 @@ describe.each(DRAINS)('a rejection that nobody handles (drain: %s)', (drain) => 
 });
 
 describe('a rejection between turns', () => {
-  it('DEFECT D7: is reported as late instead of failing the next turn, which a replay would not do', async () => {
+  it('is reported as late; it does not fail the next turn, which a replay would not do', async () => {
     const outside = foreign();
     const instance = await begin(
       async (ctx) => {

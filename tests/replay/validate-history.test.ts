@@ -19,8 +19,6 @@ import {
   failed,
   futureCancelled,
   history,
-  orchestration,
-  replayCold,
   started,
   startRequested,
   statusSet,
@@ -316,11 +314,11 @@ describe('a history that validateHistory lets through', () => {
   it.each<readonly [string, readonly Body[]]>([
     ['completion', [started({ executionId: 2 }), activityScheduled('a'), activityCompleted(2, null, 1)]],
     ['failed child', [started({ executionId: 2 }), childScheduled('c', 'k'), childFailed(2, failure, 3)]],
-  ])('DEFECT D13: has no %s of another execution', (_, bodies) => {
+  ])('has no %s of another execution', (_, bodies) => {
     expect(refusal(history(...bodies))).toMatchObject({ eventId: 3 });
   });
 
-  it('DEFECT D13: has no timer that fired before it was due', () => {
+  it('has no timer that fired before it was due', () => {
     expect(refusal(history(started(), timerCreated(T0 + 5_000), timerFired(2)))).toMatchObject({ eventId: 3 });
   });
 
@@ -329,18 +327,17 @@ describe('a history that validateHistory lets through', () => {
     ['text', 'why'],
     ['half a failure', { name: 'Error' }],
     ['null further down', { name: 'Error', message: 'x', cause: null }],
-  ])('DEFECT D12: has no failure whose cause is %s, which would break the replay with a plain TypeError', async (_, cause) => {
+  ])('has no failure whose cause is %s', (_, cause) => {
     const bodies = [started(), activityScheduled('a'), { ...activityFailed(2), failure: { ...failure, cause } }];
     expect(refusal(history(...bodies))).toMatchObject({ eventId: 3 });
-    await replayCold([orchestration('test', (ctx) => ctx.scheduleActivity('a'))], history(...bodies));
   });
 
-  it.each(['kind', 'id'])('DEFECT D14: has no %s that cannot be shown as text; it is refused, not a plain TypeError', (field) => {
+  it.each(['kind', 'id'])('has no %s that cannot be shown as text', (field) => {
     const bad = JSON.parse(`{"id":2,"atMs":${T0},"kind":"CustomStatusSet","${field}":{"toString":1,"valueOf":1}}`) as unknown;
     expect(refusal([...history(started()), bad])).toMatchObject({ code: 'HISTORY_INVALID', eventId: 2 });
   });
 
-  it('DEFECT D12: has no failure with a stack that is no text', () => {
+  it('has no failure with a stack that is no text', () => {
     expect(refusal(history(started(), activityScheduled('a'), { ...activityFailed(2), failure: { ...failure, stack: 5 } }))).toMatchObject({
       eventId: 3,
     });

@@ -255,7 +255,7 @@ const { program } = fc.letrec<{ program: Program }>((tie) => {
       { weight: 2, arbitrary: fc.record({ op: fc.constant('choice' as const), left: sub, right: sub }) },
       { weight: 2, arbitrary: fc.record({ op: fc.constant('child' as const), body: sub, ownId: fc.boolean() }) },
       { weight: 1, arbitrary: fc.record({ op: fc.constant('detached' as const), body: sub }) },
-      { weight: 1, arbitrary: fc.record({ op: fc.constant('again' as const), body: sub }) },
+      { weight: 2, arbitrary: fc.record({ op: fc.constant('again' as const), body: sub }) },
       { weight: 1, arbitrary: fc.record({ op: fc.constant('dangling' as const), body: sub, hops }) },
     ),
   };

@@ -11,6 +11,7 @@
 import type Database from 'better-sqlite3';
 import { ProviderError } from '../../types/errors.ts';
 import { isBusy, sqliteCode } from './open-database.ts';
+import type { CommitStats } from './sqlite-options.ts';
 
 /** What a transaction does around the writes, for the fetches that it serves; is told how it went. */
 export interface TransactionFrame {
@@ -37,9 +38,6 @@ type Operation = {
   /** First error of an item on the slow path. */
   itemError: unknown;
 };
-
-/** Numbers for tests and benches. */
-export type CommitStats = { commits: number; items: number; busyRetries: number; slowPaths: number };
 
 /** The queue of operations in front of one connection. */
 export class GroupCommit {

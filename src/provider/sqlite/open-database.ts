@@ -4,9 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DurableError, ProviderError } from '../../types/errors.ts';
 import { assertNodeVersion } from '../../types/node-version.ts';
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
-
-/** How far a commit is on disk when it returns. */
-export type SynchronousMode = 'FULL' | 'NORMAL';
+import type { SynchronousMode } from './sqlite-options.ts';
 
 /** How long opening waits for another process that migrates or recovers the same file. */
 const OPEN_TIMEOUT_MS = 10_000;

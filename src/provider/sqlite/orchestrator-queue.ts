@@ -118,8 +118,12 @@ export class OrchestratorQueue {
       'DELETE FROM orchestrator_queue WHERE instance_id = ? AND visible_at <= ? AND message_id IN (SELECT value FROM json_each(?))',
     );
     this.#deleteAll = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
-    this.#deleteTimer = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ? AND timer_id = ?');
-    this.#deleteTimers = prepare('DELETE FROM orchestrator_queue WHERE instance_id = ? AND timer_id IS NOT NULL');
+    this.#deleteTimer = prepare(
+      'DELETE FROM orchestrator_queue INDEXED BY orchestrator_queue_timers WHERE instance_id = ? AND timer_id = ?',
+    );
+    this.#deleteTimers = prepare(
+      'DELETE FROM orchestrator_queue INDEXED BY orchestrator_queue_timers WHERE instance_id = ? AND timer_id IS NOT NULL',
+    );
     this.#insertPast = prepare(
       `INSERT INTO past_executions (instance_id, execution_id, name, version, last_event_id, ended_at)
        SELECT instance_id, execution_id, name, ?, ?, ? FROM instances WHERE instance_id = ?`,

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
-import { ArgumentError, OptionError, ProviderError } from '../../types/errors.ts';
+import { ArgumentError, ProviderError } from '../../types/errors.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
 import { isEnded } from '../../types/instance.ts';
 import { Parking, type ServedRound } from '../parking.ts';
@@ -34,27 +34,12 @@ import {
   type WorkItemLock,
   type WorkItemOutcome,
 } from '../provider.ts';
-import { systemClock } from '../system-clock.ts';
-import { GroupCommit, toProviderError, type CommitStats } from './group-commit.ts';
+import { GroupCommit, toProviderError } from './group-commit.ts';
 import { InstanceTable } from './instance-table.ts';
-import { openDatabase, type SynchronousMode } from './open-database.ts';
+import { openDatabase } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
+import { resolveSqliteOptions, type CommitStats, type SqliteOptions } from './sqlite-options.ts';
 import { WorkQueue, type WorkDemand } from './work-queue.ts';
-
-/** Options of `SqliteProvider.open`. */
-export type SqliteOptions = {
-  /**
-   * When a commit counts as done. `FULL`: it survives a power loss. `NORMAL`: it survives the death of the process, the last commits may
-   * be lost with the machine. @default 'FULL'
-   */
-  readonly synchronous?: SynchronousMode;
-  /** How long one transaction may keep the event loop, in milliseconds; more work waits for the next one. Minimum: 1. @default 5 */
-  readonly maxCommitMs?: number;
-  /** How often to look for changes of other processes while something waits, in milliseconds. Minimum: 1. @default 10 */
-  readonly changePollMs?: number;
-  /** Clock of leases and timers, for tests. @default the machine's clock */
-  readonly clock?: Clock;
-};
 
 type FetchWait<Item> = Fetched<Item> | null;
 
@@ -129,7 +114,7 @@ export class SqliteProvider implements Provider {
         `Expected file to be the path of a database, got ${typeof file === 'string' ? 'an empty string' : typeof file}`,
       );
     }
-    const resolved = resolveOptions(options);
+    const resolved = resolveSqliteOptions(options);
     return new SqliteProvider(await openDatabase(file, resolved.synchronous), resolved);
   }
 
@@ -426,17 +411,4 @@ function closed(operation: string): ProviderError {
     retryable: false,
     message: `${operation} was called after the provider was closed. Close a provider only after its runtimes and clients are done`,
   });
-}
-
-function resolveOptions(options: SqliteOptions): Required<SqliteOptions> {
-  const { synchronous = 'FULL', maxCommitMs = 5, changePollMs = 10, clock = systemClock } = options;
-  if (synchronous !== 'FULL' && synchronous !== 'NORMAL') {
-    throw new OptionError(`Expected \`synchronous\` to be 'FULL' or 'NORMAL', got ${String(synchronous)}`);
-  }
-  for (const [name, value] of Object.entries({ maxCommitMs, changePollMs })) {
-    if (!(Number.isFinite(value) && value >= 1)) {
-      throw new OptionError(`Expected \`${name}\` to be a number of milliseconds ≥ 1, got ${String(value)}`);
-    }
-  }
-  return { synchronous, maxCommitMs, changePollMs, clock };
 }

@@ -1,0 +1,78 @@
+// The package as users get it: built, packed, installed into an empty project, and run there with plain .js modules, in threads.
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const run = promisify(execFile);
+const root = new URL('..', import.meta.url).pathname;
+
+const MODULES: Readonly<Record<string, string>> = {
+  'package.json': '{ "name": "scratch", "private": true, "type": "module" }',
+  'activities.js': `
+    import { defineActivity } from 'duraloom';
+    import { isMainThread } from 'node:worker_threads';
+    export const greet = defineActivity('greet', async (_ctx, name) => 'Hello, ' + name + (isMainThread ? ' from main' : '!'));`,
+  'orchestrations.js': `
+    import { defineOrchestration } from 'duraloom';
+    export const hello = defineOrchestration('hello', async (ctx, name) => ctx.scheduleActivity('greet', name));`,
+  'main.js': `
+    import { Client, Runtime } from 'duraloom';
+    import { MemoryProvider } from 'duraloom/memory';
+    import { SqliteProvider } from 'duraloom/sqlite';
+    import { SimulatedClock } from 'duraloom/testing';
+    if (new SimulatedClock(5).nowMs() !== 5) throw new Error('duraloom/testing is broken');
+    for (const provider of [await SqliteProvider.open('hello.db'), new MemoryProvider()]) {
+      const runtime = await Runtime.start({
+        provider,
+        orchestrations: new URL('./orchestrations.js', import.meta.url),
+        activities: new URL('./activities.js', import.meta.url),
+      });
+      const handle = await new Client(provider).startOrchestration('hello-1', 'hello', 'Ada');
+      console.log(provider.name, await handle.result({ timeout: '20s' }));
+      await runtime.shutdown();
+      await provider.close();
+    }`,
+  'types.ts': `
+    import { Client, defineActivity, defineOrchestration, Runtime } from 'duraloom';
+    import { SqliteProvider } from 'duraloom/sqlite';
+    const activities = { length: defineActivity('length', async (_ctx, text: string) => text.length) };
+    export const job = defineOrchestration('job', async (ctx, text: string): Promise<number> => ctx.activities<typeof activities>().length(text));
+    const provider = await SqliteProvider.open('x.db');
+    await Runtime.start({ provider, orchestrations: job });
+    const result: number = await (await new Client(provider).startOrchestration('i', job, 'abc')).result();
+    // @ts-expect-error the input must be text
+    await new Client(provider).startOrchestration('i', job, result);`,
+};
+
+describe('the packed package', () => {
+  let folder = '';
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'duraloom-package-'));
+    await run('npm', ['pack', '--pack-destination', folder], { cwd: root });
+    for (const [name, text] of Object.entries(MODULES)) await writeFile(join(folder, name), text);
+    const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz')) ?? 'no tarball';
+    await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
+  }, 120_000);
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  test('runs hello world in threads from plain .js modules, on both stores', async () => {
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const { stdout } = await run(process.execPath, ['main.js'], { cwd: folder, env });
+    expect(stdout).toBe('sqlite Hello, Ada!\nmemory Hello, Ada!\n');
+  });
+
+  test('gives types to its users', async () => {
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--skipLibCheck', 'false', '--types', 'node'];
+    const roots = ['--typeRoots', join(root, 'node_modules/@types')];
+    const { stdout } = await run(process.execPath, [tsc, ...options, ...roots, 'types.ts'], { cwd: folder }).catch((error: unknown) => ({
+      stdout: String((error as { readonly stdout?: unknown }).stdout),
+    }));
+    expect(stdout).toBe('');
+  });
+});
