@@ -22,10 +22,13 @@ export async function measureChain(task: RowTask): Promise<readonly RowResult[]>
   const window = quick ? WINDOW.quick : WINDOW.full;
   const early: number[] = [];
   const late: number[] = [];
+  const commits: number[] = [];
   await withHost(task, async (host) => {
     await runChain(host, 'w2-warm-up', quick ? WARM_UP.quick : WARM_UP.full);
     for (let round = 0; round < rounds; round += 1) {
+      const commitsBefore = host.provider.commitStats.commits;
       const stampsMs = await runChain(host, `w2-${round}`, steps);
+      commits.push((host.provider.commitStats.commits - commitsBefore) / steps);
       const at = (step: number): number => stampsMs.at(step) ?? Number.NaN;
       early.push((at(window) - at(0)) / window);
       late.push((at(-1) - at(-1 - window)) / window);
@@ -40,6 +43,7 @@ export async function measureChain(task: RowTask): Promise<readonly RowResult[]>
       unit: 'ratio',
       values: late.map((value, round) => value / (early[round] ?? Number.NaN)),
     },
+    { field: 'commitsPerStep', label: 'transactions, also those that write nothing', unit: 'commits/step', values: commits },
   ];
   return [{ row: 'W2', metrics, sizes: { steps, window } }];
 }

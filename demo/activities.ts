@@ -108,10 +108,15 @@ type Walk = Pick<Job, 'root' | 'work'> & {
 };
 
 /** All files under a folder, in the order of the walk. Links are counted, never followed: a tree may link into itself. */
-async function listFiles(tree: Walk, folder: string): Promise<string[]> {
-  const { files, folders } = await readFolder(tree, folder);
-  for (const inner of folders) files.push(...(await listFiles(tree, inner)));
-  return files;
+async function listFiles(tree: Walk, folder: string): Promise<readonly string[]> {
+  const found: (readonly string[])[] = [];
+  const folders = [folder];
+  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
+    const inner = await readFolder(tree, next);
+    found.push(inner.files);
+    folders.push(...inner.folders);
+  }
+  return found.flat();
 }
 
 async function readFolder(tree: Walk, folder: string): Promise<{ readonly files: string[]; readonly folders: string[] }> {
@@ -190,6 +195,15 @@ function byPath(left: { readonly path: string }, right: { readonly path: string 
   return left.path < right.path ? -1 : Number(left.path > right.path);
 }
 
+/** What happened to a file or folder before its turn came, in words. */
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  ELOOP: 'it became a link before it was read',
+  ENOENT: 'it vanished before it was read',
+};
+
 function reasonOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? String(error.code) : '';
+  return REASONS[code] ?? error.message;
 }

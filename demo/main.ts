@@ -23,11 +23,10 @@ async function runDemo({ root, kills, paceMs, keep, pause }: DemoArguments): Pro
   const work = realpathSync(mkdtempSync(join(tmpdir(), 'duraloom-demo-')));
   const database = join(work, 'demo.db');
   const host = new HostProcess(database);
-  cleanUpAtExit(() => {
-    host.killNow();
+  cleanUpAtExit(host, () => {
     if (!keep) rmSync(work, { recursive: true, force: true, maxRetries: 5 });
   });
-  console.log(`demo: hashing ${root}; the host process will be killed ${kills} times`);
+  console.log(`demo: hashing ${root}; kills of the host process to come: ${kills}`);
   if (keep) console.log(`demo: database and manifest.json stay in ${work}`);
 
   const job = { root, work, paceMs };
@@ -55,12 +54,16 @@ async function waitForEnter(): Promise<void> {
 }
 
 /** Leaves no process and no folder behind, however the demo ends. */
-function cleanUpAtExit(cleanUp: () => void): void {
-  process.once('exit', cleanUp);
+function cleanUpAtExit(host: HostProcess, removeFolder: () => void): void {
+  process.once('exit', () => {
+    host.killNow();
+    removeFolder();
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    // Once: a second Ctrl-C need not wait for the host.
     process.once(signal, () => {
       console.error(`\ndemo: stopped by ${signal}`);
-      process.exit(128 + constants.signals[signal]);
+      void host.kill().then(() => process.exit(128 + constants.signals[signal]));
     });
   }
   // Nobody reads any more, as in `npm run demo | head`.

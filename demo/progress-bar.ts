@@ -2,7 +2,7 @@
 
 /** How often the bar is drawn again without news, in milliseconds: its clock shows that the demo is alive. */
 const TICK_MS = 100;
-const BAR_WIDTH = 28;
+const BAR_WIDTH = 20;
 
 /** Where the job stands. */
 export type ProgressState = {
@@ -10,8 +10,8 @@ export type ProgressState = {
   readonly total: number;
   readonly bytes: number;
   readonly kills: number;
-  /** null: killed, the next one is not there yet. */
-  readonly hostPid: number | null;
+  /** False: the host was killed, the next one is not there yet. */
+  readonly isHostRunning: boolean;
 };
 
 /** A line at the bottom of a terminal that is drawn over and over. Prints nothing by itself when the output is no terminal. */
@@ -54,15 +54,14 @@ export class ProgressBar {
 
   #draw(): void {
     if (this.#timer === null) return;
-    const { done, total, bytes, kills, hostPid } = this.#read();
+    const { done, total, bytes, kills, isHostRunning } = this.#read();
     const share = total === 0 ? 0 : done / total;
     const filled = Math.round(share * BAR_WIDTH);
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
-    const counts =
-      total === 0 ? 'listing' : `${String(Math.floor(share * 100)).padStart(3)} % ${done}/${total} files ${formatBytes(bytes)}`;
-    const host = hostPid === null ? 'no host' : `host ${hostPid}`;
+    const percent = String(Math.floor(share * 100)).padStart(3);
+    const counts = total === 0 ? 'listing' : `${percent} % ${done}/${total} files ${formatBytes(bytes)}`;
     const seconds = ((performance.now() - this.#startedMs) / 1000).toFixed(1);
-    const line = `${bar} ${counts} · ${kills} kills · ${host} · ${seconds} s`;
+    const line = `${bar} ${counts} · ${seconds} s · kills: ${kills}${isHostRunning ? '' : ' · restarting'}`;
     process.stdout.write(`\r${line.slice(0, (process.stdout.columns || 80) - 1)}\u001B[K`);
   }
 }

@@ -17,7 +17,8 @@ export type Proof = {
   readonly faults: readonly string[];
 };
 
-type Counts = Pick<Proof, 'activities' | 'attempts' | 'lost' | 'duplicatedResults'>;
+/** What is counted in each history. */
+export type Counts = Pick<Proof, 'activities' | 'attempts' | 'lost' | 'duplicatedResults'>;
 
 const PAGE = 500;
 
@@ -61,7 +62,13 @@ export async function proveNothingLost(client: Client): Promise<Proof> {
   }
 }
 
-function countResults(history: readonly HistoryEvent[]): Counts {
+/**
+ * Counts in one history.
+ *
+ * @param history - its events
+ * @returns the counts
+ */
+export function countResults(history: readonly HistoryEvent[]): Counts {
   /** How many results there are for each event that asked for one. */
   const results = new Map<number, number>();
   let activities = 0;

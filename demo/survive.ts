@@ -60,10 +60,9 @@ class SurvivingRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { host } = options;
     this.#bar = new ProgressBar(() => {
-      const done = this.#sum(({ files, unreadable }) => files + unreadable);
-      return { done, total: this.#total, bytes: this.#sum(({ bytes }) => bytes), kills: this.kills, hostPid: host.pid };
+      const bytes = this.#sum((status) => status.bytes);
+      return { done: this.#done(), total: this.#total, bytes, kills: this.kills, isHostRunning: this.#change === null };
     });
     // One listener for each folder that is watched.
     setMaxListeners(0, this.#over.signal);
@@ -103,7 +102,7 @@ class SurvivingRun {
 
   #onProgress(): void {
     const { kills, host } = this.#options;
-    const done = this.#sum(({ files, unreadable }) => files + unreadable);
+    const done = this.#done();
     const isDue = this.kills < kills && done >= (this.#total * (this.kills + 1)) / (kills + 1);
     if (!isDue || done >= this.#total || done <= this.#doneBefore || this.#change !== null || host.pid === null) return;
     this.#change = this.#killAndRestart(done).then(
@@ -124,7 +123,12 @@ class SurvivingRun {
     );
     if (this.#over.signal.aborted) return;
     await host.start();
-    this.#doneBefore = this.#sum(({ files, unreadable }) => files + unreadable);
+    this.#doneBefore = this.#done();
+  }
+
+  /** How many files are done with. */
+  #done(): number {
+    return this.#sum(({ files, unreadable }) => files + unreadable);
   }
 
   #sum(read: (status: FolderStatus) => number): number {

@@ -14,7 +14,7 @@ export type Verification = {
   /** The manifest, as it was read. */
   readonly manifest: Manifest;
   /** What computed the hashes. */
-  readonly by: 'sha256sum' | 'a plain loop';
+  readonly by: typeof PROGRAM | 'a plain loop';
   /** One sentence each; empty: the manifest agrees with the files. */
   readonly differences: readonly string[];
   /** As above, but of files that somebody changed while the job ran: nobody can say what they were when they were hashed. */
@@ -24,6 +24,7 @@ export type Verification = {
 /** When the job ran, epoch milliseconds. */
 export type JobTimes = { readonly startedAtMs: number; readonly endedAtMs: number };
 
+const PROGRAM = 'sha256sum';
 /** Longest command line, in characters. Reason: the smallest limit among the common systems, with room for the environment. */
 const COMMAND_LENGTH = 100_000;
 const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
@@ -41,8 +42,8 @@ type Found = { readonly size: number; readonly lines: number; readonly sha256: s
 export async function verifyManifest(job: Job, times: JobTimes): Promise<Verification> {
   const manifest = JSON.parse(await readFile(join(job.work, 'manifest.json'), 'utf8')) as Manifest;
   const walk = await walkTree(job);
-  const by = (await hasSha256sum()) ? 'sha256sum' : 'a plain loop';
-  const hashing = by === 'sha256sum' ? sumFiles(job.root, walk.files) : null;
+  const by = (await hasSha256sum()) ? PROGRAM : 'a plain loop';
+  const hashing = by === PROGRAM ? sumFiles(job.root, walk.files) : null;
   const contents = await readContents(job.root, { files: walk.files, withHash: hashing === null });
   const hashes = await hashing;
   const found = new Map<string, Found>();
@@ -204,7 +205,7 @@ async function sumFiles(root: string, files: readonly string[]): Promise<Readonl
 /** Standard output, also when some files could not be read; empty when the program cannot run. */
 function runSha256sum(cwd: string, files: readonly string[]): Promise<string> {
   return new Promise((resolve) => {
-    execFile('sha256sum', ['--zero', '--', ...files], { cwd, maxBuffer: 64 * 1024 * 1024 }, (_error, stdout) => resolve(stdout));
+    execFile(PROGRAM, ['--zero', '--', ...files], { cwd, maxBuffer: 64 * 1024 * 1024 }, (_error, stdout) => resolve(stdout));
   });
 }
 

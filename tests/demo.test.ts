@@ -1,15 +1,18 @@
 // Runs the demo as its own process on small trees. What it proves about itself is in its last line; here is checked that it can also fail.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { HistoryEvent } from 'duraloom';
+import { readArguments, UsageError } from '../demo/arguments.ts';
+import { countResults } from '../demo/proof.ts';
 
 const main = join(dirname(import.meta.dirname), 'demo', 'main.ts');
 const temporary = mkdtempSync(join(tmpdir(), 'duraloom-demo-test-'));
 const FOLDERS = 6;
-const FILES_IN_FOLDER = 24;
+const FILES_IN_FOLDER = 16;
 
 afterAll(() => rmSync(temporary, { recursive: true }));
 
@@ -67,7 +70,7 @@ class Demo {
 
 describe('the demo', () => {
   test('survives two kills, verifies the manifest and leaves nothing behind', async () => {
-    const demo = new Demo(makeTree('survives'), '--kills', '2', '--pace', '20');
+    const demo = new Demo(makeTree('survives'), '--kills', '2', '--pace', '40');
     expect(await demo.end(), demo.output).toEqual({
       code: 0,
       lastLine: `demo: files=${FILES} activities=${ACTIVITIES} kills=2 lost=0 duplicated_results=0 verified=true`,
@@ -90,7 +93,7 @@ describe('the demo', () => {
       code: 1,
       lastLine: `demo: files=${FILES} activities=${ACTIVITIES} kills=0 lost=0 duplicated_results=0 verified=false`,
     });
-    expect(demo.output).toMatch(/DIFFERENT: folder 3\/inner\/7\.txt has 2801 bytes, the manifest says 2800/);
+    expect(demo.output).toMatch(/DIFFERENT: folder 3\/inner\/7\.txt has 2451 bytes, the manifest says 2450/);
     expect(demo.output).toMatch(/DIFFERENT: folder 1\/new is not in the manifest/);
     expect(demo.output).toMatch(/DIFFERENT: folder 2\/inner\/0\.txt is in the manifest, but not in the tree/);
     expect(demo.output.match(/DIFFERENT/g)).toHaveLength(3);
@@ -114,20 +117,66 @@ describe('the demo', () => {
     expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH');
   });
 
-  test.each([
-    ['a path that does not exist', ['nowhere'], /nowhere' does not exist/],
-    ['a file', ['package.json'], /package\.json' is no folder/],
-    ['an empty folder', ['empty'], /empty' is empty/],
-    ['an empty path', [''], /the path is empty/],
-    ['a bad number', ['.', '--kills', 'many'], /--kills to be an integer from 0 to 50, got 'many'/],
-    ['an unknown option', ['.', '--fast'], /--fast/],
-  ])('refuses %s with a message and the usage', async (_name, args, message) => {
-    mkdirSync(join(temporary, 'empty'), { recursive: true });
-    writeFileSync(join(temporary, 'package.json'), '{}');
-    const [path = '', ...rest] = args;
-    const demo = new Demo(path === '' ? '' : join(temporary, path), ...rest);
+  test('prints what is wrong and the usage when it cannot follow its command line', async () => {
+    const demo = new Demo(join(temporary, 'nowhere'));
     expect((await demo.end()).code).toBe(2);
-    expect(demo.output).toMatch(message);
+    expect(demo.output).toContain(`'${join(temporary, 'nowhere')}' does not exist`);
     expect(demo.output).toContain('npm run demo -- [path]');
+  });
+});
+
+describe('the proof of the demo', () => {
+  const at = { atMs: 1, executionId: 1 };
+  const scheduled = (id: number): HistoryEvent => ({ kind: 'ActivityScheduled', id, atMs: 1, name: 'hashChunk' });
+  const completed = (id: number, sourceId: number): HistoryEvent => ({
+    kind: 'ActivityCompleted',
+    id,
+    ...at,
+    sourceId,
+    result: { attempt: 2 },
+  });
+  const child: HistoryEvent = { kind: 'SubOrchestrationScheduled', id: 4, atMs: 1, name: 'hashFolder', instanceId: 'child' };
+
+  test('finds nothing wrong when each activity has one result', () => {
+    const history = [scheduled(1), scheduled(2), completed(3, 2), completed(4, 1)];
+    expect(countResults(history)).toEqual({ activities: 2, attempts: 4, lost: 0, duplicatedResults: 0 });
+  });
+
+  test('counts activities and sub-orchestrations without a result as lost', () => {
+    expect(countResults([scheduled(1), scheduled(2), completed(3, 2), child])).toMatchObject({ lost: 2, duplicatedResults: 0 });
+  });
+
+  test('counts second results, and results that nobody asked for, as duplicated', () => {
+    const history = [scheduled(1), completed(2, 1), completed(3, 1), completed(4, 9)];
+    expect(countResults(history)).toMatchObject({ lost: 0, duplicatedResults: 2 });
+  });
+});
+
+describe('the command line of the demo', () => {
+  const folder = join(temporary, 'command line');
+  mkdirSync(join(folder, 'empty'), { recursive: true });
+  writeFileSync(join(folder, 'file'), '');
+
+  test('has defaults: the node_modules of the project, four kills', () => {
+    const root = realpathSync(join(dirname(import.meta.dirname), 'node_modules'));
+    expect(readArguments([])).toEqual({ root, kills: 4, paceMs: 0, keep: false, pause: false });
+  });
+
+  test('asks for the usage with --help', () => {
+    expect(readArguments(['--help'])).toBeNull();
+  });
+
+  test.each([
+    ['a path that does not exist', [join(folder, 'nowhere')], /nowhere' does not exist/],
+    ['a file', [join(folder, 'file')], /file' is no folder/],
+    ['an empty folder', [join(folder, 'empty')], /empty' is empty/],
+    ['an empty path', [''], /the path is empty/],
+    ['two paths', [folder, folder], /expected one path, got 2/],
+    ['a number that is none', [folder, '--kills', 'many'], /--kills to be an integer from 0 to 50, got 'many'/],
+    ['a number out of range', [folder, '--kills', '51'], /--kills to be an integer from 0 to 50, got '51'/],
+    ['an unknown option', [folder, '--fast'], /--fast/],
+  ])('refuses %s', (_name, args, message) => {
+    expect(() => readArguments(args)).toThrow(message);
+    expect(() => readArguments(args)).toThrow(UsageError);
   });
 });

@@ -13,7 +13,10 @@ afterAll(() => rmSync(temporary, { recursive: true }));
 /** What each example must print: whole lines, or patterns of such. */
 const OUTPUTS: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   'hello-world': ['Hello, Ada! Hello, Grace!'],
-  'fan-out': [/^78498 primes below 1000000, counted by 20 activities on 2 threads in \d+ ms$/, /^longest pause of the main thread: [\d.]+ ms$/],
+  'fan-out': [
+    /^78498 primes below 1000000, counted by 20 activities on 2 threads in \d+ ms$/,
+    /^longest pause of the main thread: [\d.]+ ms$/,
+  ],
   saga: [
     'trip to lisbon:',
     '  booked the flight',
@@ -33,7 +36,10 @@ const OUTPUTS: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     'expense-2: nobody decided about a yacht: not paid',
   ],
   // Status changes that follow each other fast are seen as one, and a round may begin before the stop arrives.
-  eternal: [/^round \d+: at most \d+ % of the memory in use$/, /^stopped after round (\d+): \1 executions, \d{1,2} events in the history of the last one$/],
+  eternal: [
+    /^round \d+: at most \d+ % of the memory in use$/,
+    /^stopped after round (\d+): \1 executions, \d{1,2} events in the history of the last one$/,
+  ],
 };
 
 type Outcome = { readonly code: number; readonly stdout: string; readonly stderr: string };
@@ -62,7 +68,7 @@ describe('examples', () => {
       const [round, stopped] = expected;
       for (const line of lines.slice(0, -1)) expect(line).toMatch(round ?? '');
       expect(lines.at(-1)).toMatch(stopped ?? '');
-    } else expect(lines).toEqual(expected.map((line) => (typeof line === 'string' ? line : expect.stringMatching(line))));
+    } else expect(lines).toEqual(expected.map((line) => (typeof line === 'string' ? line : (expect.stringMatching(line) as unknown))));
     expect(readdirSync(temporary)).toEqual([]);
   });
 });

@@ -3,7 +3,9 @@
 // W1. Every fetched item ends in exactly one of: ack, abandon, or the news that it is gone. Until then it is in `#running` and its lease is renewed.
 // W2. A thread gets what it can run at once, and ahead of that only what it finishes within a few milliseconds: trivial activities keep
 //     their thread busy, long ones are not queued behind each other while another thread is free.
-// W3. An activity that was handed out several times in vain runs alone on its thread: if it kills it, it kills no other.
+// W3. When a thread dies and nobody knows by whose doing, nobody is charged: all that it ran become suspects. A suspect runs alone on its
+//     thread: if it kills it again, it is charged and takes no other with it.
+// W4. What cannot start soon is not kept from other hosts: items that found no room go back when their threads have shown no speed.
 import type { Fetched, Provider, WorkItem, WorkItemAck } from '../provider/provider.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
@@ -26,18 +28,22 @@ type Running = {
 type ThreadState = {
   readonly slot: Slot<ActivityControl>;
   inFlight: number;
-  /** Activities per millisecond, smoothed, while the thread is busy. */
+  /** Activities per millisecond in the last full window. */
   rate: number;
   lastBatchMs: number;
+  windowStartMs: number;
+  windowReplies: number;
   /** It runs a suspect alone (W3). */
   alone: boolean;
 };
 
 /** How far a thread is supplied ahead, in milliseconds of its own speed (W2). */
 const AHEAD_MS = 10;
+/** Over which time the speed of a thread is measured, in milliseconds. */
+const WINDOW_MS = 20;
 /** Most activities that a thread is supplied ahead with. */
 const AHEAD_MAX = 2_048;
-/** From this attempt on an activity is a suspect (W3). Two crashes of the process may hit anybody. */
+/** From this attempt on an activity is a suspect (W3), whatever this process knows. Two crashes of the process may hit anybody. */
 const SUSPECT_ATTEMPT = 3;
 /** A result whose commit fails is offered again this often, while its lease lasts. */
 const ACK_RETRIES = 5;
@@ -54,6 +60,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** Waiting for a thread, in order. */
   #homeless: Running[] = [];
   #suspects: Running[] = [];
+  /** Keys of activities that were on a thread when it died. */
+  readonly #suspectKeys = new Set<string>();
   readonly #lastFailures = new Map<string, Failure>();
   readonly #warned = new Set<string>();
   #seq = 0;
@@ -135,7 +143,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   // --- threads ---------------------------------------------------------------------------------------------------------------
 
   onReady(slot: Slot<ActivityControl>): void {
-    this.#threads.set(slot, { slot, inFlight: 0, rate: 0, lastBatchMs: performance.now(), alone: false });
+    this.#threads.set(slot, { slot, inFlight: 0, rate: 0, lastBatchMs: 0, windowStartMs: 0, windowReplies: 0, alone: false });
     this.#place();
     this.#fetches.pump();
   }
@@ -144,13 +152,15 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const thread = this.#threads.get(slot);
     this.#threads.delete(slot);
     const lost = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
-    // When code ran synchronously it is the culprit; else anyone may be.
-    const culprit = slot.progress.read()?.seq ?? null;
+    // Code that ran synchronously is the culprit, and so is one that was alone; else anyone may be.
+    const culprit = slot.progress.read()?.seq ?? (lost.length === 1 ? lost[0]?.seq : undefined);
     for (const running of lost) {
       this.#forget(running);
-      const charged = culprit === null || running.seq === culprit;
-      if (charged) this.#charge(running.item, toFailure(error));
-      else this.#abandon([running.item], { delayMs: 0, countAttempt: false });
+      if (running.seq === culprit) this.#charge(running.item, toFailure(error));
+      else {
+        if (culprit === undefined) this.#suspectKeys.add(keyOf(running.item));
+        this.#abandon([running.item], { delayMs: 0, countAttempt: false });
+      }
     }
     this.#options.logger.error({ code: error.code, lost: lost.length }, error.message);
   }
@@ -188,7 +198,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   #capacity(thread: ThreadState): number {
     if (thread.alone) return 0;
-    return this.#options.activitiesPerThread + Math.min(AHEAD_MAX, Math.floor(thread.rate * AHEAD_MS));
+    return this.#options.activitiesPerThread + aheadOf(thread);
   }
 
   #take(fetched: Fetched<WorkItem>): void {
@@ -197,10 +207,23 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const running: Running = { seq: this.#seq, item, thread: null };
       this.#running.set(running.seq, running);
       if (item.attempt > this.#options.maxAttempts) this.#fail(running, this.#tooManyAttempts(item));
-      else if (item.attempt >= SUSPECT_ATTEMPT) this.#suspects.push(running);
+      else if (item.attempt >= SUSPECT_ATTEMPT || this.#suspectKeys.has(keyOf(item))) this.#suspects.push(running);
       else this.#homeless.push(running);
     }
     this.#place();
+    this.#returnSurplus();
+  }
+
+  /** W4: the fetch was opened when the threads were fast, and they are not any more. */
+  #returnSurplus(): void {
+    if (this.#homeless.length === 0 || [...this.#threads.values()].some((thread) => aheadOf(thread) > 0)) return;
+    const surplus = this.#homeless;
+    this.#homeless = [];
+    for (const running of surplus) this.#forget(running);
+    this.#abandon(
+      surplus.map(({ item }) => item),
+      { delayMs: 0, countAttempt: false },
+    );
   }
 
   /** Sends what waits to threads, each to the one with the most room. */
@@ -232,7 +255,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   #assign(running: Running, thread: ThreadState, wires: Map<ThreadState, Wire>): void {
     const { item } = running;
-    if (thread.inFlight === 0) thread.lastBatchMs = performance.now();
+    if (thread.inFlight === 0 && aheadOf(thread) === 0) {
+      thread.windowStartMs = performance.now();
+      thread.windowReplies = 0;
+    }
     thread.inFlight += 1;
     running.thread = thread;
     let wire = wires.get(thread);
@@ -253,7 +279,9 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       (outcomes) => {
         acks.forEach(({ running }, index) => {
           this.#forget(running);
-          this.#lastFailures.delete(keyOf(running.item));
+          const key = keyOf(running.item);
+          this.#lastFailures.delete(key);
+          this.#suspectKeys.delete(key);
           if (outcomes[index] === 'done') this.#completed += 1;
           else this.#options.logger.debug({ ...lockOf(running.item), outcome: outcomes[index] }, 'activity result was not wanted');
         });
@@ -368,10 +396,20 @@ function keyOf(item: WorkItem): string {
   return `${item.instanceId} ${item.executionId} ${item.eventId}`;
 }
 
-/** Follows the speed of a busy thread; an idle one keeps its last figure. */
+/** How many activities a thread is supplied ahead: none when it has not answered lately, its speed is not known then. */
+function aheadOf(thread: ThreadState): number {
+  if (performance.now() - thread.lastBatchMs > WINDOW_MS) return 0;
+  return Math.min(AHEAD_MAX, Math.floor(thread.rate * AHEAD_MS));
+}
+
+/** Follows the speed of a thread over windows: two answers that arrive together say nothing about it. */
 function measureRate(thread: ThreadState, replies: number): void {
   const nowMs = performance.now();
-  const elapsedMs = Math.max(0.05, nowMs - thread.lastBatchMs);
   thread.lastBatchMs = nowMs;
-  if (replies > 0) thread.rate += (replies / elapsedMs - thread.rate) * 0.3;
+  thread.windowReplies += replies;
+  const elapsedMs = nowMs - thread.windowStartMs;
+  if (elapsedMs < WINDOW_MS) return;
+  thread.rate = thread.windowReplies / elapsedMs;
+  thread.windowReplies = 0;
+  thread.windowStartMs = nowMs;
 }

@@ -1,11 +1,12 @@
 // The client: starts orchestrations, talks to them, reads them. Needs a provider only: a client process starts no thread.
 // Neighbour: instance-handle.ts.
 import type { NewInstance, Provider } from '../provider/provider.ts';
-import { encodePayload, encodeRecord, parseRecord, quote } from '../types/codec.ts';
+import { encodePayload, encodeRecord, quote } from '../types/codec.ts';
 import type { InputArguments } from '../types/context.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import { ArgumentError, InstanceError } from '../types/errors.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
+import { parseHistoryPages } from '../types/history-text.ts';
 import type { InstanceStatus } from '../types/instance.ts';
 import { encodeStart, field } from '../types/message-text.ts';
 import { assertInstanceId, assertName } from '../types/names.ts';
@@ -106,9 +107,12 @@ export class Client {
    * @param reason - for the record
    * @returns `delivered`: false when the instance has ended
    * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ArgumentError} when the reason is no text
    * @throws {ProviderError} when the store fails
    */
   async cancel(instanceId: string, reason = 'cancelled by a client'): Promise<{ readonly delivered: boolean }> {
+    if (typeof reason !== 'string') throw new ArgumentError(`Expected reason to be text, got ${typeof reason}`);
+    encodePayload(reason, 'reason of the cancellation');
     return this.#enqueue(instanceId, encodeRecord({ kind: 'CancelRequested', reason }));
   }
 
@@ -170,8 +174,9 @@ export class Client {
    *
    * @param instanceId - which instance
    * @param executionId - which execution; default: the current one
-   * @returns its events in order
+   * @returns its events in order; check them with `validateHistory` when the file may be damaged
    * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {HistoryError} when the stored text is no JSON
    */
   async readHistory(instanceId: string, executionId?: number): Promise<readonly HistoryEvent[]> {
     const [record] = await this.#provider.readInstances([instanceId]);
@@ -179,7 +184,7 @@ export class Client {
     const [pages = []] = await this.#provider.readHistory([
       { instanceId, executionId: executionId ?? record.executionId, afterEventId: 0 },
     ]);
-    return pages.flatMap((page) => parseRecord(page.events) as HistoryEvent[]);
+    return parseHistoryPages(pages.map((page) => page.events)) as readonly HistoryEvent[];
   }
 
   async #enqueue(instanceId: string, payload: string): Promise<{ readonly delivered: boolean }> {

@@ -1,6 +1,6 @@
 // What a client holds of an instance: its id and typed access to its end. Neighbour: client.ts makes it.
 import type { Provider } from '../provider/provider.ts';
-import { decodePayload, parseRecord } from '../types/codec.ts';
+import { decodeStored } from '../types/codec.ts';
 import { toMilliseconds, type Duration } from '../types/duration.ts';
 import { DurableError, InstanceError, OrchestrationError } from '../types/errors.ts';
 import { fromFailure, type Failure, type RemoteError } from '../types/failure.ts';
@@ -130,9 +130,9 @@ export function toState<Output>(record: InstanceRecord): InstanceState<Output> {
     version: record.version,
     status,
     executionId: record.executionId,
-    result: (status === 'Completed' ? decodePayload(output ?? undefined) : undefined) as Output | undefined,
+    result: (status === 'Completed' ? decodeStored(output, `result of instance '${record.instanceId}'`) : undefined) as Output | undefined,
     error: failed ? toError(record) : undefined,
-    customStatus: decodePayload(customStatus ?? undefined),
+    customStatus: decodeStored(customStatus, `custom status of instance '${record.instanceId}'`),
     customStatusVersion: record.customStatusVersion,
     parentInstanceId: record.parentInstanceId,
     createdAt: new Date(createdAtMs),
@@ -144,7 +144,7 @@ function toResult<Output>(record: InstanceRecord): Output {
   const { instanceId, name, status } = record;
   switch (status) {
     case 'Completed':
-      return decodePayload(record.output ?? undefined) as Output;
+      return decodeStored(record.output, `result of instance '${instanceId}'`) as Output;
     case 'Failed':
     case 'Cancelled':
     case 'Terminated': {
@@ -176,7 +176,12 @@ function toResult<Output>(record: InstanceRecord): Output {
 }
 
 function toError(record: InstanceRecord): RemoteError {
-  return fromFailure(record.output === null ? { name: 'Error', message: 'no reason was stored' } : (parseRecord(record.output) as Failure));
+  const stored = decodeStored(record.output, `failure of instance '${record.instanceId}'`);
+  return fromFailure(isFailure(stored) ? stored : { name: 'Error', message: 'no reason was stored' });
+}
+
+function isFailure(value: unknown): value is Failure {
+  return typeof value === 'object' && value !== null && 'name' in value && 'message' in value;
 }
 
 /**

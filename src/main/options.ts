@@ -130,7 +130,7 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
     logger: checkLogger(options.logger ?? silentLogger),
-    clock: options.clock ?? systemClock,
+    clock: checkClock(options.clock ?? systemClock),
   };
 }
 
@@ -153,6 +153,13 @@ function checkBackoff(backoff: { readonly initialMs: number; readonly maximumMs:
     );
   }
   return { initialMs, maximumMs };
+}
+
+function checkClock(clock: Clock): Clock {
+  if (typeof clock?.nowMs !== 'function' || typeof clock.setTimer !== 'function') {
+    throw new OptionError(`Expected \`clock\` to have nowMs and setTimer, got ${show(clock)}`);
+  }
+  return clock;
 }
 
 function checkLogger(logger: Logger): Logger {

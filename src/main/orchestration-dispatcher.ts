@@ -383,7 +383,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #timeoutError({ item }: Turn, lastCall: string): DurableError {
     return new DurableError(
       'TURN_TIMEOUT',
-      `orchestration '${item.name}' (instance '${item.instanceId}') kept its thread for more than ${this.#options.turnTimeoutMs} ms. Last call: ${lastCall === '' ? 'none' : `ctx.${lastCall}`}. Look for an endless loop, move heavy work into an activity, or raise \`turnTimeoutMs\``,
+      `orchestration '${item.name}' (instance '${item.instanceId}') kept its thread for more than ${this.#options.turnTimeoutMs} ms. Last call: ${lastCall === '' ? 'none' : lastCall}. Look for an endless loop, move heavy work into an activity, or raise \`turnTimeoutMs\``,
     );
   }
 

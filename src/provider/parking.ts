@@ -166,6 +166,20 @@ export class Parking<Value> {
     for (const caller of [...this.#callers.values()].flatMap((group) => [...group])) this.#giveUp(caller);
   }
 
+  /**
+   * Ends all waits with an error; the parking stays open. Callers of an unfinished round are left to it.
+   *
+   * @param error - what they reject with
+   */
+  failAll(error: Error): void {
+    for (const caller of [...this.#callers.values()].flatMap((group) => [...group])) {
+      if (caller.taken) continue;
+      this.#end(caller, () => {
+        throw error;
+      });
+    }
+  }
+
   #add(caller: Caller<Value>): void {
     const { key = '', waitMs, signal } = caller.params;
     const group = this.#callers.get(key);

@@ -54,7 +54,10 @@ export type FetchedMessage = {
   /** Names the message in the ack, within its instance. */
   readonly messageId: number;
   readonly payload: string;
-  /** How often this message was handed out, this time included. Fetches that were abandoned with `countAttempt: false` do not count. */
+  /**
+   * How often this message was handed out, this time included. Hand-outs that ended in a committed turn, or were abandoned with
+   * `countAttempt: false`, do not count: attempts tell failures (T49).
+   */
   readonly attempt: number;
 };
 

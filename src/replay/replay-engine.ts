@@ -112,6 +112,11 @@ export class ReplayEngine {
     return this.#started?.version ?? '';
   }
 
+  /** The last call of the context, as text; `none` before the first. */
+  get lastCall(): string {
+    return this.#lastCall;
+  }
+
   get isReplaying(): boolean {
     return this.#recorded !== null;
   }
@@ -325,7 +330,8 @@ export class ReplayEngine {
       case 'InstanceFaulted':
         return this.#started !== null && message.executionId === this.executionId;
       case 'CancelRequested':
-        return this.#cancelReason === null;
+        // A parent cancels its own child only: the id may belong to somebody else, when the start of the child met a conflict (T4).
+        return this.#cancelReason === null && (message.parent === undefined || isSameLink(message.parent, this.#started?.parent));
       case 'EventRaised':
         return true;
     }
@@ -451,14 +457,15 @@ export class ReplayEngine {
   // --- decisions -------------------------------------------------------------------------------------------------------------
 
   #enterCall(call: string, subject: string): void {
-    this.#host.noteCall(call, subject);
+    const text = `ctx.${call}(${subject})`;
+    this.#host.noteCall(text);
     if (!this.#active) {
-      const error = lateError(this.#culprit(), `it called ctx.${call}(${subject})`);
+      const error = lateError(this.#culprit(), `it called ${text}`);
       this.#reportLate(error);
       throw error;
     }
     if (this.#fault !== null) throw this.#fault;
-    this.#lastCall = `ctx.${call}(${subject})`;
+    this.#lastCall = text;
   }
 
   /** E2, E3: takes the next id; on replay checks the decision against the recorded one. */
@@ -521,7 +528,11 @@ export class ReplayEngine {
       case 'child':
         this.#turn.addMessage(
           open.instanceId,
-          encodeRecord({ kind: 'CancelRequested', reason: `parent ${this.instanceId} no longer needs the result` }),
+          encodeRecord({
+            kind: 'CancelRequested',
+            reason: `parent ${this.instanceId} no longer needs the result`,
+            parent: { instanceId: this.instanceId, executionId: this.executionId, eventId: open.id },
+          }),
         );
         return;
       case 'event':
@@ -672,6 +683,10 @@ const HAS_ENDED: ReadonlySet<TurnOutcome['kind']> = new Set<TurnOutcome['kind']>
 function isCancellation(error: unknown): boolean {
   if (error instanceof CancelledError) return true;
   return error instanceof AggregateError && error.errors.length > 0 && error.errors.every(isCancellation);
+}
+
+function isSameLink(left: ParentLink, right: ParentLink | undefined): boolean {
+  return left.instanceId === right?.instanceId && left.executionId === right.executionId && left.eventId === right.eventId;
 }
 
 /** What a start needs besides the name. */

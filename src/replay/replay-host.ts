@@ -17,8 +17,8 @@ export interface ReplayHost {
   describeRegistered(): string;
   /** Runs user code so that everything it starts can be told apart from other code on the thread. */
   enter<Result>(engine: ReplayEngine, run: () => Result): Result;
-  /** Notes a call of the context, for the message of the watchdog. */
-  noteCall(call: string, subject: string): void;
+  /** Notes a call of the context, such as `ctx.scheduleActivity(charge)`, for the message of the watchdog. */
+  noteCall(call: string): void;
   /** Reports that an instance broke the contract while it was not its turn, so that it can be failed. */
   reportFault(engine: ReplayEngine, failure: Failure): void;
 }

@@ -48,7 +48,7 @@ const FIELDS: Readonly<Record<EventKind, Readonly<Record<string, FieldRule>>>> =
   EventRaised: { name: text },
   SubOrchestrationCompleted: completion,
   SubOrchestrationFailed: { ...completion, failure },
-  CancelRequested: { reason: text },
+  CancelRequested: { reason: text, parent: optionalParent },
   ActivityScheduled: { name: text },
   TimerCreated: { fireAtMs: time },
   EventAwaited: { name: text },

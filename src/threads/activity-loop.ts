@@ -5,7 +5,7 @@
 // A2. Every request is answered exactly once, also when it was cancelled: the store decides what the answer is worth.
 // A3. Starting activities yields to the event loop every few milliseconds, so that answers and cancellations flow meanwhile.
 import type { MessagePort } from 'node:worker_threads';
-import { decodePayload, encodePayload, encodeRecord } from '../types/codec.ts';
+import { decodeStored, encodePayload, encodeRecord } from '../types/codec.ts';
 import type { ActivityContext, ReplaySafeLog } from '../types/context.ts';
 import type { ActivityDefinition, Definition } from '../types/definition.ts';
 import { CancelledError } from '../types/errors.ts';
@@ -141,7 +141,7 @@ export class ActivityLoop implements ActivityControl {
 
 async function run(definition: ActivityDefinition, context: RunningActivity, request: ActivityRequest): Promise<string> {
   const handler = definition.handler as (ctx: ActivityContext, input: unknown) => unknown;
-  const result = await handler(context, decodePayload(request.input === '' ? undefined : request.input));
+  const result = await handler(context, decodeStored(request.input === '' ? null : request.input, `input of activity '${request.name}'`));
   const encoded = encodePayload(result, `result of activity '${request.name}'`);
   const payload = encoded === undefined ? '' : `,"result":${encoded}`;
   return `{"kind":"ActivityCompleted","executionId":${request.executionId},"sourceId":${request.eventId}${payload}}`;

@@ -46,17 +46,14 @@ export function installGuards(findEngine: FindEngine): () => void {
 function install(findEngine: FindEngine): () => void {
   const undo: (() => void)[] = [];
   const replace = (target: object, name: string, make: (original: AnyFunction) => unknown): void => {
+    if (!(name in target)) return;
+    // Methods of performance and crypto stand on their prototypes; there is no own property to put back then.
     const descriptor = Object.getOwnPropertyDescriptor(target, name);
-    if (descriptor === undefined) return;
     // Some globals (fetch, crypto) are lazy getters: read through the object.
     const original = (target as Readonly<Record<string, unknown>>)[name] as AnyFunction;
-    Object.defineProperty(target, name, {
-      value: make(original),
-      writable: true,
-      configurable: true,
-      enumerable: descriptor.enumerable ?? true,
-    });
-    undo.push(() => Object.defineProperty(target, name, descriptor));
+    const enumerable = descriptor?.enumerable ?? false;
+    Object.defineProperty(target, name, { value: make(original), writable: true, configurable: true, enumerable });
+    undo.push(() => (descriptor === undefined ? Reflect.deleteProperty(target, name) : Object.defineProperty(target, name, descriptor)));
   };
   const instead = (target: object, name: string, deterministic: (engine: ReplayEngine, args: unknown[]) => unknown): void =>
     replace(target, name, (original) =>

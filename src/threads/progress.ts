@@ -37,8 +37,7 @@ export class Progress {
   }
 
   /** Notes what the request does. Plain stores: who reads it looks at a thread that no longer moves. */
-  label(call: string, subject: string): void {
-    const text = subject === '' ? call : `${call}(${subject})`;
+  label(text: string): void {
     const length = Math.min(text.length, LABEL_MAX);
     for (let index = 0; index < length; index += 1) this.#label[index] = text.charCodeAt(index);
     Atomics.store(this.#words, LABEL_LENGTH, length);

@@ -11,10 +11,11 @@ import { parseMessage } from '../replay/message.ts';
 import { ReplayEngine } from '../replay/replay-engine.ts';
 import type { ReplayHost } from '../replay/replay-host.ts';
 import { validateHistory } from '../replay/validate-history.ts';
-import { encodeRecord, parseRecord } from '../types/codec.ts';
+import { encodeRecord } from '../types/codec.ts';
 import type { Definition } from '../types/definition.ts';
 import { HistoryError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
+import { parseHistoryPages } from '../types/history-text.ts';
 import type { History, ReplayResult } from '../types/replay.ts';
 import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
 import { chooseDrain, type Drain } from './drain.ts';
@@ -27,6 +28,9 @@ import { Registry } from './registry.ts';
 const ENGINE_BYTES = 6_000;
 /** A batch that takes longer answers in parts, so that commits overlap with replay. */
 const FLUSH_AFTER_MS = 2;
+
+/** The real clock: a fault is reported from within user code, where `performance` is the instance's. Taken before the guards are installed. */
+const monotonicMs: () => number = performance.now.bind(performance);
 
 /** The user code that is running is an instance's. One storage for all loops of a thread. */
 const running = new AsyncLocalStorage<ReplayEngine>();
@@ -68,7 +72,7 @@ export class ReplayLoop implements ReplayControl {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
       enter: (engine, run) => running.run(engine, run),
-      noteCall: (call, subject) => this.#progress.label(call, subject),
+      noteCall: (call) => this.#progress.label(call),
       reportFault: (engine, failure) =>
         this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
     };
@@ -107,7 +111,7 @@ export class ReplayLoop implements ReplayControl {
     const drain = this.#drain;
     if (drain === null) return;
     this.#pumping = true;
-    this.#flushedAtMs = performance.now();
+    this.#flushedAtMs = monotonicMs();
     if (drain.synchronous) {
       this.#pump(drain.run);
       return;
@@ -165,7 +169,7 @@ export class ReplayLoop implements ReplayControl {
     this.#progress.end();
     this.#current = null;
     this.#replies.push(reply);
-    if (performance.now() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
+    if (monotonicMs() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
   }
 
   /** One turn: finds or rebuilds the engine, runs it. Yields where microtasks are to be drained. */
@@ -176,6 +180,7 @@ export class ReplayLoop implements ReplayControl {
     if (request.history === null && !mayUse && request.baseEventId > 0) return { kind: 'miss', seq: request.seq };
     const engine = mayUse && live !== undefined ? live : new ReplayEngine(request.instanceId, this.#host);
     this.#current = engine;
+    if (mayUse) this.#progress.label(engine.lastCall);
     if (!mayUse && request.baseEventId > 0) yield* engine.replay(readPages(request));
     const messages = request.messages.map(parseMessage);
     const result = yield* engine.turn({ nowMs: request.nowMs, messages });
@@ -201,7 +206,7 @@ export class ReplayLoop implements ReplayControl {
   }
 
   #flush(): void {
-    this.#flushedAtMs = performance.now();
+    this.#flushedAtMs = monotonicMs();
     if (this.#replies.length === 0 && this.#evicted.length === 0 && this.#faults.length === 0) return;
     this.#port.postMessage(writeReplayBatch({ replies: this.#replies, evicted: this.#evicted, faults: this.#faults }));
     this.#replies = [];
@@ -229,18 +234,7 @@ function weigh(engine: ReplayEngine): number {
 }
 
 function readPages(request: TurnRequest): History {
-  const events: unknown[] = [];
-  for (const page of request.history ?? []) {
-    let parsed: unknown;
-    try {
-      parsed = parseRecord(page);
-    } catch {
-      throw new HistoryError(events.length + 1, 'its page is not JSON');
-    }
-    if (!Array.isArray(parsed)) throw new HistoryError(events.length + 1, 'its page is no array');
-    events.push(...(parsed as unknown[]));
-  }
-  const history = validateHistory(events);
+  const history = validateHistory(parseHistoryPages(request.history ?? []));
   if (history.length !== request.baseEventId) {
     throw new HistoryError(history.length, `the store says that there are ${request.baseEventId} events, its pages hold ${history.length}`);
   }

@@ -167,6 +167,8 @@ export class ThreadPool<Control extends ThreadControl> {
       const failure = await this.#load(session);
       if (failure !== null) {
         session.close();
+        // Inline, the loop has changed globals of the host: they are back before the start is refused.
+        if (this.#options.threads === 0) await session.ended;
         if (first || this.#closed) {
           start.reject(failure);
           return;

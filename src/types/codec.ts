@@ -1,6 +1,6 @@
 // Payloads: the one place where user values become text and come back. JSON.parse and JSON.stringify are banned elsewhere.
 // The main thread only passes the text on; encoding and decoding happen in the thread (or client call) that owns the value.
-import { PayloadError } from './errors.ts';
+import { DurableError, PayloadError } from './errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 
 /** The text of a JSON value. `undefined` stands for the value `undefined`, which JSON cannot write. */
@@ -46,6 +46,26 @@ export function encodePayload(value: unknown, what: string, maxBytes: number = M
  */
 export function decodePayload(encoded: EncodedPayload): unknown {
   return encoded === undefined ? undefined : (JSON.parse(encoded) as unknown);
+}
+
+/**
+ * Decodes a payload that was stored, where it may have been changed outside.
+ *
+ * @param encoded - from the store; null for undefined
+ * @param what - what it is, for the error message
+ * @returns the value
+ * @throws {DurableError} `MESSAGE_INVALID` when it is no JSON
+ */
+export function decodeStored(encoded: string | null, what: string): unknown {
+  try {
+    return decodePayload(encoded ?? undefined);
+  } catch (cause) {
+    throw new DurableError(
+      'MESSAGE_INVALID',
+      `${what} cannot be read: it is no JSON. It was changed outside duraloom, or the file is damaged`,
+      { cause },
+    );
+  }
 }
 
 /**

@@ -41,7 +41,8 @@ export type InputBody =
   | { readonly kind: 'EventRaised'; readonly name: string; readonly data?: unknown }
   | { readonly kind: 'SubOrchestrationCompleted'; readonly executionId: number; readonly sourceId: number; readonly result?: unknown }
   | { readonly kind: 'SubOrchestrationFailed'; readonly executionId: number; readonly sourceId: number; readonly failure: Failure }
-  | { readonly kind: 'CancelRequested'; readonly reason: string };
+  /** `parent`: the child that a parent means; absent when a client asks. */
+  | { readonly kind: 'CancelRequested'; readonly reason: string; readonly parent?: ParentLink };
 
 /** Facts that orchestration code causes. */
 export type DecisionBody =

@@ -125,7 +125,8 @@ describe('what nobody waits for any more', () => {
     expect(await handle.result({ timeout: PATIENCE })).toBe('event');
     // Its end if it gets the request, its first status if it does not.
     const child = await client.waitForCustomStatus('instant-child', { afterVersion: 0, timeout: PATIENCE });
-    const state = child.status === 'Running' ? await client.waitForCustomStatus('instant-child', { afterVersion: 1, timeout: '1s' }) : child;
+    const state =
+      child.status === 'Running' ? await client.waitForCustomStatus('instant-child', { afterVersion: 1, timeout: '1s' }) : child;
     expect(state.status).toBe('Cancelled');
   });
 

@@ -117,7 +117,6 @@ describe('a value that cannot be a payload', () => {
       code: 'PAYLOAD_TOO_LARGE',
     });
   });
-
 });
 
 describe('a restart', () => {

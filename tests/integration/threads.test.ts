@@ -244,9 +244,7 @@ describe('a start that fails', () => {
       const error = await rejection(Runtime.start({ provider, ...options(stand), ...inline }));
       expect(error.code, error.message).toBe(code);
       for (const name of names) expect(error.message).toContain(name);
-      // The guards of the inline loop go with it, at the latest when its port has closed.
-      await new Promise((resolve) => setImmediate(resolve));
-      await new Promise((resolve) => setImmediate(resolve));
+      // The guards of the inline loop go with it.
       expect(Date).toBe(originalDate);
     },
   );
@@ -270,7 +268,11 @@ describe('a process', () => {
   test.each([
     ['after a run over threads', {}, 'Hello, nobody!'],
     ['after a run inline', inline, 'Hello, nobody!'],
-    ['after a start that failed in one of several threads', { activities: 'file:///nowhere.ts', replayThreads: 2, activityThreads: 2 }, 'MODULE_NOT_LOADED'],
+    [
+      'after a start that failed in one of several threads',
+      { activities: 'file:///nowhere.ts', replayThreads: 2, activityThreads: 2 },
+      'MODULE_NOT_LOADED',
+    ],
     ['after a start that failed inline', { ...inline, activities: 'file:///nowhere.ts' }, 'MODULE_NOT_LOADED'],
   ])('ends by itself %s', async (_, options, output) => {
     const stand = stage();

@@ -2,7 +2,7 @@
 import { Client, defineOrchestration, Runtime } from 'duraloom';
 import { describe, expect, test } from 'vitest';
 import { LogBook } from '../support/integration-log.ts';
-import { fixture, modules, PATIENCE, quick, rejection, shareRuntime, stage } from '../support/integration-stage.ts';
+import { DURALOOM_URL, fixture, modules, PATIENCE, quick, rejection, shareRuntime, stage } from '../support/integration-stage.ts';
 
 const orchestrations = [modules.orchestrations, fixture('trap-orchestrations.ts')];
 
@@ -169,7 +169,13 @@ describe('turns', () => {
     const stand = stage();
     const provider = await stand.openProvider();
     const logger = new LogBook();
-    const left: Record<string, number> = { ackOrchestrationItems: 8, ackWorkItems: 3, readHistory: 2, fetchWorkItems: 1, fetchOrchestrationItems: 1 };
+    const left: Record<string, number> = {
+      ackOrchestrationItems: 8,
+      ackWorkItems: 3,
+      readHistory: 2,
+      fetchWorkItems: 1,
+      fetchOrchestrationItems: 1,
+    };
     const flaky = new Proxy(provider, {
       get: (target, name) => {
         const count = left[String(name)] ?? 0;
@@ -196,7 +202,7 @@ describe('turns', () => {
     const other = await client.startOrchestration('t13-b', 'call', { activity: 'hold', input: 't13' });
     await logger.message('holding', 't13-b');
     // Redelivered answers, also of the other kind, in one batch.
-    const [scheduled] = (await client.readHistory('t13-b')).filter(({ kind }) => kind === 'ActivityScheduled');
+    const scheduled = (await client.readHistory('t13-b')).find(({ kind }) => kind === 'ActivityScheduled');
     const answer = { executionId: 1, sourceId: scheduled?.id };
     await provider.enqueueMessages(
       [
@@ -232,11 +238,8 @@ describe('turns', () => {
     await runtime.shutdown();
     const newer = stand.writeModule(
       'newer.ts',
-      `import { defineOrchestration } from 'NAME';
-       export const two = defineOrchestration('versioned', async (ctx) => { await ctx.scheduleActivity('locate'); return 'version 2'; }, { version: '2.0.0' });`.replace(
-        'NAME',
-        new URL('../../src/index.ts', import.meta.url).href,
-      ),
+      `import { defineOrchestration } from '${DURALOOM_URL}';
+       export const two = defineOrchestration('versioned', async (ctx) => { await ctx.scheduleActivity('locate'); return 'version 2'; }, { version: '2.0.0' });`,
     );
     await stand.startRuntime({ provider, ...modules, ...quick, orchestrations: [...orchestrations, newer] });
     await client.raiseEvent('t24', 'go');

@@ -1,8 +1,10 @@
 // Several processes on one SQLite file: they share the work, wake each other up, and stand in for each other.
 import { Client } from 'duraloom';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { startHost, type Host } from '../support/integration-child.ts';
-import { modules, PATIENCE, stage } from '../support/integration-stage.ts';
+import { Child, startHost, type Host } from '../support/integration-child.ts';
+import { fixture, modules, PATIENCE, stage } from '../support/integration-stage.ts';
 import type { Place } from './fixtures/activities.ts';
 
 const texts = { orchestrations: modules.orchestrations.href, activities: modules.activities.href };
@@ -22,10 +24,11 @@ describe('two hosts on one file', () => {
   test('share the work fairly and without lock errors, and both stop cleanly', async () => {
     const stand = stage();
     const client = new Client(await stand.openProvider());
-    const hosts = await Promise.all([startHost(stand, texts), startHost(stand, texts)]);
+    const options = { ...texts, activitiesPerThread: 4 };
+    const hosts = await Promise.all([startHost(stand, options), startHost(stand, options)]);
     const handles = await Promise.all(
       Array.from({ length: 400 }, (_, index) =>
-        client.startOrchestration<Place[]>(`shared${index}`, 'fan', { activity: 'dawdle', count: 5, input: 2 }),
+        client.startOrchestration<Place[]>(`shared${index}`, 'fan', { activity: 'dawdle', count: 5, input: 5 }),
       ),
     );
     const places = (await Promise.all(handles.map((handle) => handle.result({ timeout: PATIENCE })))).flat();
@@ -102,11 +105,24 @@ describe('a client in a process without a runtime', () => {
     expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 
+  test('stays alive while it waits, and ends when it has its result', async () => {
+    const stand = stage();
+    const client = new Client(await stand.openProvider());
+    await client.startOrchestration('awaited', 'collect', 1);
+    const waiting = new Child(stand, fileURLToPath(fixture('waiting-client.ts')), [stand.file(), 'awaited']);
+    await once(waiting.process, 'message');
+    await startHost(stand, texts);
+    await client.waitForCustomStatus('awaited', { afterVersion: 0, timeout: PATIENCE });
+    await client.raiseEvent('awaited', 'item', 'at last');
+    expect(await waiting.ended).toEqual({ code: 0, signal: null, stdout: "[ 'at last' ]\n", stderr: '' });
+  });
+
   test('waits out a host that is restarted', async () => {
     const stand = stage();
     const client = new Client(await stand.openProvider());
     const handle = await client.startOrchestration('late', 'hello', 'late');
     const result = handle.result({ timeout: PATIENCE });
+    result.catch(() => undefined);
     const early = await startHost(stand, { orchestrations: texts.orchestrations });
     await early.stop();
     await startHost(stand, texts);

@@ -150,4 +150,11 @@ describe('a message that is read', () => {
       expect(error).toMatchObject({ code: 'MESSAGE_INVALID' });
     }
   });
+
+  it('DEFECT D17: whose payload is nested deeper than JSON.stringify can go does not break the thread', async () => {
+    const text = `{"kind":"OrchestrationStarted","executionId":1,"name":"test","input":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
+    const engine = new ReplayEngine('i1', new TestHost([orchestration('test', (ctx) => ctx.waitForEvent('e'))]));
+    const result = await run(engine.turn({ nowMs: T0, messages: [parseMessage(text)] })).catch((error: unknown) => error);
+    expect(result).toHaveProperty('outcome');
+  });
 });

@@ -353,12 +353,12 @@ describe('replay', () => {
     expect(faultOf(second.result).message).toMatch(/input: 1.*input: 2/);
   });
 
-  it('cannot be talked out of it by code that catches the error', async () => {
+  it('cannot be talked out of it by code that catches the error, and names the first difference', async () => {
     const { engine, result } = await replay(
       async (ctx) => {
-        for (let attempt = 0; attempt < 3; attempt += 1) {
+        for (const name of ['new', 'newer', 'old']) {
           try {
-            return await ctx.scheduleActivity('new');
+            return await ctx.scheduleActivity(name);
           } catch {
             await null;
           }

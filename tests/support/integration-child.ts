@@ -9,7 +9,12 @@ import { quick, type Stage } from './integration-stage.ts';
 const HOST = fileURLToPath(new URL('integration-host.ts', import.meta.url));
 
 /** How a process ended. */
-export type Ended = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly stdout: string; readonly stderr: string };
+export type Ended = {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+};
 
 /** A process that is killed at the end of the test if it still runs. */
 export class Child {

@@ -23,7 +23,7 @@ export const VALUES: Readonly<Record<string, { readonly value: unknown; readonly
   'quotes and controls': same('"\\\u0000\u0001\n\r\t\u2028\u2029\u007F'),
   '__proto__ key': same(JSON.parse('{"__proto__":{"polluted":true},"constructor":{"prototype":1},"toString":0}')),
   'keys of our own records': same({ kind: 'InstanceFaulted', executionId: 9, sourceId: 9, id: -1, atMs: -1, failure: null, result: 1 }),
-  'thenable look-alike': same({ then: 'not a function' }),
+  'thenable look-alike': same(JSON.parse('{"then":"not a function"}')),
   'deep nesting': same(nest(500)),
   'undefined fields': { value: { a: undefined, b: [undefined] }, expected: { b: [null] } },
   date: { value: new Date(0), expected: '1970-01-01T00:00:00.000Z' },

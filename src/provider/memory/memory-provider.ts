@@ -335,6 +335,8 @@ export class MemoryProvider implements Provider {
 
     this.#updateRecord(instance, ack);
     const consumed = new Set(ack.consumedMessageIds);
+    // Attempts tell failures: what a committed turn leaves is not charged for it.
+    for (const message of instance.handedOut) message.attempt -= 1;
     instance.messages = instance.messages.filter(({ messageId }) => !consumed.has(messageId));
     // Adding comes before removing: what is scheduled and cancelled in one turn is absent.
     this.#workQueue.add(ack, ack.workItems, this.#clock.nowMs());

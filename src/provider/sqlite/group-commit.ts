@@ -23,6 +23,8 @@ export interface TransactionFrame {
   run(): void;
   committed(): void;
   rolledBack(): void;
+  /** The transaction failed for good, with everything that was in it. */
+  failed(error: unknown): void;
 }
 
 type Operation = {
@@ -211,6 +213,7 @@ export class GroupCommit {
     const operations = this.#operations;
     this.#operations = [];
     for (const operation of operations) operation.reject(toProviderError(operation.name, error));
+    this.#frame.failed(error);
   }
 }
 

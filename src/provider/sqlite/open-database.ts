@@ -1,5 +1,6 @@
 // Opens the database file: checks Node, the file and its schema, sets the pragmas, migrates. Neighbours: migrations.ts, sqlite-provider.ts.
 import type Database from 'better-sqlite3';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DurableError, ProviderError } from '../../types/errors.ts';
 import { assertNodeVersion } from '../../types/node-version.ts';
@@ -10,6 +11,11 @@ import type { SynchronousMode } from './sqlite-options.ts';
 const OPEN_TIMEOUT_MS = 10_000;
 /** SQLite sleeps the whole thread while it waits for a lock, so it may do so only this long; longer waits are asynchronous. */
 const BUSY_TIMEOUT_MS = 2;
+
+/** Length of the header of a SQLite file. */
+const HEADER_BYTES = 100;
+/** Largest page of SQLite. */
+const BLANK_BYTES = 65_536;
 
 /**
  * Opens and, if needed, creates or migrates a database.
@@ -23,6 +29,7 @@ const BUSY_TIMEOUT_MS = 2;
 export async function openDatabase(file: string, synchronous: SynchronousMode): Promise<Database.Database> {
   assertNodeVersion(process.versions.node);
   const { default: Sqlite } = await import('better-sqlite3');
+  checkHeader(file);
   const giveUpAtMs = performance.now() + OPEN_TIMEOUT_MS;
   for (;;) {
     let database: Database.Database | null = null;
@@ -40,9 +47,9 @@ export async function openDatabase(file: string, synchronous: SynchronousMode): 
 }
 
 function prepare(database: Database.Database, file: string, synchronous: SynchronousMode): void {
-  const applicationId = Number(database.pragma('application_id', { simple: true }));
-  const version = Number(database.pragma('user_version', { simple: true }));
-  checkOwnership(database, { file, applicationId, version });
+  const version = checkOwnership(database, file);
+  // Before the switch to a log, so that the mark stands in the file itself and is found there by its header.
+  if (version === 0) database.pragma(`application_id = ${APPLICATION_ID}`);
   database.pragma('journal_mode = WAL');
   database.pragma(`synchronous = ${synchronous}`);
   database.pragma('cache_size = -65536');
@@ -52,36 +59,74 @@ function prepare(database: Database.Database, file: string, synchronous: Synchro
   if (version < MIGRATIONS.length) migrate(database, file);
 }
 
-function checkOwnership(
-  database: Database.Database,
-  { file, applicationId, version }: { readonly file: string; readonly applicationId: number; readonly version: number },
-): void {
-  if (applicationId !== APPLICATION_ID) {
-    const tables = Number(database.prepare('SELECT count(*) FROM sqlite_master').pluck().get());
-    if (applicationId !== 0 || version !== 0 || tables !== 0) {
-      throw new ProviderError('DATABASE_FOREIGN', {
-        operation: 'open',
-        retryable: false,
-        message: `'${file}' is a SQLite database of another program (it was left unchanged). Give a path of its own for duraloom`,
-      });
-    }
-    return;
+/**
+ * Looks at the first bytes of a file before SQLite opens it: opening alone would change the files that another program's crash left.
+ * Says nothing about files that are no databases; SQLite does.
+ */
+function checkHeader(file: string): void {
+  const header = readHeader(file);
+  if (header === null) return;
+  const applicationId = header.readUInt32BE(68);
+  const version = header.readUInt32BE(60);
+  // One page holds no table: somebody made an empty database for us.
+  const isBlank = applicationId === 0 && version === 0 && statSync(file).size <= BLANK_BYTES && !existsSync(`${file}-wal`);
+  if (applicationId !== APPLICATION_ID && !isBlank) throw foreign(file);
+  if (version > MIGRATIONS.length) throw tooNew(file, version);
+}
+
+/** Header of a SQLite file; null when there is no such file, or it is no SQLite file. */
+function readHeader(file: string): Buffer | null {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (stats?.isFile() !== true || stats.size < HEADER_BYTES) return null;
+  const header = Buffer.alloc(HEADER_BYTES);
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'r');
+  } catch (cause) {
+    throw unreadable(file, cause);
   }
-  if (version > MIGRATIONS.length) {
-    throw new ProviderError('SCHEMA_TOO_NEW', {
-      operation: 'open',
-      retryable: false,
-      message: `'${file}' has schema version ${version}, this duraloom knows up to ${MIGRATIONS.length} (the file was left unchanged). Update duraloom`,
-    });
+  try {
+    readSync(descriptor, header, 0, HEADER_BYTES, 0);
+  } finally {
+    closeSync(descriptor);
   }
+  return header.toString('latin1', 0, 15) === 'SQLite format 3' ? header : null;
+}
+
+/** Refuses files that are not ours, and newer ones. Returns the schema version, 0 for a new file. */
+function checkOwnership(database: Database.Database, file: string): number {
+  const applicationId = Number(database.pragma('application_id', { simple: true }));
+  const version = Number(database.pragma('user_version', { simple: true }));
+  if (applicationId === APPLICATION_ID) {
+    if (version > MIGRATIONS.length) throw tooNew(file, version);
+    return version;
+  }
+  const tables = Number(database.prepare('SELECT count(*) FROM sqlite_master').pluck().get());
+  if (applicationId !== 0 || version !== 0 || tables !== 0) throw foreign(file);
+  return version;
+}
+
+function foreign(file: string): ProviderError {
+  return new ProviderError('DATABASE_FOREIGN', {
+    operation: 'open',
+    retryable: false,
+    message: `'${file}' is a SQLite database of another program (it was left unchanged). Give a path of its own for duraloom`,
+  });
+}
+
+function tooNew(file: string, version: number): ProviderError {
+  return new ProviderError('SCHEMA_TOO_NEW', {
+    operation: 'open',
+    retryable: false,
+    message: `'${file}' has schema version ${version}, this duraloom knows up to ${MIGRATIONS.length} (the file was left unchanged). Update duraloom`,
+  });
 }
 
 /** Forward only, one transaction, version checked again inside it: another process may have been faster. */
 function migrate(database: Database.Database, file: string): void {
   database
     .transaction(() => {
-      const version = Number(database.pragma('user_version', { simple: true }));
-      checkOwnership(database, { file, applicationId: Number(database.pragma('application_id', { simple: true })), version });
+      const version = checkOwnership(database, file);
       for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
       database.pragma(`application_id = ${APPLICATION_ID}`);
       database.pragma(`user_version = ${MIGRATIONS.length}`);

@@ -244,9 +244,6 @@ export class OrchestratorQueue {
     const handedAtMs = row.handed_at;
     if (consumedMessageIds.length === 1) this.#deleteMessage.run(instanceId, handedAtMs, consumedMessageIds[0]);
     else if (consumedMessageIds.length > 1) this.#deleteSome.run(instanceId, handedAtMs, encodeRecord(consumedMessageIds));
-    // Only these turns leave messages behind that were handed out: the hand-out counts.
-    const leaves = ack.next !== null || consumedMessageIds.length === 0;
-    if (leaves && row.handed_seq !== null) this.#countAttempts.run(instanceId, handedAtMs, row.handed_seq);
   }
 
   /** When the instance is ready again: never before now, so that it goes behind those that wait (T50); null: not without a new message. */

@@ -33,6 +33,8 @@ export type SqliteOptions = {
   readonly clock?: Clock;
 };
 
+const KNOWN: readonly string[] = ['changePollMs', 'clock', 'maxCommitMs', 'synchronous'];
+
 /**
  * Checks options and fills in defaults.
  *
@@ -41,6 +43,9 @@ export type SqliteOptions = {
  * @throws {OptionError} that names option, range and value
  */
 export function resolveSqliteOptions(options: SqliteOptions): Required<SqliteOptions> {
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.includes(name)) throw new OptionError(`Unknown option \`${name}\`. Known: ${KNOWN.join(', ')}`);
+  }
   const { synchronous = 'FULL', maxCommitMs = 5, changePollMs = 10, clock = systemClock } = options;
   if (synchronous !== 'FULL' && synchronous !== 'NORMAL') {
     throw new OptionError(`Expected \`synchronous\` to be 'FULL' or 'NORMAL', got ${String(synchronous)}`);
@@ -49,6 +54,9 @@ export function resolveSqliteOptions(options: SqliteOptions): Required<SqliteOpt
     if (!(Number.isFinite(value) && value >= 1)) {
       throw new OptionError(`Expected \`${name}\` to be a number of milliseconds ≥ 1, got ${String(value)}`);
     }
+  }
+  if (typeof clock?.nowMs !== 'function' || typeof clock.setTimer !== 'function') {
+    throw new OptionError(`Expected \`clock\` to have nowMs and setTimer, got ${typeof clock}`);
   }
   return { synchronous, maxCommitMs, changePollMs, clock };
 }

@@ -78,7 +78,7 @@ export class SqliteProvider implements Provider {
     this.#work = new WorkQueue(database, { clock, instances: this.#instances });
     this.#orchestrations = new OrchestratorQueue(database, { clock, instances: this.#instances, work: this.#work });
     this.#dataVersion = database.prepare('PRAGMA data_version').pluck();
-    const onWake = (): void => this.#lookForWork();
+    const onWake = (): void => this.#guarded(() => this.#lookForWork());
     this.#orchestrationWaits = new Parking({ clock, competing: true, onWake });
     this.#workWaits = new Parking({ clock, competing: true, onWake });
     this.#instanceWaits = new Parking({ clock, competing: false });
@@ -91,8 +91,9 @@ export class SqliteProvider implements Provider {
         },
         begin: () => this.#offerWork(),
         run: () => this.#serveFetches(),
-        committed: () => this.#afterCommit(),
+        committed: () => this.#guarded(() => this.#afterCommit()),
         rolledBack: () => this.#afterRollback(),
+        failed: (error) => this.#failWaits(error),
       },
       options.maxCommitMs,
     );
@@ -229,6 +230,7 @@ export class SqliteProvider implements Provider {
         throw toProviderError('waitForInstance', error);
       }
     };
+    if (waitMs > 0) this.#watchOthers();
     // No await between this look and the parking: a change in between would wake nobody.
     const record = read();
     if (record === null || meetsCondition(record, condition) || waitMs <= 0) return record;
@@ -243,7 +245,6 @@ export class SqliteProvider implements Provider {
       },
       empty: read,
     });
-    this.#watchOthers();
     return wait;
   }
 
@@ -314,9 +315,9 @@ export class SqliteProvider implements Provider {
     const wait = queue.waits.park({ waitMs: params.waitMs, signal: params.signal, attempt, empty });
     const demand = { lockToken, lockMs: params.lockMs, room: params.maxItems };
     queue.demands?.add(demand);
-    this.#fetchDue = true;
-    this.#commits.schedule();
+    // In this order: a change by another process after the look is seen by the watch.
     this.#watchOthers();
+    this.#guarded(() => this.#lookForWork());
     try {
       return await wait;
     } finally {
@@ -369,14 +370,28 @@ export class SqliteProvider implements Provider {
     if (!this.#workWaits.isEmpty) this.#workWaits.wakeAt(this.#work.nextReadyAtMs());
   }
 
+  /** Runs what nobody calls: a failure goes to those who wait, not to the process. */
+  #guarded(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#failWaits(error);
+    }
+  }
+
+  #failWaits(error: unknown): void {
+    const failure = toProviderError('wait', error);
+    for (const waits of [this.#orchestrationWaits, this.#workWaits, this.#instanceWaits]) waits.failAll(failure);
+  }
+
   // --- other processes -------------------------------------------------------------------------------------------------------
 
   /** S3: looks for changes while somebody waits. */
   #watchOthers(): void {
     if (this.#changePoll !== null) return;
     this.#seenVersion = this.#dataVersion.get() as number;
-    this.#changePoll = setInterval(() => this.#lookAtOthers(), this.#changePollMs);
-    this.#changePoll.unref();
+    // Keeps the process alive: somebody in it waits.
+    this.#changePoll = setInterval(() => this.#guarded(() => this.#lookAtOthers()), this.#changePollMs);
   }
 
   #lookAtOthers(): void {
