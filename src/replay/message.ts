@@ -1,5 +1,5 @@
 // Orchestrator messages from the store: parsed once, checked, and turned into event text without encoding the payload again (H4).
-import { encodeRecord, parseRecord } from '../types/codec.ts';
+import { encodeRecord, parseRecord, quote } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { ENGINE_BEHAVIOUR, type OrchestratorMessage } from '../types/history-event.ts';
 import type { ReceivedMessage } from '../types/replay.ts';
@@ -59,5 +59,7 @@ export function encodeInput(id: number, atMs: number, received: ReceivedMessage)
  * @returns JSON text of the event
  */
 export function encodeStarted(atMs: number, received: ReceivedMessage, version: string): string {
-  return encodeRecord({ id: 1, atMs, ...received.message, version, engine: ENGINE_BEHAVIOUR });
+  const { message } = received;
+  const ownVersion = 'version' in message && message.version !== undefined ? '' : `,"version":${quote(version)}`;
+  return `${encodeInput(1, atMs, received).slice(0, -1)}${ownVersion},"engine":${ENGINE_BEHAVIOUR}}`;
 }

@@ -177,7 +177,10 @@ export class ReplayEngine {
         this.#end({ kind: 'failed', error: fromFailure(received.message.failure) });
         break;
       }
-      const event = this.#record(received, input.nowMs);
+      let event: InputBody | null = null;
+      this.#guardedByFault(() => {
+        event = this.#record(received, input.nowMs);
+      });
       if (event === null) break;
       this.#apply(event);
       yield;
@@ -384,6 +387,15 @@ export class ReplayEngine {
     this.#guarded(() => this.#deliver(event));
   }
 
+  /** Runs a step on untrusted data; whatever it throws faults the turn. */
+  #guardedByFault(step: () => void): void {
+    try {
+      step();
+    } catch (cause) {
+      this.#fault = new DurableError('MESSAGE_INVALID', `a queued message cannot be recorded: ${toFailure(cause).message}`, { cause });
+    }
+  }
+
   /** Runs a step of the engine; a fault found in it is noted already and ends the turn at the next check. */
   #guarded(step: () => void): void {
     try {
@@ -563,7 +575,7 @@ export class ReplayEngine {
       this.#ending = { kind: 'failed', error: tooLongError(this.#culprit(), this.lastEventId) };
     }
     const next = this.#recorded?.[this.#cursor];
-    if (this.#ending === null && next !== undefined) this.#ending = this.#imposedEnd();
+    if (this.#ending === null && next !== undefined && EVENT_ROLES[next.kind] !== 'input') this.#ending = this.#imposedEnd();
     if (this.#ending !== null) {
       if (this.#recorded !== null && (next === undefined || EVENT_ROLES[next.kind] === 'input')) {
         this.#fault = this.#nondeterminism(next, `the code now ends here (${this.#ending.kind})`);

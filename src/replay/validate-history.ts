@@ -108,10 +108,7 @@ export function validateHistory(events: readonly unknown[]): History {
       cancelRequested = true;
     }
     if (event.kind === 'OrchestrationStarted') executionId = event.executionId;
-    else if ('executionId' in event && event.executionId !== executionId) {
-      throw new HistoryError(id, `${event.kind} belongs to execution ${event.executionId}, this is ${executionId ?? 'none'}`);
-    }
-    checkSources(event, open);
+    checkSources(event, open, executionId);
   });
   // checkShape has looked at every field that the engine relies on.
   return events as History;
@@ -135,7 +132,7 @@ function checkShape(candidate: unknown, id: number): HistoryEvent {
   return event;
 }
 
-function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>): void {
+function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>, executionId: number | null): void {
   if (CANCELLABLE.has(event.kind)) open.set(event.id, event);
   const wanted = SOURCES[event.kind];
   if (wanted === undefined && event.kind !== 'FutureCancelled') return;
@@ -144,6 +141,9 @@ function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>): voi
   if (source === undefined) throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is no open decision`);
   if (wanted !== undefined && source.kind !== wanted) {
     throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is ${source.kind}`);
+  }
+  if (wanted !== undefined && 'executionId' in event && event.executionId !== executionId) {
+    throw new HistoryError(event.id, `${event.kind} belongs to execution ${event.executionId}, this is ${executionId ?? 'none'}`);
   }
   if (event.kind === 'TimerFired' && source.kind === 'TimerCreated' && event.atMs < source.fireAtMs) {
     throw new HistoryError(event.id, `the timer fired at ${event.atMs}, before it was due (${source.fireAtMs})`);

@@ -115,7 +115,10 @@ function malformed(at: number, wanted: string, got: unknown): DurableError {
 export function writeTurnRequest(wire: Wire, request: TurnRequest): void {
   wire.push(request.seq, request.instanceId, request.executionId, request.baseEventId, request.nowMs);
   if (request.history === null) wire.push(-1);
-  else wire.push(request.history.length, ...request.history);
+  else {
+    wire.push(request.history.length);
+    for (const page of request.history) wire.push(page);
+  }
   wire.push(request.messages.length);
   for (const message of request.messages) wire.push(message);
 }

@@ -9,7 +9,7 @@ import { Piscina } from 'piscina';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Definition } from '../types/definition.ts';
-import { ArgumentError, assert, DurableError } from '../types/errors.ts';
+import { ArgumentError, assert, DefinitionError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import { callControl, toLoadError, type ThreadControl } from './control.ts';
 import { entryUrl } from './entry-url.ts';
@@ -53,6 +53,9 @@ export type InlineLoop<Control> = Control & { readonly dispose?: () => void };
 
 /** Wait before a thread that could not start again is tried again, in milliseconds. */
 const RESTART_DELAY_MS = 200;
+
+/** Longest time that a thread may take to load its modules, in milliseconds. Reason: a start must not hang for ever. */
+const LOAD_TIMEOUT_MS = 60_000;
 
 /** One life of one thread. */
 type Session<Control> = {
@@ -192,9 +195,22 @@ export class ThreadPool<Control extends ThreadControl> {
 
   /** Loads the modules. Returns what went wrong, null for nothing. */
   async #load(session: Session<Control>): Promise<DurableError | null> {
-    const loaded = await Promise.race([session.slot.control.load(this.#sources), session.ended]);
+    const timeout = new AbortController();
+    const late = delay(LOAD_TIMEOUT_MS, 'late' as const, { signal: timeout.signal });
+    // Aborted when the load is over; nobody waits for it then.
+    late.catch(() => undefined);
+    const loaded = await Promise.race([session.slot.control.load(this.#sources), session.ended, late]);
+    timeout.abort();
+    if (loaded === 'late') {
+      session.abort();
+      const modules = this.#sources.filter((source) => typeof source === 'string').join(', ');
+      return new DefinitionError(
+        'MODULE_NOT_LOADED',
+        `modules took more than ${LOAD_TIMEOUT_MS} ms to load: ${modules}. Look for an endless loop or a top-level await that never settles`,
+      );
+    }
     if (loaded instanceof DurableError) {
-      return new DurableError('THREAD_DIED', `a ${this.#options.kind} thread died while it loaded its modules: ${loaded.message}`, {
+      return new DurableError('THREAD_DIED', `${article(this.#options.kind)} thread died while it loaded its modules: ${loaded.message}`, {
         cause: loaded,
       });
     }
@@ -213,7 +229,7 @@ export class ThreadPool<Control extends ThreadControl> {
     const running: Promise<unknown> = this.#piscina.run(task, { transferList: [work.port2, channel.port2], signal: abort.signal });
     const { control, release } = callControl<Control>(channel.port1);
     const ended = running.then(
-      () => new DurableError('THREAD_DIED', `a ${this.#options.kind} thread ended by itself`),
+      () => new DurableError('THREAD_DIED', `${article(this.#options.kind)} thread ended by itself`),
       (error: unknown) => threadDeath(this.#options.kind, error),
     );
     return this.#session({ index, control, progress, port: work.port1, ended, abort: () => abort.abort(), release });
@@ -259,12 +275,16 @@ export class ThreadPool<Control extends ThreadControl> {
   }
 }
 
+function article(kind: PoolOptions['kind']): string {
+  return kind === 'activity' ? 'an activity' : 'a replay';
+}
+
 /** Says how a thread died in words that help. */
-function threadDeath(kind: string, error: unknown): DurableError {
+function threadDeath(kind: PoolOptions['kind'], error: unknown): DurableError {
   const failure = toFailure(error);
   const outOfMemory = failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
   const advice = outOfMemory
     ? `Raise \`${kind}ThreadMemoryMb\` or use less memory in it`
     : 'User code must not call process.exit or crash its thread';
-  return new DurableError('THREAD_DIED', `a ${kind} thread died: ${failure.message}. ${advice}`, { cause: error });
+  return new DurableError('THREAD_DIED', `${article(kind)} thread died: ${failure.message}. ${advice}`, { cause: error });
 }

@@ -29,10 +29,11 @@ export function encodePayload(value: unknown, what: string, maxBytes: number = M
     throw new PayloadError('PAYLOAD_NOT_SERIALIZABLE', `${what} is not a JSON value: it is a ${typeof value}. Convert it first`);
   }
   // A UTF-16 unit takes at most 3 UTF-8 bytes, so most payloads are cleared by their length alone.
-  if (encoded.length * 3 > maxBytes && utf8Bytes(encoded) > maxBytes) {
+  const bytes = encoded.length * 3 > maxBytes ? utf8Bytes(encoded) : 0;
+  if (bytes > maxBytes) {
     throw new PayloadError(
       'PAYLOAD_TOO_LARGE',
-      `${what} takes ${utf8Bytes(encoded)} bytes, more than the limit of ${maxBytes}. Store it elsewhere and pass a reference`,
+      `${what} takes ${bytes} bytes, more than the limit of ${maxBytes}. Store it elsewhere and pass a reference`,
     );
   }
   return encoded;

@@ -82,7 +82,8 @@ describe('clients', () => {
 });
 
 describe('a value that cannot be a payload', () => {
-  const shared = shareRuntime({ orchestrations });
+  // One turn encodes eight payloads over the limit: seconds on a busy machine, and no endless loop.
+  const shared = shareRuntime({ orchestrations, turnTimeoutMs: 30_000 });
 
   test.each(Object.entries(UNWRITABLE))('is refused with a typed error in every channel: %s', async (name, code) => {
     const handle = await shared.client.startOrchestration(`refusals ${name}`, 'refusals', name);

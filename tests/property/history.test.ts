@@ -237,7 +237,7 @@ describe(seeded('histories of random programs'), () => {
     );
   });
 
-  test('DEFECT D15: that a reported fault ended replay to the same end (P4)', async () => {
+  test('that a reported fault ended replay to the same end (P4)', async () => {
     let ended = 0;
     await fc.assert(
       fc.asyncProperty(cases, fc.nat(), async (one, position) => {

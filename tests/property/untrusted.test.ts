@@ -136,7 +136,7 @@ describe(seeded('untrusted data'), () => {
     expect([accepted > 100, faults.size > 3]).toEqual([true, true]);
   });
 
-  test('DEFECT D16: makes a message whose event is valid, or a MESSAGE_INVALID', async () => {
+  test('makes a message whose event is valid, or a MESSAGE_INVALID', async () => {
     const events = new Set<string>();
     let refused = 0;
     await fc.assert(

@@ -297,7 +297,7 @@ describe('a reported fault', () => {
     expect(result.outcome).toMatchObject({ kind: 'failed' });
   });
 
-  it('DEFECT D15: leaves a history that can be replayed when events came before it', async () => {
+  it('leaves a history that can be replayed when events came before it', async () => {
     // On replay, what is open before the first event counts as many events as the history has left: the end is imposed too early.
     const instance = await begin(
       async (ctx) => {

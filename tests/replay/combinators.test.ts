@@ -12,6 +12,7 @@ import {
   eventRaised,
   futureCancelled,
   started,
+  statusSet,
   T0,
   timerCreated,
   timerFired,
@@ -262,6 +263,22 @@ describe('losers', () => {
     await instance.deliver(timerFired(6));
     expect(cancelledIds(instance)).toEqual([2, 3, 4, 5]);
     expect(instance.result).toEqual({ key: 2 });
+  });
+
+  it('of an inner group are cancelled before those of the outer one', async () => {
+    const instance = await begin((ctx) => ctx.race([ctx.scheduleTimer(5), ctx.race([a(ctx), ctx.any([a(ctx), a(ctx)])])]));
+    await instance.deliver(activityCompleted(4));
+    expect(cancelledIds(instance)).toEqual([5, 3, 2]);
+  });
+
+  it('are cancelled before code that awaits the winner itself goes on', async () => {
+    const instance = await begin(async (ctx) => {
+      const winner = a(ctx);
+      const direct = winner.then(() => ctx.setCustomStatus('direct'));
+      await Promise.all([direct, ctx.race([winner, ctx.scheduleTimer(5)])]);
+    });
+    await instance.deliver(activityCompleted(2));
+    expect(instance.lastBodies).toEqual([activityCompleted(2), futureCancelled(3), statusSet('direct'), completed()]);
   });
 
   it('reject with CancelledError for whoever else awaits them', async () => {

@@ -5,6 +5,7 @@ import {
   activityFailed,
   activityScheduled,
   begin,
+  cancelRequested,
   childCompleted,
   childFailed,
   completed,
@@ -255,8 +256,11 @@ describe('a future given up by the code', () => {
     expect(instance.last).toMatchObject({
       cancelledActivities: [2],
       cancelledTimers: [3],
-      messages: [{ instanceId: 'i1::1.5', payload: '{"kind":"CancelRequested","reason":"parent i1 no longer needs the result"}' }],
+      messages: [{ instanceId: 'i1::1.5' }],
     });
+    expect(JSON.parse(instance.last.messages[0]?.payload ?? '')).toEqual(
+      cancelRequested('parent i1 no longer needs the result', { instanceId: 'i1', executionId: 1, eventId: 5 }),
+    );
   });
 
   it('rejects with CancelledError, once', async () => {

@@ -158,6 +158,12 @@ describe('continue-as-new', () => {
     });
   });
 
+  it('takes an input of any allowed size when it carries no events', async () => {
+    const input = 'x'.repeat(MAX_CARRIED_EVENT_UNITS + 1);
+    const instance = await begin((ctx) => ctx.continueAsNew(input));
+    expect(nextStart(instance.last)['input']).toHaveLength(input.length);
+  });
+
   it('leaves the messages after it for the next execution', async () => {
     const instance = await begin(async (ctx) => {
       await ctx.scheduleActivity('a');

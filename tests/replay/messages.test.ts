@@ -127,7 +127,7 @@ describe('a message that is read', () => {
     ['a failure whose message is no text', [start(), { ...childFailed(4), failure: { name: 'Error', message: {} } }]],
     ['a failure whose code is no text', [start(), { ...activityFailed(2), failure: { name: 'Error', message: 'x', code: 7 } }]],
     ['a message with an id of its own', [start(), { ...eventRaised('e'), id: 77 }]],
-    ['DEFECT D16: an event with an execution', [start(), { ...eventRaised('e'), executionId: 9 }]],
+    ['an event with an execution', [start(), { ...eventRaised('e'), executionId: 9 }]],
     ['a message with a time of its own', [start(), { ...eventRaised('e'), atMs: -5 }]],
   ])('%s is refused, or becomes a valid history all the same', async (_, bodies) => {
     const texts = bodies.map((fields) => JSON.stringify(fields));
@@ -151,7 +151,7 @@ describe('a message that is read', () => {
     }
   });
 
-  it('DEFECT D17: whose payload is nested deeper than JSON.stringify can go does not break the thread', async () => {
+  it('whose payload is nested deeper than JSON.stringify can go does not break the thread', async () => {
     const text = `{"kind":"OrchestrationStarted","executionId":1,"name":"test","input":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
     const engine = new ReplayEngine('i1', new TestHost([orchestration('test', (ctx) => ctx.waitForEvent('e'))]));
     const result = await run(engine.turn({ nowMs: T0, messages: [parseMessage(text)] })).catch((error: unknown) => error);

@@ -1,6 +1,7 @@
 // Parents and children: ids, links, answers, conflicts, cancellation (T1 to T4, T38).
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../src/types/failure.ts';
+import type { ParentLink } from '../../src/types/names.ts';
 import {
   activityCompleted,
   begin,
@@ -209,9 +210,11 @@ describe('children', () => {
   it('that lose a race are asked to cancel', async () => {
     const instance = await begin((ctx) => ctx.race({ child: ctx.scheduleSubOrchestration('c'), timer: ctx.scheduleTimer(5) }));
     await instance.deliver(timerFired(3));
-    expect(instance.last.messages).toEqual([
-      { instanceId: 'i1::1.2', payload: '{"kind":"CancelRequested","reason":"parent i1 no longer needs the result"}' },
-    ]);
+    const [request] = instance.last.messages;
+    expect(request?.instanceId).toBe('i1::1.2');
+    expect(JSON.parse(request?.payload ?? '')).toEqual(
+      cancelRequested('parent i1 no longer needs the result', { instanceId: 'i1', executionId: 1, eventId: 2 }),
+    );
   });
 
   it.each<readonly [string, (ctx: { continueAsNew(): unknown }) => unknown]>([
@@ -232,6 +235,41 @@ describe('children', () => {
     await instance.deliver(activityCompleted(3));
     expect(instance.last.messages).toEqual([{ instanceId: 'kid', payload: expect.stringContaining('CancelRequested') as string }]);
     expect(instance.lastBodies[1]).toEqual(futureCancelled(2));
+  });
+
+  it.each<readonly [string, ParentLink | undefined, boolean]>([
+    ['its parent', parent, true],
+    ['a client', undefined, true],
+    ['another instance', { ...parent, instanceId: 'aunt' }, false],
+    ['its parent, for a child of another execution', { ...parent, executionId: 2 }, false],
+    ['its parent, for another child', { ...parent, eventId: 8 }, false],
+  ])('are cancelled when %s asks: %s', async (_, from, isCancelled) => {
+    const child = await begin((ctx) => ctx.waitForEvent('e'), { parent });
+    await child.deliver(cancelRequested('enough', from));
+    expect(child.last.outcome.kind).toBe(isCancelled ? 'cancelled' : 'waiting');
+    if (isCancelled) expect(child.lastBodies[0]).toEqual(cancelRequested('enough', from));
+    else expect(child.lastBodies).toEqual([]);
+  });
+
+  it('are cancelled by their parent also after they continued as new', async () => {
+    const child = await begin((ctx) => ctx.waitForEvent('e'), { parent, executionId: 5 });
+    await child.deliver(cancelRequested('enough', parent));
+    expect(child.last.outcome.kind).toBe('cancelled');
+  });
+
+  it('that never started because their id was taken leave its owner alone when they are cancelled', async () => {
+    const root = orchestration('root', async (ctx) => {
+      ctx.startOrchestration('owner', 'taken');
+      await ctx.scheduleTimer(1);
+      const child = ctx.scheduleSubOrchestration('owner', undefined, { instanceId: 'taken' });
+      child.cancel();
+      return await child.catch((error: Error) => error.name);
+    });
+    const owner = orchestration('owner', (ctx) => ctx.waitForEvent('e'));
+    expect(await play([root, owner])).toEqual([
+      ['root/1', 'completed', '"CancelledError"'],
+      ['taken/1', 'completed', '1'],
+    ]);
   });
 
   it('that end cancel the whole tree below them', async () => {

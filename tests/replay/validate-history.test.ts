@@ -211,6 +211,7 @@ describe('validateHistory', () => {
     [startRequested('c', 'k'), 'version', [5, null]],
     [eventRaised('e'), 'name', [undefined, 5]],
     [cancelRequested(), 'reason', [undefined, 5, null]],
+    [cancelRequested(), 'parent', [null, 'p', {}, { instanceId: 'p' }]],
     [futureCancelled(2), 'sourceId', [undefined, 0, -1, 1.5, '2', null]],
     [failed(), 'failure', [undefined, null, 'x', [], {}, { name: 'x' }, { name: 1, message: 'x' }, { name: 'x', message: 'x', code: 1 }]],
     [cancelled(), 'reason', [undefined, 5]],

@@ -184,7 +184,8 @@ export const startRequested = (name: string, instanceId: string, input?: unknown
   body('OrchestrationStartRequested', { name, instanceId, input, version });
 export const statusSet = (status?: unknown): Body => body('CustomStatusSet', { status });
 export const futureCancelled = (sourceId: number): Body => body('FutureCancelled', { sourceId });
-export const cancelRequested = (reason = 'enough'): Body => body('CancelRequested', { reason });
+/** `parent`: the link of the child that a parent cancels; none: a client asks. */
+export const cancelRequested = (reason = 'enough', parent?: ParentLink): Body => body('CancelRequested', { reason, parent });
 export const completed = (result?: unknown): Body => body('OrchestrationCompleted', { result });
 export const failed = (failure: Failure | string = 'broken'): Body => body('OrchestrationFailed', { failure: failureOf(failure) });
 export const cancelled = (reason = 'enough'): Body => body('OrchestrationCancelled', { reason });
