@@ -32,7 +32,6 @@ export type ErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   | 'PROVIDER_CLOSED'
   | 'PROVIDER_FAILED'
-  | 'RUNTIME_STATE'
   | 'SCHEMA_TOO_NEW'
   | 'THREAD_DIED'
   | 'TOO_MANY_ATTEMPTS'
@@ -103,7 +102,7 @@ export class HistoryError extends DurableError {
   constructor(eventId: number, reason: string) {
     super(
       'HISTORY_INVALID',
-      `history is not valid at event ${eventId}: ${reason}. It was changed outside duraloom or the file is damaged: restore it from a backup, or terminate the instance`,
+      `history is not valid at event ${eventId}: ${reason}. It was changed outside duraloom or the file is damaged: restore it from a backup`,
     );
     this.eventId = eventId;
   }

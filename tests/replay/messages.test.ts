@@ -21,6 +21,7 @@ import {
   TestHost,
   timerFired,
   type Body,
+  type Handler,
 } from '../support/replay-harness.ts';
 
 const kinds: readonly Body[] = [
@@ -151,10 +152,39 @@ describe('a message that is read', () => {
     }
   });
 
-  it('whose payload is nested deeper than JSON.stringify can go does not break the thread', async () => {
-    const text = `{"kind":"OrchestrationStarted","executionId":1,"name":"test","input":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
-    const engine = new ReplayEngine('i1', new TestHost([orchestration('test', (ctx) => ctx.waitForEvent('e'))]));
-    const result = await run(engine.turn({ nowMs: T0, messages: [parseMessage(text)] })).catch((error: unknown) => error);
-    expect(result).toHaveProperty('outcome');
+  describe('with a payload nested deeper than JSON.stringify can go', () => {
+    const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+    const start = (fields: string): string => `{"kind":"OrchestrationStarted","executionId":1,"name":"test"${fields}}`;
+    const wait: Handler = (ctx) => ctx.waitForEvent('e');
+    const next: Handler = async (ctx) => {
+      await ctx.waitForEvent('e');
+      return await ctx.continueAsNew();
+    };
+
+    it.each<readonly [string, Handler, readonly string[]]>([
+      ['a start with a deep input', wait, [start(`,"input":${deep}`)]],
+      ['DEFECT D18: a start with a deep custom status', wait, [start(`,"customStatus":${deep}`)]],
+      ['a start with a deep carried event', wait, [start(`,"carried":[{"name":"e","data":${deep}}]`)]],
+      ['a deep event', wait, [start(''), `{"kind":"EventRaised","name":"e","data":${deep}}`]],
+      [
+        'a deep result',
+        (ctx) => ctx.scheduleActivity('a'),
+        [start(''), `{"kind":"ActivityCompleted","executionId":1,"sourceId":2,"result":${deep}}`],
+      ],
+      [
+        'DEFECT D18: a deep event that continue-as-new carries over',
+        next,
+        [start(''), `{"kind":"EventRaised","name":"other","data":${deep}}`, '{"kind":"EventRaised","name":"e"}'],
+      ],
+    ])('%s does not break the thread, nor does its replay', async (_, handler, texts) => {
+      const definition = orchestration('test', handler);
+      const engine = new ReplayEngine('i1', new TestHost([definition]));
+      const result = await run(engine.turn({ nowMs: T0, messages: texts.map(parseMessage) }));
+      expect(['waiting', 'failed', 'faulted']).toContain(result.outcome.kind);
+      if (result.outcome.kind === 'faulted') return;
+      const again = new ReplayEngine('i1', new TestHost([definition]));
+      await run(again.replay(validateHistory(parseEvents(result.events))));
+      expect(again.lastEventId).toBe(engine.lastEventId);
+    });
   });
 });
