@@ -28,19 +28,18 @@ type Running = {
 type ThreadState = {
   readonly slot: Slot<ActivityControl>;
   inFlight: number;
-  /** Activities per millisecond in the last full window. */
-  rate: number;
+  /** How many activities it is supplied ahead of those that it can run at once (W2). */
+  ahead: number;
   lastBatchMs: number;
-  windowStartMs: number;
-  windowReplies: number;
   /** It runs a suspect alone (W3). */
   alone: boolean;
 };
 
-/** How far a thread is supplied ahead, in milliseconds of its own speed (W2). */
-const AHEAD_MS = 10;
-/** Over which time the speed of a thread is measured, in milliseconds. */
-const WINDOW_MS = 20;
+/** An activity that waits no longer in its thread is not kept from another thread or host, in milliseconds (W2). */
+const LONG_WAIT_MS = 10;
+/** A thread that has not answered for this long may be given something else now, in milliseconds (W2, W4): when it is idle, and when it is busy. */
+const FORGET_IDLE_MS = 30;
+const FORGET_BUSY_MS = 300;
 /** Most activities that a thread is supplied ahead with. */
 const AHEAD_MAX = 2_048;
 /** From this attempt on an activity is a suspect (W3), whatever this process knows. Two crashes of the process may hit anybody. */
@@ -143,7 +142,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   // --- threads ---------------------------------------------------------------------------------------------------------------
 
   onReady(slot: Slot<ActivityControl>): void {
-    this.#threads.set(slot, { slot, inFlight: 0, rate: 0, lastBatchMs: 0, windowStartMs: 0, windowReplies: 0, alone: false });
+    this.#threads.set(slot, { slot, inFlight: 0, ahead: 0, lastBatchMs: 0, alone: false });
     this.#place();
     this.#fetches.pump();
   }
@@ -167,7 +166,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   onBatch(slot: Slot<ActivityControl>, wire: Wire): void {
     const thread = this.#threads.get(slot);
-    const { logs, replies } = readActivityBatch(wire);
+    const { longestWaitMs, logs, replies } = readActivityBatch(wire);
     for (const log of logs) this.#log(log);
     const acks: { readonly running: Running; readonly ack: WorkItemAck }[] = [];
     for (const { seq, completionPayload } of replies) {
@@ -180,7 +179,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     }
     if (thread !== undefined) {
       thread.alone &&= thread.inFlight > 0;
-      measureRate(thread, replies.length);
+      adjustAhead(thread, replies.length, longestWaitMs);
     }
     if (acks.length > 0) this.#commit(acks, 1);
     this.#place();
@@ -202,6 +201,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 
   #take(fetched: Fetched<WorkItem>): void {
+    // What an idle thread could do once says nothing about what comes now.
+    for (const thread of this.#threads.values()) thread.ahead = aheadOf(thread);
     for (const item of fetched.items) {
       this.#seq = (this.#seq + 1) & 0x7fff_ffff;
       const running: Running = { seq: this.#seq, item, thread: null };
@@ -255,10 +256,6 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   #assign(running: Running, thread: ThreadState, wires: Map<ThreadState, Wire>): void {
     const { item } = running;
-    if (thread.inFlight === 0 && aheadOf(thread) === 0) {
-      thread.windowStartMs = performance.now();
-      thread.windowReplies = 0;
-    }
     thread.inFlight += 1;
     running.thread = thread;
     let wire = wires.get(thread);
@@ -398,18 +395,12 @@ function keyOf(item: WorkItem): string {
 
 /** How many activities a thread is supplied ahead: none when it has not answered lately, its speed is not known then. */
 function aheadOf(thread: ThreadState): number {
-  if (performance.now() - thread.lastBatchMs > WINDOW_MS) return 0;
-  return Math.min(AHEAD_MAX, Math.floor(thread.rate * AHEAD_MS));
+  const forgetMs = thread.inFlight === 0 ? FORGET_IDLE_MS : FORGET_BUSY_MS;
+  return performance.now() - thread.lastBatchMs > forgetMs ? 0 : thread.ahead;
 }
 
-/** Follows the speed of a thread over windows: two answers that arrive together say nothing about it. */
-function measureRate(thread: ThreadState, replies: number): void {
-  const nowMs = performance.now();
-  thread.lastBatchMs = nowMs;
-  thread.windowReplies += replies;
-  const elapsedMs = nowMs - thread.windowStartMs;
-  if (elapsedMs < WINDOW_MS) return;
-  thread.rate = thread.windowReplies / elapsedMs;
-  thread.windowReplies = 0;
-  thread.windowStartMs = nowMs;
+/** W2: the supply grows by what was answered while nothing waited long, and is halved when something did. */
+function adjustAhead(thread: ThreadState, answers: number, longestWaitMs: number): void {
+  thread.lastBatchMs = performance.now();
+  thread.ahead = longestWaitMs > LONG_WAIT_MS ? thread.ahead >> 1 : Math.min(AHEAD_MAX, thread.ahead + answers);
 }

@@ -24,7 +24,7 @@ export type RuntimeOptions = {
   readonly activityThreads?: number;
   /** Activities that run at once on one thread. Range: 1 to 100,000. @default 64 */
   readonly activitiesPerThread?: number;
-  /** Turns that are fetched, replayed or committed at once, for each replay thread. Range: 1 to 10,000. @default 256 */
+  /** Turns that are fetched, replayed or committed at once, for each replay thread. Range: 1 to 10,000. @default 512 */
   readonly turnsPerThread?: number;
   /** Memory for instances that stay alive between turns, for each replay thread, in MiB. Range: 0 to 65,536. @default 64 */
   readonly stickyCacheMb?: number;
@@ -120,7 +120,7 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     replayThreads: integer('replayThreads', 1),
     activityThreads: integer('activityThreads', Math.max(1, availableParallelism() - 1)),
     activitiesPerThread: integer('activitiesPerThread', 64),
-    turnsPerThread: integer('turnsPerThread', 256),
+    turnsPerThread: integer('turnsPerThread', 512),
     stickyCacheMb: integer('stickyCacheMb', 64),
     turnTimeoutMs: integer('turnTimeoutMs', 5_000),
     orchestrationLockMs: integer('orchestrationLockMs', 30_000),

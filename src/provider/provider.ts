@@ -168,6 +168,9 @@ export type HistoryRequest = {
 /** What to wait for: the end (or quarantine) of an instance, or a change of its custom status beyond a version. */
 export type WaitCondition = { readonly kind: 'ended' } | { readonly kind: 'customStatus'; readonly afterVersion: number };
 
+/** What of an instance a wait looks at. */
+export type InstanceProgress = Pick<InstanceRecord, 'status' | 'customStatusVersion'>;
+
 /** Numbers of the queues. */
 export type QueueDepths = {
   /** Messages on the orchestrator queue, timers that are not yet due included. */
@@ -360,7 +363,7 @@ export interface Provider {
  * @param condition - what is waited for
  * @returns true when the wait is over; the end of an instance ends every wait
  */
-export function meetsCondition(record: InstanceRecord, condition: WaitCondition): boolean {
+export function meetsCondition(record: InstanceProgress, condition: WaitCondition): boolean {
   const over = record.status !== 'Pending' && record.status !== 'Running' && record.status !== 'Suspended';
   switch (condition.kind) {
     case 'ended':

@@ -39,9 +39,10 @@ export class ActivityLoop implements ActivityControl {
   readonly #progress: Progress;
   readonly #slots: number;
   readonly #registry = new Registry('activity');
-  readonly #waiting = new Map<number, ActivityRequest>();
+  readonly #waiting = new Map<number, { readonly request: ActivityRequest; readonly sinceMs: number }>();
   readonly #running = new Map<number, RunningActivity>();
   #starting = false;
+  #longestWaitMs = 0;
   #flushing = false;
   #replies: ActivityReply[] = [];
   #logs: ActivityLog[] = [];
@@ -56,7 +57,8 @@ export class ActivityLoop implements ActivityControl {
     return asLoadResult(async () => {
       await this.#registry.load(sources);
       this.#port.on('message', (wire: Wire) => {
-        for (const request of readActivityRequests(wire)) this.#waiting.set(request.seq, request);
+        const sinceMs = performance.now();
+        for (const request of readActivityRequests(wire)) this.#waiting.set(request.seq, { request, sinceMs });
         this.#startMore();
       });
       return { names: this.#registry.list(), drain: 'none' };
@@ -68,7 +70,7 @@ export class ActivityLoop implements ActivityControl {
       const waiting = this.#waiting.get(seq);
       if (waiting !== undefined) {
         this.#waiting.delete(seq);
-        this.#answer(waiting, failed(waiting, new CancelledError('the activity was cancelled before it started')));
+        this.#answer(waiting.request, failed(waiting.request, new CancelledError('the activity was cancelled before it started')));
       } else this.#running.get(seq)?.abort();
     }
     return Promise.resolve();
@@ -76,12 +78,15 @@ export class ActivityLoop implements ActivityControl {
 
   #startMore(): void {
     this.#starting = false;
-    const giveWayAtMs = performance.now() + START_BUDGET_MS;
-    for (const [seq, request] of this.#waiting) {
+    let nowMs = performance.now();
+    const giveWayAtMs = nowMs + START_BUDGET_MS;
+    for (const [seq, { request, sinceMs }] of this.#waiting) {
       if (this.#running.size >= this.#slots) return;
       this.#waiting.delete(seq);
+      this.#longestWaitMs = Math.max(this.#longestWaitMs, nowMs - sinceMs);
       this.#start(request);
-      if (performance.now() > giveWayAtMs) {
+      nowMs = performance.now();
+      if (nowMs > giveWayAtMs) {
         this.#startLater();
         return;
       }
@@ -131,7 +136,11 @@ export class ActivityLoop implements ActivityControl {
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
-      const batch = { replies: this.#replies, logs: this.#logs };
+      // Those that still wait count, too: an activity that never ends must not hide them.
+      const oldest = this.#waiting.values().next().value;
+      const waitedMs = oldest === undefined ? 0 : performance.now() - oldest.sinceMs;
+      const batch = { longestWaitMs: Math.max(this.#longestWaitMs, waitedMs), replies: this.#replies, logs: this.#logs };
+      this.#longestWaitMs = 0;
       this.#replies = [];
       this.#logs = [];
       this.#port.postMessage(writeActivityBatch(batch));

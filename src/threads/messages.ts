@@ -62,7 +62,12 @@ export type ActivityReply = {
 export type ActivityLog = { readonly seq: number; readonly line: LogLine };
 
 /** What an activity thread sends. */
-export type ActivityBatch = { readonly logs: readonly ActivityLog[]; readonly replies: readonly ActivityReply[] };
+export type ActivityBatch = {
+  /** Longest time that an activity waited in the thread before it started, in milliseconds, since the batch before. */
+  readonly longestWaitMs: number;
+  readonly logs: readonly ActivityLog[];
+  readonly replies: readonly ActivityReply[];
+};
 
 // --- reading and writing -----------------------------------------------------------------------------------------------------
 
@@ -285,7 +290,7 @@ export function readActivityRequests(wire: Wire): ActivityRequest[] {
 
 /** Writes the batch of an activity thread. */
 export function writeActivityBatch(batch: ActivityBatch): Wire {
-  const wire: Wire = [batch.logs.length];
+  const wire: Wire = [batch.longestWaitMs, batch.logs.length];
   for (const { seq, line } of batch.logs) wire.push(seq, encodeLog(line));
   for (const reply of batch.replies) wire.push(reply.seq, reply.completionPayload);
   return wire;
@@ -294,10 +299,11 @@ export function writeActivityBatch(batch: ActivityBatch): Wire {
 /** Reads the batch of an activity thread. */
 export function readActivityBatch(wire: Wire): ActivityBatch {
   const reader = new Reader(wire);
+  const longestWaitMs = reader.number();
   const logs = reader.list(() => ({ seq: reader.number(), line: parseRecord(reader.text()) as LogLine }));
   const replies: ActivityReply[] = [];
   while (!reader.atEnd) replies.push({ seq: reader.number(), completionPayload: reader.optionalText() });
-  return { logs, replies };
+  return { longestWaitMs, logs, replies };
 }
 
 function encodeLog(line: LogLine): string {

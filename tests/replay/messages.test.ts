@@ -163,7 +163,7 @@ describe('a message that is read', () => {
 
     it.each<readonly [string, Handler, readonly string[]]>([
       ['a start with a deep input', wait, [start(`,"input":${deep}`)]],
-      ['DEFECT D18: a start with a deep custom status', wait, [start(`,"customStatus":${deep}`)]],
+      ['a start with a deep custom status', wait, [start(`,"customStatus":${deep}`)]],
       ['a start with a deep carried event', wait, [start(`,"carried":[{"name":"e","data":${deep}}]`)]],
       ['a deep event', wait, [start(''), `{"kind":"EventRaised","name":"e","data":${deep}}`]],
       [

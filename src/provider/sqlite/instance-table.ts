@@ -1,9 +1,9 @@
 // SQL on instances, their messages and timers: everything but turns and work items. Neighbours: turn-commit.ts and work-queue.ts use it.
 // All methods run inside a transaction of group-commit.ts.
 import type Database from 'better-sqlite3';
-import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
+import { isEnded, type InstanceRecord, type InstanceStatus } from '../../types/instance.ts';
 import type { Clock } from '../../types/clock.ts';
-import type { EnqueueOutcome, NewInstance, NewMessage, NewTimer, StartOutcome } from '../provider.ts';
+import type { InstanceProgress, EnqueueOutcome, NewInstance, NewMessage, NewTimer, StartOutcome } from '../provider.ts';
 
 /** `visible_at` of a start message: before every other message of the instance. */
 const START = 0;
@@ -12,13 +12,22 @@ const AT_ONCE = 1;
 /** `visible_at` of timers begins here. */
 const FIRST_TIMER = 2;
 
+type QueueRow = {
+  readonly status: InstanceStatus;
+  readonly message_seq: number;
+  readonly ready_at: number | null;
+  readonly lock_token: string | null;
+  readonly hold_until: number;
+};
+
 /** Instances and the orchestrator queue. */
 export class InstanceTable {
   readonly #clock: Clock;
   readonly #insertInstance: Database.Statement;
+  readonly #selectQueue: Database.Statement;
   readonly #announce: Database.Statement;
   readonly #insertMessage: Database.Statement;
-  readonly #readStatus: Database.Statement;
+  readonly #readProgress: Database.Statement;
   readonly #readRecord: Database.Statement;
   readonly #list: Database.Statement;
   readonly #listByStatus: Database.Statement;
@@ -31,24 +40,20 @@ export class InstanceTable {
          custom_status_version, parent_instance_id, created_at, updated_at)
        VALUES (?, ?, ?, 'Pending', 1, 0, ?, 0, 1, 0, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
-    // Takes a message id and keeps the ready order: a locked instance stays locked, a held one held, a stopped one stopped.
-    this.#announce = database
-      .prepare(
-        `UPDATE instances SET message_seq = message_seq + ?,
-         ready_at = CASE WHEN lock_token IS NOT NULL AND ready_at > ? THEN ready_at
-                         WHEN status IN ('Pending', 'Running') THEN max(hold_until, min(coalesce(ready_at, ?), ?))
-                         ELSE NULL END
-       WHERE instance_id = ? AND status NOT IN ('Completed', 'Failed', 'Cancelled', 'Terminated')
-       RETURNING message_seq`,
-      )
-      .pluck();
+    // Two statements instead of an UPDATE with a CASE and RETURNING: that one opens a temporary table and costs more than both.
+    this.#selectQueue = database.prepare(
+      'SELECT status, message_seq, ready_at, lock_token, hold_until FROM instances WHERE instance_id = ?',
+    );
+    this.#announce = database.prepare('UPDATE instances SET message_seq = ?, ready_at = ? WHERE instance_id = ?');
     this.#insertMessage = database.prepare(
       'INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload) VALUES (?, ?, ?, ?, ?, 0, ?)',
     );
-    this.#readStatus = database.prepare('SELECT status FROM instances WHERE instance_id = ?').pluck();
     const columns = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
       custom_status AS customStatus, custom_status_version AS customStatusVersion, parent_instance_id AS parentInstanceId,
       created_at AS createdAtMs, updated_at AS updatedAtMs`;
+    this.#readProgress = database.prepare(
+      'SELECT status, custom_status_version AS customStatusVersion FROM instances WHERE instance_id = ?',
+    );
     this.#readRecord = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id = ?`);
     this.#list = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id > ? ORDER BY instance_id LIMIT ?`);
     this.#listByStatus = database.prepare(
@@ -72,10 +77,12 @@ export class InstanceTable {
   /** Enqueues messages of one instance: all of them or none. */
   enqueueAll(instanceId: string, payloads: readonly string[]): EnqueueOutcome {
     const nowMs = this.#clock.nowMs();
-    const lastId = this.#announce.get(payloads.length, nowMs, nowMs, nowMs, instanceId) as number | undefined;
-    if (lastId === undefined) return this.#readStatus.get(instanceId) === undefined ? 'notFound' : 'ended';
-    let messageId = lastId - payloads.length;
+    const row = this.#selectQueue.get(instanceId) as QueueRow | undefined;
+    if (row === undefined) return 'notFound';
+    if (isEnded(row.status)) return 'ended';
+    let messageId = row.message_seq;
     for (const payload of payloads) this.#insertMessage.run(instanceId, AT_ONCE, (messageId += 1), nowMs, null, payload);
+    this.#announce.run(messageId, readyWithMessage(row, nowMs), instanceId);
     return 'enqueued';
   }
 
@@ -94,6 +101,11 @@ export class InstanceTable {
     return (this.#readRecord.get(instanceId) as InstanceRecord | undefined) ?? null;
   }
 
+  /** What a wait looks at: the rest of the record is read once, at its end. */
+  readProgress(instanceId: string): InstanceProgress | null {
+    return (this.#readProgress.get(instanceId) as InstanceProgress | undefined) ?? null;
+  }
+
   list(afterInstanceId: string, limit: number, status: InstanceStatus | undefined): readonly InstanceRecord[] {
     const rows = status === undefined ? this.#list.all(afterInstanceId, limit) : this.#listByStatus.all(afterInstanceId, status, limit);
     return rows as readonly InstanceRecord[];
@@ -102,4 +114,11 @@ export class InstanceTable {
   countMessages(): number {
     return this.#countMessages.get() as number;
   }
+}
+
+/** When an instance is ready that gets a message: a locked one stays locked, a held one held, a stopped one stopped. */
+function readyWithMessage(row: QueueRow, nowMs: number): number | null {
+  if (row.lock_token !== null && row.ready_at !== null && row.ready_at > nowMs) return row.ready_at;
+  if (row.status !== 'Pending' && row.status !== 'Running') return null;
+  return Math.max(row.hold_until, Math.min(row.ready_at ?? nowMs, nowMs));
 }

@@ -223,27 +223,28 @@ export class SqliteProvider implements Provider {
   }): Promise<InstanceRecord | null> {
     const { instanceId, condition, waitMs, signal } = params;
     if (this.#closing !== null) throw closed('waitForInstance');
-    const read = (): InstanceRecord | null => {
+    const read = <Value>(what: () => Value): Value => {
       try {
-        return this.#instances.read(instanceId);
+        return what();
       } catch (error) {
         throw toProviderError('waitForInstance', error);
       }
     };
+    const readRecord = (): InstanceRecord | null => read(() => this.#instances.read(instanceId));
+    const isMet = (): boolean | null => {
+      const progress = read(() => this.#instances.readProgress(instanceId));
+      return progress === null ? null : meetsCondition(progress, condition);
+    };
     if (waitMs > 0) this.#watchOthers();
     // No await between this look and the parking: a change in between would wake nobody.
-    const record = read();
-    if (record === null || meetsCondition(record, condition) || waitMs <= 0) return record;
+    if (waitMs <= 0 || isMet() !== false) return readRecord();
     const wait = this.#instanceWaits.park({
       key: instanceId,
       waitMs,
       signal,
-      attempt: () => {
-        const current = read();
-        // Gone while waited for: null means "not yet" to a parking; `empty` answers it at the end of the wait.
-        return current !== null && meetsCondition(current, condition) ? current : null;
-      },
-      empty: read,
+      // Gone while waited for: null means "not yet" to a parking; `empty` answers it at the end of the wait.
+      attempt: () => (isMet() === true ? readRecord() : null),
+      empty: readRecord,
     });
     return wait;
   }
