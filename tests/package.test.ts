@@ -1,5 +1,6 @@
 // The package as users get it: built, packed, installed into an empty project, and run there with plain .js modules, in threads.
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +48,19 @@ const MODULES: Readonly<Record<string, string>> = {
     await new Client(provider).startOrchestration('i', job, result);`,
 };
 
+/** A Node on this machine that is too old for duraloom; null: there is none. */
+function findOldNode(): string | null {
+  for (const folder of (process.env['PATH'] ?? '').split(':')) {
+    const candidate = join(folder, 'node');
+    if (!existsSync(candidate)) continue;
+    const [major = 99] = execFileSync(candidate, ['--version']).toString().slice(1).split('.').map(Number);
+    if (major < 22) return candidate;
+  }
+  return null;
+}
+
+const oldNode = findOldNode();
+
 describe('the packed package', () => {
   let folder = '';
 
@@ -64,6 +78,13 @@ describe('the packed package', () => {
     const { NODE_OPTIONS: _, ...env } = process.env;
     const { stdout } = await run(process.execPath, ['main.js'], { cwd: folder, env });
     expect(stdout).toBe('sqlite Hello, Ada!\nmemory Hello, Ada!\n');
+  });
+
+  // Needs an older Node beside the pinned one; machines without one cannot show it. tests/types/node-version.test.ts checks the rule itself.
+  test.skipIf(oldNode === null)('refuses a Node that is too old with a typed error, before a native module can crash it', async () => {
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const failure: unknown = await run(oldNode ?? '', ['main.js'], { cwd: folder, env }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 1, signal: null, stderr: expect.stringContaining('NODE_TOO_OLD') as unknown });
   });
 
   test('gives types to its users', async () => {
