@@ -10,6 +10,8 @@ const isFlat = (batch: Batch): batch is Wire => typeof batch[0] !== 'object';
 const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, completionPayload: input });
 
 parentPort?.on('message', (batch: Batch) => {
-  const answer = isFlat(batch) ? writeActivityBatch({ logs: [], replies: readActivityRequests(batch).map(toReply) }) : batch.map(toReply);
+  const answer = isFlat(batch)
+    ? writeActivityBatch({ longestWaitMs: 0, logs: [], replies: readActivityRequests(batch).map(toReply) })
+    : batch.map(toReply);
   parentPort?.postMessage(answer);
 });

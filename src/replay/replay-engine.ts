@@ -10,7 +10,7 @@
 // E6. Only open decisions take completions: the first completion wins, later and unknown ones are dropped (T13, T25).
 import { decodePayload, encodePayload, encodeRecord, type EncodedPayload } from '../types/codec.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
-import { assert, CancelledError, DurableError, type DeterminismError } from '../types/errors.ts';
+import { assert, CancelledError, DurableError, PayloadError, type DeterminismError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import {
   EVENT_ROLES,
@@ -22,7 +22,7 @@ import {
 import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS } from '../types/limits.ts';
 import type { LogLine } from '../types/logger.ts';
 import { field } from '../types/message-text.ts';
-import { childInstanceId, type ParentLink } from '../types/names.ts';
+import { childInstanceId, isSameLink, type ParentLink } from '../types/names.ts';
 import type { History, ReceivedMessage, ReplayResult, TurnInput, TurnOutcome } from '../types/replay.ts';
 import { describeDecision, encodeDecision, failureIdentity, matchesDecision, type Decision } from './decision.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
@@ -662,16 +662,25 @@ export class ReplayEngine {
 
   #continueAsNew(version: string | undefined, input: EncodedPayload): void {
     const carried = this.#mailbox.unread();
-    const payload = encodeRecord({
-      kind: 'OrchestrationStarted',
-      executionId: this.executionId + 1,
-      name: this.name,
-      version,
-      input: decodePayload(input),
-      parent: this.#started?.parent,
-      carried: carried.length === 0 ? undefined : carried,
-      customStatus: decodePayload(this.#customStatus),
-    });
+    let payload: string;
+    try {
+      payload = encodeRecord({
+        kind: 'OrchestrationStarted',
+        executionId: this.executionId + 1,
+        name: this.name,
+        version,
+        input: decodePayload(input),
+        parent: this.#started?.parent,
+        carried: carried.length === 0 ? undefined : carried,
+        customStatus: decodePayload(this.#customStatus),
+      });
+    } catch (cause) {
+      // An event from outside may be nested deeper than it can be written again.
+      this.#fail(
+        toFailure(new PayloadError('PAYLOAD_NOT_SERIALIZABLE', 'what continue-as-new carries over cannot be written as JSON', { cause })),
+      );
+      return;
+    }
     if (carried.length > 0 && payload.length > MAX_CARRIED_EVENT_UNITS) {
       this.#fail(toFailure(carriedTooLargeError(carried.length, payload.length)));
       return;
@@ -695,10 +704,6 @@ const HAS_ENDED: ReadonlySet<TurnOutcome['kind']> = new Set<TurnOutcome['kind']>
 function isCancellation(error: unknown): boolean {
   if (error instanceof CancelledError) return true;
   return error instanceof AggregateError && error.errors.length > 0 && error.errors.every(isCancellation);
-}
-
-function isSameLink(left: ParentLink, right: ParentLink | undefined): boolean {
-  return left.instanceId === right?.instanceId && left.executionId === right.executionId && left.eventId === right.eventId;
 }
 
 /** What a start needs besides the name. */

@@ -1,6 +1,7 @@
 // Checks a stored history before it is replayed: a pure function over untrusted data. Rules H1–H3 of types/history-event.ts.
-import { ENGINE_BEHAVIOUR, EVENT_ROLES, type EventKind, type HistoryEvent } from '../types/history-event.ts';
+import { ENGINE_BEHAVIOUR, EVENT_ROLES, type EventKind, type HistoryEvent, type OrchestrationStarted } from '../types/history-event.ts';
 import { HistoryError } from '../types/errors.ts';
+import { isSameLink } from '../types/names.ts';
 import type { History } from '../types/replay.ts';
 
 type FieldRule = (value: unknown) => boolean;
@@ -91,7 +92,7 @@ const CANCELLABLE: ReadonlySet<EventKind> = new Set<EventKind>([
 export function validateHistory(events: readonly unknown[]): History {
   if (events.length === 0) throw new HistoryError(0, 'it is empty');
   const open = new Map<number, HistoryEvent>();
-  let executionId: number | null = null;
+  let started: OrchestrationStarted | null = null;
   let lastAtMs = 0;
   let cancelRequested = false;
   events.forEach((candidate, index) => {
@@ -105,10 +106,14 @@ export function validateHistory(events: readonly unknown[]): History {
     if (EVENT_ROLES[event.kind] === 'terminal' && id !== events.length) throw new HistoryError(id, `${event.kind} is not the last event`);
     if (event.kind === 'CancelRequested') {
       if (cancelRequested) throw new HistoryError(id, 'a second CancelRequested');
+      // A parent cancels its own child only (T4).
+      if (event.parent !== undefined && !isSameLink(event.parent, started?.parent)) {
+        throw new HistoryError(id, 'the request to cancel comes from a parent that is not this one');
+      }
       cancelRequested = true;
     }
-    if (event.kind === 'OrchestrationStarted') executionId = event.executionId;
-    checkSources(event, open, executionId);
+    if (event.kind === 'OrchestrationStarted') started = event;
+    checkSources(event, open, started);
   });
   // checkShape has looked at every field that the engine relies on.
   return events as History;
@@ -132,7 +137,7 @@ function checkShape(candidate: unknown, id: number): HistoryEvent {
   return event;
 }
 
-function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>, executionId: number | null): void {
+function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>, started: OrchestrationStarted | null): void {
   if (CANCELLABLE.has(event.kind)) open.set(event.id, event);
   const wanted = SOURCES[event.kind];
   if (wanted === undefined && event.kind !== 'FutureCancelled') return;
@@ -142,8 +147,8 @@ function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>, exec
   if (wanted !== undefined && source.kind !== wanted) {
     throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is ${source.kind}`);
   }
-  if (wanted !== undefined && 'executionId' in event && event.executionId !== executionId) {
-    throw new HistoryError(event.id, `${event.kind} belongs to execution ${event.executionId}, this is ${executionId ?? 'none'}`);
+  if (wanted !== undefined && 'executionId' in event && event.executionId !== started?.executionId) {
+    throw new HistoryError(event.id, `${event.kind} belongs to execution ${event.executionId}, this is ${started?.executionId ?? 'none'}`);
   }
   if (event.kind === 'TimerFired' && source.kind === 'TimerCreated' && event.atMs < source.fireAtMs) {
     throw new HistoryError(event.id, `the timer fired at ${event.atMs}, before it was due (${source.fireAtMs})`);

@@ -57,6 +57,17 @@ export type ParentLink = {
   readonly eventId: number;
 };
 
+/**
+ * Compares parent links.
+ *
+ * @param left - a link
+ * @param right - another; undefined: no parent
+ * @returns true when both mean the same child
+ */
+export function isSameLink(left: ParentLink, right: ParentLink | undefined): boolean {
+  return left.instanceId === right?.instanceId && left.executionId === right.executionId && left.eventId === right.eventId;
+}
+
 function assertText(value: unknown, what: string, maxLength: number): void {
   if (typeof value !== 'string' || value.length === 0 || value.length > maxLength) {
     const got = typeof value === 'string' ? `${value.length} characters` : typeof value;

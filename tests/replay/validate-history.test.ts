@@ -343,4 +343,19 @@ describe('a history that validateHistory lets through', () => {
       eventId: 3,
     });
   });
+
+  it.each<readonly [string, Body]>([
+    ['of nobody', started()],
+    ['of another child', started({ parent: { instanceId: 'p', executionId: 1, eventId: 3 } })],
+    ['of another execution', started({ parent: { instanceId: 'p', executionId: 2, eventId: 2 } })],
+    ['of another instance', started({ parent: { instanceId: 'q', executionId: 1, eventId: 2 } })],
+  ])('DEFECT D19: has no cancel request by the parent %s, which a live turn drops', (_, first) => {
+    const request = cancelRequested('enough', { instanceId: 'p', executionId: 1, eventId: 2 });
+    expect(refusal(history(first, request))).toMatchObject({ eventId: 2 });
+  });
+
+  it('may have a cancel request by its own parent', () => {
+    const parent = { instanceId: 'p', executionId: 1, eventId: 2 };
+    expect(validateHistory(history(started({ parent }), cancelRequested('enough', parent)))).toHaveLength(2);
+  });
 });
