@@ -165,6 +165,12 @@ export type HistoryRequest = {
   readonly afterEventId: number;
 };
 
+/**
+ * A message to an instance in progress counts as ready this much earlier than a new instance. So a burst of starts does not keep begun work
+ * from its end: less is alive at a time, and live engines are used before they are evicted. Starts wait no longer than this for it.
+ */
+export const IN_PROGRESS_HEAD_START_MS = 10_000;
+
 /** What to wait for: the end (or quarantine) of an instance, or a change of its custom status beyond a version. */
 export type WaitCondition = { readonly kind: 'ended' } | { readonly kind: 'customStatus'; readonly afterVersion: number };
 
@@ -205,7 +211,7 @@ export interface Provider {
   enqueueMessages(messages: readonly NewMessage[]): Promise<readonly EnqueueOutcome[]>;
 
   /**
-   * Locks instances that have visible messages, longest ready first, and returns those messages.
+   * Locks instances that have visible messages, longest ready first (see `IN_PROGRESS_HEAD_START_MS`), and returns those messages.
    * Called when: the dispatcher has room. Atomic: lock and attempt count of an instance. An instance is handed to one caller at a time; messages
    * that arrive while it is locked wait for the next fetch. Lost lock: after `lockMs` the instance is handed out again, and what was handed out
    * counts an attempt.

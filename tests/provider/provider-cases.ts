@@ -3,6 +3,7 @@
 // A name that begins with T… guards the trap of that number.
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
+import { IN_PROGRESS_HEAD_START_MS } from '../../src/provider/provider.ts';
 import type {
   EnqueueOutcome,
   Fetched,
@@ -882,6 +883,19 @@ const readyOrder = cases('ready order', {
     await clock.advance(1);
     await start(provider, 'quiet');
     assert.deepEqual(instanceIds(await fetchItems(provider, { maxItems: 2 })), ['busy', 'quiet']);
+  },
+  'an instance in progress goes before new ones, but not before those that wait for long': async ({ provider, clock }) => {
+    await run(provider, 'z');
+    await start(provider, 'a');
+    await clock.advance(1);
+    await enqueue(provider, 'z', 'goes on');
+    const items = await fetchItems(provider);
+    assert.deepEqual(instanceIds(items), ['z', 'a']);
+    for (const item of items) await commit(provider, item);
+    await start(provider, 'b');
+    await clock.advance(IN_PROGRESS_HEAD_START_MS + 1);
+    await enqueue(provider, 'z', 'goes on');
+    assert.deepEqual(instanceIds(await fetchItems(provider)), ['b', 'z']);
   },
   'a later message does not move its instance back': async ({ provider, clock }) => {
     await start(provider, 'z');

@@ -14,7 +14,7 @@ import { ArgumentError, ProviderError } from '../../types/errors.ts';
 import { isEnded } from '../../types/instance.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
 import { Parking } from '../parking.ts';
-import { meetsCondition } from '../provider.ts';
+import { IN_PROGRESS_HEAD_START_MS, meetsCondition } from '../provider.ts';
 import type {
   EnqueueOutcome,
   Fetched,
@@ -308,7 +308,9 @@ export class MemoryProvider implements Provider {
     addImmediateMessage(instance, payload, nowMs);
     if (isLocked(instance, nowMs) || !takesTurns(instance)) return 'enqueued';
     // A new message can only make the instance ready earlier: no need to look at the others.
-    const readyAtMs = Math.max(nowMs, instance.holdUntilMs);
+    const isHeld = instance.holdUntilMs > nowMs;
+    const headStartMs = instance.record.status === 'Running' && !isHeld ? IN_PROGRESS_HEAD_START_MS : 0;
+    const readyAtMs = Math.max(nowMs, instance.holdUntilMs) - headStartMs;
     if (instance.readyAtMs === null || readyAtMs < instance.readyAtMs) this.#readyInstances.place(instance, readyAtMs);
     return 'enqueued';
   }

@@ -1,9 +1,17 @@
-// SQL on instances, their messages and timers: everything but turns and work items. Neighbours: turn-commit.ts and work-queue.ts use it.
+// SQL on instances, their messages and timers: everything but turns and work items. Neighbours: orchestrator-queue.ts and work-queue.ts use it.
 // All methods run inside a transaction of group-commit.ts.
 import type Database from 'better-sqlite3';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../../types/instance.ts';
 import type { Clock } from '../../types/clock.ts';
-import type { InstanceProgress, EnqueueOutcome, NewInstance, NewMessage, NewTimer, StartOutcome } from '../provider.ts';
+import {
+  IN_PROGRESS_HEAD_START_MS,
+  type EnqueueOutcome,
+  type InstanceProgress,
+  type NewInstance,
+  type NewMessage,
+  type NewTimer,
+  type StartOutcome,
+} from '../provider.ts';
 
 /** `visible_at` of a start message: before every other message of the instance. */
 const START = 0;
@@ -116,9 +124,11 @@ export class InstanceTable {
   }
 }
 
-/** When an instance is ready that gets a message: a locked one stays locked, a held one held, a stopped one stopped. */
+/** When an instance is ready that gets a message: a locked one stays locked, a held one held, a stopped one stopped; work in progress goes first. */
 function readyWithMessage(row: QueueRow, nowMs: number): number | null {
   if (row.lock_token !== null && row.ready_at !== null && row.ready_at > nowMs) return row.ready_at;
   if (row.status !== 'Pending' && row.status !== 'Running') return null;
-  return Math.max(row.hold_until, Math.min(row.ready_at ?? nowMs, nowMs));
+  const readyAtMs = Math.max(row.hold_until, Math.min(row.ready_at ?? nowMs, nowMs));
+  if (row.status !== 'Running' || readyAtMs > nowMs) return readyAtMs;
+  return Math.min(readyAtMs, nowMs - IN_PROGRESS_HEAD_START_MS);
 }
