@@ -172,7 +172,7 @@ describe('a message that is read', () => {
         [start(''), `{"kind":"ActivityCompleted","executionId":1,"sourceId":2,"result":${deep}}`],
       ],
       [
-        'DEFECT D18: a deep event that continue-as-new carries over',
+        'a deep event that continue-as-new carries over',
         next,
         [start(''), `{"kind":"EventRaised","name":"other","data":${deep}}`, '{"kind":"EventRaised","name":"e"}'],
       ],
