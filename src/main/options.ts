@@ -38,9 +38,13 @@ export type RuntimeOptions = {
   readonly maxAttempts?: number;
   /** First and longest wait before something failed or unregistered is tried again, in milliseconds. @default { initialMs: 1000, maximumMs: 60000 } */
   readonly retryBackoff?: { readonly initialMs: number; readonly maximumMs: number };
-  /** Most memory of the heap of one replay thread, in MiB. Range: 16 to 1,048,576. @default Node's own */
+  /**
+   * Most memory of the heap of one replay thread, in MiB. Beyond it the thread ends and what it ran is charged an attempt. V8 keeps this only for
+   * code that grows in small steps: one huge array or string ends the whole process (https://github.com/nodejs/node/issues/47224).
+   * Range: 16 to 1,048,576. @default Node's own
+   */
   readonly replayThreadMemoryMb?: number;
-  /** Most memory of the heap of one activity thread, in MiB. Range: 16 to 1,048,576. @default Node's own */
+  /** Most memory of the heap of one activity thread, in MiB; see `replayThreadMemoryMb`. Range: 16 to 1,048,576. @default Node's own */
   readonly activityThreadMemoryMb?: number;
   /** Where log lines go; any pino-compatible logger. @default none */
   readonly logger?: Logger;

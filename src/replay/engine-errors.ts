@@ -50,11 +50,11 @@ export function rejectionError(culprit: Culprit, reason: unknown): DeterminismEr
   );
 }
 
-/** The execution has too many events. */
+/** The execution needs one event more than it may have; `events` counts it. */
 export function tooLongError(culprit: Culprit, events: number): DurableError {
   return new DurableError(
     'HISTORY_TOO_LONG',
-    `${where(culprit)} has ${events} events, more than the limit of ${MAX_HISTORY_EVENTS}. Split it into sub-orchestrations or continue as new`,
+    `${where(culprit)} needs event ${events}, more than the limit of ${MAX_HISTORY_EVENTS} events. Split it into sub-orchestrations or continue as new`,
   );
 }
 

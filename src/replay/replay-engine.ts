@@ -483,6 +483,8 @@ export class ReplayEngine {
   /** E2, E3: takes the next id; on replay checks the decision against the recorded one. */
   #decide(decision: Decision): number {
     const id = this.#nextId;
+    // At once, not only after the drain: a runaway loop of calls would use up the memory of its thread first.
+    if (id > MAX_HISTORY_EVENTS && !GIVES_UP.has(decision.kind)) throw tooLongError(this.#culprit(), id);
     if (this.#recorded === null) {
       this.#append(encodeDecision(id, this.#atMs, decision));
       return id;
@@ -697,6 +699,15 @@ export class ReplayEngine {
     return nondeterminismError(this.#culprit(), { eventId: recorded?.id ?? this.#nextId, recorded, now });
   }
 }
+
+/** Decisions that an execution may take beyond its last event: they bring it to its end. */
+const GIVES_UP: ReadonlySet<Decision['kind']> = new Set<Decision['kind']>([
+  'FutureCancelled',
+  'OrchestrationCompleted',
+  'OrchestrationFailed',
+  'OrchestrationCancelled',
+  'OrchestrationContinuedAsNew',
+]);
 
 const HAS_ENDED: ReadonlySet<TurnOutcome['kind']> = new Set<TurnOutcome['kind']>(['completed', 'failed', 'cancelled']);
 

@@ -25,17 +25,46 @@ describe('a history of too many events', () => {
     expect(atLimit.last.outcome.kind).toBe('failed');
     expect(atLimit.failure).toMatchObject({ code: 'HISTORY_TOO_LONG' });
     expect(atLimit.failure.message).toMatch(
-      /has 100001 events, more than the limit of 100000\. Split it into sub-orchestrations or continue as new/,
+      /needs event 100001, more than the limit of 100000 events\. Split it into sub-orchestrations or continue as new/,
     );
     expect(atLimit.lastBodies.map(({ kind }) => kind)).toEqual(['EventRaised', 'FutureCancelled', 'OrchestrationFailed']);
   });
 
-  it('does not fail an orchestration that ends in time', async () => {
+  it('does not fail an orchestration that ends with its last event', async () => {
     const instance = await begin(
-      filling(MAX_HISTORY_EVENTS + 5, () => 'done'),
+      filling(MAX_HISTORY_EVENTS + 1, () => 'done'),
       { coldCheck: false },
     );
     expect(instance.last.outcome).toEqual({ kind: 'completed', result: '"done"' });
+  });
+
+  it('refuses the call that is one too many, so that an endless loop of calls ends', async () => {
+    const endless = async (ctx: Parameters<Handler>[0]): Promise<never> => {
+      for (;;) void ctx.scheduleActivity('a');
+    };
+    const instance = await begin(endless, { coldCheck: false });
+    expect(instance.failure).toMatchObject({ code: 'HISTORY_TOO_LONG' });
+    const { result } = await replayCold(instance.definitions, instance.events);
+    expect(result.outcome.kind).toBe('failed');
+  });
+
+  it('can still continue as new when a call is refused', async () => {
+    const instance = await begin(
+      filling(MAX_HISTORY_EVENTS + 9, () => null),
+      { coldCheck: false },
+    );
+    expect(instance.last.outcome.kind).toBe('failed');
+    const saved = await begin(
+      async (ctx) => {
+        try {
+          for (;;) void ctx.setCustomStatus(1);
+        } catch {
+          return ctx.continueAsNew('rest');
+        }
+      },
+      { coldCheck: false },
+    );
+    expect(saved.last.outcome.kind).toBe('continuedAsNew');
   });
 
   it('at the limit can be replayed and goes on', async () => {
