@@ -1,11 +1,19 @@
 // The public surface of `duraloom`: re-exports only. Stores are in `duraloom/sqlite` and `duraloom/memory`, test helpers in `duraloom/testing`.
-export { Client, type StartOptions } from './main/client.ts';
-export { InstanceHandle, type InstanceState, type WaitOptions } from './main/instance-handle.ts';
+export { Client, type ActivityState, type ControlResult, type ListOptions, type Receipt, type ValueWaitOptions } from './client/client.ts';
+export type { ClientStore } from './client/client-store.ts';
+export { InstanceHandle } from './client/instance-handle.ts';
+export type { InstanceState } from './client/instance-state.ts';
+export type { BatchRaiseResult, RaiseOptions, RaiseRequest, RaiseResult } from './client/requests.ts';
+export type { RuntimeActivity, RuntimeDescription, RuntimeInfo, RuntimeOrchestration, RuntimeTags } from './client/runtime-info.ts';
+export type { StartOptions, StartRequest, StartResult } from './client/start.ts';
+export type { WaitOptions } from './client/wait.ts';
+export type { MetricSeries, MetricsSink } from './main/metrics.ts';
 export type { RuntimeOptions } from './main/options.ts';
 export { Runtime, type RuntimeState, type RuntimeStats, type ShutdownOptions } from './main/runtime.ts';
 export type * from './provider/provider.ts';
 export { validateHistory } from './replay/validate-history.ts';
-export type { DefinitionSource, RegisteredName } from './threads/registry.ts';
+export { withPrefix, type DefinitionSource, type PrefixedSource, type RegisteredName, type SchemaDescription } from './threads/registry.ts';
+export type { VersionPolicy } from './threads/versions.ts';
 export type { Clock } from './types/clock.ts';
 export type * from './types/context.ts';
 export {
@@ -13,8 +21,10 @@ export {
   defineOrchestration,
   type ActivityDefinition,
   type ActivityHandler,
+  type ActivitySchemas,
   type OrchestrationDefinition,
   type OrchestrationHandler,
+  type OrchestrationSchemas,
   type OrchestrationSettings,
 } from './types/definition.ts';
 export type { Duration } from './types/duration.ts';
@@ -26,14 +36,20 @@ export {
   DurableError,
   HistoryError,
   InstanceError,
+  NonRetryableError,
   OptionError,
   OrchestrationError,
   PayloadError,
   ProviderError,
+  SchemaError,
+  TimeoutError,
   type ErrorCode,
 } from './types/errors.ts';
 export { RemoteError, type Failure } from './types/failure.ts';
 export type * from './types/history-event.ts';
 export type { ExecutionStatus, InstanceRecord, InstanceStatus } from './types/instance.ts';
 export type { Logger, LogLevel } from './types/logger.ts';
-export type { History } from './types/replay.ts';
+export type { MetricLabels, MetricPoint } from './types/metrics.ts';
+export type { ParentLink } from './types/names.ts';
+export type { ActivityRouting, History } from './types/replay.ts';
+export type { StandardSchema } from './types/schema.ts';

@@ -40,6 +40,15 @@ const OUTPUTS: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     /^round \d+: at most \d+ % of the memory in use$/,
     /^stopped after round (\d+): \1 executions, \d{1,2} events in the history of the last one$/,
   ],
+  'versioned-packages': [
+    'orchestrations: billing.invoice@2.0.0, billing.invoice@1.1.0, billing.invoice@1.0.0, shipping.ship@1.0.0',
+    'activities: billing.charge, billing.tax, shipping.charge',
+    '1.0.0 runs 1.0.0: charged 114 cents',
+    '^1.0 runs 1.1.0: charged 115 cents',
+    '>=1.0 <3 runs 2.0.0: charged 137 cents, 22 of them tax',
+    'latest runs 2.0.0: charged 137 cents, 22 of them tax',
+    'loaded a lamp, charged 2000 cents',
+  ],
 };
 
 type Outcome = { readonly code: number; readonly stdout: string; readonly stderr: string };

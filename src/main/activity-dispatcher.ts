@@ -2,35 +2,62 @@
 //
 // W1. Every fetched item ends in exactly one of: ack, abandon, or the news that it is gone. Until then it is in `#running` and its lease is renewed.
 // W2. A thread gets what it can run at once, and ahead of that only what it finishes within a few milliseconds: trivial activities keep
-//     their thread busy, long ones are not queued behind each other while another thread is free.
+//     their thread busy, long ones are not queued behind each other while another thread is free. What waits behind a long one after all is
+//     taken back from its thread.
 // W3. When a thread dies and nobody knows by whose doing, nobody is charged: all that it ran become suspects. A suspect runs alone on its
-//     thread: if it kills it again, it is charged and takes no other with it.
-// W4. What cannot start soon is not kept from other hosts: items that found no room go back when their threads have shown no speed.
-import type { Fetched, Provider, WorkItem, WorkItemAck } from '../provider/provider.ts';
+//     thread: if it kills it again, it is charged and takes no other with it. While one waits, one thread gets nothing new until it runs dry.
+// W4. What cannot start soon is not kept from other hosts: items that found no room go back when their threads have shown no speed, and
+//     suspects when no thread ran dry in time. Nothing is fetched for a thread that would not get it.
+// W5. News of a lease is about one attempt, named by its lock token. An attempt that lost it never starts, or is aborted; it is not renewed, its
+//     answer is dropped, and a later attempt of the same activity is left alone.
+// W6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
+// W7. Activities of a session go to the thread that the session is pinned to, and wait for it while others go past them.
+// W8. A thread that does not answer for an activity that should have ended long ago is stuck in it: it is ended. The overdue activity fails, the
+//     others on the thread are given back uncharged.
+import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock } from '../provider/provider.ts';
 import { encodeRecord } from '../types/codec.ts';
-import { DurableError } from '../types/errors.ts';
+import { DurableError, TimeoutError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import type { ActivityControl } from '../threads/control.ts';
 import { readActivityBatch, writeActivityRequest, type ActivityLog, type Wire } from '../threads/messages.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
+import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import type { Metrics } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
+import { SessionPins } from './session-pins.ts';
+import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs } from './turn-commit.ts';
 
 type Running = {
   readonly seq: number;
   readonly item: WorkItem;
-  /** The thread that has it; null: waits for one, or was answered and is being committed. */
+  /** `waiting`: here, for a thread; `running`: in a thread; `lost`: still in a thread, but nobody wants its answer (W5); `committing`: was answered. */
+  state: 'waiting' | 'running' | 'lost' | 'committing';
+  /** The thread that has it, while it is running or lost. */
   thread: ThreadState | null;
+  /** When it was handed to its thread, and when its thread must have answered for it (W8); milliseconds of the process. */
+  startedMs: number;
+  answerByMs: number;
+  /** Details of its last heartbeat that are not stored yet. */
+  heartbeat: string | null;
 };
+
+/** The answer of an activity on its way to the store. */
+type Answer = { readonly running: Running; readonly ack: WorkItemAck };
 
 type ThreadState = {
   readonly slot: Slot<ActivityControl>;
   inFlight: number;
   /** How many activities it is supplied ahead of those that it can run at once (W2). */
   ahead: number;
-  lastBatchMs: number;
+  /** When it answered last, and how long an activity had waited in it by then, in milliseconds. */
+  answeredMs: number;
+  longestWaitMs: number;
+  /** It was asked to give back what it has not started (W2). */
+  recalling: boolean;
   /** It runs a suspect alone (W3). */
   alone: boolean;
 };
@@ -42,40 +69,77 @@ const FORGET_IDLE_MS = 30;
 const FORGET_BUSY_MS = 300;
 /** Most activities that a thread is supplied ahead with. */
 const AHEAD_MAX = 2_048;
+/** How long a suspect waits here for a thread to run dry (W3), and then in the store: twice as long each time, so that a busy host gets to it. */
+const SUSPECT_PATIENCE = { initialMs: 1_000, maximumMs: 60_000 };
 /** From this attempt on an activity is a suspect (W3), whatever this process knows. Two crashes of the process may hit anybody. */
 const SUSPECT_ATTEMPT = 3;
 /** A result whose commit fails is offered again this often, while its lease lasts. */
 const ACK_RETRIES = 5;
 const ACK_BACKOFF = { initialMs: 50, maximumMs: 1_000 };
 
+/** Heartbeats are stored this often, in milliseconds. Reason: each is a write; a crash loses no more than this. */
+const HEARTBEAT_MS = 500;
+/** How long after the end of its grace a thread may still answer for an activity, in milliseconds (W8). */
+const OVERDUE_MS = 2_000;
+/** How often overdue activities are looked for, in milliseconds. */
+const WATCH_MS = 500;
+const COMPLETED = '{"kind":"ActivityCompleted"';
+
+/** What the dispatcher needs of its runtime. */
+export type ActivityDispatcherOptions = {
+  readonly options: ResolvedRuntimeOptions;
+  readonly metrics: Metrics;
+  readonly terminate: (slot: Slot<ActivityControl>) => void;
+};
+
 /** The dispatcher of the worker queue. */
 export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #options: ResolvedRuntimeOptions;
   readonly #provider: Provider;
   readonly #fetches: FetchLoop<WorkItem>;
-  readonly #leases: LeaseKeeper<WorkItem>;
+  readonly #leases: LeaseKeeper<Running>;
   readonly #threads = new Map<Slot<ActivityControl>, ThreadState>();
   readonly #running = new Map<number, Running>();
   /** Waiting for a thread, in order. */
   #homeless: Running[] = [];
   #suspects: Running[] = [];
-  /** Keys of activities that were on a thread when it died. */
-  readonly #suspectKeys = new Set<string>();
-  readonly #lastFailures = new Map<string, Failure>();
+  /** Keys of suspects that this process knows (W3), with how often each went back without having found a thread. */
+  readonly #suspectKeys = new BoundedMap<string, number>();
+  readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
+  readonly #metrics: ActivityMetrics;
+  readonly #terminate: (slot: Slot<ActivityControl>) => void;
+  readonly #sessions: SessionPins<ThreadState>;
+  /** With details that are not stored yet. */
+  readonly #heartbeats = new Set<Running>();
   #seq = 0;
+  #watchTimer: NodeJS.Timeout | null = null;
+  #supplyTimer: NodeJS.Timeout | null = null;
   #onIdle: (() => void) | null = null;
   #completed = 0;
 
-  constructor(options: ResolvedRuntimeOptions) {
+  constructor({ options, metrics, terminate }: ActivityDispatcherOptions) {
     this.#options = options;
     this.#provider = options.provider;
+    this.#metrics = new ActivityMetrics(metrics);
+    this.#terminate = terminate;
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
+    const { nodeId: owner, sessionLeaseMs: leaseMs, sessionIdleMs: idleMs, maxSessions, tags } = options;
+    this.#sessions = new SessionPins({
+      provider: options.provider,
+      clock: options.clock,
+      owner,
+      leaseMs,
+      idleMs,
+      onError: onError('renewSessions'),
+    });
+    const session = { owner, leaseMs, maxSessions };
+    const select = { kind: 'queue', tags: tags ?? { kind: 'default' }, session } as const;
     this.#fetches = new FetchLoop({
       clock: options.clock,
       lockMs: options.activityLockMs,
       room: () => this.#room(),
-      fetch: (params) => this.#provider.fetchWorkItems(params),
+      fetch: (params) => this.#provider.fetchWorkItems({ ...params, select }),
       onItems: (fetched) => this.#take(fetched),
       giveBack: (items) => this.#abandon(items, { delayMs: 0, countAttempt: false }),
       onError: onError('fetchWorkItems'),
@@ -83,10 +147,14 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#leases = new LeaseKeeper({
       clock: options.clock,
       lockMs: options.activityLockMs,
-      list: () => Array.from(this.#running.values(), (running) => running.item),
-      renew: (items, lockMs) => this.#provider.renewWorkLocks(items, lockMs),
+      list: () => [...this.#running.values()].filter(({ state }) => state !== 'lost'),
+      renew: (runnings, lockMs) =>
+        this.#provider.renewWorkLocks(
+          runnings.map(({ item }) => lockOf(item)),
+          lockMs,
+        ),
       // Cancelled by its orchestration, or handed to somebody else: the result is worth nothing here.
-      onLost: (item) => this.cancel(item.instanceId, item.executionId, [item.eventId]),
+      onLost: (running) => this.#lose([running]),
       onError: onError('renewWorkLocks'),
     });
   }
@@ -98,6 +166,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   start(): void {
     this.#fetches.start();
     this.#leases.start();
+    this.#watchTimer = setInterval(() => this.#watchOverdue(), WATCH_MS);
+    this.#watchTimer.unref();
   }
 
   /** Stops fetching. Resolves when no new activity can arrive. */
@@ -116,15 +186,21 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** Aborts and gives back what is still in flight, and stops renewing. */
   async close(): Promise<void> {
     this.#leases.stop();
+    if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
+    await this.#storeHeartbeats();
+    if (this.#supplyTimer !== null) clearTimeout(this.#supplyTimer);
     const running = [...this.#running.values()];
     this.#running.clear();
+    this.#homeless = [];
+    this.#suspects = [];
     this.#cancelInThreads(running);
-    const items = running.map(({ item }) => item);
+    const items = running.filter(({ state }) => state !== 'lost').map(({ item }) => item);
     if (items.length > 0) await this.#giveBack(items, { delayMs: 0, countAttempt: false });
+    await this.#sessions.release();
   }
 
   /**
-   * Aborts activities, if they run here.
+   * Aborts activities, if they run here. Their work items are gone from the store.
    *
    * @param instanceId - their orchestration
    * @param executionId - its execution
@@ -132,7 +208,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
    */
   cancel(instanceId: string, executionId: number, eventIds: readonly number[]): void {
     const wanted = new Set(eventIds);
-    this.#cancelInThreads(
+    this.#lose(
       [...this.#running.values()].filter(
         ({ item }) => item.instanceId === instanceId && item.executionId === executionId && wanted.has(item.eventId),
       ),
@@ -142,7 +218,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   // --- threads ---------------------------------------------------------------------------------------------------------------
 
   onReady(slot: Slot<ActivityControl>): void {
-    this.#threads.set(slot, { slot, inFlight: 0, ahead: 0, lastBatchMs: 0, alone: false });
+    this.#threads.set(slot, { slot, inFlight: 0, ahead: 0, answeredMs: 0, longestWaitMs: 0, recalling: false, alone: false });
     this.#place();
     this.#fetches.pump();
   }
@@ -150,38 +226,52 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   onDeath(slot: Slot<ActivityControl>, error: DurableError): void {
     const thread = this.#threads.get(slot);
     this.#threads.delete(slot);
-    const lost = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
+    if (thread !== undefined) this.#sessions.unpin(thread);
+    const nowMs = performance.now();
+    const dead = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
     // Code that ran synchronously is the culprit, and so is one that was alone; else anyone may be.
-    const culprit = slot.progress.read()?.seq ?? (lost.length === 1 ? lost[0]?.seq : undefined);
-    for (const running of lost) {
+    const isOverdue = dead.some((running) => running.answerByMs < nowMs);
+    const culprit = isOverdue ? -1 : (slot.progress.read()?.seq ?? (dead.length === 1 ? dead[0]?.seq : undefined));
+    for (const running of dead) {
+      if (running.state !== 'lost' && running.answerByMs < nowMs) {
+        leaveThread(running, 'committing');
+        this.#fail(running, toFailure(this.#overdueError(running)));
+        continue;
+      }
       this.#forget(running);
+      if (running.state === 'lost') continue;
       if (running.seq === culprit) this.#charge(running.item, toFailure(error));
       else {
-        if (culprit === undefined) this.#suspectKeys.add(keyOf(running.item));
+        if (culprit === undefined) this.#suspectKeys.set(keyOf(running.item), 0);
         this.#abandon([running.item], { delayMs: 0, countAttempt: false });
       }
     }
-    this.#options.logger.error({ code: error.code, lost: lost.length }, error.message);
+    this.#options.logger.error({ code: error.code, lost: dead.length }, error.message);
+    // Without a thread nothing is kept: perhaps none comes back.
+    if (this.#threads.size === 0) this.#return([...this.#homeless, ...this.#suspects], 0);
+    this.#place();
   }
 
   onBatch(slot: Slot<ActivityControl>, wire: Wire): void {
     const thread = this.#threads.get(slot);
-    const { longestWaitMs, logs, replies } = readActivityBatch(wire);
+    const { longestWaitMs, logs, heartbeats, replies } = readActivityBatch(wire);
+    const nowMs = performance.now();
     for (const log of logs) this.#log(log);
-    const acks: { readonly running: Running; readonly ack: WorkItemAck }[] = [];
+    for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
+    const answers: Answer[] = [];
     for (const { seq, completionPayload } of replies) {
       const running = this.#running.get(seq);
       if (running === undefined || thread === undefined || running.thread !== thread) continue;
-      running.thread = null;
-      thread.inFlight -= 1;
-      if (completionPayload === null) this.#notRegistered(running);
-      else acks.push({ running, ack: { ...lockOf(running.item), completionPayload } });
+      const isLost = running.state === 'lost';
+      this.#heartbeats.delete(running);
+      this.#metrics.measure(running.item, outcomeOf(isLost, completionPayload), nowMs - running.startedMs);
+      leaveThread(running, 'committing');
+      if (isLost) this.#forget(running);
+      else if (completionPayload === null) this.#notRegistered(running);
+      else answers.push({ running, ack: { ...lockOf(running.item), completionPayload } });
     }
-    if (thread !== undefined) {
-      thread.alone &&= thread.inFlight > 0;
-      adjustAhead(thread, replies.length, longestWaitMs);
-    }
-    if (acks.length > 0) this.#commit(acks, 1);
+    if (thread !== undefined) adjustAhead(thread, replies.length, longestWaitMs);
+    if (answers.length > 0) this.#commit(answers, 1);
     this.#place();
     this.#fetches.pump();
   }
@@ -190,14 +280,19 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   /** How many items could be sent to threads now. */
   #room(): number {
+    const reserved = this.#reserved();
     let room = -this.#homeless.length - this.#suspects.length;
-    for (const thread of this.#threads.values()) room += Math.max(0, this.#capacity(thread) - thread.inFlight);
+    for (const thread of this.#threads.values()) {
+      if (thread.alone || thread === reserved) continue;
+      room += Math.max(0, this.#options.activitiesPerThread + aheadOf(thread) - thread.inFlight);
+    }
     return room;
   }
 
-  #capacity(thread: ThreadState): number {
-    if (thread.alone) return 0;
-    return this.#options.activitiesPerThread + aheadOf(thread);
+  /** The thread that is left to run dry while suspects wait (W3): the one that has the least to do. */
+  #reserved(): ThreadState | null {
+    if (this.#suspects.length === 0) return null;
+    return leastBusy([...this.#threads.values()].filter((thread) => !thread.alone));
   }
 
   #take(fetched: Fetched<WorkItem>): void {
@@ -205,59 +300,173 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     for (const thread of this.#threads.values()) thread.ahead = aheadOf(thread);
     for (const item of fetched.items) {
       this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-      const running: Running = { seq: this.#seq, item, thread: null };
+      const running: Running = {
+        seq: this.#seq,
+        item,
+        state: 'waiting',
+        thread: null,
+        startedMs: 0,
+        answerByMs: Number.POSITIVE_INFINITY,
+        heartbeat: null,
+      };
       this.#running.set(running.seq, running);
       if (item.attempt > this.#options.maxAttempts) this.#fail(running, this.#tooManyAttempts(item));
-      else if (item.attempt >= SUSPECT_ATTEMPT || this.#suspectKeys.has(keyOf(item))) this.#suspects.push(running);
+      else if (this.#isSuspect(item)) this.#addSuspect(running);
       else this.#homeless.push(running);
     }
     this.#place();
     this.#returnSurplus();
   }
 
+  #isSuspect(item: WorkItem): boolean {
+    const key = keyOf(item);
+    if (this.#suspectKeys.has(key)) return true;
+    // An activity that this runtime does not have was charged for just that.
+    return item.attempt >= SUSPECT_ATTEMPT && this.#lastFailures.get(key)?.code !== 'ACTIVITY_NOT_REGISTERED';
+  }
+
+  #addSuspect(running: Running): void {
+    this.#suspects.push(running);
+    const key = keyOf(running.item);
+    const failures = this.#suspectKeys.get(key) ?? 0;
+    const patienceMs = computeBackoffMs(failures + 1, SUSPECT_PATIENCE);
+    this.#options.clock.setTimer(patienceMs, () => {
+      if (!this.#suspects.includes(running)) return;
+      this.#suspectKeys.set(key, failures + 1);
+      this.#return([running], patienceMs);
+      // What was kept from the reserved thread.
+      this.#place();
+    });
+  }
+
   /** W4: the fetch was opened when the threads were fast, and they are not any more. */
   #returnSurplus(): void {
-    if (this.#homeless.length === 0 || [...this.#threads.values()].some((thread) => aheadOf(thread) > 0)) return;
-    const surplus = this.#homeless;
-    this.#homeless = [];
-    for (const running of surplus) this.#forget(running);
+    if ([...this.#threads.values()].some((thread) => aheadOf(thread) > 0)) return;
+    this.#return(this.#homeless, 0);
+  }
+
+  /** Gives back what waits here, uncharged. */
+  #return(waiting: readonly Running[], delayMs: number): void {
+    if (waiting.length === 0) return;
+    this.#unqueue(waiting);
     this.#abandon(
-      surplus.map(({ item }) => item),
-      { delayMs: 0, countAttempt: false },
+      waiting.map(({ item }) => item),
+      { delayMs, countAttempt: false },
     );
   }
 
-  /** Sends what waits to threads, each to the one with the most room. */
+  /** Forgets what waits here. */
+  #unqueue(waiting: readonly Running[]): void {
+    const gone = new Set(waiting);
+    this.#homeless = this.#homeless.filter((running) => !gone.has(running));
+    this.#suspects = this.#suspects.filter((running) => !gone.has(running));
+    for (const running of waiting) this.#forget(running);
+  }
+
+  /** Sends what waits to threads. */
   #place(): void {
     const wires = new Map<ThreadState, Wire>();
+    this.#placeSuspects(wires);
+    this.#placeHomeless(wires);
+    for (const [thread, wire] of wires) thread.slot.post(wire);
+    this.#watchSupply();
+  }
+
+  #placeSuspects(wires: Map<ThreadState, Wire>): void {
     for (const thread of this.#threads.values()) {
-      if (this.#suspects.length === 0 || thread.inFlight > 0) continue;
+      if (thread.inFlight > 0) continue;
       const suspect = this.#suspects.shift();
-      if (suspect === undefined) break;
+      if (suspect === undefined) return;
       this.#assign(suspect, thread, wires);
       thread.alone = true;
     }
-    // One thread is left to run dry for the suspects that wait.
-    const reserved = this.#suspects.length > 0 ? this.#threads.values().next().value : undefined;
+  }
+
+  /** Each to the thread with the least to do. */
+  #placeHomeless(wires: Map<ThreadState, Wire>): void {
+    if (this.#homeless.length === 0) return;
+    const reserved = this.#reserved();
+    const open = [...this.#threads.values()].filter((thread) => thread !== reserved && !thread.alone);
+    const idle = open.filter((thread) => thread.inFlight === 0);
+    const places = open.map((thread) => {
+      // W2: nothing goes ahead to a thread while another one could start it at once.
+      const mayAhead = idle.every((other) => other === thread);
+      return { thread, limit: this.#options.activitiesPerThread + (mayAhead ? aheadOf(thread) : 0) };
+    });
     let placed = 0;
+    const passed: Running[] = [];
     for (const running of this.#homeless) {
       let best: ThreadState | null = null;
-      for (const thread of this.#threads.values()) {
-        if (thread === reserved || thread.inFlight >= this.#capacity(thread)) continue;
-        if (best === null || thread.inFlight < best.inFlight) best = thread;
+      const sessionId = running.item.routing?.sessionId ?? null;
+      const pinned = sessionId === null ? undefined : this.#sessions.get(sessionId);
+      for (const { thread, limit } of places) {
+        if (pinned !== undefined && thread !== pinned) continue;
+        if (thread.inFlight < limit && (best === null || thread.inFlight < best.inFlight)) best = thread;
       }
-      if (best === null) break;
-      this.#assign(running, best, wires);
+      if (best === null) {
+        if (pinned === undefined) break;
+        // W7: only its own thread will do.
+        passed.push(running);
+      } else {
+        if (sessionId !== null && pinned === undefined) this.#sessions.pin(sessionId, best);
+        this.#assign(running, best, wires);
+      }
       placed += 1;
     }
-    this.#homeless = placed === this.#homeless.length ? [] : this.#homeless.slice(placed);
-    for (const [thread, wire] of wires) thread.slot.post(wire);
+    this.#homeless = [...passed, ...this.#homeless.slice(placed)];
+  }
+
+  /** Looks in a while whether what was supplied ahead or waits here can still start soon. */
+  #watchSupply(): void {
+    if (this.#supplyTimer !== null) return;
+    if (this.#homeless.length === 0 && ![...this.#threads.values()].some((thread) => this.#isSupplied(thread))) return;
+    this.#supplyTimer = setTimeout(() => {
+      this.#supplyTimer = null;
+      for (const thread of this.#threads.values()) if (this.#isSupplied(thread) && isSlow(thread)) void this.#recall(thread);
+      this.#returnSurplus();
+      this.#watchSupply();
+    }, FORGET_BUSY_MS);
+    this.#supplyTimer.unref();
+  }
+
+  #isSupplied(thread: ThreadState): boolean {
+    return thread.inFlight > this.#options.activitiesPerThread;
+  }
+
+  /** W2: takes back what a thread has not started. Never rejects. */
+  async #recall(thread: ThreadState): Promise<void> {
+    if (thread.recalling) return;
+    thread.recalling = true;
+    thread.ahead = 0;
+    try {
+      const seqs = await thread.slot.control.takeBack();
+      const back = seqs.map((seq) => this.#running.get(seq)).filter((running) => running?.thread === thread);
+      this.#takeBack(back.filter((running) => running !== undefined));
+    } catch (error) {
+      this.#options.logger.debug({ error }, 'an activity thread gave nothing back');
+    }
+    thread.recalling = false;
+  }
+
+  #takeBack(back: readonly Running[]): void {
+    const wanted = back.filter(({ state }) => state === 'running');
+    for (const running of back) leaveThread(running, 'waiting');
+    for (const running of back) if (!wanted.includes(running)) this.#forget(running);
+    this.#homeless = [...wanted, ...this.#homeless];
+    this.#place();
+    this.#returnSurplus();
+    this.#fetches.pump();
   }
 
   #assign(running: Running, thread: ThreadState, wires: Map<ThreadState, Wire>): void {
     const { item } = running;
+    const { routing, heartbeat } = item;
     thread.inFlight += 1;
+    running.state = 'running';
     running.thread = thread;
+    running.startedMs = performance.now();
+    const timeoutMs = routing?.timeoutMs ?? null;
+    if (timeoutMs !== null) running.answerByMs = running.startedMs + timeoutMs + this.#options.activityGraceMs + OVERDUE_MS;
     let wire = wires.get(thread);
     if (wire === undefined) wires.set(thread, (wire = []));
     writeActivityRequest(wire, {
@@ -268,36 +477,115 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       name: item.name,
       input: item.payload,
       attempt: item.attempt,
+      special:
+        routing === null && heartbeat === null
+          ? null
+          : {
+              tag: routing?.tag ?? null,
+              sessionId: routing?.sessionId ?? null,
+              timeoutMs,
+              extras: routing?.extras ?? null,
+              heartbeat,
+            },
     });
   }
 
-  #commit(acks: readonly { readonly running: Running; readonly ack: WorkItemAck }[], attempt: number): void {
-    this.#provider.ackWorkItems(acks.map(({ ack }) => ack)).then(
+  // --- heartbeats and overdue activities -------------------------------------------------------------------------------------
+
+  #noteHeartbeat(seq: number, details: string): void {
+    const running = this.#running.get(seq);
+    if (running === undefined || running.state !== 'running') return;
+    if (this.#heartbeats.size === 0) this.#options.clock.setTimer(HEARTBEAT_MS, () => void this.#storeHeartbeats());
+    running.heartbeat = details;
+    this.#heartbeats.add(running);
+  }
+
+  /** Never rejects. */
+  async #storeHeartbeats(): Promise<void> {
+    const noted = [...this.#heartbeats].filter(({ seq, state }) => this.#running.has(seq) && state === 'running');
+    this.#heartbeats.clear();
+    if (noted.length === 0) return;
+    const beats = noted.map(({ item, heartbeat }) => ({ ...lockOf(item), ...(heartbeat === null ? {} : { heartbeat }) }));
+    try {
+      const outcomes = await this.#provider.renewWorkLocks(beats, this.#options.activityLockMs);
+      this.#lose(noted.filter((_, index) => outcomes[index] !== 'done'));
+    } catch (error) {
+      // The next one carries newer details anyway.
+      this.#storeTrouble('renewWorkLocks', error);
+    }
+  }
+
+  /** W8. */
+  #watchOverdue(): void {
+    const nowMs = performance.now();
+    const stuck = new Set<ThreadState>();
+    for (const { answerByMs, thread } of this.#running.values()) if (thread !== null && answerByMs < nowMs) stuck.add(thread);
+    for (const thread of stuck) this.#terminate(thread.slot);
+  }
+
+  #overdueError({ item }: Running): TimeoutError {
+    return new TimeoutError(
+      'ACTIVITY_TIMEOUT',
+      `activity '${item.name}' ran longer than ${item.routing?.timeoutMs ?? 0} ms and kept its thread, which was ended. Give way to the event loop now and then, so that its signal can be seen`,
+    );
+  }
+
+  // --- results ---------------------------------------------------------------------------------------------------------------
+
+  #commit(answers: readonly Answer[], attempt: number): void {
+    this.#provider.ackWorkItems(answers.map(({ ack }) => ack)).then(
       (outcomes) => {
-        acks.forEach(({ running }, index) => {
+        answers.forEach(({ running }, index) => {
           this.#forget(running);
-          const key = keyOf(running.item);
-          this.#lastFailures.delete(key);
-          this.#suspectKeys.delete(key);
+          this.#forgetKey(running.item);
           if (outcomes[index] === 'done') this.#completed += 1;
           else this.#options.logger.debug({ ...lockOf(running.item), outcome: outcomes[index] }, 'activity result was not wanted');
         });
         this.#fetches.pump();
       },
-      (error: unknown) => {
-        this.#storeTrouble('ackWorkItems', error);
-        const left = acks.filter(({ running }) => this.#running.has(running.seq));
-        if (attempt <= ACK_RETRIES) {
-          this.#options.clock.setTimer(computeBackoffMs(attempt, ACK_BACKOFF), () => this.#commit(left, attempt + 1));
-          return;
-        }
-        for (const { running } of left) this.#forget(running);
-        this.#abandon(
-          left.map(({ running }) => running.item),
-          { delayMs: ACK_BACKOFF.maximumMs, countAttempt: false },
-        );
-      },
+      (error: unknown) => this.#commitFailed(answers, attempt, error),
     );
+  }
+
+  #commitFailed(answers: readonly Answer[], attempt: number, error: unknown): void {
+    this.#storeTrouble('ackWorkItems', error);
+    const left = answers.filter(({ running }) => this.#running.has(running.seq));
+    // Given back meanwhile: the runtime is closing.
+    if (left.length === 0) return;
+    if (isFaultOfItem(error)) {
+      if (answers.length > 1) for (const answer of left) this.#commit([answer], attempt);
+      else {
+        for (const { running } of left) {
+          this.#forget(running);
+          this.#charge(running.item, toFailure(error));
+        }
+      }
+    } else if (attempt <= ACK_RETRIES) {
+      this.#options.clock.setTimer(computeBackoffMs(attempt, ACK_BACKOFF), () => this.#commit(left, attempt + 1));
+    } else {
+      for (const { running } of left) this.#forget(running);
+      this.#abandon(
+        left.map(({ running }) => running.item),
+        { delayMs: ACK_BACKOFF.maximumMs, countAttempt: false },
+      );
+    }
+  }
+
+  /** W5: the right to these attempts is gone. One that is being committed hears it from its ack. */
+  #lose(runnings: readonly Running[]): void {
+    const held = runnings.filter(({ seq, state }) => this.#running.has(seq) && state !== 'committing');
+    for (const { item } of held) this.#forgetKey(item);
+    const inThreads = held.filter(({ state }) => state === 'running');
+    for (const running of inThreads) {
+      running.state = 'lost';
+      running.answerByMs = performance.now() + this.#options.activityGraceMs + OVERDUE_MS;
+    }
+    this.#cancelInThreads(inThreads);
+    const waiting = held.filter(({ state }) => state === 'waiting');
+    if (waiting.length === 0) return;
+    this.#unqueue(waiting);
+    this.#place();
+    this.#fetches.pump();
   }
 
   #forget(running: Running): void {
@@ -312,9 +600,24 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     for (const { seq, thread } of runnings) {
       if (thread !== null) byThread.set(thread, [...(byThread.get(thread) ?? []), seq]);
     }
-    for (const [thread, seqs] of byThread) {
-      thread.slot.control.cancel(seqs).catch((error: unknown) => this.#options.logger.debug({ error }, 'cancel failed'));
+    for (const [thread, seqs] of byThread) void this.#cancelIn(thread, seqs);
+  }
+
+  /** Never rejects. */
+  async #cancelIn(thread: ThreadState, seqs: readonly number[]): Promise<void> {
+    try {
+      // The control of a closed thread throws at the call.
+      await thread.slot.control.cancel(seqs);
+    } catch (error) {
+      this.#options.logger.debug({ error }, 'cancel failed');
     }
+  }
+
+  /** Forgets what is remembered of an activity that ended, here or elsewhere. */
+  #forgetKey(item: WorkItem): void {
+    const key = keyOf(item);
+    this.#lastFailures.delete(key);
+    this.#suspectKeys.delete(key);
   }
 
   #log({ seq, line }: ActivityLog): void {
@@ -349,6 +652,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** Ends an activity with an error that its orchestration sees. */
   #fail(running: Running, failure: Failure): void {
     const { item } = running;
+    if (failure.code === 'TOO_MANY_ATTEMPTS') this.#metrics.measure(item, 'tooManyAttempts', 0);
+    running.state = 'committing';
     const completionPayload = encodeRecord({ kind: 'ActivityFailed', executionId: item.executionId, sourceId: item.eventId, failure });
     this.#commit([{ running, ack: { ...lockOf(item), completionPayload } }], 1);
   }
@@ -372,7 +677,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   async #giveBack(items: readonly WorkItem[], how: { readonly delayMs: number; readonly countAttempt: boolean }): Promise<void> {
     try {
-      await this.#provider.abandonWorkItems(items.map((item) => ({ ...lockOf(item), ...how })));
+      const outcomes = await this.#provider.abandonWorkItems(items.map((item) => ({ ...lockOf(item), ...how })));
+      items.forEach((item, index) => {
+        if (outcomes[index] !== 'done') this.#forgetKey(item);
+      });
     } catch (error) {
       // Their leases run out by themselves.
       this.#storeTrouble('abandonWorkItems', error);
@@ -385,7 +693,12 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 }
 
-function lockOf({ instanceId, executionId, eventId, lockToken }: WorkItem): Omit<WorkItemAck, 'completionPayload'> {
+function outcomeOf(isLost: boolean, completionPayload: string | null): ActivityOutcome {
+  if (isLost) return 'lost';
+  return completionPayload?.startsWith(COMPLETED) === true ? 'completed' : 'failed';
+}
+
+function lockOf({ instanceId, executionId, eventId, lockToken }: WorkItem): WorkItemLock {
   return { instanceId, executionId, eventId, lockToken };
 }
 
@@ -393,14 +706,36 @@ function keyOf(item: WorkItem): string {
   return `${item.instanceId} ${item.executionId} ${item.eventId}`;
 }
 
+function leastBusy(threads: readonly ThreadState[]): ThreadState | null {
+  let best: ThreadState | null = null;
+  for (const thread of threads) if (best === null || thread.inFlight < best.inFlight) best = thread;
+  return best;
+}
+
+function leaveThread(running: Running, state: 'waiting' | 'committing'): void {
+  const { thread } = running;
+  running.state = state;
+  running.thread = null;
+  if (thread === null) return;
+  thread.inFlight -= 1;
+  thread.alone &&= thread.inFlight > 0;
+}
+
 /** How many activities a thread is supplied ahead: none when it has not answered lately, its speed is not known then. */
 function aheadOf(thread: ThreadState): number {
   const forgetMs = thread.inFlight === 0 ? FORGET_IDLE_MS : FORGET_BUSY_MS;
-  return performance.now() - thread.lastBatchMs > forgetMs ? 0 : thread.ahead;
+  return performance.now() - thread.answeredMs > forgetMs ? 0 : thread.ahead;
+}
+
+/** What waits in the thread has waited long, or does so now. */
+function isSlow(thread: ThreadState): boolean {
+  return thread.longestWaitMs > FORGET_BUSY_MS || performance.now() - thread.answeredMs > FORGET_BUSY_MS;
 }
 
 /** W2: the supply grows by what was answered while nothing waited long, and is halved when something did. */
 function adjustAhead(thread: ThreadState, answers: number, longestWaitMs: number): void {
-  thread.lastBatchMs = performance.now();
+  // Log lines are no answer: an activity may write them for hours.
+  if (answers > 0) thread.answeredMs = performance.now();
+  thread.longestWaitMs = longestWaitMs;
   thread.ahead = longestWaitMs > LONG_WAIT_MS ? thread.ahead >> 1 : Math.min(AHEAD_MAX, thread.ahead + answers);
 }

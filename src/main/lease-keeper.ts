@@ -1,6 +1,8 @@
 // Renews the leases of everything that is in flight, in batches, from the main thread: a CPU-bound activity cannot lose its lease.
 //
 // K1. A failed renewal is no cancellation (T8): the lease keeps its old deadline and is tried again. Only `gone` and `lockLost` are news.
+// K2. The news is about the very lock that was asked about: the owner gets back the object that it listed, and the same work may have been
+//     handed out anew meanwhile.
 import type { Clock } from '../types/clock.ts';
 
 /** What a keeper needs to know of a queue. */
@@ -16,8 +18,8 @@ export type LeaseKeeperOptions<Lock> = {
   readonly onError: (error: unknown) => void;
 };
 
-/** Renewals per length of a lease. Reason: two may fail before a lease is lost. */
-const RENEWALS_PER_LEASE = 3;
+/** Renewals per length of a lease. Reason: two may fail, and the next is still in time although timers are late under load. */
+const RENEWALS_PER_LEASE = 4;
 
 /** Keeps leases until it is stopped. */
 export class LeaseKeeper<Lock> {

@@ -1,19 +1,24 @@
 // Options of a runtime: their meaning, defaults, and the check that turns them into resolved ones. Inside, only resolved options exist.
+import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import type { Provider } from '../provider/provider.ts';
+import type { RuntimeTags } from '../client/runtime-info.ts';
+import type { Provider, TagFilter } from '../provider/provider.ts';
 import { systemClock } from '../provider/system-clock.ts';
 import type { DefinitionSource } from '../threads/registry.ts';
+import { assertVersionPolicy, type VersionPolicy } from '../threads/versions.ts';
 import type { Clock } from '../types/clock.ts';
 import { OptionError } from '../types/errors.ts';
+import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { silentLogger, type Logger } from '../types/logger.ts';
+import type { MetricsSink } from './metrics.ts';
 
 /** Options of `Runtime.start`. */
 export type RuntimeOptions = {
   /** The store. It stays open when the runtime stops; close it yourself. */
   readonly provider: Provider;
   /**
-   * Modules of orchestrations: `new URL('./orchestrations.ts', import.meta.url)`, one or many. With `replayThreads: 0` also definitions.
-   * Without: this runtime runs no orchestrations.
+   * Modules of orchestrations: `new URL('./orchestrations.ts', import.meta.url)`, one or many, with names of their own by `withPrefix`. With
+   * `replayThreads: 0` also definitions. Without: this runtime runs no orchestrations.
    */
   readonly orchestrations?: DefinitionSource | readonly DefinitionSource[];
   /** Modules of activities, as above. Without: this runtime runs no activities. */
@@ -46,6 +51,38 @@ export type RuntimeOptions = {
   readonly replayThreadMemoryMb?: number;
   /** Most memory of the heap of one activity thread, in MiB; see `replayThreadMemoryMb`. Range: 16 to 1,048,576. @default Node's own */
   readonly activityThreadMemoryMb?: number;
+  /**
+   * Name of this node, 1 to 256 characters: the same after a restart, different from that of every other node. It owns sessions, so that a
+   * node with a stable name keeps its own over a restart. @default a random UUID
+   */
+  readonly nodeId?: string;
+  /**
+   * Which activities this runtime takes, by the tag with which they were scheduled. `default`: those without a tag. `any`: all. `none`: none,
+   * as if there were no `activities`: nothing is loaded and nothing polled (T37). `{ only: ['gpu'] }`: these tags. `{ defaultAnd: ['gpu'] }`:
+   * those without a tag and these. At most 16 tags. @default 'default'
+   */
+  readonly tags?: RuntimeTags;
+  /** Sessions that this runtime holds at once; 0: it runs no activities of sessions. Range: 0 to 10,000. @default 10 */
+  readonly maxSessions?: number;
+  /**
+   * Lease of a session, in milliseconds; renewed while it is used. How long a crash delays its next activity. Range: 200 to 3,600,000.
+   * @default 30000
+   */
+  readonly sessionLeaseMs?: number;
+  /** A session without activity for longer is given up, in milliseconds. Range: 200 to 604,800,000. @default 300000 */
+  readonly sessionIdleMs?: number;
+  /**
+   * How long an activity may go on after it was cancelled or timed out, in milliseconds. Then it is ended by force, with its thread.
+   * Range: 0 to 3,600,000. @default 10000
+   */
+  readonly activityGraceMs?: number;
+  /**
+   * Version that starts without one get, by the name of the orchestration: `latest`, an exact version such as '1.2.3', or a semver range
+   * such as '^1.2', of which the highest is taken. Running executions stay on theirs. @default 'latest' for all
+   */
+  readonly versionPolicy?: VersionPolicy;
+  /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
+  readonly metrics?: MetricsSink;
   /** Where log lines go; any pino-compatible logger. @default none */
   readonly logger?: Logger;
   /** Clock of leases and back-offs, for tests. @default the machine's clock */
@@ -55,13 +92,16 @@ export type RuntimeOptions = {
 /** Options with every default filled in. */
 export type ResolvedRuntimeOptions = Omit<
   Required<RuntimeOptions>,
-  'orchestrations' | 'activities' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb'
+  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb'
 > & {
   readonly orchestrations: readonly DefinitionSource[];
   readonly activities: readonly DefinitionSource[];
   /** null: Node's own limit. */
   readonly replayThreadMemoryMb: number | null;
   readonly activityThreadMemoryMb: number | null;
+  readonly metrics: MetricsSink | null;
+  /** null: no activities are fetched. */
+  readonly tags: TagFilter | null;
 };
 
 /** Range of each numeric option. */
@@ -75,11 +115,20 @@ const RANGES = {
   orchestrationLockMs: [200, 3_600_000],
   activityLockMs: [200, 3_600_000],
   maxAttempts: [1, 1000],
+  maxSessions: [0, 10_000],
+  sessionLeaseMs: [200, 3_600_000],
+  sessionIdleMs: [200, 604_800_000],
+  activityGraceMs: [0, 3_600_000],
   replayThreadMemoryMb: [16, 1_048_576],
   activityThreadMemoryMb: [16, 1_048_576],
 } as const satisfies Readonly<Record<string, readonly [number, number]>>;
 
 type NumericOption = keyof typeof RANGES;
+
+/** Most tags of one runtime. Reason: each is looked up by itself in every fetch. */
+const MAX_TAGS = 16;
+/** Begins the tags that duraloom uses itself. */
+const RESERVED_TAG = 'duraloom:';
 
 const KNOWN: ReadonlySet<string> = new Set([
   ...Object.keys(RANGES),
@@ -87,6 +136,10 @@ const KNOWN: ReadonlySet<string> = new Set([
   'orchestrations',
   'activities',
   'retryBackoff',
+  'nodeId',
+  'tags',
+  'versionPolicy',
+  'metrics',
   'logger',
   'clock',
 ]);
@@ -111,10 +164,14 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
   const memory = (name: 'replayThreadMemoryMb' | 'activityThreadMemoryMb'): number | null =>
     options[name] === undefined ? null : checkInteger(name, options[name]);
   const orchestrations = toList(options.orchestrations, 'orchestrations');
-  const activities = toList(options.activities, 'activities');
+  const tags = checkTags(options.tags ?? 'default');
+  const given = toList(options.activities, 'activities');
+  const activities = tags === null ? [] : given;
   if (orchestrations.length + activities.length === 0) {
     throw new OptionError(
-      'Expected `orchestrations` or `activities` (or both) to name at least one module, got none: this runtime would do nothing',
+      given.length > 0
+        ? "Expected `tags` to take some activities, got 'none' in a runtime without `orchestrations`: it would do nothing"
+        : 'Expected `orchestrations` or `activities` (or both) to name at least one module, got none: this runtime would do nothing',
     );
   }
   return {
@@ -131,6 +188,14 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     activityLockMs: integer('activityLockMs', 30_000),
     maxAttempts: integer('maxAttempts', 10),
     retryBackoff: checkBackoff(options.retryBackoff ?? { initialMs: 1_000, maximumMs: 60_000 }),
+    nodeId: checkNodeId(options.nodeId ?? randomUUID()),
+    tags,
+    maxSessions: integer('maxSessions', 10),
+    sessionLeaseMs: integer('sessionLeaseMs', 30_000),
+    sessionIdleMs: integer('sessionIdleMs', 300_000),
+    activityGraceMs: integer('activityGraceMs', 10_000),
+    versionPolicy: checkVersionPolicy(options.versionPolicy ?? {}),
+    metrics: checkMetrics(options.metrics),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
     logger: checkLogger(options.logger ?? silentLogger),
@@ -159,6 +224,56 @@ function checkBackoff(backoff: { readonly initialMs: number; readonly maximumMs:
   return { initialMs, maximumMs };
 }
 
+function checkNodeId(nodeId: string): string {
+  if (!isText(nodeId)) {
+    throw new OptionError(`Expected \`nodeId\` to be text of 1 to ${MAX_NAME_LENGTH} characters, got ${show(nodeId)}`);
+  }
+  return nodeId;
+}
+
+function checkTags(tags: RuntimeTags): TagFilter | null {
+  if (tags === 'none') return null;
+  if (tags === 'default' || tags === 'any') return { kind: tags };
+  if (typeof tags === 'object' && tags !== null && Object.keys(tags).length === 1) {
+    if ('only' in tags) return { kind: 'only', tags: checkTagList(tags.only) };
+    if ('defaultAnd' in tags) return { kind: 'defaultAnd', tags: checkTagList(tags.defaultAnd) };
+  }
+  throw new OptionError(
+    `Expected \`tags\` to be 'default', 'any', 'none', { only: ['gpu'] } or { defaultAnd: ['gpu'] }, got ${typeof tags === 'object' ? 'another object' : show(tags)}`,
+  );
+}
+
+function checkTagList(tags: readonly string[]): readonly string[] {
+  if (!Array.isArray(tags) || tags.length === 0 || tags.length > MAX_TAGS) {
+    throw new OptionError(`Expected \`tags\` to list 1 to ${MAX_TAGS} tags, got ${Array.isArray(tags) ? tags.length : show(tags)}`);
+  }
+  for (const tag of tags as readonly unknown[]) {
+    if (!isText(tag) || tag.startsWith(RESERVED_TAG)) {
+      throw new OptionError(
+        `Expected each of \`tags\` to be text of 1 to ${MAX_NAME_LENGTH} characters and not to begin with '${RESERVED_TAG}', got ${show(tag)}`,
+      );
+    }
+  }
+  return [...new Set<string>(tags)];
+}
+
+function checkVersionPolicy(policy: VersionPolicy): VersionPolicy {
+  if (typeof policy !== 'object' || policy === null || Array.isArray(policy)) {
+    throw new OptionError(`Expected \`versionPolicy\` to be an object such as { checkout: '^1.2' }, got ${show(policy)}`);
+  }
+  return assertVersionPolicy(policy);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_LENGTH;
+}
+
+function checkMetrics(metrics: MetricsSink | undefined): MetricsSink | null {
+  if (metrics === undefined) return null;
+  if (typeof metrics?.record !== 'function') throw new OptionError('Expected `metrics` to have the method record');
+  return metrics;
+}
+
 function checkClock(clock: Clock): Clock {
   if (typeof clock?.nowMs !== 'function' || typeof clock.setTimer !== 'function') {
     throw new OptionError(`Expected \`clock\` to have nowMs and setTimer, got ${show(clock)}`);
@@ -181,11 +296,15 @@ function toList(sources: RuntimeOptions['orchestrations'], name: string): readon
       `Expected \`${name}\` to name at least one module, got an empty array. Leave it out for a runtime without ${name}`,
     );
   for (const source of list) {
-    const known =
-      typeof source === 'string' || source instanceof URL || (typeof source === 'object' && source !== null && 'kind' in source);
-    if (!known) throw new OptionError(`Expected \`${name}\` to hold module URLs or definitions, got ${show(source)}`);
+    if (!isSource(source)) throw new OptionError(`Expected \`${name}\` to hold module URLs or definitions, got ${show(source)}`);
   }
   return list;
+}
+
+function isSource(source: unknown): boolean {
+  if (typeof source === 'string' || source instanceof URL) return true;
+  if (typeof source !== 'object' || source === null) return false;
+  return 'kind' in source || ('prefix' in source && 'source' in source && isSource(source.source));
 }
 
 function show(value: unknown): string {

@@ -2,28 +2,40 @@
 // threads/thread-pool.ts (the threads), activity-dispatcher.ts (is told of cancelled activities).
 //
 // D1. Nothing leaves the main thread before its commit: no activity is cancelled, no line logged on the strength of an uncommitted turn.
-// D2. Every fetched item ends in exactly one of: ack, abandon. Until then it is in `#turns` and its lease is renewed.
+// D2. Every fetched item ends in exactly one of: ack, abandon, or the news that its lease is lost. Until then it is in `#turns` and its
+//     lease is renewed. No item waits here for a thread: without one it goes back.
 // D3. A live engine is only trusted while every turn of it was committed. After any other outcome the affinity is dropped here and the
 //     engine in its thread, and the next turn starts from history.
-// D4. When a thread dies, only the instance whose turn was running is charged an attempt.
-import type { Provider, Fetched, OrchestrationAck, OrchestrationItem } from '../provider/provider.ts';
+// D4. When a thread dies, only the instance whose turn was running is charged an attempt. When code between turns kept it, nobody is.
+// D5. Of an instance at most one turn is current: the last one that was fetched, while its lease is held. The answer of any other is
+//     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
+// D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
+import type { Provider, Fetched, InstanceCode, OrchestrationAck, OrchestrationAckOutcome, OrchestrationItem } from '../provider/provider.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
 import type { ReplayControl } from '../threads/control.ts';
 import { readReplayBatch, writeTurnRequest, type FaultReport, type Wire } from '../threads/messages.ts';
+import type { RegisteredName } from '../threads/registry.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
+import { BoundedMap } from './bounded-map.ts';
+import { makeAccepts, type Refusal } from './capability.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import type { Metrics } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
+import { measureTurn } from './orchestration-metrics.ts';
+import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs, toAck, toQuarantine } from './turn-commit.ts';
 
 type Turn = {
   readonly seq: number;
   readonly item: OrchestrationItem;
   readonly nowMs: number;
-  /** The thread that has it; null: waits for a thread, or was answered and is being committed. */
+  /** `waiting`: for its history or a thread; `running`: in a thread; `committing`: was answered. */
+  state: 'waiting' | 'running' | 'committing';
+  /** The thread that has it while it runs. */
   slot: Slot<ReplayControl> | null;
 };
 
@@ -33,15 +45,20 @@ type Commit = { readonly turn: Turn; readonly ack: OrchestrationAck; readonly re
 type ThreadState = {
   readonly slot: Slot<ReplayControl>;
   inFlight: number;
-  /** What the watchdog saw last. */
+  /** The turn that the watchdog saw last. */
   watched: { readonly counter: number; readonly sinceMs: number } | null;
-  /** Set when the watchdog ended the thread. */
-  timedOut: boolean;
+  /** How long the watchdog has seen it run no turn although it has some, in milliseconds, since its last answer. */
+  silentMs: number;
+  /** Set when the watchdog ended the thread: the turn that did not end; `seq` null: none, it was kept by code between turns. */
+  doomed: { readonly seq: number | null; readonly lastCall: string } | null;
 };
 
 /** What the dispatcher needs of its runtime. */
 export type OrchestrationDispatcherOptions = {
   readonly options: ResolvedRuntimeOptions;
+  readonly metrics: Metrics;
+  /** What the replay threads have registered; known when the first fetch is opened. */
+  readonly names: () => readonly RegisteredName[];
   /** Activities of a committed turn that nobody wants any more. */
   readonly cancelActivities: (instanceId: string, executionId: number, eventIds: readonly number[]) => void;
   readonly terminate: (slot: Slot<ReplayControl>) => void;
@@ -51,6 +68,9 @@ export type OrchestrationDispatcherOptions = {
 const STORE_TROUBLE_MS = 200;
 /** How often the watchdog looks, in milliseconds. */
 const WATCH_MS = 100;
+/** A fault report that the store did not take is offered again this often: with these waits for about half a minute. */
+const FAULT_RETRIES = 8;
+const FAULT_BACKOFF = { initialMs: 100, maximumMs: 10_000 };
 
 /** The dispatcher of the orchestrator queue. */
 export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
@@ -58,18 +78,23 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #provider: Provider;
   readonly #parent: OrchestrationDispatcherOptions;
   readonly #fetches: FetchLoop<OrchestrationItem>;
-  readonly #leases: LeaseKeeper<OrchestrationItem>;
+  readonly #leases: LeaseKeeper<Turn>;
   readonly #threads = new Map<Slot<ReplayControl>, ThreadState>();
   readonly #turns = new Map<number, Turn>();
-  /** Turns without a living thread. */
-  #homeless: Turn[] = [];
+  /** The current turn of each instance (D5). */
+  readonly #current = new Map<string, Turn>();
   /** Which thread keeps the live engine of an instance. Bounded by the threads' caches: they tell what they evict. */
   readonly #affinity = new Map<string, Slot<ReplayControl>>();
   /** Why an instance was charged its last attempt; kept until a turn of it commits. */
-  readonly #lastFailures = new Map<string, Failure>();
+  readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
+  /** Which code runs here. */
+  #accepts: (code: InstanceCode) => boolean = () => false;
   #seq = 0;
   #watchdog: NodeJS.Timeout | null = null;
+  /** When the watchdog looked last. */
+  #watchedMs = 0;
+  #closed = false;
   #onIdle: (() => void) | null = null;
   #turnsCommitted = 0;
 
@@ -83,7 +108,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       clock: options.clock,
       lockMs: options.orchestrationLockMs,
       room: () => (this.#threads.size === 0 ? 0 : this.#threads.size * options.turnsPerThread - this.#turns.size),
-      fetch: (params) => this.#provider.fetchOrchestrationItems(params),
+      fetch: (params) => this.#provider.fetchOrchestrationItems({ ...params, accepts: this.#accepts }),
       onItems: (fetched) => this.#take(fetched),
       giveBack: (items) => this.#abandon(items, { delayMs: 0, countAttempt: false }),
       onError: onError('fetchOrchestrationItems'),
@@ -91,10 +116,13 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#leases = new LeaseKeeper({
       clock: options.clock,
       lockMs: options.orchestrationLockMs,
-      list: () => Array.from(this.#turns.values(), (turn) => turn.item),
-      renew: (items, lockMs) => this.#provider.renewOrchestrationLocks(items, lockMs),
-      // The turn goes on; its ack will be refused.
-      onLost: () => undefined,
+      list: () => [...this.#current.values()],
+      renew: (turns, lockMs) =>
+        this.#provider.renewOrchestrationLocks(
+          turns.map((turn) => turn.item),
+          lockMs,
+        ),
+      onLost: (turn) => this.#lose(turn),
       onError: onError('renewOrchestrationLocks'),
     });
   }
@@ -104,8 +132,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   start(): void {
+    this.#accepts = makeAccepts(this.#parent.names(), this.#options.versionPolicy, (refusal) => this.#refuse(refusal));
     this.#fetches.start();
     this.#leases.start();
+    this.#watchedMs = performance.now();
     this.#watchdog = setInterval(() => this.#watch(), WATCH_MS);
     this.#watchdog.unref();
   }
@@ -125,58 +155,62 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   /** Gives back what is still in flight and stops renewing. */
   async close(): Promise<void> {
+    this.#closed = true;
     if (this.#watchdog !== null) clearInterval(this.#watchdog);
     this.#leases.stop();
-    const items = Array.from(this.#turns.values(), (turn) => turn.item);
+    const items = Array.from(this.#current.values(), (turn) => turn.item);
     this.#turns.clear();
+    this.#current.clear();
     if (items.length > 0) await this.#giveBack(items, { delayMs: 0, countAttempt: false });
   }
 
   // --- threads ---------------------------------------------------------------------------------------------------------------
 
   onReady(slot: Slot<ReplayControl>): void {
-    this.#threads.set(slot, { slot, inFlight: 0, watched: null, timedOut: false });
-    const turns = this.#homeless;
-    this.#homeless = [];
-    if (turns.length > 0) this.#send(turns);
+    this.#threads.set(slot, { slot, inFlight: 0, watched: null, silentMs: 0, doomed: null });
     this.#fetches.pump();
   }
 
   onDeath(slot: Slot<ReplayControl>, error: DurableError): void {
-    const thread = this.#threads.get(slot);
+    const doomed = this.#threads.get(slot)?.doomed ?? null;
     this.#threads.delete(slot);
     for (const [instanceId, owner] of this.#affinity) if (owner === slot) this.#affinity.delete(instanceId);
-    const running = slot.progress.read();
-    const innocent: OrchestrationItem[] = [];
+    const culprit = doomed === null ? slot.progress.read()?.seq : doomed.seq;
+    const innocent: Turn[] = [];
     for (const turn of this.#turns.values()) {
       if (turn.slot !== slot) continue;
-      this.#forget(turn);
-      if (turn.seq === running?.seq) this.#charge(turn, thread?.timedOut === true ? this.#timeoutError(turn, running.label) : error);
-      else innocent.push(turn.item);
+      if (!this.#isCurrent(turn)) this.#forget(turn);
+      else if (turn.seq === culprit) this.#charge(turn, doomed === null ? error : this.#timeoutError(turn, doomed.lastCall));
+      else innocent.push(turn);
     }
     this.#options.logger.error({ code: error.code, requeued: innocent.length }, error.message);
-    if (innocent.length > 0) this.#abandon(innocent, { delayMs: 0, countAttempt: false });
+    this.#giveUp(innocent, 0);
   }
 
   onBatch(slot: Slot<ReplayControl>, wire: Wire): void {
     const { evicted, faults, replies } = readReplayBatch(wire);
     for (const instanceId of evicted) if (this.#affinity.get(instanceId) === slot) this.#affinity.delete(instanceId);
-    if (faults.length > 0) this.#reportFaults(faults);
+    if (faults.length > 0) this.#reportFaults(faults, 1);
     const commits: Commit[] = [];
     const misses: Turn[] = [];
     const thread = this.#threads.get(slot);
+    if (thread !== undefined) thread.silentMs = 0;
     for (const reply of replies) {
       const turn = this.#turns.get(reply.seq);
       if (turn?.slot !== slot) continue;
       if (thread !== undefined) thread.inFlight -= 1;
       turn.slot = null;
-      if (reply.kind === 'miss') {
+      if (!this.#isCurrent(turn)) {
+        this.#dropAnswer(turn, slot);
+      } else if (reply.kind === 'miss') {
+        turn.state = 'waiting';
         this.#affinity.delete(turn.item.instanceId);
         misses.push(turn);
-        continue;
+      } else {
+        turn.state = 'committing';
+        const commit = this.#judge(turn, reply.result);
+        if (commit !== null) commits.push(commit);
       }
-      const commit = this.#judge(turn, reply.result);
-      if (commit !== null) commits.push(commit);
     }
     if (commits.length > 0) this.#commit(commits);
     if (misses.length > 0) this.#send(misses);
@@ -190,8 +224,11 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
       this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, slot: null };
+      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null };
+      // An older turn of it is still here: its lease ran out. Where it runs, the engine gets ahead of the store (D3).
+      if (this.#current.has(item.instanceId)) this.#affinity.delete(item.instanceId);
       this.#turns.set(turn.seq, turn);
+      this.#current.set(item.instanceId, turn);
       if (attemptOf(item) > this.#options.maxAttempts) poisoned.push(this.#quarantine(turn, this.#tooManyAttempts(item)));
       else turns.push(turn);
     }
@@ -219,15 +256,15 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       (histories) => {
         const wires = new Map<Slot<ReplayControl>, Wire>();
         turns.forEach((turn, index) => {
-          // Given back meanwhile: the runtime is closing.
-          if (!this.#turns.has(turn.seq)) return;
-          this.#assign(turn, this.#leastBusy(), { history: (histories[index] ?? []).map((page) => page.events), wires });
+          // Lost meanwhile, or given back because the runtime is closing.
+          if (!this.#isCurrent(turn)) this.#forget(turn);
+          else this.#assign(turn, this.#leastBusy(), { history: (histories[index] ?? []).map((page) => page.events), wires });
         });
         post(wires);
       },
       (error: unknown) => {
         this.#storeTrouble('readHistory', error);
-        this.#giveUp(turns);
+        this.#giveUp(turns, STORE_TROUBLE_MS);
       },
     );
   }
@@ -239,11 +276,14 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   ): void {
     const thread = slot === null ? undefined : this.#threads.get(slot);
     if (slot === null || thread === undefined) {
-      this.#homeless.push(turn);
+      // Whoever has threads takes it; nothing is fetched here before there is one again.
+      this.#giveUp([turn], 0);
       return;
     }
     const { item } = turn;
+    if (thread.inFlight === 0) thread.silentMs = 0;
     thread.inFlight += 1;
+    turn.state = 'running';
     turn.slot = slot;
     this.#affinity.set(item.instanceId, slot);
     let wire = wires.get(slot);
@@ -283,7 +323,6 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       case 'notRegistered': {
         const failure = parseRecord(outcome.failure) as Failure;
         this.#warnOnce(`orchestration ${turn.item.name}`, failure);
-        this.#forget(turn);
         this.#charge(turn, failure);
         return null;
       }
@@ -293,28 +332,42 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #commit(commits: readonly Commit[]): void {
     this.#provider.ackOrchestrationItems(commits.map((commit) => commit.ack)).then(
       (outcomes) => {
-        commits.forEach((commit, index) => {
-          this.#forget(commit.turn);
-          const outcome = outcomes[index];
-          if (outcome === 'committed') this.#committed(commit);
-          else {
-            // Somebody else has the instance, or it is gone: what this process computed never happened (D3).
-            this.#options.logger.warn({ instanceId: commit.turn.item.instanceId, outcome }, 'turn was not committed');
-            this.#dropEngine(commit.turn.item.instanceId);
-            if (outcome === 'conflict') this.#abandon([commit.turn.item], { delayMs: STORE_TROUBLE_MS, countAttempt: true });
-          }
-        });
+        commits.forEach((commit, index) => this.#settle(commit, outcomes[index]));
         this.#fetches.pump();
       },
       (error: unknown) => {
         this.#storeTrouble('ackOrchestrationItems', error);
-        this.#giveUp(commits.map((commit) => commit.turn));
+        const left = commits.filter(({ turn }) => this.#turns.has(turn.seq));
+        if (!isFaultOfItem(error)) {
+          this.#giveUp(
+            left.map(({ turn }) => turn),
+            STORE_TROUBLE_MS,
+          );
+        } else if (commits.length > 1) for (const commit of left) this.#commit([commit]);
+        else for (const { turn } of left) this.#charge(turn, error);
       },
     );
   }
 
-  #committed({ turn: { item }, ack, result }: Commit): void {
+  #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): void {
+    const { turn } = commit;
+    if (outcome === 'committed') {
+      this.#forget(turn);
+      this.#committed(commit);
+      return;
+    }
+    // Somebody else has the instance, or it is gone: what this process computed never happened (D3). Or a refused batch has stored it already (D6).
+    this.#options.logger.warn({ instanceId: turn.item.instanceId, outcome }, 'turn was not committed');
+    this.#discard(turn);
+    if (outcome === 'conflict') this.#abandon([turn.item], { delayMs: STORE_TROUBLE_MS, countAttempt: true });
+    else this.#lastFailures.delete(turn.item.instanceId);
+  }
+
+  #committed({ turn: { item, nowMs }, ack, result }: Commit): void {
     this.#turnsCommitted += 1;
+    const { metrics } = this.#parent;
+    if (result !== null) measureTurn(metrics, { item, result, nowMs });
+    else metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
     this.#lastFailures.delete(item.instanceId);
     if (ack.cancelledActivities.length > 0) this.#parent.cancelActivities(item.instanceId, item.executionId, ack.cancelledActivities);
     for (const { level, message, fields } of result?.logs ?? []) {
@@ -325,30 +378,66 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     }
   }
 
-  /** The outcome is unknown, the store is in trouble: no fault of the instance (T10). */
-  #giveUp(turns: readonly Turn[]): void {
+  /** Gives turns back uncharged. When it is for trouble of the store, the outcome is unknown and no fault of the instance (T10). */
+  #giveUp(turns: readonly Turn[], delayMs: number): void {
+    const items: OrchestrationItem[] = [];
     for (const turn of turns) {
-      this.#forget(turn);
-      this.#dropEngine(turn.item.instanceId);
+      if (this.#isCurrent(turn)) items.push(turn.item);
+      this.#discard(turn);
     }
-    this.#abandon(
-      turns.map((turn) => turn.item),
-      { delayMs: STORE_TROUBLE_MS, countAttempt: false },
-    );
+    if (items.length > 0) this.#abandon(items, { delayMs, countAttempt: false });
+  }
+
+  #isCurrent(turn: Turn): boolean {
+    return this.#current.get(turn.item.instanceId) === turn;
+  }
+
+  /** The lease of a turn is lost. One that is being committed hears it from its ack. */
+  #lose(turn: Turn): void {
+    if (turn.state === 'committing' || !this.#isCurrent(turn)) return;
+    const { instanceId } = turn.item;
+    this.#options.logger.warn({ instanceId }, 'the lease of a turn was lost; its answer will be dropped');
+    this.#current.delete(instanceId);
+    this.#affinity.delete(instanceId);
+    this.#lastFailures.delete(instanceId);
+    // In a thread it takes room until it is answered.
+    if (turn.state === 'waiting') this.#forget(turn);
+  }
+
+  /** D5: a turn that is not current was answered. Its engine is ahead of the store. */
+  #dropAnswer(turn: Turn, slot: Slot<ReplayControl>): void {
+    this.#forget(turn);
+    if (this.#affinity.get(turn.item.instanceId) !== slot) void this.#evict(slot, turn.item.instanceId);
   }
 
   #forget(turn: Turn): void {
+    if (this.#isCurrent(turn)) this.#current.delete(turn.item.instanceId);
     this.#turns.delete(turn.seq);
     if (this.#turns.size > 0 || this.#onIdle === null) return;
     this.#onIdle();
     this.#onIdle = null;
   }
 
+  /** Forgets a turn together with the engine that computed it. */
+  #discard(turn: Turn): void {
+    if (this.#isCurrent(turn)) this.#dropEngine(turn.item.instanceId);
+    this.#forget(turn);
+  }
+
   #dropEngine(instanceId: string): void {
     const slot = this.#affinity.get(instanceId);
     this.#affinity.delete(instanceId);
-    // Not needed for correctness (a turn without affinity brings its history along): it frees the memory.
-    slot?.control.evict([instanceId]).catch((error: unknown) => this.#options.logger.debug({ error }, 'evict failed'));
+    if (slot !== undefined) void this.#evict(slot, instanceId);
+  }
+
+  /** Not needed for correctness (a turn without affinity brings its history along): it frees the memory. Never rejects. */
+  async #evict(slot: Slot<ReplayControl>, instanceId: string): Promise<void> {
+    try {
+      // The control of a closed thread throws at the call.
+      await slot.control.evict([instanceId]);
+    } catch (error) {
+      this.#options.logger.debug({ error }, 'evict failed');
+    }
   }
 
   // --- failures --------------------------------------------------------------------------------------------------------------
@@ -357,13 +446,14 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #charge(turn: Turn, error: DurableError | Failure): void {
     const failure = error instanceof DurableError ? toFailure(error) : error;
     const { item } = turn;
-    this.#dropEngine(item.instanceId);
+    this.#discard(turn);
     this.#lastFailures.set(item.instanceId, failure);
     this.#options.logger.warn({ instanceId: item.instanceId, code: failure.code, attempt: attemptOf(item) }, failure.message);
     this.#abandon([item], { delayMs: computeBackoffMs(attemptOf(item), this.#options.retryBackoff), countAttempt: true });
   }
 
   #quarantine(turn: Turn, failure: string): Commit {
+    turn.state = 'committing';
     this.#dropEngine(turn.item.instanceId);
     return { turn, ack: toQuarantine(turn.item, failure), result: null };
   }
@@ -387,8 +477,18 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     );
   }
 
-  #reportFaults(faults: readonly FaultReport[]): void {
-    this.#provider.enqueueMessages(faults).catch((error: unknown) => this.#storeTrouble('enqueueMessages', error));
+  /** Reporting twice does no harm: the first report ends the instance. */
+  #reportFaults(faults: readonly FaultReport[], attempt: number): void {
+    this.#provider.enqueueMessages(faults).catch((error: unknown) => {
+      this.#storeTrouble('enqueueMessages', error);
+      if (this.#closed) return;
+      if (attempt <= FAULT_RETRIES) {
+        this.#options.clock.setTimer(computeBackoffMs(attempt, FAULT_BACKOFF), () => this.#reportFaults(faults, attempt + 1));
+        return;
+      }
+      // What the instance did between its turns is in its engine only.
+      for (const { instanceId } of faults) this.#dropEngine(instanceId);
+    });
   }
 
   #abandon(items: readonly OrchestrationItem[], how: { readonly delayMs: number; readonly countAttempt: boolean }): void {
@@ -410,6 +510,14 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
   }
 
+  /** An instance waits that this runtime cannot run: another one may, now or after a deploy. */
+  #refuse({ code, reason }: Refusal): void {
+    const what = code.version === null ? `'${code.name}'` : `'${code.name}' version ${code.version}`;
+    const message = `instances of orchestration ${what} wait for a runtime that can run them: ${reason}. Export it from a module given as \`orchestrations\`, or start a runtime that has it`;
+    this.#warnOnce(`${code.name}@${code.version ?? ''}`, { name: 'DurableError', message, code: 'ORCHESTRATION_NOT_REGISTERED' });
+    this.#options.logger.warn({ orchestration: code.name, version: code.version }, message);
+  }
+
   #warnOnce(subject: string, failure: Failure): void {
     if (this.#warned.has(subject)) return;
     this.#warned.add(subject);
@@ -420,15 +528,45 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   #watch(): void {
     const nowMs = performance.now();
+    // When this thread was busy itself, answers are waiting to be read: then a look counts no more than two.
+    const passedMs = Math.min(nowMs - this.#watchedMs, 2 * WATCH_MS);
+    this.#watchedMs = nowMs;
     for (const thread of this.#threads.values()) {
+      if (thread.doomed !== null) continue;
       const running = thread.slot.progress.read();
-      if (running === null) thread.watched = null;
-      else if (thread.watched?.counter !== running.counter) thread.watched = { counter: running.counter, sinceMs: nowMs };
-      else if (!thread.timedOut && nowMs - thread.watched.sinceMs > this.#options.turnTimeoutMs) {
-        thread.timedOut = true;
-        this.#parent.terminate(thread.slot);
-      }
+      if (running === null) this.#watchSilence(thread, passedMs);
+      else this.#watchTurn(thread, running, nowMs);
     }
+  }
+
+  /** A turn that does not end. */
+  #watchTurn(
+    thread: ThreadState,
+    running: { readonly seq: number; readonly counter: number; readonly label: string },
+    nowMs: number,
+  ): void {
+    thread.silentMs = 0;
+    if (thread.watched?.counter !== running.counter) thread.watched = { counter: running.counter, sinceMs: nowMs };
+    else if (nowMs - thread.watched.sinceMs > this.#options.turnTimeoutMs) {
+      this.#doom(thread, { seq: running.seq, lastCall: running.label });
+    }
+  }
+
+  /** A thread that runs no turn although it has some: code of an earlier turn goes on without end. Nobody knows whose. */
+  #watchSilence(thread: ThreadState, passedMs: number): void {
+    thread.watched = null;
+    thread.silentMs = thread.inFlight === 0 ? 0 : thread.silentMs + passedMs;
+    if (thread.silentMs <= this.#options.turnTimeoutMs) return;
+    this.#options.logger.error(
+      { code: 'TURN_TIMEOUT', turnsInFlight: thread.inFlight },
+      `a replay thread took up no turn for more than ${this.#options.turnTimeoutMs} ms and is ended: an orchestration goes on between its turns. Look for a loop behind an await of something that is not durable`,
+    );
+    this.#doom(thread, { seq: null, lastCall: '' });
+  }
+
+  #doom(thread: ThreadState, doomed: NonNullable<ThreadState['doomed']>): void {
+    thread.doomed = doomed;
+    this.#parent.terminate(thread.slot);
   }
 }
 

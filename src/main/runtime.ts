@@ -6,11 +6,16 @@ import { ActivityLoop } from '../threads/activity-loop.ts';
 import { ReplayLoop } from '../threads/replay-loop.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import type { RegisteredName } from '../threads/registry.ts';
+import { instrumented } from '../provider/instrumented.ts';
 import { OptionError } from '../types/errors.ts';
 import { assertNodeVersion } from '../types/node-version.ts';
+import { makeActivityHost } from '../threads/activity-host.ts';
 import { ActivityDispatcher } from './activity-dispatcher.ts';
+import { Metrics, type MetricSeries } from './metrics.ts';
 import { resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
 import { OrchestrationDispatcher } from './orchestration-dispatcher.ts';
+import { RuntimeReporter } from './runtime-report.ts';
+import { SystemDispatcher } from './system-dispatcher.ts';
 
 /** Where a runtime stands. */
 export type RuntimeState = 'starting' | 'running' | 'stopping' | 'stopped';
@@ -41,17 +46,24 @@ const SHUTDOWN_MS = 10_000;
 export class Runtime {
   readonly #options: ResolvedRuntimeOptions;
   readonly #replay: { readonly pool: ThreadPool<ReplayControl>; readonly dispatcher: OrchestrationDispatcher } | null;
-  readonly #work: { readonly pool: ThreadPool<ActivityControl>; readonly dispatcher: ActivityDispatcher } | null;
+  readonly #work: ReturnType<typeof makeActivities> | null;
+  readonly #metrics: Metrics;
+  readonly #system: SystemDispatcher;
+  readonly #reporter: RuntimeReporter;
   #state: RuntimeState = 'starting';
   #stopping: Promise<void> | null = null;
 
-  private constructor(options: ResolvedRuntimeOptions) {
+  private constructor(given: ResolvedRuntimeOptions) {
+    this.#metrics = new Metrics(given.metrics);
+    const options = { ...given, provider: instrumented(given.provider, (point) => this.#metrics.record(point)) };
     this.#options = options;
-    this.#work = options.activities.length === 0 ? null : makeActivities(options);
+    this.#system = new SystemDispatcher(options);
+    this.#reporter = new RuntimeReporter(options);
+    this.#work = options.activities.length === 0 ? null : makeActivities(options, this.#metrics);
     this.#replay =
       options.orchestrations.length === 0
         ? null
-        : makeOrchestrations(options, (instanceId, executionId, eventIds) =>
+        : makeOrchestrations(options, this.#metrics, (instanceId, executionId, eventIds) =>
             this.#work?.dispatcher.cancel(instanceId, executionId, eventIds),
           );
   }
@@ -81,11 +93,23 @@ export class Runtime {
     runtime.#state = 'running';
     runtime.#replay?.dispatcher.start();
     runtime.#work?.dispatcher.start();
+    runtime.#system.start();
+    await runtime.#reporter.start(runtime);
     return runtime;
   }
 
   get state(): RuntimeState {
     return this.#state;
+  }
+
+  /** Names this life of the runtime in `client.listRuntimes()`. */
+  get runtimeId(): string {
+    return this.#reporter.runtimeId;
+  }
+
+  /** Name of the node, from the option `nodeId`. */
+  get nodeId(): string {
+    return this.#options.nodeId;
   }
 
   /** Names and versions of the orchestrations that this runtime runs. */
@@ -102,6 +126,11 @@ export class Runtime {
   stats(): RuntimeStats {
     const none = { turnsInFlight: 0, turnsCommitted: 0, stickyInstances: 0, activitiesInFlight: 0, activitiesCompleted: 0 };
     return { ...none, ...this.#replay?.dispatcher.stats, ...this.#work?.dispatcher.stats, state: this.#state };
+  }
+
+  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides for the list. */
+  metrics(): readonly MetricSeries[] {
+    return this.#metrics.show();
   }
 
   /**
@@ -122,11 +151,12 @@ export class Runtime {
 
   async #shutdown(timeoutMs: number): Promise<void> {
     this.#state = 'stopping';
-    const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher].filter((dispatcher) => dispatcher !== undefined);
+    const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher, this.#system].filter((dispatcher) => dispatcher !== undefined);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.stopFetching()));
     await this.#within(timeoutMs, Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())));
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
-    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close()]);
+    this.#work?.waits.abort();
+    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close(), this.#reporter.stop()]);
     this.#state = 'stopped';
   }
 
@@ -143,28 +173,50 @@ export class Runtime {
 
 function makeOrchestrations(
   options: ResolvedRuntimeOptions,
+  metrics: Metrics,
   cancelActivities: (instanceId: string, executionId: number, eventIds: readonly number[]) => void,
 ): { readonly pool: ThreadPool<ReplayControl>; readonly dispatcher: OrchestrationDispatcher } {
-  const dispatcher = new OrchestrationDispatcher({ options, cancelActivities, terminate: (slot) => pool.terminate(slot) });
+  const dispatcher = new OrchestrationDispatcher({
+    options,
+    metrics,
+    cancelActivities,
+    names: () => pool.names,
+    terminate: (slot) => pool.terminate(slot),
+  });
+  const { orchestrations: sources, replayThreads: threads, replayThreadMemoryMb: memoryMb, versionPolicy } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', threads: options.replayThreads, sources: options.orchestrations, limit, memoryMb: options.replayThreadMemoryMb },
+    { kind: 'replay', threads, sources, versionPolicy, limit, memoryMb, activities: null },
     dispatcher,
     (port, progress) => new ReplayLoop({ port, progress, cacheBytes: limit }),
   );
   return { pool, dispatcher };
 }
 
-function makeActivities(options: ResolvedRuntimeOptions): {
+function makeActivities(
+  options: ResolvedRuntimeOptions,
+  metrics: Metrics,
+): {
   readonly pool: ThreadPool<ActivityControl>;
   readonly dispatcher: ActivityDispatcher;
+  readonly waits: AbortController;
 } {
-  const dispatcher = new ActivityDispatcher(options);
-  const limit = options.activitiesPerThread;
+  const dispatcher = new ActivityDispatcher({ options, metrics, terminate: (slot) => pool.terminate(slot) });
+  const waits = new AbortController();
+  const host = makeActivityHost(options.provider, waits.signal);
+  const storeName = options.provider.name;
+  const {
+    activities: sources,
+    activityThreads: threads,
+    activityThreadMemoryMb: memoryMb,
+    versionPolicy,
+    activitiesPerThread: limit,
+    activityGraceMs: graceMs,
+  } = options;
   const pool = new ThreadPool<ActivityControl>(
-    { kind: 'activity', threads: options.activityThreads, sources: options.activities, limit, memoryMb: options.activityThreadMemoryMb },
+    { kind: 'activity', threads, sources, versionPolicy, limit, memoryMb, activities: { host, storeName, graceMs } },
     dispatcher,
-    (port, progress) => new ActivityLoop({ port, progress, slots: limit }),
+    (port, progress) => new ActivityLoop({ port, progress, slots: limit, host, storeName, graceMs }),
   );
-  return { pool, dispatcher };
+  return { pool, dispatcher, waits };
 }

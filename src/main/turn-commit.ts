@@ -1,6 +1,10 @@
 // Pure: what a turn asks for → what the provider commits. Neighbour: orchestration-dispatcher.ts.
-import type { OrchestrationAck, OrchestrationItem } from '../provider/provider.ts';
-import type { ReplayResult, TurnOutcome } from '../types/replay.ts';
+import type { AckEffects, NewMessage, OrchestrationAck, OrchestrationItem } from '../provider/provider.ts';
+import { encodeRecord } from '../types/codec.ts';
+import { DurableError } from '../types/errors.ts';
+import { toFailure, type Failure } from '../types/failure.ts';
+import type { ParentLink } from '../types/names.ts';
+import type { ReplayResult, TurnEffects, TurnOutcome } from '../types/replay.ts';
 
 /** Outcomes that are committed; the others are abandoned or quarantined. */
 export type CommittedOutcome = Exclude<TurnOutcome, { kind: 'notRegistered' | 'faulted' }>;
@@ -24,13 +28,43 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
     consumedMessageIds: item.messages.slice(0, result.consumedMessages).map((message) => message.messageId),
     ...toStatus(outcome),
     customStatus: result.customStatus,
-    workItems: result.activities.map(({ eventId, name, input }) => ({ eventId, name, payload: input ?? '' })),
+    workItems: result.activities.map(({ eventId, name, input, routing }) => ({ eventId, name, payload: input ?? '', routing })),
     timers: result.timers.map(({ eventId, fireAtMs, payload }) => ({ eventId, visibleAtMs: fireAtMs, payload })),
     messages: result.messages,
-    starts: result.starts.map(({ isChild, ...start }) => ({ ...start, parentInstanceId: isChild ? item.instanceId : null })),
+    starts: result.starts.map(({ isChild, eventId, ...start }) => ({
+      ...start,
+      parent: isChild ? { instanceId: item.instanceId, executionId: item.executionId, eventId } : null,
+      delayMs: 0,
+    })),
     cancelledActivities: result.cancelledActivities,
     cancelledTimers: result.cancelledTimers,
+    effects: result.effects === null ? null : toEffects(item, result.effects),
+    closeChildren: null,
   };
+}
+
+function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {
+  const { values, subscriptions, publications, sessionMessages, terminations } = effects;
+  const { instanceId, executionId } = item;
+  return {
+    values,
+    subscriptions,
+    publications,
+    sessionMessages,
+    terminations: terminations.map((termination) => ({
+      instanceId: termination.instanceId,
+      parent: { instanceId, executionId, eventId: termination.eventId },
+      output: encodeRecord(parentClosedFailure(instanceId)),
+    })),
+  };
+}
+
+/** Why a child ended whose parent is gone. The stack would show our own code only. */
+function parentClosedFailure(instanceId: string): Failure {
+  const { stack: _, ...failure } = toFailure(
+    new DurableError('ORCHESTRATION_TERMINATED', `terminated with its parent '${instanceId}', as its \`onParentClose\` says`),
+  );
+  return failure;
 }
 
 function toStatus(outcome: CommittedOutcome): Pick<OrchestrationAck, 'status' | 'output' | 'next'> {
@@ -51,7 +85,8 @@ function toStatus(outcome: CommittedOutcome): Pick<OrchestrationAck, 'status' | 
 }
 
 /**
- * Makes the ack that takes an instance out of service: nothing is consumed or added, an operator decides.
+ * Makes the ack that takes an instance out of service: nothing is consumed or added, an operator decides. Its parent is told, its children
+ * are closed by their policy (T38).
  *
  * @param item - the locked instance
  * @param failure - why, encoded
@@ -72,11 +107,27 @@ export function toQuarantine(item: OrchestrationItem, failure: string): Orchestr
     customStatus: undefined,
     workItems: [],
     timers: [],
-    messages: [],
+    messages: item.parent === null ? [] : [quarantineMessage(item, item.parent)],
     starts: [],
     cancelledActivities: [],
     cancelledTimers: [],
+    effects: null,
+    closeChildren: {
+      cancelPayload: encodeRecord({ kind: 'CancelRequested', reason: `parent ${item.instanceId} was quarantined` }),
+      output: encodeRecord(parentClosedFailure(item.instanceId)),
+    },
   };
+}
+
+function quarantineMessage(item: OrchestrationItem, parent: ParentLink): NewMessage {
+  const { executionId, eventId, instanceId } = parent;
+  const { stack: _, ...failure } = toFailure(
+    new DurableError(
+      'INSTANCE_QUARANTINED',
+      `sub-orchestration '${item.name}' (instance '${item.instanceId}') cannot go on by itself: see its error. An operator may resume or terminate it`,
+    ),
+  );
+  return { instanceId, payload: encodeRecord({ kind: 'SubOrchestrationFailed', executionId, sourceId: eventId, failure }) };
 }
 
 /**

@@ -11,13 +11,18 @@
 // P5. Outcomes that a caller must expect are values. A rejected promise is a `ProviderError` and means: unknown, maybe done, maybe not.
 // P6. Fetches are long polls: with nothing to hand out they wait up to `waitMs` and are woken by commits of this and other
 //     processes and by visibility times; they do not spin.
+import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import type { InstanceRecord, InstanceStatus } from '../types/instance.ts';
+import type { ParentLink } from '../types/names.ts';
+import type { ActivityRouting } from '../types/replay.ts';
 
 /** A message on the orchestrator queue. */
 export type NewMessage = {
   readonly instanceId: string;
   /** Opaque. */
   readonly payload: string;
+  /** The sender's name for the message: while it is queued, another with the same key is refused, and one can wait until it was received. */
+  readonly key?: string;
 };
 
 /** A timer of an instance: a message to itself that becomes visible later. */
@@ -37,17 +42,35 @@ export type NewInstance = {
   /** First message, opaque. It is handed out before every other message of the instance. */
   readonly payload: string;
   /** null: no parent. */
-  readonly parentInstanceId: string | null;
+  readonly parent: ParentLink | null;
+  /** What happens to a child when its parent ends, is terminated or quarantined. */
+  readonly onParentClose: ParentClosePolicy;
+  /** When the id is in use. `fail` and `useExisting` are the same to a provider: nothing changes. */
+  readonly policy: StartPolicy;
+  /** 0 to 9; see `PRIORITY_HEAD_START_MS`. */
+  readonly priority: number;
+  /** The start message is not visible before this time (store's clock, epoch milliseconds) and not before `delayMs` from now. */
+  readonly startAtMs: number | null;
+  readonly delayMs: number;
 };
 
 /** An activity to run. Its key is (instance, execution, event). */
-export type NewWorkItem = { readonly eventId: number; readonly name: string; readonly payload: string };
+export type NewWorkItem = {
+  readonly eventId: number;
+  readonly name: string;
+  readonly payload: string;
+  /** null: no tag, session, priority or limit. */
+  readonly routing: ActivityRouting | null;
+};
 
-/** Outcome of a start: `exists` changed nothing, whatever state the existing instance is in. */
-export type StartOutcome = 'started' | 'exists';
+/** Outcome of a start: `exists` changed nothing; `replaced`: the old instance with all it had is gone. */
+export type StartOutcome = 'started' | 'exists' | 'replaced';
 
-/** Outcome of an enqueue: `notFound` no such instance; `ended` it will never take a turn again, the message was dropped. */
-export type EnqueueOutcome = 'enqueued' | 'notFound' | 'ended';
+/**
+ * Outcome of an enqueue: `notFound` no such instance; `ended` it will never take a turn again, the message was dropped; `duplicate` one with
+ * the same key is queued, this one was dropped.
+ */
+export type EnqueueOutcome = 'enqueued' | 'notFound' | 'ended' | 'duplicate';
 
 /** What a fetched instance has received. */
 export type FetchedMessage = {
@@ -72,6 +95,8 @@ export type OrchestrationItem = {
   /** Id of the last stored event of the current execution, 0 when there is none. */
   readonly lastEventId: number;
   readonly messages: readonly FetchedMessage[];
+  readonly parent: ParentLink | null;
+  readonly createdAtMs: number;
 };
 
 /** A locked work item. */
@@ -84,6 +109,10 @@ export type WorkItem = {
   readonly lockToken: string;
   /** How often this item was handed out, this time included; abandons with `countAttempt: false` do not count. */
   readonly attempt: number;
+  /** As it was scheduled. */
+  readonly routing: ActivityRouting | null;
+  /** Encoded details of the last heartbeat of an attempt before; null: none. */
+  readonly heartbeat: string | null;
 };
 
 /** Key of a work item with the right to it. */
@@ -102,6 +131,44 @@ export type FetchParams = {
   readonly waitMs: number;
   /** Ends the wait with an empty batch. Items are never lost by it: either they are returned or they were not locked. */
   readonly signal?: AbortSignal;
+};
+
+/** Code that an instance needs: its name, the version that is recorded or asked for (null: any), and the engine behaviour (0 before the first turn). */
+export type InstanceCode = { readonly name: string; readonly version: string | null; readonly engine: number };
+
+/** Parameters of an orchestration fetch. */
+export type OrchestrationFetchParams = FetchParams & {
+  /**
+   * Which code the caller can run; absent: any. Pure and stable: the provider may ask once per code and remember. Instances of other
+   * code are neither locked nor counted, and do not wake the fetch.
+   */
+  readonly accepts?: (code: InstanceCode) => boolean;
+};
+
+/** Which tags a worker takes. Items without a tag are the default queue. Tags that begin with `duraloom:` are only taken when named. */
+export type TagFilter =
+  | { readonly kind: 'default' }
+  | { readonly kind: 'only'; readonly tags: readonly string[] }
+  | { readonly kind: 'defaultAnd'; readonly tags: readonly string[] }
+  | { readonly kind: 'any' };
+
+/** Who takes sessions: items of a session go to its owner as long as its lease lasts. */
+export type SessionClaim = {
+  /** Stable name of the runtime, such as its node id. */
+  readonly owner: string;
+  readonly leaseMs: number;
+  /** Most sessions that the owner may hold: at that number it gets items of its own sessions only, and those without a session. */
+  readonly maxSessions: number;
+};
+
+/** Parameters of a work fetch. */
+export type WorkFetchParams = FetchParams & {
+  /**
+   * `queue`: what may run; items whose expiry has passed before anybody took them are not handed out any more. `session: null`: no session
+   * items. `expired`: only items that nobody ever took and whose expiry has passed, whatever their tag, so that their orchestrations are told.
+   * Default: the default queue without sessions.
+   */
+  readonly select?: { readonly kind: 'queue'; readonly tags: TagFilter; readonly session: SessionClaim | null } | { readonly kind: 'expired' };
 };
 
 /** A batch of locked items with the store's time. */
@@ -137,7 +204,74 @@ export type OrchestrationAck = {
   readonly cancelledTimers: readonly number[];
   /** Continue-as-new: the next execution and its first message; null otherwise. Drops all timers of the execution that ends. */
   readonly next: { readonly name: string; readonly version: string | null; readonly payload: string } | null;
+  /** What turns do now and then; null: nothing of it. Applied after `starts` and `messages`. */
+  readonly effects: AckEffects | null;
+  /** What becomes of the living children; null: nothing (the engine tells those it knows by messages). For quarantine. */
+  readonly closeChildren: CloseChildren | null;
 };
+
+/** Rare parts of a turn, in the order in which they are applied. */
+export type AckEffects = {
+  /** Encoded values to write; null deletes. */
+  readonly values: readonly { readonly key: string; readonly value: string | null }[];
+  /** Patterns as `matchesTopic` of types/topics.ts reads them. Subscribing twice is subscribing once. */
+  readonly subscriptions: readonly { readonly pattern: string; readonly subscribed: boolean }[];
+  readonly publications: readonly Publication[];
+  readonly sessionMessages: readonly { readonly sessionId: string; readonly payload: string }[];
+  /** Children to terminate: only when the parent link of the instance is this one. */
+  readonly terminations: readonly { readonly instanceId: string; readonly parent: ParentLink; readonly output: string }[];
+};
+
+/** A message for every instance with a matching subscription: one each, however many of its patterns match, in the order of publications. */
+export type Publication = { readonly topic: string; readonly payload: string; readonly key?: string };
+
+/** What happens to the children of an instance that is terminated or quarantined, by their `onParentClose`. */
+export type CloseChildren = {
+  /** Message for those that are to cancel. */
+  readonly cancelPayload: string;
+  /** Output of those that are to be terminated; their own children are closed in the same way. */
+  readonly output: string;
+};
+
+/**
+ * A wish of an operator. `suspend`: no turns until resumed; messages are kept. `resume`: from Suspended or Quarantined, back to Pending or Running
+ * with all attempts forgotten. `terminate`: ends at once as Terminated, from any living state: its queues, work items, subscriptions go, a turn
+ * under way loses its lock; `parentMessage` is enqueued for the parent (null: none).
+ */
+export type ControlRequest =
+  | { readonly kind: 'suspend' | 'resume'; readonly instanceId: string }
+  | {
+      readonly kind: 'terminate';
+      readonly instanceId: string;
+      readonly output: string;
+      readonly parentMessage: NewMessage | null;
+      readonly closeChildren: CloseChildren;
+    };
+
+/** Outcome of a wish; `unchanged`: it was so already, or (resume) it runs. */
+export type ControlOutcome = 'done' | 'notFound' | 'ended' | 'unchanged';
+
+/** A key-value pair of an instance. */
+export type StoredValue = { readonly key: string; readonly value: string; readonly updatedAtMs: number };
+
+/** An activity that is queued or running, for people. */
+export type WorkItemRecord = {
+  readonly executionId: number;
+  readonly eventId: number;
+  readonly name: string;
+  readonly attempt: number;
+  readonly isRunning: boolean;
+  readonly tag: string | null;
+  readonly sessionId: string | null;
+  /** Encoded details of the last heartbeat. */
+  readonly heartbeat: string | null;
+};
+
+/** A message to the activities of a session. */
+export type SessionMessage = { readonly seq: number; readonly payload: string };
+
+/** A live runtime, as it describes itself. */
+export type RuntimeReport = { readonly runtimeId: string; readonly payload: string; readonly seenAtMs: number };
 
 /**
  * `committed`; `lockLost`: the token is not the current one or has expired; `instanceGone`: deleted; `conflict`: `baseEventId` or
@@ -171,11 +305,29 @@ export type HistoryRequest = {
  */
 export const IN_PROGRESS_HEAD_START_MS = 10_000;
 
-/** What to wait for: the end (or quarantine) of an instance, or a change of its custom status beyond a version. */
-export type WaitCondition = { readonly kind: 'ended' } | { readonly kind: 'customStatus'; readonly afterVersion: number };
+/**
+ * Each level of priority counts as ready this much earlier, for instances and work items alike. So priority goes first, and nothing waits
+ * for ever behind it. Only what is visible at once has a head start: delays and lock expiries do not shrink.
+ */
+export const PRIORITY_HEAD_START_MS = 60_000;
+
+/**
+ * What to wait for: the end (or quarantine) of an instance; a change of its custom status beyond a version; a key-value pair that exists and is not
+ * `unless` (null: exists); that no message with the key is queued any more.
+ */
+export type WaitCondition =
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'customStatus'; readonly afterVersion: number }
+  | { readonly kind: 'value'; readonly key: string; readonly unless: string | null }
+  | { readonly kind: 'received'; readonly key: string };
 
 /** What of an instance a wait looks at. */
-export type InstanceProgress = Pick<InstanceRecord, 'status' | 'customStatusVersion'>;
+export type InstanceProgress = Pick<InstanceRecord, 'status' | 'customStatusVersion'> & {
+  /** For `value`: the encoded value, null when there is none. */
+  readonly value?: string | null;
+  /** For `received`: a message with the key is queued. */
+  readonly isQueued?: boolean;
+};
 
 /** Numbers of the queues. */
 export type QueueDepths = {
@@ -191,8 +343,9 @@ export interface Provider {
   readonly name: string;
 
   /**
-   * Creates instances with their first message.
-   * Called when: a client starts orchestrations. Atomic: each item by itself. Idempotent: yes, by instance id (`exists`).
+   * Creates instances with their first message. `replaceTerminal` replaces an instance that has ended, `terminateExisting` any: history, values,
+   * queues, work items, subscriptions of the old one go, a turn of it under way loses its lock, and a living parent of it is not told.
+   * Called when: a client starts orchestrations. Atomic: each item by itself. Idempotent: by instance id (`exists`) with policy `fail`.
    *
    * @param starts - the new instances
    * @returns one outcome per item
@@ -220,7 +373,7 @@ export interface Provider {
    * @returns the locked instances and the store's time; empty when the wait ended without any
    * @throws {ProviderError} when the store fails; then nothing is locked
    */
-  fetchOrchestrationItems(params: Readonly<FetchParams>): Promise<Fetched<OrchestrationItem>>;
+  fetchOrchestrationItems(params: Readonly<OrchestrationFetchParams>): Promise<Fetched<OrchestrationItem>>;
 
   /**
    * Commits turns: appends events, updates the instance, adds and removes work items, timers, messages and instances, removes the consumed
@@ -268,14 +421,14 @@ export interface Provider {
   readHistory(requests: readonly HistoryRequest[]): Promise<readonly (readonly HistoryPage[])[]>;
 
   /**
-   * Locks work items, longest ready first.
-   * Called when: activity threads have room. Atomic: lock and attempt count of an item. Lost lock: handed out again after `lockMs`.
+   * Locks work items, longest ready first. Items of a session whose lease is free are claimed with it: one owner wins.
+   * Called when: activity threads have room. Atomic: lock, attempt count and session of an item. Lost lock: handed out again after `lockMs`.
    *
    * @param params - how many, for how long, how long to wait
    * @returns the locked items and the store's time
    * @throws {ProviderError} when the store fails; then nothing is locked
    */
-  fetchWorkItems(params: Readonly<FetchParams>): Promise<Fetched<WorkItem>>;
+  fetchWorkItems(params: Readonly<WorkFetchParams>): Promise<Fetched<WorkItem>>;
 
   /**
    * Removes finished work items and enqueues their completions.
@@ -301,7 +454,7 @@ export interface Provider {
   ): Promise<readonly WorkItemOutcome[]>;
 
   /**
-   * Extends work item locks to `lockMs` from now.
+   * Extends work item locks to `lockMs` from now, stores the details of heartbeats, and marks the sessions of the items as used.
    * Called when: activities run for a while. Idempotent: yes. `gone` means that the orchestration cancelled the activity; `lockLost` that another
    * runtime may have it. Neither is to be concluded from a rejection (T8).
    *
@@ -310,7 +463,89 @@ export interface Provider {
    * @returns one outcome per item
    * @throws {ProviderError} when the store fails
    */
-  renewWorkLocks(items: readonly WorkItemLock[], lockMs: number): Promise<readonly WorkItemOutcome[]>;
+  renewWorkLocks(items: readonly (WorkItemLock & { readonly heartbeat?: string })[], lockMs: number): Promise<readonly WorkItemOutcome[]>;
+
+  /**
+   * Extends the leases of an owner's sessions that were used (fetch, renewal or ack of an item) within `idleMs` or have items locked by it. The lease is
+   * routing only: an activity may be acked after its session is gone. Sessions whose lease ended and that have no items are forgotten.
+   * Called when: a runtime with session activities lives; `leaseMs: 0` releases all. Idempotent: yes.
+   *
+   * @param claim - whose, how long, idle limit in milliseconds
+   * @returns how many sessions the owner holds now
+   * @throws {ProviderError} when the store fails
+   */
+  renewSessions(claim: { readonly owner: string; readonly leaseMs: number; readonly idleMs: number }): Promise<number>;
+
+  /**
+   * Reads the messages of a session after a number, and removes those up to it. First in, first out; woken by commits.
+   * Called when: an activity of the session receives. Idempotent: yes, by number.
+   *
+   * @param params - `afterSeq`: last message that was taken, 0 for none; `waitMs`: how long to wait for the first
+   * @returns the messages, oldest first, at most 100; empty when the wait ended without any
+   * @throws {ProviderError} when the store fails
+   */
+  receiveSessionMessages(params: {
+    readonly sessionId: string;
+    readonly afterSeq: number;
+    readonly waitMs: number;
+    readonly signal?: AbortSignal;
+  }): Promise<readonly SessionMessage[]>;
+
+  /**
+   * Publishes to subscribers. Atomic: each publication with all its messages. Idempotent: no.
+   * Called when: a client publishes; orchestrations publish with their turn.
+   *
+   * @param publications - topics and messages
+   * @returns how many instances got each
+   * @throws {ProviderError} when the store fails
+   */
+  publish(publications: readonly Publication[]): Promise<readonly number[]>;
+
+  /**
+   * Suspends, resumes or terminates instances.
+   * Called when: an operator wishes. Atomic: each item with its children. Idempotent: yes (`unchanged`, `ended`).
+   *
+   * @param requests - the wishes
+   * @returns one outcome per item
+   * @throws {ProviderError} when the store fails
+   */
+  controlInstances(requests: readonly ControlRequest[]): Promise<readonly ControlOutcome[]>;
+
+  /**
+   * Reads key-value pairs. They outlive the end of their instance.
+   *
+   * @param instanceId - which instance
+   * @param keys - which keys; null: all
+   * @returns those that exist, in the order of their keys by code points; empty for an unknown instance
+   * @throws {ProviderError} when the store fails
+   */
+  readValues(instanceId: string, keys: readonly string[] | null): Promise<readonly StoredValue[]>;
+
+  /**
+   * Lists the queued and running activities of an instance in the order of their events.
+   *
+   * @param instanceId - which instance
+   * @returns the items; empty for an unknown instance
+   * @throws {ProviderError} when the store fails
+   */
+  readWorkItems(instanceId: string): Promise<readonly WorkItemRecord[]>;
+
+  /**
+   * Tells the store that a runtime lives.
+   * Called when: a runtime starts and every few seconds. Idempotent: yes.
+   *
+   * @param report - `payload`: opaque description; `ttlMs`: how long it counts as alive from now, 0: it stops
+   * @throws {ProviderError} when the store fails
+   */
+  reportRuntime(report: { readonly runtimeId: string; readonly payload: string; readonly ttlMs: number }): Promise<void>;
+
+  /**
+   * Lists the runtimes that count as alive, by id.
+   *
+   * @returns their reports
+   * @throws {ProviderError} when the store fails
+   */
+  listRuntimes(): Promise<readonly RuntimeReport[]>;
 
   /**
    * Reads instances.
@@ -324,7 +559,7 @@ export interface Provider {
   /**
    * Lists instances in the order of their ids, by Unicode code points.
    *
-   * @param params - `afterInstanceId`: cursor, null for the first page; `limit`: page size, 1 to 1000; `status`: only these
+   * @param params - `afterInstanceId`: cursor, null for the first page; `limit`: page size, 1 to 1000; `status`, `parentInstanceId`: only these
    * @returns a page; shorter than `limit` means the last one
    * @throws {ProviderError} when the store fails
    */
@@ -332,6 +567,7 @@ export interface Provider {
     readonly afterInstanceId: string | null;
     readonly limit: number;
     readonly status?: InstanceStatus;
+    readonly parentInstanceId?: string;
   }): Promise<readonly InstanceRecord[]>;
 
   /**
@@ -376,5 +612,11 @@ export function meetsCondition(record: InstanceProgress, condition: WaitConditio
       return over;
     case 'customStatus':
       return over || record.customStatusVersion > condition.afterVersion;
+    case 'value': {
+      const { value = null } = record;
+      return over || (value !== null && value !== condition.unless);
+    }
+    case 'received':
+      return record.isQueued !== true;
   }
 }

@@ -2,11 +2,18 @@
 // Neighbours: replay-engine.ts calls both; types/history-event.ts has the events' shapes.
 import { decodePayload, encodePayload, quote, type EncodedPayload } from '../types/codec.ts';
 import { field } from '../types/message-text.ts';
-import type { HistoryEvent } from '../types/history-event.ts';
+import type { HistoryEvent, ParentClosePolicy } from '../types/history-event.ts';
 
 /** A decision as the code makes it; payloads are encoded. */
 export type Decision =
-  | { readonly kind: 'ActivityScheduled'; readonly name: string; readonly input: EncodedPayload }
+  | {
+      readonly kind: 'ActivityScheduled';
+      readonly name: string;
+      readonly input: EncodedPayload;
+      readonly tag: string | undefined;
+      readonly sessionId: string | undefined;
+      readonly attempt: number | undefined;
+    }
   | { readonly kind: 'TimerCreated'; readonly fireAtMs: number }
   | { readonly kind: 'EventAwaited'; readonly name: string }
   | {
@@ -15,9 +22,17 @@ export type Decision =
       readonly version: string | undefined;
       readonly instanceId: string;
       readonly input: EncodedPayload;
+      /** undefined: `cancel`, and for a detached start. */
+      readonly onParentClose: ParentClosePolicy | undefined;
     }
   | { readonly kind: 'CustomStatusSet'; readonly status: EncodedPayload }
   | { readonly kind: 'FutureCancelled'; readonly sourceId: number }
+  | { readonly kind: 'ValueSet'; readonly key: string; readonly value: string }
+  | { readonly kind: 'ValueDeleted'; readonly key: string }
+  | { readonly kind: 'TopicSubscribed' | 'TopicUnsubscribed'; readonly pattern: string }
+  | { readonly kind: 'TopicPublished'; readonly topic: string; readonly data: EncodedPayload }
+  | { readonly kind: 'SessionMessageSent'; readonly sessionId: string; readonly data: EncodedPayload }
+  | { readonly kind: 'Patched'; readonly patchId: string }
   | { readonly kind: 'OrchestrationCompleted'; readonly result: EncodedPayload }
   | { readonly kind: 'OrchestrationFailed'; readonly failure: string; readonly identity: string }
   | { readonly kind: 'OrchestrationCancelled'; readonly reason: string }
@@ -38,31 +53,49 @@ export function encodeDecision(id: number, atMs: number, decision: Decision): st
 function encodeFields(decision: Decision): string {
   switch (decision.kind) {
     case 'ActivityScheduled':
-      return `,"name":${quote(decision.name)}${field('input', decision.input)}`;
+      return `,"name":${quote(decision.name)}${text('tag', decision.tag)}${text('sessionId', decision.sessionId)}${
+        decision.attempt === undefined ? '' : `,"attempt":${decision.attempt}`
+      }${field('input', decision.input)}`;
     case 'TimerCreated':
       return `,"fireAtMs":${decision.fireAtMs}`;
     case 'EventAwaited':
       return `,"name":${quote(decision.name)}`;
     case 'SubOrchestrationScheduled':
     case 'OrchestrationStartRequested': {
-      const version = decision.version === undefined ? '' : `,"version":${quote(decision.version)}`;
-      return `,"name":${quote(decision.name)}${version},"instanceId":${quote(decision.instanceId)}${field('input', decision.input)}`;
+      const closing = text('onParentClose', decision.onParentClose);
+      return `,"name":${quote(decision.name)}${text('version', decision.version)},"instanceId":${quote(decision.instanceId)}${closing}${field('input', decision.input)}`;
     }
     case 'CustomStatusSet':
       return field('status', decision.status);
     case 'FutureCancelled':
       return `,"sourceId":${decision.sourceId}`;
+    case 'ValueSet':
+      return `,"key":${quote(decision.key)},"value":${decision.value}`;
+    case 'ValueDeleted':
+      return `,"key":${quote(decision.key)}`;
+    case 'TopicSubscribed':
+    case 'TopicUnsubscribed':
+      return `,"pattern":${quote(decision.pattern)}`;
+    case 'TopicPublished':
+      return `,"topic":${quote(decision.topic)}${field('data', decision.data)}`;
+    case 'SessionMessageSent':
+      return `,"sessionId":${quote(decision.sessionId)}${field('data', decision.data)}`;
+    case 'Patched':
+      return `,"patchId":${quote(decision.patchId)}`;
     case 'OrchestrationCompleted':
       return field('result', decision.result);
     case 'OrchestrationFailed':
       return `,"failure":${decision.failure}`;
     case 'OrchestrationCancelled':
       return `,"reason":${quote(decision.reason)}`;
-    case 'OrchestrationContinuedAsNew': {
-      const version = decision.version === undefined ? '' : `,"version":${quote(decision.version)}`;
-      return `${version}${field('input', decision.input)}`;
-    }
+    case 'OrchestrationContinuedAsNew':
+      return `${text('version', decision.version)}${field('input', decision.input)}`;
   }
+}
+
+/** An optional text field. */
+function text(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `,"${name}":${quote(value)}`;
 }
 
 /**
@@ -75,7 +108,14 @@ function encodeFields(decision: Decision): string {
 export function matchesDecision(recorded: HistoryEvent, decision: Decision): boolean {
   switch (decision.kind) {
     case 'ActivityScheduled':
-      return recorded.kind === decision.kind && recorded.name === decision.name && same(recorded.input, decision.input);
+      return (
+        recorded.kind === decision.kind &&
+        recorded.name === decision.name &&
+        recorded.tag === decision.tag &&
+        recorded.sessionId === decision.sessionId &&
+        recorded.attempt === decision.attempt &&
+        same(recorded.input, decision.input)
+      );
     case 'TimerCreated':
       return recorded.kind === decision.kind;
     case 'EventAwaited':
@@ -87,12 +127,26 @@ export function matchesDecision(recorded: HistoryEvent, decision: Decision): boo
         recorded.name === decision.name &&
         recorded.version === decision.version &&
         recorded.instanceId === decision.instanceId &&
+        (recorded.kind !== 'SubOrchestrationScheduled' || recorded.onParentClose === decision.onParentClose) &&
         same(recorded.input, decision.input)
       );
     case 'CustomStatusSet':
       return recorded.kind === decision.kind && same(recorded.status, decision.status);
     case 'FutureCancelled':
       return recorded.kind === decision.kind && recorded.sourceId === decision.sourceId;
+    case 'ValueSet':
+      return recorded.kind === decision.kind && recorded.key === decision.key && same(recorded.value, decision.value);
+    case 'ValueDeleted':
+      return recorded.kind === decision.kind && recorded.key === decision.key;
+    case 'TopicSubscribed':
+    case 'TopicUnsubscribed':
+      return recorded.kind === decision.kind && recorded.pattern === decision.pattern;
+    case 'TopicPublished':
+      return recorded.kind === decision.kind && recorded.topic === decision.topic && same(recorded.data, decision.data);
+    case 'SessionMessageSent':
+      return recorded.kind === decision.kind && recorded.sessionId === decision.sessionId && same(recorded.data, decision.data);
+    case 'Patched':
+      return recorded.kind === decision.kind && recorded.patchId === decision.patchId;
     case 'OrchestrationCompleted':
       return recorded.kind === decision.kind && same(recorded.result, decision.result);
     case 'OrchestrationFailed':
@@ -128,7 +182,7 @@ function encodeAny(value: unknown): EncodedPayload {
 /** Longest description of a decision in a message. */
 const DESCRIBED_UNITS = 300;
 /** Fields of a decision that hold encoded payloads. */
-const ENCODED: ReadonlySet<string> = new Set(['input', 'status', 'result', 'failure']);
+const ENCODED: ReadonlySet<string> = new Set(['input', 'status', 'result', 'failure', 'value', 'data']);
 /** Fields that tell a person nothing about what differs. */
 const HIDDEN: ReadonlySet<string> = new Set(['kind', 'id', 'atMs', 'fireAtMs', 'identity', 'executionId']);
 

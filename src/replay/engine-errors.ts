@@ -1,8 +1,8 @@
 // The errors that replay finds, in words that tell a person what to do. Neighbour: replay-engine.ts throws and records them.
-import { DeterminismError, DurableError } from '../types/errors.ts';
+import { ArgumentError, DeterminismError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
-import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS } from '../types/limits.ts';
+import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS, MAX_SUBSCRIPTIONS } from '../types/limits.ts';
 import { describeEvent } from './decision.ts';
 
 /** Whose fault it is. */
@@ -62,7 +62,14 @@ export function tooLongError(culprit: Culprit, events: number): DurableError {
 export function carriedTooLargeError(events: number, units: number): DurableError {
   return new DurableError(
     'PAYLOAD_TOO_LARGE',
-    `continue-as-new would carry ${events} unread external events in ${units} characters, more than ${MAX_CARRIED_EVENT_UNITS}. Read events before continuing, or send references`,
+    `continue-as-new would carry ${events} unread external events in ${units} characters, more than ${MAX_CARRIED_EVENT_UNITS}. Read events before continuing, send references, or set \`onEventOverflow\``,
+  );
+}
+
+/** One subscription too many. */
+export function tooManySubscriptionsError(culprit: Culprit): ArgumentError {
+  return new ArgumentError(
+    `Expected at most ${MAX_SUBSCRIPTIONS} subscriptions, ${where(culprit)} asked for one more. Use a pattern with wildcards, or unsubscribe`,
   );
 }
 

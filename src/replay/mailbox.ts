@@ -29,6 +29,11 @@ export class Mailbox<Waiter> {
     return takeFirst(this.#buffered, name);
   }
 
+  /** Forgets the kept events of a name. */
+  drop(name: string): void {
+    this.#buffered.delete(name);
+  }
+
   wait(name: string, waiter: Waiter): void {
     append(this.#waiting, name, waiter);
   }

@@ -1,25 +1,38 @@
 // The `ctx` that orchestration code gets: checks arguments, encodes payloads, and calls the engine. Neighbour: types/context.ts (the contract).
-import { encodePayload } from '../types/codec.ts';
+import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type {
+  ActivityOptions,
   ActivityProxy,
   ContinueAsNewOptions,
+  DetachedStartOptions,
   DurableFuture,
   FutureGroup,
   GroupResults,
   GroupSettled,
   GroupWinner,
   OrchestrationContext,
+  OrchestrationMetrics,
   ReplaySafeLog,
   SubOrchestrationOptions,
+  Subscription,
+  TopicMessage,
+  ValueStore,
 } from '../types/context.ts';
 import type { ActivityDefinition, OrchestrationDefinition } from '../types/definition.ts';
 import { toMilliseconds, type Duration } from '../types/duration.ts';
 import { ArgumentError } from '../types/errors.ts';
-import { MAX_CUSTOM_STATUS_BYTES } from '../types/limits.ts';
+import type { StartPolicy } from '../types/history-event.ts';
+import { MAX_CUSTOM_STATUS_BYTES, MAX_DURATION_MS, MAX_PRIORITY } from '../types/limits.ts';
 import type { LogLevel } from '../types/logger.ts';
-import { assertInstanceId, assertName } from '../types/names.ts';
+import type { MetricLabels, MetricPoint } from '../types/metrics.ts';
+import { assertInstanceId, assertName, TOPIC_MAILBOX_PREFIX } from '../types/names.ts';
+import type { ActivityRouting } from '../types/replay.ts';
+import { assertTopic, assertTopicPattern } from '../types/topics.ts';
 import { combine, type CombinatorKind } from './combinators.ts';
-import type { ReplayEngine } from './replay-engine.ts';
+import type { FutureCore } from './durable-future.ts';
+import { encodeValue } from './key-values.ts';
+import type { ReplayEngine, StartRequest } from './replay-engine.ts';
+import { resolveRetryPolicy, runAttempts } from './retry.ts';
 
 /**
  * Makes the context of an instance.
@@ -37,6 +50,8 @@ class Context implements OrchestrationContext {
   readonly name: string;
   readonly version: string;
   readonly log: ReplaySafeLog;
+  readonly metrics: OrchestrationMetrics;
+  readonly kv: ValueStore;
   readonly #engine: ReplayEngine;
 
   constructor(engine: ReplayEngine) {
@@ -50,6 +65,8 @@ class Context implements OrchestrationContext {
       (message: string, fields: Readonly<Record<string, unknown>> = {}): void =>
         engine.log({ level, message, fields });
     this.log = { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
+    this.metrics = makeMetrics(engine);
+    this.kv = makeValueStore(engine);
   }
 
   get isReplaying(): boolean {
@@ -60,13 +77,32 @@ class Context implements OrchestrationContext {
     return this.#engine.isCancellationRequested;
   }
 
-  scheduleActivity<Output>(activity: ActivityDefinition | string, input?: unknown): DurableFuture<Output> {
-    const name = nameOf(activity, 'activity');
-    return this.#engine.scheduleActivity(name, encodePayload(input, `input of activity '${name}'`)).as<Output>();
+  get shouldContinueAsNew(): boolean {
+    return this.#engine.shouldContinueAsNew;
   }
 
-  activities<Module>(): ActivityProxy<Module> {
-    const schedule = (name: string, input: unknown): DurableFuture<unknown> => this.scheduleActivity(name, input);
+  scheduleActivity<Output>(activity: ActivityDefinition | string, input?: unknown, options?: ActivityOptions): DurableFuture<Output> {
+    const name = this.#nameOf(activity, 'activity');
+    const encoded = encodePayload(input, `input of activity '${name}'`);
+    if (options === undefined) return this.#engine.scheduleActivity(name, encoded).as<Output>();
+    const engine = this.#engine;
+    const policy = resolveRetryPolicy(options.retry);
+    const routing = toRouting(options);
+    const timeoutMs = optionalMs('timeoutMs', options.timeoutMs);
+    // Later attempts are scheduled while an event is delivered: they belong to the scope of this call.
+    const scope = engine.currentScope();
+    const schedule = (attempt: number, heartbeat: unknown): FutureCore => {
+      const extras = attempt === 1 ? null : encodeRecord({ attempt, ...(heartbeat === undefined ? {} : { heartbeat }) });
+      return engine.scheduleActivity(name, encoded, { routing: withExtras(routing, extras), attempt, scope });
+    };
+    if (policy.maximumAttempts === 1 && timeoutMs === null) return schedule(1, undefined).as<Output>();
+    const startTimer = (delayMs: number): FutureCore => engine.scheduleTimer(delayMs, scope);
+    const random = (): number => engine.random().nextFloat();
+    return runAttempts(name, { schedule, startTimer, random }, { policy, timeoutMs }).as<Output>();
+  }
+
+  activities<Module>(options?: ActivityOptions): ActivityProxy<Module> {
+    const schedule = (name: string, input: unknown): DurableFuture<unknown> => this.scheduleActivity(name, input, options);
     return new Proxy<object>(Object.freeze({}), {
       get: (_, name) => {
         // `then` is asked for by whoever awaits the proxy by mistake; symbols by tools that print it.
@@ -91,31 +127,89 @@ class Context implements OrchestrationContext {
     return this.#engine.waitForEvent(assertName(name, 'event name')).as<Data>();
   }
 
+  events<Data>(name: string): AsyncIterable<Data> {
+    return loopOver(() => this.waitForEvent<Data>(name));
+  }
+
+  subscribe<Data>(pattern: string): Subscription<Data> {
+    const engine = this.#engine;
+    engine.subscribe(assertTopicPattern(pattern));
+    const next = (): DurableFuture<TopicMessage<Data>> => engine.waitForEvent(`${TOPIC_MAILBOX_PREFIX}${pattern}`).as<TopicMessage<Data>>();
+    return { pattern, next, unsubscribe: () => engine.unsubscribe(pattern), ...loopOver(next) };
+  }
+
+  publish(topic: string, data?: unknown): void {
+    this.#engine.publish(assertTopic(topic), encodePayload(data, `data of topic '${topic}'`));
+  }
+
+  sendToSession(sessionId: string, data?: unknown): void {
+    this.#engine.sendToSession(assertName(sessionId, 'session id'), encodePayload(data, `message to session '${sessionId}'`));
+  }
+
+  getValueFromInstance<Value>(instanceId: string, key: string): DurableFuture<Value | undefined> {
+    if (typeof instanceId !== 'string') throw new ArgumentError(`Expected instance id to be text, got ${typeof instanceId}`);
+    return this.#engine.readValue(instanceId, assertName(key, 'key')).as<Value | undefined>();
+  }
+
+  scope<Result>(run: () => Promise<Result> | Result): DurableFuture<Result> {
+    return this.#engine.runInScope(assertFunction(run, 'scope'), false).as<Result>();
+  }
+
+  shield<Result>(run: () => Promise<Result> | Result): DurableFuture<Result> {
+    return this.#engine.runInScope(assertFunction(run, 'shield'), true).as<Result>();
+  }
+
+  withTimeout<Result>(limit: Duration, run: () => Promise<Result> | Result): DurableFuture<Result> {
+    return this.#engine.runWithTimeout(toMilliseconds(limit, 'limit'), assertFunction(run, 'withTimeout')).as<Result>();
+  }
+
+  patched(patchId: string): boolean {
+    return this.#engine.patched(assertName(patchId, 'patch id'));
+  }
+
+  deprecatePatch(patchId: string): void {
+    this.#engine.deprecatePatch(assertName(patchId, 'patch id'));
+  }
+
   scheduleSubOrchestration<Output>(
     orchestration: OrchestrationDefinition | string,
     input?: unknown,
     options: SubOrchestrationOptions = {},
   ): DurableFuture<Output> {
-    const name = nameOf(orchestration, 'orchestration');
-    const { instanceId, version } = options;
+    const name = this.#nameOf(orchestration, 'orchestration');
+    const { instanceId, onParentClose = 'cancel' } = options;
     if (instanceId !== undefined) assertInstanceId(instanceId);
+    if (!CLOSE_POLICIES.has(onParentClose)) {
+      throw new ArgumentError(`Expected onParentClose to be 'cancel', 'abandon' or 'terminate', got '${String(onParentClose)}'`);
+    }
+    const policy = options.onExisting ?? 'fail';
+    if ((policy as StartPolicy) === 'useExisting') {
+      throw new ArgumentError(
+        "Expected onExisting of a sub-orchestration to be 'fail', 'replaceTerminal' or 'terminateExisting': an instance answers one parent. Use ctx.startOrchestration and an event, or another id",
+      );
+    }
     const encoded = encodePayload(input, `input of sub-orchestration '${name}'`);
-    return this.#engine.scheduleSubOrchestration(name, { instanceId, version, input: encoded }).as<Output>();
+    return this.#engine.scheduleSubOrchestration(name, { instanceId, onParentClose, ...toStart(encoded, policy, options) }).as<Output>();
   }
 
   startOrchestration(
     orchestration: OrchestrationDefinition | string,
     instanceId: string,
     input?: unknown,
-    options: { readonly version?: string } = {},
+    options: DetachedStartOptions = {},
   ): void {
-    const name = nameOf(orchestration, 'orchestration');
+    const name = this.#nameOf(orchestration, 'orchestration');
     const encoded = encodePayload(input, `input of orchestration '${name}'`);
-    this.#engine.startOrchestration(name, { instanceId: assertInstanceId(instanceId), version: options.version, input: encoded });
+    const start = toStart(encoded, options.onExisting ?? 'useExisting', options);
+    this.#engine.startOrchestration(name, { instanceId: assertInstanceId(instanceId), onParentClose: 'abandon', ...start });
   }
 
   continueAsNew(input?: unknown, options: ContinueAsNewOptions = {}): Promise<never> {
-    return this.#engine.continueAsNew(encodePayload(input, 'input of continue-as-new'), options.version);
+    const { version, onEventOverflow = 'fail' } = options;
+    if (!OVERFLOW_POLICIES.has(onEventOverflow)) {
+      throw new ArgumentError(`Expected onEventOverflow to be 'fail', 'dropOldest' or 'dropNewest', got '${String(onEventOverflow)}'`);
+    }
+    return this.#engine.continueAsNew(encodePayload(input, 'input of continue-as-new'), version, onEventOverflow);
   }
 
   all<const Group extends FutureGroup>(group: Group): DurableFuture<GroupResults<Group>> {
@@ -158,6 +252,138 @@ class Context implements OrchestrationContext {
   getCustomStatus(): unknown {
     return this.#engine.getCustomStatus();
   }
+
+  /** Names of a package that was registered with a prefix mean its own definitions, unless they begin with '/'. */
+  #nameOf(definition: unknown, what: 'activity' | 'orchestration'): string {
+    const name = nameOf(definition, what);
+    const { prefix } = this.#engine;
+    if (prefix === '') return name;
+    return name.startsWith('/') ? name.slice(1) : `${prefix}${name}`;
+  }
+}
+
+const CLOSE_POLICIES: ReadonlySet<unknown> = new Set(['cancel', 'abandon', 'terminate']);
+const START_POLICIES: ReadonlySet<unknown> = new Set(['fail', 'useExisting', 'replaceTerminal', 'terminateExisting']);
+const OVERFLOW_POLICIES: ReadonlySet<unknown> = new Set(['fail', 'dropOldest', 'dropNewest']);
+
+function toStart(
+  input: string | undefined,
+  policy: StartPolicy,
+  options: Omit<DetachedStartOptions, 'onExisting'>,
+): Omit<StartRequest, 'instanceId' | 'onParentClose'> {
+  const { version, startAfter, startAt, priority = 0 } = options;
+  if (version !== undefined) assertName(version, 'version');
+  if (!START_POLICIES.has(policy)) {
+    throw new ArgumentError(`Expected onExisting to be 'fail', 'useExisting', 'replaceTerminal' or 'terminateExisting', got '${String(policy)}'`);
+  }
+  if (startAt !== undefined && !Number.isFinite(startAt.valueOf())) {
+    throw new ArgumentError(`Expected startAt to be a valid Date, got ${String(startAt)}`);
+  }
+  return {
+    version,
+    input,
+    policy,
+    startAfterMs: startAfter === undefined ? null : toMilliseconds(startAfter, 'startAfter'),
+    startAtMs: startAt === undefined ? null : startAt.valueOf(),
+    priority: assertPriority(priority),
+  };
+}
+
+function assertPriority(priority: number): number {
+  if (Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY) return priority;
+  throw new ArgumentError(`Expected priority to be a whole number from 0 to ${MAX_PRIORITY}, got ${String(priority)}`);
+}
+
+function optionalMs(name: string, value: number | undefined): number | null {
+  if (value === undefined) return null;
+  if (typeof value === 'number' && value >= 1 && value <= MAX_DURATION_MS) return Math.ceil(value);
+  throw new ArgumentError(`Expected ${name} to be milliseconds from 1 to ${MAX_DURATION_MS}, got ${String(value)}`);
+}
+
+/** null: nothing of it, the activity runs anywhere. */
+function toRouting(options: ActivityOptions): ActivityRouting | null {
+  const { tag, sessionId, priority = 0 } = options;
+  const routing: ActivityRouting = {
+    tag: tag === undefined ? null : assertName(tag, 'tag'),
+    sessionId: sessionId === undefined ? null : assertName(sessionId, 'session id'),
+    priority: assertPriority(priority),
+    timeoutMs: optionalMs('attemptTimeoutMs', options.attemptTimeoutMs),
+    expiresAfterMs: optionalMs('expiresAfterMs', options.expiresAfterMs),
+    extras: null,
+  };
+  const isPlain = priority === 0 && [routing.tag, routing.sessionId, routing.timeoutMs, routing.expiresAfterMs].every((part) => part === null);
+  return isPlain ? null : routing;
+}
+
+const ANYWHERE: ActivityRouting = { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null };
+
+function withExtras(routing: ActivityRouting | null, extras: string | null): ActivityRouting | null {
+  return extras === null ? routing : { ...(routing ?? ANYWHERE), extras };
+}
+
+function assertFunction(run: unknown, what: string): () => unknown {
+  if (typeof run !== 'function') throw new ArgumentError(`Expected ctx.${what} to get a function, got ${typeof run}`);
+  return run as () => unknown;
+}
+
+/** An endless loop over futures; leaving it gives up the one that is waited for. */
+function loopOver<Value>(next: () => DurableFuture<Value>): AsyncIterable<Value> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      let waiting: DurableFuture<Value> | null = null;
+      return {
+        next: async () => {
+          waiting = next();
+          return { done: false, value: await waiting };
+        },
+        return: () => {
+          waiting?.cancel();
+          return Promise.resolve({ done: true, value: undefined });
+        },
+      };
+    },
+  };
+}
+
+function makeMetrics(engine: ReplayEngine): OrchestrationMetrics {
+  const measure = (kind: MetricPoint['kind'], name: string, value: number, labels: MetricLabels = {}): void => {
+    if (typeof value !== 'number' || !Number.isFinite(value)) {
+      throw new ArgumentError(`Expected the value of metric '${name}' to be a finite number, got ${String(value)}`);
+    }
+    if (kind === 'counter' && value < 0) throw new ArgumentError(`Expected counter '${name}' to grow, got ${value}`);
+    if (!/^[A-Za-z_:][A-Za-z0-9_:]*$/.test(name)) {
+      throw new ArgumentError(`Expected a metric name of letters, digits, '_' and ':', got '${String(name)}'`);
+    }
+    const texts = Object.entries(labels).map(([label, text]) => [label, String(text)] as const);
+    engine.metric({ kind, name, value, labels: Object.fromEntries(texts) });
+  };
+  return {
+    counter: (name, value = 1, labels) => measure('counter', name, value, labels),
+    histogram: (name, value, labels) => measure('histogram', name, value, labels),
+    gauge: (name, value, labels) => measure('gauge', name, value, labels),
+  };
+}
+
+function makeValueStore(engine: ReplayEngine): ValueStore {
+  const deleteAll = (keys: readonly string[]): number => keys.filter((key) => engine.deleteValue(key)).length;
+  return {
+    get: <Value>(key: string) => engine.values.read(key) as Value | undefined,
+    set: (key, value) => engine.setValue(assertName(key, 'key'), encodeValue(key, value)),
+    delete: (key) => engine.deleteValue(key),
+    clear: () => {
+      deleteAll(engine.values.keys());
+    },
+    keys: () => engine.values.keys(),
+    entries: () => engine.values.keys().map((key) => [key, engine.values.read(key)] as const),
+    get size() {
+      return engine.values.size;
+    },
+    prune: (before) => {
+      const beforeMs = before.valueOf();
+      if (!Number.isFinite(beforeMs)) throw new ArgumentError(`Expected prune to get a valid Date or epoch milliseconds, got ${String(before)}`);
+      return deleteAll(engine.values.keysBefore(beforeMs));
+    },
+  };
 }
 
 function nameOf(definition: unknown, what: 'activity' | 'orchestration'): string {

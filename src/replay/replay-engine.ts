@@ -8,22 +8,29 @@
 // E4. User code runs only between `#apply` and the end of its drain. A ctx call at any other time is late.
 // E5. A turn either ends normally and everything in its record is to be committed, or it is faulted and nothing is.
 // E6. Only open decisions take completions: the first completion wins, later and unknown ones are dropped (T13, T25).
-import { decodePayload, encodePayload, encodeRecord, type EncodedPayload } from '../types/codec.ts';
+// E7. Whatever the end, what is still open is given up before the terminal event, children by their close policy (T38).
+import { decodePayload, encodePayload, encodeRecord, quote, type EncodedPayload } from '../types/codec.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
-import { assert, CancelledError, DurableError, PayloadError, type DeterminismError } from '../types/errors.ts';
+import { assert, CancelledError, DurableError, PayloadError, TimeoutError, type DeterminismError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import {
   EVENT_ROLES,
+  type CarriedEvent,
   type HistoryEvent,
   type InputBody,
   type OrchestrationStarted,
   type OrchestratorMessage,
+  type ParentClosePolicy,
+  type StartPolicy,
 } from '../types/history-event.ts';
-import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS } from '../types/limits.ts';
+import { MAX_CARRIED_EVENT_KEYS, MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS, MAX_SUBSCRIPTIONS } from '../types/limits.ts';
 import type { LogLine } from '../types/logger.ts';
 import { field } from '../types/message-text.ts';
-import { childInstanceId, isSameLink, type ParentLink } from '../types/names.ts';
-import type { History, ReceivedMessage, ReplayResult, TurnInput, TurnOutcome } from '../types/replay.ts';
+import type { MetricPoint } from '../types/metrics.ts';
+import { childInstanceId, isSameLink, READ_VALUE_ACTIVITY, SYSTEM_TAG, TOPIC_MAILBOX_PREFIX, type ParentLink } from '../types/names.ts';
+import type { ActivityRouting, History, ReceivedMessage, ReplayResult, TurnInput, TurnOutcome } from '../types/replay.ts';
+import { checkNow } from '../types/schema.ts';
+import { matchesTopic } from '../types/topics.ts';
 import { describeDecision, encodeDecision, failureIdentity, matchesDecision, type Decision } from './decision.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
 import {
@@ -35,27 +42,47 @@ import {
   rejectionError,
   stuckError,
   tooLongError,
+  tooManySubscriptionsError,
   type Culprit,
 } from './engine-errors.ts';
+import { drive, isGenerator } from './generator.ts';
+import { KeyValues } from './key-values.ts';
 import { Mailbox } from './mailbox.ts';
 import { encodeInput, encodeStarted } from './message.ts';
 import { userCodeContext } from './orchestration-context.ts';
 import { SeededRandom } from './random.ts';
 import type { ReplayHost } from './replay-host.ts';
+import { Scope } from './scope.ts';
 import { TurnRecord } from './turn-record.ts';
 
-/** A decision that waits for its completion. */
-type OpenDecision =
-  | { readonly kind: 'activity' | 'event'; readonly id: number; readonly name: string; readonly core: FutureCore }
-  | { readonly kind: 'timer'; readonly id: number; readonly fireAtMs: number; readonly core: FutureCore }
-  | { readonly kind: 'child'; readonly id: number; readonly instanceId: string; readonly core: FutureCore };
+/** What a decision waits for. */
+type Opening =
+  | { readonly kind: 'activity' | 'event'; readonly id: number; readonly name: string }
+  | { readonly kind: 'timer'; readonly id: number; readonly fireAtMs: number }
+  | {
+      readonly kind: 'child';
+      readonly id: number;
+      readonly name: string;
+      readonly instanceId: string;
+      readonly atMs: number;
+      readonly onParentClose: ParentClosePolicy;
+    };
+
+/** A decision that waits for its completion, and in which scope it was taken. */
+type OpenDecision = Opening & { readonly core: FutureCore; readonly scope: Scope };
+
+/** Why an open decision is given up: user code no longer wants it, or what it belongs to ends. */
+type GivingUp = 'cancelled' | 'closed';
 
 /** How the code of the orchestration ended, or is to end. */
 type Ending =
   | { readonly kind: 'completed'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly error: unknown }
   | { readonly kind: 'cancelled'; readonly reason: string }
-  | { readonly kind: 'continuedAsNew'; readonly version: string | undefined; readonly input: EncodedPayload };
+  | { readonly kind: 'continuedAsNew'; readonly version: string | undefined; readonly input: EncodedPayload; readonly overflow: OverflowPolicy };
+
+/** See `ContinueAsNewOptions`. */
+export type OverflowPolicy = 'fail' | 'dropOldest' | 'dropNewest';
 
 /** One live instance. Built by `new`, filled by `replay` or by its first `turn`. */
 export class ReplayEngine {
@@ -71,8 +98,18 @@ export class ReplayEngine {
 
   readonly #open = new Map<number, OpenDecision>();
   readonly #mailbox = new Mailbox<OpenDecision>();
+  readonly values: KeyValues = new KeyValues();
+  readonly #subscriptions = new Set<string>();
+  /** Keys of events that were received, oldest first (T55). */
+  readonly #eventKeys = new Set<string>();
+  /** What `patched` has answered. */
+  readonly #patches = new Map<string, boolean>();
   #customStatus: EncodedPayload;
   #cancelReason: string | null = null;
+  readonly #rootScope: Scope = new Scope(this, null, false);
+  /** True once the code has opened a scope: before that the host need not be asked. */
+  #hasScopes = false;
+  #turns = 0;
 
   /** True between applying an event and the end of its drain (E4). */
   #active = false;
@@ -125,6 +162,15 @@ export class ReplayEngine {
     return this.#cancelReason !== null;
   }
 
+  get shouldContinueAsNew(): boolean {
+    return this.lastEventId >= MAX_HISTORY_EVENTS / 2;
+  }
+
+  /** Put before the names that the code uses. */
+  get prefix(): string {
+    return this.#definition?.prefix ?? '';
+  }
+
   /** Rough memory weight, in UTF-16 units. */
   get weight(): number {
     return this.#weight;
@@ -139,9 +185,11 @@ export class ReplayEngine {
    * Rebuilds the instance from its history. After the last step, `turn` goes on where the history ends.
    *
    * @param history - validated events of the execution
+   * @param turns - how many turns they come from
    * @returns a generator; drain microtasks at each yield
    */
-  *replay(history: History): Generator<void, void, void> {
+  *replay(history: History, turns = 0): Generator<void, void, void> {
+    this.#turns = turns;
     this.#recorded = history;
     this.#cursor = 0;
     while (this.#cursor < history.length && this.isUsable) {
@@ -167,6 +215,7 @@ export class ReplayEngine {
    */
   *turn(input: TurnInput): Generator<void, ReplayResult, void> {
     this.#turn = new TurnRecord(this.#nextId);
+    this.#turns += 1;
     let consumed = 0;
     for (const received of input.messages) {
       if (!this.isUsable) break;
@@ -192,6 +241,7 @@ export class ReplayEngine {
       lastEventId: this.lastEventId,
       // What comes after the end is nobody's; after continue-as-new it is the next execution's.
       consumedMessages: HAS_ENDED.has(this.#outcome.kind) ? input.messages.length : consumed,
+      turns: this.#turns,
     });
   }
 
@@ -229,17 +279,33 @@ export class ReplayEngine {
     return this.#random;
   }
 
-  scheduleActivity(name: string, input: EncodedPayload): FutureCore {
+  /**
+   * Schedules one attempt of an activity.
+   *
+   * @param how - routing; which attempt of a retry policy; in which scope (default: that of the running code)
+   */
+  scheduleActivity(name: string, input: EncodedPayload, how: ActivityRequest = PLAIN): FutureCore {
     this.#enterCall('scheduleActivity', name);
-    if (this.#cancelReason !== null) return this.#rejected();
-    const id = this.#decide({ kind: 'ActivityScheduled', name, input });
-    if (this.#recorded === null) this.#turn.activities.push({ eventId: id, name, input });
-    return this.#opened((core) => ({ kind: 'activity', id, name, core }));
+    const { routing, attempt, scope = this.currentScope() } = how;
+    if (scope.cancelled !== null) return rejected(scope.cancelled);
+    const tag = routing?.tag ?? undefined;
+    const sessionId = routing?.sessionId ?? undefined;
+    const id = this.#decide({ kind: 'ActivityScheduled', name, input, tag, sessionId, attempt: attempt > 1 ? attempt : undefined });
+    if (this.#recorded === null) this.#turn.activities.push({ eventId: id, name, input, routing });
+    return this.#opened(scope, { kind: 'activity', id, name });
   }
 
-  scheduleTimer(delayMs: number): FutureCore {
+  /** Reads a key-value pair of another instance. */
+  readValue(instanceId: string, key: string): FutureCore {
+    return this.scheduleActivity(READ_VALUE_ACTIVITY, encodeRecord({ instanceId, key }), {
+      attempt: 1,
+      routing: { tag: SYSTEM_TAG, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null },
+    });
+  }
+
+  scheduleTimer(delayMs: number, scope: Scope = this.currentScope()): FutureCore {
     this.#enterCall('scheduleTimer', `${delayMs} ms`);
-    if (this.#cancelReason !== null) return this.#rejected();
+    if (scope.cancelled !== null) return rejected(scope.cancelled);
     const dueMs = this.#atMs + delayMs;
     const id = this.#decide({ kind: 'TimerCreated', fireAtMs: dueMs });
     // Code may change a delay: what runs already keeps the due time that was recorded.
@@ -249,20 +315,21 @@ export class ReplayEngine {
       const payload = `{"kind":"TimerFired","executionId":${this.executionId},"sourceId":${id}}`;
       this.#turn.timers.push({ eventId: id, fireAtMs, payload });
     }
-    return this.#opened((core) => ({ kind: 'timer', id, fireAtMs, core }));
+    return this.#opened(scope, { kind: 'timer', id, fireAtMs });
   }
 
   waitForEvent(name: string): FutureCore {
     this.#enterCall('waitForEvent', name);
-    if (this.#cancelReason !== null) return this.#rejected();
+    const scope = this.currentScope();
+    if (scope.cancelled !== null) return rejected(scope.cancelled);
     const id = this.#decide({ kind: 'EventAwaited', name });
     const early = this.#mailbox.take(name);
     if (early !== undefined) {
       const core = new FutureCore(null);
-      core.settle({ ok: true, value: early.data });
+      core.settle(this.#checkEvent(name, early.data));
       return core;
     }
-    const core = this.#opened((opened) => ({ kind: 'event', id, name, core: opened }));
+    const core = this.#opened(scope, { kind: 'event', id, name });
     const open = this.#open.get(id);
     assert(open !== undefined, 'an awaited event is open');
     this.#mailbox.wait(name, open);
@@ -271,25 +338,176 @@ export class ReplayEngine {
 
   scheduleSubOrchestration(name: string, start: StartRequest): FutureCore {
     this.#enterCall('scheduleSubOrchestration', name);
-    if (this.#cancelReason !== null) return this.#rejected();
+    const scope = this.currentScope();
+    if (scope.cancelled !== null) return rejected(scope.cancelled);
     const parent: ParentLink = { instanceId: this.instanceId, executionId: this.executionId, eventId: this.#nextId };
     const instanceId = start.instanceId ?? childInstanceId(parent);
-    const id = this.#decide({ kind: 'SubOrchestrationScheduled', name, version: start.version, instanceId, input: start.input });
-    if (this.#recorded === null) this.#turn.addStart({ ...start, name, instanceId, parent });
-    return this.#opened((core) => ({ kind: 'child', id, instanceId, core }));
+    const { version, input, onParentClose } = start;
+    const closing = onParentClose === 'cancel' ? undefined : onParentClose;
+    const id = this.#decide({ kind: 'SubOrchestrationScheduled', name, version, instanceId, input, onParentClose: closing });
+    if (this.#recorded === null) {
+      this.#turn.addStart({ ...start, name, instanceId, parent, startAtMs: this.#startAt(start) });
+      this.#measure({ kind: 'counter', name: 'duraloom_suborchestration_calls_total', value: 1, labels: { parent: this.name, child: name } });
+    }
+    return this.#opened(scope, { kind: 'child', id, name, instanceId, atMs: this.#atMs, onParentClose });
   }
 
   startOrchestration(name: string, start: StartRequest & { readonly instanceId: string }): void {
     this.#enterCall('startOrchestration', name);
-    this.#decide({ kind: 'OrchestrationStartRequested', name, version: start.version, instanceId: start.instanceId, input: start.input });
-    if (this.#recorded === null) this.#turn.addStart({ ...start, name, parent: null });
+    const { version, instanceId, input } = start;
+    this.#decide({ kind: 'OrchestrationStartRequested', name, version, instanceId, input, onParentClose: undefined });
+    if (this.#recorded === null) this.#turn.addStart({ ...start, name, parent: null, startAtMs: this.#startAt(start) });
   }
 
-  continueAsNew(input: EncodedPayload, version: string | undefined): Promise<never> {
+  #startAt({ startAfterMs, startAtMs }: StartRequest): number | null {
+    return startAfterMs === null ? startAtMs : Math.max(this.#atMs + startAfterMs, startAtMs ?? 0);
+  }
+
+  continueAsNew(input: EncodedPayload, version: string | undefined, overflow: OverflowPolicy): Promise<never> {
     this.#enterCall('continueAsNew', '');
-    if (this.#cancelReason !== null) return this.#rejected().as<never>();
-    this.#ending ??= { kind: 'continuedAsNew', version, input };
+    const { cancelled } = this.currentScope();
+    if (cancelled !== null) return rejected(cancelled).as<never>();
+    this.#ending ??= { kind: 'continuedAsNew', version, input, overflow };
     return new Promise<never>(() => undefined);
+  }
+
+  /** Sets a key-value pair; the value is encoded. */
+  setValue(key: string, encoded: string): void {
+    this.#enterCall('kv.set', key);
+    this.values.assertRoom(key, encoded);
+    this.#decide({ kind: 'ValueSet', key, value: encoded });
+    this.values.write(key, encoded, this.#atMs);
+    if (this.#recorded === null) this.#turn.effects.values.push({ key, value: encoded });
+  }
+
+  /** Deletes a key-value pair. Returns whether it was there. */
+  deleteValue(key: string): boolean {
+    this.#enterCall('kv.delete', key);
+    if (!this.values.has(key)) return false;
+    this.#decide({ kind: 'ValueDeleted', key });
+    this.values.remove(key);
+    if (this.#recorded === null) this.#turn.effects.values.push({ key, value: null });
+    return true;
+  }
+
+  subscribe(pattern: string): void {
+    this.#enterCall('subscribe', pattern);
+    if (this.#subscriptions.has(pattern)) return;
+    if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS) throw tooManySubscriptionsError(this.#culprit());
+    this.#decide({ kind: 'TopicSubscribed', pattern });
+    this.#subscriptions.add(pattern);
+    if (this.#recorded === null) this.#turn.effects.subscriptions.push({ pattern, subscribed: true });
+  }
+
+  unsubscribe(pattern: string): void {
+    this.#enterCall('unsubscribe', pattern);
+    if (!this.#subscriptions.has(pattern)) return;
+    this.#decide({ kind: 'TopicUnsubscribed', pattern });
+    this.#subscriptions.delete(pattern);
+    this.#mailbox.drop(`${TOPIC_MAILBOX_PREFIX}${pattern}`);
+    if (this.#recorded === null) this.#turn.effects.subscriptions.push({ pattern, subscribed: false });
+  }
+
+  publish(topic: string, data: EncodedPayload): void {
+    this.#enterCall('publish', topic);
+    this.#decide({ kind: 'TopicPublished', topic, data });
+    if (this.#recorded === null) {
+      this.#turn.effects.publications.push({ topic, payload: `{"kind":"TopicReceived","topic":${quote(topic)}${field('data', data)}}` });
+    }
+  }
+
+  sendToSession(sessionId: string, data: EncodedPayload): void {
+    this.#enterCall('sendToSession', sessionId);
+    this.#decide({ kind: 'SessionMessageSent', sessionId, data });
+    if (this.#recorded === null) this.#turn.effects.sessionMessages.push({ sessionId, payload: data ?? '' });
+  }
+
+  /** True: the code takes the new way here, and history says so. */
+  patched(patchId: string): boolean {
+    this.#enterCall('patched', patchId);
+    const answered = this.#patches.get(patchId);
+    if (answered !== undefined) return answered;
+    // On replay an execution without the mark has passed this place before the change.
+    const applies = this.#recorded === null || this.#isRecordedPatch(patchId);
+    if (applies) this.#decide({ kind: 'Patched', patchId });
+    this.#patches.set(patchId, applies);
+    return applies;
+  }
+
+  /** Passes the mark of a change that is for all now. */
+  deprecatePatch(patchId: string): void {
+    this.#enterCall('deprecatePatch', patchId);
+    if (this.#isRecordedPatch(patchId)) this.#decide({ kind: 'Patched', patchId });
+  }
+
+  #isRecordedPatch(patchId: string): boolean {
+    const recorded = this.#recorded?.[this.#cursor];
+    return recorded?.kind === 'Patched' && recorded.patchId === patchId;
+  }
+
+  /** A measurement of user code. */
+  metric(point: MetricPoint): void {
+    this.#enterCall('metrics', point.name);
+    this.#measure(point);
+  }
+
+  #measure(point: MetricPoint): void {
+    if (this.#recorded === null) this.#turn.effects.metrics.push(point);
+  }
+
+  // --- scopes ----------------------------------------------------------------------------------------------------------------
+
+  /** The scope of the code that is running. */
+  currentScope(): Scope {
+    if (!this.#hasScopes) return this.#rootScope;
+    const scope = this.#host.currentScope();
+    return scope?.engine === this ? scope : this.#rootScope;
+  }
+
+  /** Runs code in a scope below the current one; cancelling the future cancels the scope. */
+  runInScope(run: () => unknown, isShield: boolean): FutureCore {
+    this.#enterCall(isShield ? 'shield' : 'scope', '');
+    return this.#runIn(new Scope(this, this.currentScope(), isShield), run);
+  }
+
+  /** Runs code in a scope that is cancelled when a timer fires first. */
+  runWithTimeout(limitMs: number, run: () => unknown): FutureCore {
+    this.#enterCall('withTimeout', `${limitMs} ms`);
+    const outer = this.currentScope();
+    const timer = this.scheduleTimer(limitMs, outer);
+    const scope = new Scope(this, outer, false);
+    const core = this.#runIn(scope, run);
+    timer.observe((fired) => {
+      if (!fired.ok) return;
+      this.#cancelScope(scope, new CancelledError(`the scope took longer than ${limitMs} ms`));
+      const where = `orchestration '${this.name}' (instance '${this.instanceId}')`;
+      core.settle({ ok: false, error: new TimeoutError('TIMEOUT', `a scope of ${where} took longer than ${limitMs} ms`) });
+    });
+    core.observe(() => timer.cancel());
+    return core;
+  }
+
+  #runIn(scope: Scope, run: () => unknown): FutureCore {
+    this.#hasScopes = true;
+    const core = new FutureCore(() => {
+      this.#enterCall('cancel', 'scope');
+      this.#cancelScope(scope, new CancelledError('the scope was cancelled'));
+    });
+    this.#host
+      .enter(scope, async () => run())
+      .then(
+        (value) => core.settle({ ok: true, value }),
+        (error: unknown) => core.settle({ ok: false, error }),
+      );
+    return core;
+  }
+
+  #cancelScope(scope: Scope, reason: CancelledError): void {
+    scope.cancel(reason);
+    for (const open of this.#open.values()) {
+      const { cancelled } = open.scope;
+      if (cancelled !== null) this.#giveUp(open, 'closed', cancelled);
+    }
   }
 
   setCustomStatus(status: EncodedPayload): void {
@@ -336,7 +554,10 @@ export class ReplayEngine {
         // A parent cancels its own child only: the id may belong to somebody else, when the start of the child met a conflict (T4).
         return this.#cancelReason === null && (message.parent === undefined || isSameLink(message.parent, this.#started?.parent));
       case 'EventRaised':
-        return true;
+        return message.key === undefined || !this.#eventKeys.has(message.key);
+      case 'TopicReceived':
+        if (message.key !== undefined && this.#eventKeys.has(message.key)) return false;
+        return [...this.#subscriptions].some((pattern) => matchesTopic(pattern, message.topic));
     }
   }
 
@@ -378,6 +599,9 @@ export class ReplayEngine {
     this.#definition = definition;
     this.#customStatus = encodePayload(start.customStatus, 'custom status');
     for (const { name, data } of start.carried ?? []) this.#mailbox.keep(name, data);
+    this.values.restore(start.values ?? []);
+    for (const pattern of start.subscriptions ?? []) this.#subscriptions.add(pattern);
+    for (const key of start.eventKeys ?? []) this.#eventKeys.add(key);
     return true;
   }
 
@@ -410,25 +634,53 @@ export class ReplayEngine {
       case 'OrchestrationStarted':
         this.#run(event.input);
         return;
-      case 'ActivityCompleted':
       case 'SubOrchestrationCompleted':
+        this.#measureChild(event.sourceId, 'completed');
+        this.#settle(event.sourceId, { ok: true, value: event.result });
+        return;
+      case 'ActivityCompleted':
         this.#settle(event.sourceId, { ok: true, value: event.result });
         return;
       case 'TimerFired':
         this.#settle(event.sourceId, { ok: true, value: undefined });
         return;
-      case 'ActivityFailed':
       case 'SubOrchestrationFailed':
+        this.#measureChild(event.sourceId, 'failed');
         this.#settle(event.sourceId, { ok: false, error: fromFailure(event.failure) });
         return;
+      case 'ActivityFailed':
+        this.#settle(event.sourceId, { ok: false, error: fromFailure(event.failure, event.heartbeat) });
+        return;
       case 'EventRaised':
+        if (event.key !== undefined) this.#eventKeys.add(event.key);
         this.#raise(event.name, event.data);
+        return;
+      case 'TopicReceived':
+        if (event.key !== undefined) this.#eventKeys.add(event.key);
+        for (const pattern of this.#subscriptions) {
+          const { topic, data } = event;
+          if (matchesTopic(pattern, topic)) this.#raise(`${TOPIC_MAILBOX_PREFIX}${pattern}`, { topic, data });
+        }
         return;
       case 'CancelRequested':
         this.#cancelReason = event.reason;
-        this.#cancelOpen();
+        this.#cancelScope(
+          this.#rootScope,
+          new CancelledError(`orchestration '${this.name}' was asked to cancel: ${event.reason}`),
+        );
         return;
     }
+  }
+
+  #measureChild(sourceId: number, outcome: 'completed' | 'failed'): void {
+    const open = this.#open.get(sourceId);
+    if (open?.kind !== 'child') return;
+    this.#measure({
+      kind: 'histogram',
+      name: 'duraloom_suborchestration_duration_seconds',
+      value: (this.#atMs - open.atMs) / 1_000,
+      labels: { parent: this.name, child: open.name, outcome },
+    });
   }
 
   #run(input: unknown): void {
@@ -437,7 +689,12 @@ export class ReplayEngine {
     const context = userCodeContext(this);
     const handler = definition.handler as (ctx: unknown, input: unknown) => unknown;
     // The async wrapper turns a synchronous throw into a rejection, so that there is one way to end.
-    const ended = this.#host.enter(this, async () => handler(context, input));
+    const ended = this.#host.enter(this.#rootScope, async () => {
+      const { schemas } = definition;
+      const returned = handler(context, checkNow(schemas.input, input, `the input of orchestration '${this.name}'`));
+      const result = isGenerator(returned) ? drive(returned) : returned;
+      return schemas.output === undefined ? result : checkNow(schemas.output, await result, `the result of orchestration '${this.name}'`);
+    });
     ended.then(
       (value) => this.#codeEnded({ kind: 'completed', value }),
       (error: unknown) => this.#codeEnded({ kind: 'failed', error }),
@@ -463,7 +720,17 @@ export class ReplayEngine {
 
   #raise(name: string, data: unknown): void {
     const waiter = this.#mailbox.raise(name, data);
-    if (waiter !== null) this.#settle(waiter.id, { ok: true, value: data });
+    if (waiter !== null) this.#settle(waiter.id, this.#checkEvent(name, data));
+  }
+
+  #checkEvent(name: string, data: unknown): Settled {
+    const schema = this.#definition?.schemas.events?.[name];
+    if (schema === undefined) return { ok: true, value: data };
+    try {
+      return { ok: true, value: checkNow(schema, data, `the data of event '${name}'`) };
+    } catch (error) {
+      return { ok: false, error };
+    }
   }
 
   // --- decisions -------------------------------------------------------------------------------------------------------------
@@ -505,28 +772,25 @@ export class ReplayEngine {
     this.#weight += text.length;
   }
 
-  #opened(make: (core: FutureCore) => OpenDecision): FutureCore {
-    let open: OpenDecision | null = null;
+  #opened(scope: Scope, opening: Opening): FutureCore {
+    const { id } = opening;
     const core = new FutureCore(() => {
-      if (open !== null) this.#cancel(open);
+      const open = this.#open.get(id);
+      if (open !== undefined) this.#withdraw(open, 'cancelled');
     });
-    open = make(core);
-    this.#open.set(open.id, open);
+    this.#open.set(id, { ...opening, core, scope });
     return core;
   }
 
-  #rejected(): FutureCore {
-    const core = new FutureCore(null);
-    core.settle({ ok: false, error: this.#cancelledError() });
-    return core;
+  /** Gives up on an open decision, whose future rejects with the reason. */
+  #giveUp(open: OpenDecision, how: GivingUp, reason: CancelledError): void {
+    if (!this.#open.has(open.id)) return;
+    this.#withdraw(open, how);
+    open.core.settle({ ok: false, error: reason });
   }
 
-  #cancelledError(): CancelledError {
-    return new CancelledError(`orchestration '${this.name}' was asked to cancel: ${this.#cancelReason ?? ''}`);
-  }
-
-  /** Gives up on an open decision: an event, and the removal of what was asked for. */
-  #cancel(open: OpenDecision): void {
+  /** An event, and the removal of what was asked for. */
+  #withdraw(open: OpenDecision, how: GivingUp): void {
     this.#enterCall('cancel', `event ${open.id}`);
     this.#decide({ kind: 'FutureCancelled', sourceId: open.id });
     this.#open.delete(open.id);
@@ -540,22 +804,33 @@ export class ReplayEngine {
         this.#turn.cancelledTimers.push(open.id);
         return;
       case 'child':
-        this.#turn.addMessage(
-          open.instanceId,
-          encodeRecord({
-            kind: 'CancelRequested',
-            reason: `parent ${this.instanceId} no longer needs the result`,
-            parent: { instanceId: this.instanceId, executionId: this.executionId, eventId: open.id },
-          }),
-        );
+        this.#closeChild(open, how === 'cancelled' ? 'cancel' : open.onParentClose);
         return;
       case 'event':
         return;
     }
   }
 
-  #cancelOpen(): void {
-    for (const open of this.#open.values()) open.core.cancel();
+  #closeChild({ instanceId, id }: Extract<OpenDecision, { kind: 'child' }>, policy: ParentClosePolicy): void {
+    switch (policy) {
+      case 'abandon':
+        return;
+      case 'terminate':
+        this.#turn.effects.terminations.push({ instanceId, eventId: id });
+        return;
+      case 'cancel': {
+        const parent = { instanceId: this.instanceId, executionId: this.executionId, eventId: id };
+        const reason = `parent ${this.instanceId} no longer needs the result`;
+        this.#turn.addMessage(instanceId, encodeRecord({ kind: 'CancelRequested', reason, parent }));
+        return;
+      }
+    }
+  }
+
+  /** E7. */
+  #closeOpen(): void {
+    const reason = new CancelledError(`orchestration '${this.name}' has ended`);
+    for (const open of this.#open.values()) this.#giveUp(open, 'closed', reason);
   }
 
   // --- end of a drain --------------------------------------------------------------------------------------------------------
@@ -602,7 +877,7 @@ export class ReplayEngine {
   /** Cancels what is still open, then records the terminal event: it is the last one (H1, T44, T45). */
   #end(ending: Ending): void {
     this.#active = true;
-    this.#cancelOpen();
+    this.#closeOpen();
     const final = this.#asCancelled(ending);
     switch (final.kind) {
       case 'completed':
@@ -619,7 +894,7 @@ export class ReplayEngine {
         break;
       }
       case 'continuedAsNew':
-        this.#continueAsNew(final.version, final.input);
+        this.#continueAsNew(final);
         break;
     }
     this.#active = false;
@@ -662,10 +937,14 @@ export class ReplayEngine {
     );
   }
 
-  #continueAsNew(version: string | undefined, input: EncodedPayload): void {
-    const carried = this.#mailbox.unread();
+  #continueAsNew({ version, input, overflow }: Extract<Ending, { kind: 'continuedAsNew' }>): void {
     let payload: string;
     try {
+      const carried = this.#carryEvents(overflow);
+      if (carried === null) return;
+      const values = this.values.carry();
+      const subscriptions = [...this.#subscriptions];
+      const eventKeys = [...this.#eventKeys].slice(-MAX_CARRIED_EVENT_KEYS);
       payload = encodeRecord({
         kind: 'OrchestrationStarted',
         executionId: this.executionId + 1,
@@ -675,6 +954,9 @@ export class ReplayEngine {
         parent: this.#started?.parent,
         carried: carried.length === 0 ? undefined : carried,
         customStatus: decodePayload(this.#customStatus),
+        values: values.length === 0 ? undefined : values,
+        subscriptions: subscriptions.length === 0 ? undefined : subscriptions,
+        eventKeys: eventKeys.length === 0 ? undefined : eventKeys,
       });
     } catch (cause) {
       // An event from outside may be nested deeper than it can be written again.
@@ -683,12 +965,34 @@ export class ReplayEngine {
       );
       return;
     }
-    if (carried.length > 0 && payload.length > MAX_CARRIED_EVENT_UNITS) {
-      this.#fail(toFailure(carriedTooLargeError(carried.length, payload.length)));
-      return;
-    }
     this.#decide({ kind: 'OrchestrationContinuedAsNew', version, input });
     this.#outcome = { kind: 'continuedAsNew', name: this.name, version: version ?? null, payload };
+  }
+
+  /** Unread events for the next execution, within the limit (T16); null: the orchestration failed for it. */
+  #carryEvents(overflow: OverflowPolicy): readonly CarriedEvent[] | null {
+    const carried = [...this.#mailbox.unread()];
+    const sizes = carried.map((event) => encodeRecord(event).length);
+    let units = sizes.reduce((sum, size) => sum + size, 0);
+    if (units <= MAX_CARRIED_EVENT_UNITS) return carried;
+    if (overflow === 'fail') {
+      this.#fail(toFailure(carriedTooLargeError(carried.length, units)));
+      return null;
+    }
+    const before = carried.length;
+    while (units > MAX_CARRIED_EVENT_UNITS) {
+      units -= (overflow === 'dropOldest' ? sizes.shift() : sizes.pop()) ?? 0;
+      if (overflow === 'dropOldest') carried.shift();
+      else carried.pop();
+    }
+    const dropped = before - carried.length;
+    const labels = { orchestration: this.name, policy: overflow };
+    this.#measure({ kind: 'counter', name: 'duraloom_events_dropped_total', value: dropped, labels });
+    if (this.#recorded === null) {
+      const message = `continue-as-new dropped ${dropped} unread external events: they were larger than ${MAX_CARRIED_EVENT_UNITS} characters`;
+      this.#turn.logs.push({ level: 'warn', message, fields: { policy: overflow } });
+    }
+    return carried;
   }
 
   #culprit(): Culprit {
@@ -722,4 +1026,20 @@ export type StartRequest = {
   readonly instanceId?: string | undefined;
   readonly version: string | undefined;
   readonly input: EncodedPayload;
+  readonly policy: StartPolicy;
+  readonly onParentClose: ParentClosePolicy;
+  readonly startAfterMs: number | null;
+  readonly startAtMs: number | null;
+  readonly priority: number;
 };
+
+/** How one attempt of an activity is asked for. */
+export type ActivityRequest = { readonly routing: ActivityRouting | null; readonly attempt: number; readonly scope?: Scope };
+
+const PLAIN: ActivityRequest = { routing: null, attempt: 1 };
+
+function rejected(error: CancelledError): FutureCore {
+  const core = new FutureCore(null);
+  core.settle({ ok: false, error });
+  return core;
+}

@@ -2,6 +2,7 @@
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import type { Failure } from '../types/failure.ts';
 import type { ReplayEngine } from './replay-engine.ts';
+import type { Scope } from './scope.ts';
 
 /** The surroundings of replay engines. Draining microtasks is not here: whoever steps the engine's generator does it. */
 export interface ReplayHost {
@@ -15,8 +16,10 @@ export interface ReplayHost {
   find(name: string, version: string | undefined): OrchestrationDefinition | null;
   /** Says which orchestrations are registered, for an error message. */
   describeRegistered(): string;
-  /** Runs user code so that everything it starts can be told apart from other code on the thread. */
-  enter<Result>(engine: ReplayEngine, run: () => Result): Result;
+  /** Runs user code so that it and everything it starts can be told apart from other code on the thread. */
+  enter<Result>(scope: Scope, run: () => Result): Result;
+  /** The scope that the running code was entered with; undefined: it is nobody's. */
+  currentScope(): Scope | undefined;
   /** Notes a call of the context, such as `ctx.scheduleActivity(charge)`, for the message of the watchdog. */
   noteCall(call: string): void;
   /** Reports that an instance broke the contract while it was not its turn, so that it can be failed. */

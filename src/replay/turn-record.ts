@@ -2,11 +2,13 @@
 import { encodeRecord, type EncodedPayload } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
-import type { OrchestratorMessage } from '../types/history-event.ts';
+import type { OrchestratorMessage, ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import type { LogLine } from '../types/logger.ts';
 import { encodeStart } from '../types/message-text.ts';
 import type { ParentLink } from '../types/names.ts';
-import type { OutgoingMessage, OutgoingStart, ReplayResult, ScheduledActivity, ScheduledTimer } from '../types/replay.ts';
+import type { OutgoingMessage, OutgoingStart, ReplayResult, ScheduledActivity, ScheduledTimer, TurnEffects } from '../types/replay.ts';
+
+type Mutable<Effects> = { -readonly [Key in keyof Effects]: Effects[Key] extends readonly (infer Item)[] ? Item[] : Effects[Key] };
 
 /** The open record of a turn. */
 export class TurnRecord {
@@ -20,12 +22,19 @@ export class TurnRecord {
   readonly #firstEventId: number;
   readonly #messages: OutgoingMessage[] = [];
   readonly #starts: OutgoingStart[] = [];
+  #effects: Mutable<TurnEffects> | null = null;
 
   /**
    * @param firstEventId - id of the first event that the turn may add
    */
   constructor(firstEventId: number) {
     this.#firstEventId = firstEventId;
+  }
+
+  /** Made when it is first asked for: most turns have none. */
+  get effects(): Mutable<TurnEffects> {
+    this.#effects ??= { values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], metrics: [] };
+    return this.#effects;
   }
 
   addMessage(instanceId: string, payload: string): void {
@@ -39,19 +48,28 @@ export class TurnRecord {
     readonly version: string | undefined;
     readonly input: EncodedPayload;
     readonly parent: ParentLink | null;
+    readonly policy: StartPolicy;
+    readonly onParentClose: ParentClosePolicy;
+    readonly startAtMs: number | null;
+    readonly priority: number;
   }): void {
-    const { name, instanceId, version, parent } = start;
+    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority } = start;
     this.#starts.push({
+      eventId: parent?.eventId ?? 0,
       instanceId,
       name,
       version: version ?? null,
       payload: encodeStart({ name, version, input: start.input, parent: parent === null ? undefined : encodeRecord(parent) }),
       conflictPayload: parent === null ? null : encodeRecord(startConflict(instanceId, parent)),
       isChild: parent !== null,
+      policy,
+      onParentClose,
+      startAtMs,
+      priority,
     });
   }
 
-  finish(end: Pick<ReplayResult, 'outcome' | 'version' | 'lastEventId' | 'consumedMessages'>): ReplayResult {
+  finish(end: Pick<ReplayResult, 'outcome' | 'version' | 'lastEventId' | 'consumedMessages' | 'turns'>): ReplayResult {
     return {
       ...end,
       firstEventId: this.#firstEventId,
@@ -64,6 +82,7 @@ export class TurnRecord {
       cancelledTimers: this.cancelledTimers,
       customStatus: this.customStatus,
       logs: this.logs,
+      effects: this.#effects,
     };
   }
 }
@@ -72,7 +91,7 @@ export class TurnRecord {
 function startConflict(instanceId: string, parent: ParentLink): OrchestratorMessage {
   const error = new DurableError(
     'INSTANCE_EXISTS',
-    `the sub-orchestration could not start: an instance with the id '${instanceId}' exists already. Choose another id, or leave it out`,
+    `the sub-orchestration could not start: an instance with the id '${instanceId}' exists already. Choose another id, leave it out, or set \`onExisting\``,
   );
   // The stack would show our own code only.
   const { stack: _, ...failure } = toFailure(error);

@@ -26,6 +26,15 @@ function isFailure(value: unknown, causesLeft: number): boolean {
 const optionalParent: FieldRule = (value) =>
   value === undefined ||
   (record(value) && text(get(value, 'instanceId')) && positive(get(value, 'executionId')) && positive(get(value, 'eventId')));
+const optionalPositive: FieldRule = (value) => value === undefined || positive(value);
+const optionalClosePolicy: FieldRule = (value) => value === undefined || value === 'cancel' || value === 'abandon' || value === 'terminate';
+const optionalTexts: FieldRule = (value) => value === undefined || (Array.isArray(value) && value.every((item: unknown) => text(item)));
+const optionalValues: FieldRule = (value) =>
+  value === undefined ||
+  (Array.isArray(value) &&
+    value.every(
+      (pair: unknown) => record(pair) && text(get(pair, 'key')) && get(pair, 'value') !== undefined && time(get(pair, 'updatedAtMs')),
+    ));
 const optionalCarried: FieldRule = (value) =>
   value === undefined || (Array.isArray(value) && value.every((event: unknown) => record(event) && text(get(event, 'name'))));
 
@@ -36,6 +45,9 @@ const START_FIELDS: Readonly<Record<string, FieldRule>> = {
   version: optionalText,
   parent: optionalParent,
   carried: optionalCarried,
+  values: optionalValues,
+  subscriptions: optionalTexts,
+  eventKeys: optionalTexts,
 };
 
 const completion: Readonly<Record<string, FieldRule>> = { executionId: positive, sourceId: positive };
@@ -46,17 +58,25 @@ const FIELDS: Readonly<Record<EventKind, Readonly<Record<string, FieldRule>>>> =
   ActivityCompleted: completion,
   ActivityFailed: { ...completion, failure },
   TimerFired: completion,
-  EventRaised: { name: text },
+  EventRaised: { name: text, key: optionalText },
+  TopicReceived: { topic: text, key: optionalText },
   SubOrchestrationCompleted: completion,
   SubOrchestrationFailed: { ...completion, failure },
   CancelRequested: { reason: text, parent: optionalParent },
-  ActivityScheduled: { name: text },
+  ActivityScheduled: { name: text, tag: optionalText, sessionId: optionalText, attempt: optionalPositive },
   TimerCreated: { fireAtMs: time },
   EventAwaited: { name: text },
-  SubOrchestrationScheduled: { name: text, version: optionalText, instanceId: text },
+  SubOrchestrationScheduled: { name: text, version: optionalText, instanceId: text, onParentClose: optionalClosePolicy },
   OrchestrationStartRequested: { name: text, version: optionalText, instanceId: text },
   CustomStatusSet: {},
   FutureCancelled: { sourceId: positive },
+  ValueSet: { key: text, value: (value) => value !== undefined },
+  ValueDeleted: { key: text },
+  TopicSubscribed: { pattern: text },
+  TopicUnsubscribed: { pattern: text },
+  TopicPublished: { topic: text },
+  SessionMessageSent: { sessionId: text },
+  Patched: { patchId: text },
   OrchestrationCompleted: {},
   OrchestrationFailed: { failure },
   OrchestrationCancelled: { reason: text },

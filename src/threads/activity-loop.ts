@@ -2,35 +2,52 @@
 // Runs in a worker thread (activity-thread.ts) or, inline, in the main thread (thread-pool.ts).
 //
 // A1. At most `slots` activities run at once; the others wait here, first in, first out.
-// A2. Every request is answered exactly once, also when it was cancelled: the store decides what the answer is worth.
+// A2. Every request is answered exactly once, also when it was cancelled: the store decides what the answer is worth. Only one that was
+//     taken back before it started is not.
 // A3. Starting activities yields to the event loop every few milliseconds, so that answers and cancellations flow meanwhile.
+// A4. Cancellations come over a port of their own: one that overtakes its request is remembered until the request comes.
+// A5. An activity that is to end has a grace period to do so; after it, it is answered for and its slot is free, whatever it still does.
 import type { MessagePort } from 'node:worker_threads';
-import { decodeStored, encodePayload, encodeRecord } from '../types/codec.ts';
-import type { ActivityContext, ReplaySafeLog } from '../types/context.ts';
-import type { ActivityDefinition, Definition } from '../types/definition.ts';
+import { Client } from '../client/client.ts';
+import { encodePayload, encodeRecord } from '../types/codec.ts';
+import type { ActivityClient, ActivityContext } from '../types/context.ts';
+import type { ActivityDefinition } from '../types/definition.ts';
 import { CancelledError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
-import type { LogLevel } from '../types/logger.ts';
+import { field } from '../types/message-text.ts';
+import { checkSoon } from '../types/schema.ts';
+import { hostStore, type ActivityHost } from './activity-host.ts';
 import { asLoadResult, type ActivityControl, type LoadResult } from './control.ts';
 import {
   readActivityRequests,
   writeActivityBatch,
+  type ActivityHeartbeat,
   type ActivityLog,
   type ActivityReply,
   type ActivityRequest,
   type Wire,
 } from './messages.ts';
 import type { Progress } from './progress.ts';
-import { Registry } from './registry.ts';
+import { Registry, type ThreadSource } from './registry.ts';
+import { RunningActivity, type EndReason } from './running-activity.ts';
+import { SessionInbox } from './session-inbox.ts';
 
 /** How long a loop may start activities before it yields (A3). */
 const START_BUDGET_MS = 2;
+/** Most cancellations that are remembered (A4). Reason: most are of activities that have ended; an overtaken request is one message behind. */
+const EARLY_CANCELS_MAX = 4_096;
 
 /** What an activity loop needs. */
 export type ActivityLoopOptions = {
   readonly port: MessagePort;
   readonly progress: Progress;
   readonly slots: number;
+  /** The main thread, for clients and session messages. */
+  readonly host: ActivityHost;
+  /** Name of the provider, for messages. */
+  readonly storeName: string;
+  /** How long an activity that is to end may go on, in milliseconds (A5). */
+  readonly graceMs: number;
 };
 
 /** The loop of one activity thread. */
@@ -38,27 +55,39 @@ export class ActivityLoop implements ActivityControl {
   readonly #port: MessagePort;
   readonly #progress: Progress;
   readonly #slots: number;
+  readonly #host: ActivityHost;
+  readonly #storeName: string;
+  readonly #graceMs: number;
   readonly #registry = new Registry('activity');
   readonly #waiting = new Map<number, { readonly request: ActivityRequest; readonly sinceMs: number }>();
   readonly #running = new Map<number, RunningActivity>();
+  /** Cancelled before they came, oldest first (A4). */
+  readonly #earlyCancels = new Set<number>();
   #starting = false;
   #longestWaitMs = 0;
   #flushing = false;
   #replies: ActivityReply[] = [];
   #logs: ActivityLog[] = [];
+  /** Newest details by seq: those in between are no news. */
+  #heartbeats = new Map<number, string>();
+  /** Made when the first activity asks for it. */
+  #client: Client | null = null;
+  readonly #inboxes = new Map<string, SessionInbox>();
 
   constructor(options: ActivityLoopOptions) {
     this.#port = options.port;
     this.#progress = options.progress;
     this.#slots = options.slots;
+    this.#host = options.host;
+    this.#storeName = options.storeName;
+    this.#graceMs = options.graceMs;
   }
 
-  load(sources: readonly (string | Definition)[]): Promise<LoadResult> {
+  load(sources: readonly ThreadSource[]): Promise<LoadResult> {
     return asLoadResult(async () => {
       await this.#registry.load(sources);
       this.#port.on('message', (wire: Wire) => {
-        const sinceMs = performance.now();
-        for (const request of readActivityRequests(wire)) this.#waiting.set(request.seq, { request, sinceMs });
+        this.#receive(readActivityRequests(wire));
         this.#startMore();
       });
       return { names: this.#registry.list(), drain: 'none' };
@@ -68,12 +97,40 @@ export class ActivityLoop implements ActivityControl {
   cancel(seqs: readonly number[]): Promise<void> {
     for (const seq of seqs) {
       const waiting = this.#waiting.get(seq);
+      const running = this.#running.get(seq);
       if (waiting !== undefined) {
         this.#waiting.delete(seq);
-        this.#answer(waiting.request, failed(waiting.request, new CancelledError('the activity was cancelled before it started')));
-      } else this.#running.get(seq)?.abort();
+        this.#skip(waiting.request);
+      } else if (running !== undefined) this.#endSoon(running, seq, 'cancelled');
+      else this.#remember(seq);
     }
     return Promise.resolve();
+  }
+
+  takeBack(): Promise<readonly number[]> {
+    const seqs = [...this.#waiting.keys()];
+    this.#waiting.clear();
+    return Promise.resolve(seqs);
+  }
+
+  #receive(requests: readonly ActivityRequest[]): void {
+    const sinceMs = performance.now();
+    for (const request of requests) {
+      if (this.#earlyCancels.delete(request.seq)) this.#skip(request);
+      else this.#waiting.set(request.seq, { request, sinceMs });
+    }
+  }
+
+  #remember(seq: number): void {
+    this.#earlyCancels.add(seq);
+    if (this.#earlyCancels.size <= EARLY_CANCELS_MAX) return;
+    const oldest = this.#earlyCancels.values().next().value;
+    if (oldest !== undefined) this.#earlyCancels.delete(oldest);
+  }
+
+  /** Answers an activity that was cancelled before it started. */
+  #skip(request: ActivityRequest): void {
+    this.#answer(request, failed(request, new CancelledError('the activity was cancelled before it started')));
   }
 
   #startMore(): void {
@@ -105,19 +162,56 @@ export class ActivityLoop implements ActivityControl {
       this.#answer(request, null);
       return;
     }
-    const context = new RunningActivity(request, (level, message, fields) => {
-      this.#logs.push({ seq: request.seq, line: { level, message, fields } });
-      this.#flushSoon();
+    const { seq } = request;
+    const context = new RunningActivity(request, {
+      log: (level, message, fields) => {
+        this.#logs.push({ seq, line: { level, message, fields } });
+        this.#flushSoon();
+      },
+      heartbeat: (details) => {
+        this.#heartbeats.set(seq, details);
+        this.#flushSoon();
+      },
+      client: () => this.#sharedClient(),
+      inbox: (sessionId) => this.#inbox(sessionId),
     });
-    this.#running.set(request.seq, context);
-    this.#progress.begin(request.seq);
+    this.#running.set(seq, context);
+    const timeoutMs = request.special?.timeoutMs ?? null;
+    const timeout = timeoutMs === null ? null : setTimeout(() => this.#endSoon(context, seq, 'timeout'), timeoutMs);
+    this.#progress.begin(seq);
     // Until its first await the activity runs here and now: a death of the thread is its doing.
     const ended = run(definition, context, request);
     this.#progress.end();
-    ended.then(
-      (payload) => this.#end(request, payload),
-      (error: unknown) => this.#end(request, failed(request, error)),
-    );
+    const settle = (payload: string): void => {
+      if (timeout !== null) clearTimeout(timeout);
+      // A5: what was ended by force has been answered.
+      if (this.#running.get(seq) === context) this.#end(request, payload);
+    };
+    ended.then(settle, (error: unknown) => {
+      const reported = context.endReason === 'timeout' ? withCause(context.endError(), error) : error;
+      settle(failed(request, reported, context.lastDetails));
+    });
+  }
+
+  /** A5. */
+  #endSoon(context: RunningActivity, seq: number, reason: EndReason): void {
+    if (context.endReason !== null) return;
+    context.end(reason);
+    const force = setTimeout(() => {
+      if (this.#running.get(seq) === context) this.#end(context.request, failed(context.request, context.endError(), context.lastDetails));
+    }, this.#graceMs);
+    force.unref();
+  }
+
+  #sharedClient(): ActivityClient {
+    this.#client ??= new Client(hostStore(this.#host, this.#storeName));
+    return this.#client;
+  }
+
+  #inbox(sessionId: string): SessionInbox {
+    let inbox = this.#inboxes.get(sessionId);
+    if (inbox === undefined) this.#inboxes.set(sessionId, (inbox = new SessionInbox(this.#host, sessionId)));
+    return inbox;
   }
 
   #end(request: ActivityRequest, payload: string): void {
@@ -139,10 +233,13 @@ export class ActivityLoop implements ActivityControl {
       // Those that still wait count, too: an activity that never ends must not hide them.
       const oldest = this.#waiting.values().next().value;
       const waitedMs = oldest === undefined ? 0 : performance.now() - oldest.sinceMs;
-      const batch = { longestWaitMs: Math.max(this.#longestWaitMs, waitedMs), replies: this.#replies, logs: this.#logs };
+      const heartbeats = Array.from(this.#heartbeats, ([seq, details]): ActivityHeartbeat => ({ seq, details }));
+      const longestWaitMs = Math.max(this.#longestWaitMs, waitedMs);
+      const batch = { longestWaitMs, replies: this.#replies, logs: this.#logs, heartbeats };
       this.#longestWaitMs = 0;
       this.#replies = [];
       this.#logs = [];
+      if (heartbeats.length > 0) this.#heartbeats = new Map();
       this.#port.postMessage(writeActivityBatch(batch));
     });
   }
@@ -150,53 +247,23 @@ export class ActivityLoop implements ActivityControl {
 
 async function run(definition: ActivityDefinition, context: RunningActivity, request: ActivityRequest): Promise<string> {
   const handler = definition.handler as (ctx: ActivityContext, input: unknown) => unknown;
-  const result = await handler(context, decodeStored(request.input === '' ? null : request.input, `input of activity '${request.name}'`));
-  const encoded = encodePayload(result, `result of activity '${request.name}'`);
-  const payload = encoded === undefined ? '' : `,"result":${encoded}`;
-  return `{"kind":"ActivityCompleted","executionId":${request.executionId},"sourceId":${request.eventId}${payload}}`;
+  const { schemas, name } = definition;
+  const given = context.readInput();
+  // No await without a schema: until its first own await the activity runs in the step that started it.
+  const input = schemas.input === undefined ? given : await checkSoon(schemas.input, given, `the input of activity '${name}'`);
+  const returned = await handler(context, input);
+  const result = schemas.output === undefined ? returned : await checkSoon(schemas.output, returned, `the result of activity '${name}'`);
+  const encoded = encodePayload(result, `result of activity '${name}'`);
+  return `{"kind":"ActivityCompleted","executionId":${request.executionId},"sourceId":${request.eventId}${field('result', encoded)}}`;
 }
 
-function failed(request: ActivityRequest, error: unknown): string {
-  return encodeRecord({ kind: 'ActivityFailed', executionId: request.executionId, sourceId: request.eventId, failure: toFailure(error) });
+function failed(request: ActivityRequest, error: unknown, heartbeat: string | null = null): string {
+  const failure = encodeRecord(toFailure(error));
+  const details = field('heartbeat', heartbeat ?? undefined);
+  return `{"kind":"ActivityFailed","executionId":${request.executionId},"sourceId":${request.eventId},"failure":${failure}${details}}`;
 }
 
-/** The `ctx` of an activity, and the means to abort it. */
-class RunningActivity implements ActivityContext {
-  readonly instanceId: string;
-  readonly executionId: number;
-  readonly eventId: number;
-  readonly name: string;
-  readonly attempt: number;
-  readonly log: ReplaySafeLog;
-  /** Made when it is first asked for: most activities never do. */
-  #controller: AbortController | null = null;
-  #aborted = false;
-
-  constructor(request: ActivityRequest, write: (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) => void) {
-    this.instanceId = request.instanceId;
-    this.executionId = request.executionId;
-    this.eventId = request.eventId;
-    this.name = request.name;
-    this.attempt = request.attempt;
-    const logAt =
-      (level: LogLevel) =>
-      (message: string, fields: Readonly<Record<string, unknown>> = {}): void =>
-        write(level, message, fields);
-    this.log = { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
-  }
-
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#aborted) this.#controller.abort(cancelled());
-    return this.#controller.signal;
-  }
-
-  abort(): void {
-    this.#aborted = true;
-    this.#controller?.abort(cancelled());
-  }
-}
-
-function cancelled(): CancelledError {
-  return new CancelledError('the activity was cancelled: its orchestration no longer waits for the result, or its lease was lost');
+function withCause(error: Error, cause: unknown): Error {
+  if (cause !== error) error.cause = cause;
+  return error;
 }

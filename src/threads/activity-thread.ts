@@ -1,4 +1,6 @@
 // Entry of an activity thread: one long task of the Piscina pool that lives until its work port is closed.
+import { assert } from '../types/errors.ts';
+import { connectHost } from './activity-host.ts';
 import { ActivityLoop } from './activity-loop.ts';
 import { serveControl } from './control.ts';
 import { Progress } from './progress.ts';
@@ -11,7 +13,8 @@ import type { ThreadTask } from './replay-thread.ts';
  * @returns when the work port is closed
  */
 export function activityThread(task: ThreadTask): Promise<void> {
-  const { workPort, controlPort } = task;
+  const { workPort, controlPort, activities } = task;
+  assert(activities !== null, 'an activity thread has a host');
   // A promise that an activity forgot must not take down the others on this thread.
   process.on('unhandledRejection', (reason) => {
     process.emitWarning(
@@ -21,6 +24,9 @@ export function activityThread(task: ThreadTask): Promise<void> {
       },
     );
   });
-  serveControl(new ActivityLoop({ port: workPort, progress: new Progress(task.progress), slots: task.limit }), controlPort);
+  const { hostPort, storeName, graceMs } = activities;
+  const progress = new Progress(task.progress);
+  const host = connectHost(hostPort);
+  serveControl(new ActivityLoop({ port: workPort, progress, slots: task.limit, host, storeName, graceMs }), controlPort);
   return new Promise((resolve) => workPort.on('close', resolve));
 }

@@ -2,13 +2,13 @@
 import { expose, releaseProxy, wrap, type Endpoint } from 'comlink';
 import nodeAdapter from 'comlink/dist/umd/node-adapter.js';
 import type { MessagePort } from 'node:worker_threads';
-import type { Definition } from '../types/definition.ts';
 import { DefinitionError, DurableError, type ErrorCode } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
-import type { RegisteredName } from './registry.ts';
+import type { RegisteredName, ThreadSource } from './registry.ts';
+import type { VersionPolicy } from './versions.ts';
 
 /** The adapter is a CommonJS module whose types describe its ES twin: at run time the default import is the function itself. */
-const nodeEndpoint = nodeAdapter as unknown as (port: MessagePort) => Endpoint;
+export const nodeEndpoint = nodeAdapter as unknown as (port: MessagePort) => Endpoint;
 
 /** Outcome of loading modules: errors travel as data, structured clone would drop their class and code. */
 export type LoadResult =
@@ -17,8 +17,8 @@ export type LoadResult =
 
 /** What every thread answers. */
 export interface ThreadControl {
-  /** Loads modules; once, before the first batch. Module URLs; inline also definitions. */
-  load(sources: readonly (string | Definition)[]): Promise<LoadResult>;
+  /** Loads modules; once, before the first batch. */
+  load(sources: readonly ThreadSource[], policy: VersionPolicy): Promise<LoadResult>;
 }
 
 /** What a replay thread answers. */
@@ -33,6 +33,8 @@ export interface ReplayControl extends ThreadControl {
 export interface ActivityControl extends ThreadControl {
   /** Aborts running activities and skips queued ones. */
   cancel(seqs: readonly number[]): Promise<void>;
+  /** Gives back the activities that have not started: they are not answered. */
+  takeBack(): Promise<readonly number[]>;
 }
 
 /**

@@ -3,8 +3,9 @@
 // A port message is a batch, and a batch is one flat array of strings, numbers and nulls: structured clone pays per object and per key,
 // so flat arrays of encoded strings are several times cheaper than arrays of records (DESIGN §4: message count costs, not bytes).
 // Each record has one writer and one reader here, side by side, so that their order of fields can be compared at a glance.
+import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import type { LogLine } from '../types/logger.ts';
-import type { ReplayResult, TurnOutcome } from '../types/replay.ts';
+import type { ActivityRouting, ReplayResult, TurnEffects, TurnOutcome } from '../types/replay.ts';
 import { DurableError } from '../types/errors.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
 
@@ -48,7 +49,21 @@ export type ActivityRequest = {
   readonly name: string;
   /** Encoded input; empty for undefined. */
   readonly input: string;
+  /** How often it was handed out. */
   readonly attempt: number;
+  /** null: nothing special. */
+  readonly special: ActivitySpecial | null;
+};
+
+/** What only some activities have. */
+export type ActivitySpecial = {
+  readonly tag: string | null;
+  readonly sessionId: string | null;
+  readonly timeoutMs: number | null;
+  /** Encoded `ActivityExtras`. */
+  readonly extras: string | null;
+  /** Encoded details of the last heartbeat of an attempt before. */
+  readonly heartbeat: string | null;
 };
 
 /** Answer to an activity, activity thread → main. */
@@ -61,11 +76,15 @@ export type ActivityReply = {
 /** Log lines of one activity. */
 export type ActivityLog = { readonly seq: number; readonly line: LogLine };
 
+/** Details of the last heartbeat of one activity. */
+export type ActivityHeartbeat = { readonly seq: number; readonly details: string };
+
 /** What an activity thread sends. */
 export type ActivityBatch = {
   /** Longest time that an activity waited in the thread before it started, in milliseconds, since the batch before. */
   readonly longestWaitMs: number;
   readonly logs: readonly ActivityLog[];
+  readonly heartbeats: readonly ActivityHeartbeat[];
   readonly replies: readonly ActivityReply[];
 };
 
@@ -99,6 +118,12 @@ class Reader {
   optionalText(): string | null {
     const value = this.#wire[this.#at++];
     if (typeof value !== 'string' && value !== null) throw malformed(this.#at, 'text or null', value);
+    return value;
+  }
+
+  optionalNumber(): number | null {
+    const value = this.#wire[this.#at++];
+    if (typeof value !== 'number' && value !== null) throw malformed(this.#at, 'a number or null', value);
     return value;
   }
 
@@ -182,16 +207,18 @@ export function readReplayBatch(wire: Wire): ReplayBatch {
 
 function writeResult(wire: Wire, result: ReplayResult): void {
   writeOutcome(wire, result.outcome);
-  wire.push(result.version, result.firstEventId, result.lastEventId, result.events, result.consumedMessages);
+  wire.push(result.version, result.firstEventId, result.lastEventId, result.events, result.consumedMessages, result.turns);
   wire.push(result.activities.length);
-  for (const activity of result.activities) wire.push(activity.eventId, activity.name, activity.input ?? '');
+  for (const { eventId, name, input, routing } of result.activities) wire.push(eventId, name, input ?? '', encodeOptional(routing));
   wire.push(result.timers.length);
   for (const timer of result.timers) wire.push(timer.eventId, timer.fireAtMs, timer.payload);
   wire.push(result.messages.length);
   for (const message of result.messages) wire.push(message.instanceId, message.payload);
   wire.push(result.starts.length);
   for (const start of result.starts) {
-    wire.push(start.instanceId, start.name, start.version, start.payload, start.conflictPayload, start.isChild ? 1 : 0);
+    const { policy, onParentClose, startAtMs, priority } = start;
+    wire.push(start.eventId, start.instanceId, start.name, start.version, start.payload, start.conflictPayload, start.isChild ? 1 : 0);
+    wire.push(policy, onParentClose, startAtMs, priority);
   }
   wire.push(result.cancelledActivities.length, ...result.cancelledActivities);
   wire.push(result.cancelledTimers.length, ...result.cancelledTimers);
@@ -200,6 +227,17 @@ function writeResult(wire: Wire, result: ReplayResult): void {
   else wire.push(1, result.customStatus);
   wire.push(result.logs.length);
   for (const line of result.logs) wire.push(encodeLog(line));
+  wire.push(encodeOptional(result.effects));
+}
+
+/** Rare parts travel as one text. */
+function encodeOptional(record: object | null): string | null {
+  return record === null ? null : encodeRecord(record);
+}
+
+function readOptional<Record>(reader: Reader): Record | null {
+  const text = reader.optionalText();
+  return text === null ? null : (parseRecord(text) as Record);
 }
 
 function readResult(reader: Reader): ReplayResult {
@@ -210,21 +248,33 @@ function readResult(reader: Reader): ReplayResult {
     lastEventId: reader.number(),
     events: reader.text(),
     consumedMessages: reader.number(),
-    activities: reader.list(() => ({ eventId: reader.number(), name: reader.text(), input: reader.text() })),
+    turns: reader.number(),
+    activities: reader.list(() => ({
+      eventId: reader.number(),
+      name: reader.text(),
+      input: reader.text(),
+      routing: readOptional<ActivityRouting>(reader),
+    })),
     timers: reader.list(() => ({ eventId: reader.number(), fireAtMs: reader.number(), payload: reader.text() })),
     messages: reader.list(() => ({ instanceId: reader.text(), payload: reader.text() })),
     starts: reader.list(() => ({
+      eventId: reader.number(),
       instanceId: reader.text(),
       name: reader.text(),
       version: reader.optionalText(),
       payload: reader.text(),
       conflictPayload: reader.optionalText(),
       isChild: reader.number() === 1,
+      policy: reader.text() as StartPolicy,
+      onParentClose: reader.text() as ParentClosePolicy,
+      startAtMs: reader.optionalNumber(),
+      priority: reader.number(),
     })),
     cancelledActivities: reader.list(() => reader.number()),
     cancelledTimers: reader.list(() => reader.number()),
     customStatus: reader.number() === 0 ? undefined : reader.optionalText(),
     logs: reader.list(() => parseRecord(reader.text()) as LogLine),
+    effects: readOptional<TurnEffects>(reader),
   };
 }
 
@@ -268,6 +318,7 @@ function readOutcome(reader: Reader): TurnOutcome {
 /** Appends an activity to a batch. */
 export function writeActivityRequest(wire: Wire, request: ActivityRequest): void {
   wire.push(request.seq, request.instanceId, request.executionId, request.eventId, request.name, request.input, request.attempt);
+  wire.push(encodeOptional(request.special));
 }
 
 /** Reads a batch of activities. */
@@ -283,6 +334,7 @@ export function readActivityRequests(wire: Wire): ActivityRequest[] {
       name: reader.text(),
       input: reader.text(),
       attempt: reader.number(),
+      special: readOptional<ActivitySpecial>(reader),
     });
   }
   return requests;
@@ -292,6 +344,8 @@ export function readActivityRequests(wire: Wire): ActivityRequest[] {
 export function writeActivityBatch(batch: ActivityBatch): Wire {
   const wire: Wire = [batch.longestWaitMs, batch.logs.length];
   for (const { seq, line } of batch.logs) wire.push(seq, encodeLog(line));
+  wire.push(batch.heartbeats.length);
+  for (const { seq, details } of batch.heartbeats) wire.push(seq, details);
   for (const reply of batch.replies) wire.push(reply.seq, reply.completionPayload);
   return wire;
 }
@@ -301,9 +355,10 @@ export function readActivityBatch(wire: Wire): ActivityBatch {
   const reader = new Reader(wire);
   const longestWaitMs = reader.number();
   const logs = reader.list(() => ({ seq: reader.number(), line: parseRecord(reader.text()) as LogLine }));
+  const heartbeats = reader.list(() => ({ seq: reader.number(), details: reader.text() }));
   const replies: ActivityReply[] = [];
   while (!reader.atEnd) replies.push({ seq: reader.number(), completionPayload: reader.optionalText() });
-  return { longestWaitMs, logs, replies };
+  return { longestWaitMs, logs, heartbeats, replies };
 }
 
 function encodeLog(line: LogLine): string {

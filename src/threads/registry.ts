@@ -1,14 +1,60 @@
 // Definitions by name, loaded from modules inside the thread that runs them. Neighbours: the loops ask it, control.ts describes it to main.
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { rcompare } from 'semver';
 import type { ActivityDefinition, Definition, OrchestrationDefinition } from '../types/definition.ts';
 import { ArgumentError, DefinitionError } from '../types/errors.ts';
+import type { StandardSchema } from '../types/schema.ts';
+import { chooseVersion, type VersionPolicy } from './versions.ts';
 
-/** Where definitions come from: the address of a module, or (inline only) a definition itself. */
-export type DefinitionSource = URL | string | Definition;
+/** Where definitions come from: the address of a module, or (inline only) a definition itself; with a prefix for their names: see `withPrefix`. */
+export type DefinitionSource = URL | string | Definition | PrefixedSource;
+
+/** Definitions of a package under names of its own. */
+export type PrefixedSource = { readonly prefix: string; readonly source: URL | string | Definition };
+
+/** What a thread loads: module URLs as text; inline also definitions. */
+export type ThreadSource = { readonly prefix: string; readonly source: string | Definition };
+
+/** What a schema tells about itself. `jsonSchema`: when its library can write one. */
+export type SchemaDescription = { readonly vendor: string; readonly jsonSchema?: unknown };
 
 /** What a thread has registered. */
-export type RegisteredName = { readonly name: string; readonly version: string | null };
+export type RegisteredName = {
+  readonly name: string;
+  /** null for an activity. */
+  readonly version: string | null;
+  /** By role: `input`, `output`, and `event <name>`; absent when it has none. */
+  readonly schemas?: Readonly<Record<string, SchemaDescription>>;
+};
+
+/**
+ * Puts a prefix before the names of all definitions of a module, so that packages can be composed. Code of the package calls its own definitions
+ * by their plain names; a name that begins with '/' is taken as it is.
+ *
+ * @param prefix - such as 'billing.'
+ * @param source - module or (inline) definition
+ * @returns a source for the options `orchestrations` and `activities`
+ * @throws {ArgumentError} when the prefix is no text or begins with '/'
+ */
+export function withPrefix(prefix: string, source: URL | string | Definition): PrefixedSource {
+  if (typeof prefix !== 'string' || prefix.startsWith('/')) {
+    throw new ArgumentError(`Expected prefix to be text that does not begin with '/', such as 'billing.', got ${String(prefix)}`);
+  }
+  return { prefix, source };
+}
+
+/**
+ * Brings a source into the form that threads load.
+ *
+ * @param source - as a person gave it
+ * @returns module URL as text or definition, with its prefix
+ * @throws {ArgumentError} for a relative path
+ */
+export function toThreadSource(source: DefinitionSource): ThreadSource {
+  const { prefix, source: inner } = typeof source === 'object' && 'prefix' in source && 'source' in source ? source : { prefix: '', source };
+  return { prefix, source: typeof inner === 'string' || inner instanceof URL ? toModuleUrl(inner) : inner };
+}
 
 /**
  * Makes the address of a module from what a person gave.
@@ -17,7 +63,7 @@ export type RegisteredName = { readonly name: string; readonly version: string |
  * @returns the URL as text
  * @throws {ArgumentError} for a relative path: relative to what is not known here
  */
-export function toModuleUrl(source: URL | string): string {
+function toModuleUrl(source: URL | string): string {
   if (source instanceof URL) return source.href;
   if (/^[a-z]{2,}:/.test(source)) return source;
   if (isAbsolute(source)) return pathToFileURL(source).href;
@@ -30,6 +76,7 @@ export function toModuleUrl(source: URL | string): string {
 export class Registry<Kind extends Definition['kind']> {
   readonly #kind: Kind;
   /** By name, then by version ('' for activities), highest version first. */
+  #policy: VersionPolicy = {};
   readonly #byName = new Map<string, { readonly version: string; readonly definition: Definition; readonly source: string }[]>();
 
   constructor(kind: Kind) {
@@ -39,13 +86,15 @@ export class Registry<Kind extends Definition['kind']> {
   /**
    * Loads modules and registers their definitions.
    *
-   * @param sources - module URLs as text, or definitions
+   * @param sources - modules or definitions
+   * @param policy - versions for starts that name none
    * @throws {DefinitionError} that names the file and the export at fault
    */
-  async load(sources: readonly (string | Definition)[]): Promise<void> {
-    for (const source of sources) {
-      if (typeof source === 'string') await this.#loadModule(source);
-      else this.#add(source, `the ${this.#kind}s given to the runtime`);
+  async load(sources: readonly ThreadSource[], policy: VersionPolicy = {}): Promise<void> {
+    this.#policy = policy;
+    for (const { prefix, source } of sources) {
+      if (typeof source === 'string') await this.#loadModule(source, prefix);
+      else this.#add(source, { prefix, where: `the ${this.#kind}s given to the runtime` });
     }
   }
 
@@ -53,18 +102,20 @@ export class Registry<Kind extends Definition['kind']> {
    * Finds a definition.
    *
    * @param name - its name
-   * @param version - exact version of an orchestration; undefined: the highest
+   * @param version - exact version of an orchestration, or a range; undefined: by the policy
    * @returns null when there is none
    */
   find(name: string, version?: string): (Kind extends 'activity' ? ActivityDefinition : OrchestrationDefinition) | null {
     const versions = this.#byName.get(name);
-    const found = version === undefined ? versions?.[0] : versions?.find((candidate) => candidate.version === version);
+    const known = versions?.map((candidate) => candidate.version) ?? [];
+    const chosen = this.#kind === 'activity' ? '' : chooseVersion(known, version, this.#policy[name]);
+    const found = versions?.find((candidate) => candidate.version === chosen);
     return (found?.definition ?? null) as (Kind extends 'activity' ? ActivityDefinition : OrchestrationDefinition) | null;
   }
 
   list(): RegisteredName[] {
     return [...this.#byName].flatMap(([name, versions]) =>
-      versions.map(({ version }) => ({ name, version: version === '' ? null : version })),
+      versions.map(({ version, definition }) => ({ name, version: version === '' ? null : version, ...describeSchemas(definition) })),
     );
   }
 
@@ -75,7 +126,7 @@ export class Registry<Kind extends Definition['kind']> {
     return `registered: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ` and ${names.length - 20} more` : ''}`;
   }
 
-  async #loadModule(url: string): Promise<void> {
+  async #loadModule(url: string, prefix: string): Promise<void> {
     let module: Readonly<Record<string, unknown>>;
     try {
       module = (await import(url)) as Readonly<Record<string, unknown>>;
@@ -96,26 +147,53 @@ export class Registry<Kind extends Definition['kind']> {
       // A module may hold both kinds and be given for both.
       if (value.kind !== this.#kind) continue;
       found += 1;
-      this.#add(value, `export '${name}' of ${url}`);
+      this.#add(value, { prefix, where: `export '${name}' of ${url}` });
     }
     if (found === 0) throw new DefinitionError('DEFINITION_INVALID', `module ${url} exports no ${this.#kind}`);
   }
 
-  #add(definition: unknown, source: string): void {
-    if (!isDefinition(definition) || definition.kind !== this.#kind) {
-      throw new DefinitionError('DEFINITION_INVALID', `${source}: expected an ${this.#kind} definition, got ${describeValue(definition)}`);
+  #add(given: unknown, { prefix, where: source }: { readonly prefix: string; readonly where: string }): void {
+    if (!isDefinition(given) || given.kind !== this.#kind) {
+      throw new DefinitionError('DEFINITION_INVALID', `${source}: expected an ${this.#kind} definition, got ${describeValue(given)}`);
     }
+    const definition = prefix === '' ? given : { ...given, name: `${prefix}${given.name}`, prefix };
     const version = definition.kind === 'orchestration' ? definition.version : '';
     const versions = this.#byName.get(definition.name) ?? [];
     const other = versions.find((candidate) => candidate.version === version);
-    if (other?.definition === definition) return;
+    if (other !== undefined && other.definition.handler === definition.handler) return;
     if (other !== undefined) {
       const what = version === '' ? `${this.#kind} '${definition.name}'` : `${this.#kind} '${definition.name}' version ${version}`;
       throw new DefinitionError('DEFINITION_DUPLICATE', `${what} is defined twice: ${other.source} and ${source}. Rename one of them`);
     }
     versions.push({ version, definition, source });
-    versions.sort((left, right) => compareVersions(right.version, left.version));
+    versions.sort((left, right) => (left.version === '' ? 0 : rcompare(left.version, right.version)));
     this.#byName.set(definition.name, versions);
+  }
+}
+
+function describeSchemas(definition: Definition): { readonly schemas?: Readonly<Record<string, SchemaDescription>> } {
+  const { input, output } = definition.schemas;
+  const events = definition.kind === 'orchestration' ? Object.entries(definition.schemas.events ?? {}) : [];
+  const named: (readonly [string, StandardSchema | undefined])[] = [
+    ['input', input],
+    ['output', output],
+    ...events.map(([name, schema]) => [`event ${name}`, schema] as const),
+  ];
+  const schemas = named.flatMap(([role, schema]) => (schema === undefined ? [] : [[role, describeSchema(schema)] as const]));
+  return schemas.length === 0 ? {} : { schemas: Object.fromEntries(schemas) };
+}
+
+/** Some libraries write JSON Schema (Standard JSON Schema); what they cannot write is left out. */
+function describeSchema(schema: StandardSchema): SchemaDescription {
+  const standard = schema['~standard'] as StandardSchema['~standard'] & {
+    readonly jsonSchema?: { readonly input?: (options: { readonly target: string }) => unknown };
+  };
+  try {
+    const jsonSchema = standard.jsonSchema?.input?.({ target: 'draft-2020-12' });
+    return jsonSchema === undefined ? { vendor: standard.vendor } : { vendor: standard.vendor, jsonSchema };
+  } catch {
+    // A schema with a transformation has no JSON Schema: the vendor is all there is to tell.
+    return { vendor: standard.vendor };
   }
 }
 
@@ -127,10 +205,4 @@ function isDefinition(value: unknown): value is Definition {
 
 function describeValue(value: unknown): string {
   return value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
-}
-
-function compareVersions(left: string, right: string): number {
-  const [a, b] = [left.split('.').map(Number), right.split('.').map(Number)];
-  const index = a.findIndex((part, position) => part !== b[position]);
-  return index < 0 ? 0 : (a[index] ?? 0) - (b[index] ?? 0);
 }

@@ -10,9 +10,9 @@ import { isMainThread, type MessagePort } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
 import { ReplayEngine } from '../replay/replay-engine.ts';
 import type { ReplayHost } from '../replay/replay-host.ts';
+import type { Scope } from '../replay/scope.ts';
 import { validateHistory } from '../replay/validate-history.ts';
 import { encodeRecord } from '../types/codec.ts';
-import type { Definition } from '../types/definition.ts';
 import { HistoryError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import { parseHistoryPages } from '../types/history-text.ts';
@@ -22,7 +22,8 @@ import { chooseDrain, type Drain } from './drain.ts';
 import { installGuards } from './guarded-globals.ts';
 import { readTurnRequests, writeReplayBatch, type FaultReport, type TurnReply, type TurnRequest, type Wire } from './messages.ts';
 import type { Progress } from './progress.ts';
-import { Registry } from './registry.ts';
+import { Registry, type ThreadSource } from './registry.ts';
+import type { VersionPolicy } from './versions.ts';
 
 /** Memory of a live engine besides its events: promises, closures, maps, and the user's frames. Measured: 4.2 KB for an instance that waits for an event. */
 const ENGINE_BYTES = 4_500;
@@ -32,8 +33,8 @@ const FLUSH_AFTER_MS = 5;
 /** The real clock: a fault is reported from within user code, where `performance` is the instance's. Taken before the guards are installed. */
 const monotonicMs: () => number = performance.now.bind(performance);
 
-/** The user code that is running is an instance's. One storage for all loops of a thread. */
-const running = new AsyncLocalStorage<ReplayEngine>();
+/** The user code that is running is an instance's, in a scope of it. One storage for all loops of a thread. */
+const running = new AsyncLocalStorage<Scope>();
 
 /** What a replay loop needs. */
 export type ReplayLoopOptions = {
@@ -71,20 +72,21 @@ export class ReplayLoop implements ReplayControl {
     this.#host = {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
-      enter: (engine, run) => running.run(engine, run),
+      enter: (scope, run) => running.run(scope, run),
+      currentScope: () => running.getStore(),
       noteCall: (call) => this.#progress.label(call),
       reportFault: (engine, failure) =>
         this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
     };
   }
 
-  load(sources: readonly (string | Definition)[]): Promise<LoadResult> {
+  load(sources: readonly ThreadSource[], policy: VersionPolicy): Promise<LoadResult> {
     return asLoadResult(async () => {
       this.#uninstall.push(
-        installGuards(() => running.getStore()),
+        installGuards(() => running.getStore()?.engine),
         installRejectionHandler((engine, reason) => this.#unhandled(engine, reason)),
       );
-      await this.#registry.load(sources);
+      await this.#registry.load(sources, policy);
       this.#drain = await chooseDrain();
       this.#port.on('message', (wire: Wire) => this.#receive(wire));
       return { names: this.#registry.list(), drain: this.#drain.name };
@@ -181,7 +183,7 @@ export class ReplayLoop implements ReplayControl {
     const engine = mayUse && live !== undefined ? live : new ReplayEngine(request.instanceId, this.#host);
     this.#current = engine;
     if (mayUse) this.#progress.label(engine.lastCall);
-    if (!mayUse && request.baseEventId > 0) yield* engine.replay(readPages(request));
+    if (!mayUse && request.baseEventId > 0) yield* engine.replay(readPages(request), request.history?.length);
     const messages = request.messages.map(parseMessage);
     const result = yield* engine.turn({ nowMs: request.nowMs, messages });
     if (engine.isUsable) this.#keep(engine);
@@ -257,13 +259,15 @@ function faulted(request: TurnRequest, error: unknown): ReplayResult {
     customStatus: undefined,
     consumedMessages: 0,
     logs: [],
+    effects: null,
+    turns: 0,
   };
 }
 
 /** Gives unhandled rejections of instances to their owner; all others keep Node's default for the thread. */
 function installRejectionHandler(unhandled: (engine: ReplayEngine | undefined, reason: unknown) => boolean): () => void {
   const listener = (reason: unknown): void => {
-    if (unhandled(running.getStore(), reason)) return;
+    if (unhandled(running.getStore()?.engine, reason)) return;
     // Somebody else's. When they listen too, it is theirs; when nobody does, Node would end the process: do the same.
     if (process.listenerCount('unhandledRejection') > 1) return;
     throw reason;

@@ -11,6 +11,12 @@ export type ThreadTask = {
   readonly progress: SharedArrayBuffer;
   /** Replay threads: most memory of live engines, in bytes. Activity threads: activities that run at once. */
   readonly limit: number;
+  /** For activity threads only. */
+  readonly activities: {
+    readonly hostPort: MessagePort;
+    readonly storeName: string;
+    readonly graceMs: number;
+  } | null;
 };
 
 /**

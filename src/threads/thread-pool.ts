@@ -8,15 +8,16 @@
 import { Piscina } from 'piscina';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Definition } from '../types/definition.ts';
 import { ArgumentError, assert, DefinitionError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
+import { serveHost, type ActivityHost } from './activity-host.ts';
 import { callControl, toLoadError, type ThreadControl } from './control.ts';
 import { entryUrl } from './entry-url.ts';
 import type { Wire } from './messages.ts';
 import { Progress } from './progress.ts';
-import { toModuleUrl, type DefinitionSource, type RegisteredName } from './registry.ts';
+import { toThreadSource, type DefinitionSource, type RegisteredName, type ThreadSource } from './registry.ts';
 import type { ThreadTask } from './replay-thread.ts';
+import type { VersionPolicy } from './versions.ts';
 
 /** One thread of a pool, as its dispatcher sees it. */
 export type Slot<Control> = {
@@ -42,8 +43,11 @@ export type PoolOptions = {
   /** Number of threads; 0: inline. */
   readonly threads: number;
   readonly sources: readonly DefinitionSource[];
+  readonly versionPolicy: VersionPolicy;
   /** See `ThreadTask.limit`. */
   readonly limit: number;
+  /** Activity threads only: what main does for them. */
+  readonly activities: { readonly host: ActivityHost; readonly storeName: string; readonly graceMs: number } | null;
   /** Most memory of a thread's heap, in MiB; null: Node's default. */
   readonly memoryMb: number | null;
 };
@@ -80,7 +84,7 @@ export class ThreadPool<Control extends ThreadControl> {
   readonly #options: PoolOptions;
   readonly #listener: PoolListener<Control>;
   readonly #makeInline: (port: MessagePort, progress: Progress) => InlineLoop<Control>;
-  readonly #sources: readonly (string | Definition)[];
+  readonly #sources: readonly ThreadSource[];
   readonly #sessions = new Map<number, Session<Control>>();
   readonly #serving: Promise<void>[] = [];
   #piscina: Piscina | null = null;
@@ -101,9 +105,10 @@ export class ThreadPool<Control extends ThreadControl> {
     this.#options = options;
     this.#listener = listener;
     this.#makeInline = makeInline;
-    this.#sources = options.sources.map((source) => {
-      if (typeof source === 'string' || source instanceof URL) return toModuleUrl(source);
-      if (options.threads === 0) return source;
+    this.#sources = options.sources.map((given) => {
+      const threadSource = toThreadSource(given);
+      const { source } = threadSource;
+      if (typeof source === 'string' || options.threads === 0) return threadSource;
       const name = options.kind === 'replay' ? 'orchestration' : 'activity';
       throw new ArgumentError(
         `Expected ${name} '${source.name}' to come from a module: functions cannot be sent to threads. Give new URL('./${name}s.ts', import.meta.url), or set \`${options.kind}Threads: 0\` to run inline`,
@@ -207,11 +212,11 @@ export class ThreadPool<Control extends ThreadControl> {
     const late = delay(LOAD_TIMEOUT_MS, 'late' as const, { signal: timeout.signal });
     // Aborted when the load is over; nobody waits for it then.
     late.catch(() => undefined);
-    const loaded = await Promise.race([session.slot.control.load(this.#sources), session.ended, late]);
+    const loaded = await Promise.race([session.slot.control.load(this.#sources, this.#options.versionPolicy), session.ended, late]);
     timeout.abort();
     if (loaded === 'late') {
       session.abort();
-      const modules = this.#sources.filter((source) => typeof source === 'string').join(', ');
+      const modules = this.#sources.map(({ source }) => (typeof source === 'string' ? source : source.name)).join(', ');
       return new DefinitionError(
         'MODULE_NOT_LOADED',
         `modules took more than ${LOAD_TIMEOUT_MS} ms to load: ${modules}. Look for an endless loop or a top-level await that never settles`,
@@ -233,9 +238,26 @@ export class ThreadPool<Control extends ThreadControl> {
     const channel = new MessageChannel();
     const progress = new Progress();
     const abort = new AbortController();
-    const task: ThreadTask = { workPort: work.port2, controlPort: channel.port2, progress: progress.buffer, limit: this.#options.limit };
-    const running: Promise<unknown> = this.#piscina.run(task, { transferList: [work.port2, channel.port2], signal: abort.signal });
-    const { control, release } = callControl<Control>(channel.port1);
+    const { limit, activities } = this.#options;
+    const hosting = activities === null ? null : new MessageChannel();
+    const task: ThreadTask = {
+      workPort: work.port2,
+      controlPort: channel.port2,
+      progress: progress.buffer,
+      limit,
+      activities:
+        activities === null || hosting === null
+          ? null
+          : { hostPort: hosting.port2, storeName: activities.storeName, graceMs: activities.graceMs },
+    };
+    if (activities !== null && hosting !== null) serveHost(activities.host, hosting.port1);
+    const transferList = [work.port2, channel.port2, ...(hosting === null ? [] : [hosting.port2])];
+    const running: Promise<unknown> = this.#piscina.run(task, { transferList, signal: abort.signal });
+    const { control, release: releaseControl } = callControl<Control>(channel.port1);
+    const release = (): void => {
+      releaseControl();
+      hosting?.port1.close();
+    };
     const ended = running.then(
       () => new DurableError('THREAD_DIED', `${article(this.#options.kind)} thread ended by itself`),
       (error: unknown) => threadDeath(this.#options.kind, error),

@@ -1,6 +1,8 @@
 // What orchestration and activity code can call. Neighbours: replay/orchestration-context.ts and threads/activity-thread.ts build these.
 import type { ActivityDefinition, OrchestrationDefinition } from './definition.ts';
 import type { Duration } from './duration.ts';
+import type { ParentClosePolicy, StartPolicy } from './history-event.ts';
+import type { MetricLabels } from './metrics.ts';
 
 declare global {
   // This folder is compiled without DOM and Node types; the interface merges with the real one where the package is used.
@@ -27,6 +29,51 @@ export type InputArguments<Input, Rest extends readonly unknown[]> = [Input] ext
     ? [input?: Input, ...rest: Rest]
     : [input: Input, ...rest: Rest];
 
+/**
+ * When a failed activity is tried again. Every attempt is an event of its own. Never retried: cancellations, errors with `nonRetryable`
+ * (`NonRetryableError`), and activities that keep killing their thread (`TOO_MANY_ATTEMPTS`).
+ */
+export type RetryPolicy = {
+  /** How often the activity is tried in all. Range: 1 to 1,000,000. @default 3 */
+  readonly maximumAttempts?: number;
+  /**
+   * How the pause grows. `none`: no pause; `fixed`: always the initial one; `linear`: initial × attempt; `exponential`: initial × coefficient ^ (attempt − 1).
+   * @default 'exponential'
+   */
+  readonly backoff?: 'none' | 'fixed' | 'linear' | 'exponential';
+  /** First pause, in milliseconds. @default 100 */
+  readonly initialIntervalMs?: number;
+  /** Growth of an exponential backoff. Minimum: 1. @default 2 */
+  readonly backoffCoefficient?: number;
+  /** Longest pause, in milliseconds. @default 30000 */
+  readonly maximumIntervalMs?: number;
+  /** Part of each pause that is left to chance, 0 to 1: 0.2 shortens pauses by up to a fifth. @default 0 */
+  readonly jitter?: number;
+  /** Codes or names of errors that are not retried. @default none */
+  readonly nonRetryable?: readonly string[];
+};
+
+/** Options of an activity. */
+export type ActivityOptions = {
+  /** When it is tried again. @default once */
+  readonly retry?: RetryPolicy;
+  /**
+   * How long one attempt may run from its start in a thread, in milliseconds. Then its signal aborts, and the attempt fails with `ACTIVITY_TIMEOUT`,
+   * which is retried. @default no limit
+   */
+  readonly attemptTimeoutMs?: number;
+  /** How long all attempts together may take from the call on, pauses and queues included, in milliseconds: `ACTIVITY_TIMEOUT`. @default no limit */
+  readonly timeoutMs?: number;
+  /** How long it may wait for a runtime that takes it, in milliseconds: `ACTIVITY_EXPIRED` (T37). @default for ever */
+  readonly expiresAfterMs?: number;
+  /** Only runtimes whose `tags` option takes this tag run it. @default the default queue */
+  readonly tag?: string;
+  /** Activities of a session run in one runtime, and there in one thread, as long as it lives; after that another one takes the session over. */
+  readonly sessionId?: string;
+  /** 0 to 9: each level goes before what became ready up to a minute earlier. @default 0 */
+  readonly priority?: number;
+};
+
 /** Typed activity functions for a module of activity definitions, keyed by the definitions' names. */
 export type ActivityProxy<Module> = {
   readonly [
@@ -38,17 +85,90 @@ export type ActivityProxy<Module> = {
 
 /** Options of a sub-orchestration. */
 export type SubOrchestrationOptions = {
-  /** Id of the child. Default: made from the parent's id, execution and event. An id in use makes the future reject with `INSTANCE_EXISTS`. */
+  /** Id of the child. @default made from the parent's id, execution and event */
   readonly instanceId?: string;
-  /** Version to run. Default: the highest version that the runtime has. */
+  /** Exact version or semver range. @default by the `versionPolicy` of the runtime that starts it */
   readonly version?: string;
+  /**
+   * What happens when the id is in use. A conflict makes the future reject with `INSTANCE_EXISTS`. `useExisting` is not offered here: an instance
+   * answers one parent. @default 'fail'
+   */
+  readonly onExisting?: Exclude<StartPolicy, 'useExisting'>;
+  /** What happens to the child when this orchestration ends first, is cancelled, continues as new or is quarantined. @default 'cancel' */
+  readonly onParentClose?: ParentClosePolicy;
+  /** The child starts this long after the call. @default at once */
+  readonly startAfter?: Duration;
+  /** The child starts at this moment. */
+  readonly startAt?: Date;
+  /** 0 to 9. @default 0 */
+  readonly priority?: number;
+};
+
+/** Options of a detached start. */
+export type DetachedStartOptions = Omit<SubOrchestrationOptions, 'instanceId' | 'onExisting' | 'onParentClose'> & {
+  /** What happens when the id is in use; nobody is told of a conflict. @default 'useExisting' */
+  readonly onExisting?: StartPolicy;
 };
 
 /** Options of continue-as-new. */
 export type ContinueAsNewOptions = {
-  /** Version to continue on. Default: the highest version that the runtime has. */
+  /** Exact version or semver range to continue on. @default by the `versionPolicy` of the runtime that starts it */
   readonly version?: string;
+  /**
+   * What happens to unread events that together are larger than `MAX_CARRIED_EVENT_UNITS`. `fail`: the orchestration fails with `PAYLOAD_TOO_LARGE`;
+   * `dropOldest`, `dropNewest`: as many as needed are dropped, with a warning in the log and in the metric `duraloom_events_dropped_total`. @default 'fail'
+   */
+  readonly onEventOverflow?: 'fail' | 'dropOldest' | 'dropNewest';
 };
+
+/** Key-value pairs of an instance: they survive continue-as-new and the end, clients and other instances can read them. */
+export interface ValueStore {
+  /** The value, undefined when there is none. A fresh copy each time. */
+  get<Value = unknown>(key: string): Value | undefined;
+  /**
+   * Sets a value.
+   *
+   * @param key - 1 to 256 characters
+   * @param value - a JSON value, not undefined
+   * @throws {DurableError} `VALUE_LIMIT` for more than `MAX_VALUES` keys or `MAX_VALUES_UNITS` in all
+   * @throws {PayloadError} when it is no JSON value or larger than `MAX_VALUE_BYTES`
+   */
+  set(key: string, value: unknown): void;
+  /** Deletes a key. Returns whether it was there. */
+  delete(key: string): boolean;
+  /** Deletes all keys. */
+  clear(): void;
+  /** All keys, sorted by code units. */
+  keys(): readonly string[];
+  /** All pairs, sorted by key. */
+  entries(): readonly (readonly [key: string, value: unknown])[];
+  readonly size: number;
+  /** Deletes keys that were last set before a time. Returns how many. */
+  prune(before: Date | number): number;
+}
+
+/** A message that came by a subscription. */
+export type TopicMessage<Data = unknown> = { readonly topic: string; readonly data: Data };
+
+/** A subscription to topics. Messages are kept until they are taken, in the order of publication; over continue-as-new, too. */
+export interface Subscription<Data = unknown> extends AsyncIterable<TopicMessage<Data>> {
+  readonly pattern: string;
+  /** The next message. */
+  next(): DurableFuture<TopicMessage<Data>>;
+  /** Takes no more messages; what was not taken is dropped. */
+  unsubscribe(): void;
+}
+
+/** Measurements: each counts once, when its turn is committed, not again on replay. */
+export interface OrchestrationMetrics {
+  /** Adds to a counter. @default value 1 */
+  counter(name: string, value?: number, labels?: MetricLabels): void;
+  /** One observation. */
+  histogram(name: string, value: number, labels?: MetricLabels): void;
+  /** The value now. */
+  gauge(name: string, value: number, labels?: MetricLabels): void;
+}
+
 
 /** Futures by position or by name. */
 export type FutureGroup = readonly unknown[] | Readonly<Record<string, unknown>>;
@@ -81,30 +201,37 @@ export interface OrchestrationContext {
   readonly version: string;
   /** True while events that are already recorded are replayed. For diagnostics only: deciding by it breaks determinism. */
   readonly isReplaying: boolean;
-  /** True once a client or the parent asked this instance to cancel. */
+  /** True once a client or the parent asked this instance to cancel, also inside `shield`. */
   readonly isCancellationRequested: boolean;
+  /** True when the history is half as long as it may be: time to continue as new. */
+  readonly shouldContinueAsNew: boolean;
   readonly log: ReplaySafeLog;
+  readonly metrics: OrchestrationMetrics;
+  readonly kv: ValueStore;
 
   /**
    * Schedules an activity at once; the future settles with its recorded result.
    *
    * @param activity - definition, or name
    * @param input - a JSON value
-   * @returns future of the result; rejects with the activity's error (name, message, code and cause kept)
+   * @param options - retries, timeouts, routing
+   * @returns future of the result; rejects with the activity's last error (name, message, code, stack and cause kept)
    * @throws {PayloadError} when the input is no JSON value or too large
+   * @throws {ArgumentError} for an option outside its range
    */
   scheduleActivity<Input, Output>(
     activity: ActivityDefinition<string, Input, Output>,
-    ...args: InputArguments<Input, []>
+    ...args: InputArguments<Input, [options?: ActivityOptions]>
   ): DurableFuture<Output>;
-  scheduleActivity<Output = unknown>(name: string, input?: unknown): DurableFuture<Output>;
+  scheduleActivity<Output = unknown>(name: string, input?: unknown, options?: ActivityOptions): DurableFuture<Output>;
 
   /**
    * Typed access to activities without importing their code: `ctx.activities<typeof import('./activities.ts')>()`.
    *
+   * @param options - for all of them
    * @returns one function for each definition in the module, by the definition's name
    */
-  activities<Module>(): ActivityProxy<Module>;
+  activities<Module>(options?: ActivityOptions): ActivityProxy<Module>;
 
   /**
    * Starts a durable timer.
@@ -123,11 +250,94 @@ export interface OrchestrationContext {
   waitForEvent<Data = unknown>(name: string): DurableFuture<Data>;
 
   /**
-   * Starts a child orchestration and waits for its result. It is cancelled when the future is, or when this orchestration ends first.
+   * All external events of a name, one after the other: `for await (const order of ctx.events<Order>('order'))`. It never ends by itself.
+   *
+   * @param name - name of the event
+   * @returns what to loop over
+   */
+  events<Data = unknown>(name: string): AsyncIterable<Data>;
+
+  /**
+   * Subscribes to topics, from the end of this turn on. A subscription outlives continue-as-new; subscribe again there to take its messages.
+   *
+   * @param pattern - such as 'orders/created', 'orders/*' (one segment) or 'orders/**' (the rest)
+   * @returns the subscription
+   * @throws {ArgumentError} for a pattern that is none
+   */
+  subscribe<Data = unknown>(pattern: string): Subscription<Data>;
+
+  /**
+   * Publishes to all instances that are subscribed when this turn is committed: each gets it once.
+   *
+   * @param topic - such as 'orders/created'
+   * @param data - a JSON value
+   */
+  publish(topic: string, data?: unknown): void;
+
+  /**
+   * Sends a message to the activities of a session, which take it with `ctx.receive()`: first in, first out. Answers come as external events.
+   *
+   * @param sessionId - the session
+   * @param data - a JSON value
+   */
+  sendToSession(sessionId: string, data?: unknown): void;
+
+  /**
+   * Reads a key-value pair of another instance, as it is when a runtime gets to it.
+   *
+   * @param instanceId - which instance
+   * @param key - which key
+   * @returns future of the value; undefined when instance or key does not exist
+   */
+  getValueFromInstance<Value = unknown>(instanceId: string, key: string): DurableFuture<Value | undefined>;
+
+  /**
+   * Runs code in a scope of its own: cancelling the future cancels all that the code waits for, and nothing else.
+   *
+   * @param run - the code
+   * @returns future of its result
+   */
+  scope<Result>(run: () => Promise<Result> | Result): DurableFuture<Result>;
+
+  /**
+   * Runs code that a cancellation from outside does not touch: for cleaning up.
+   *
+   * @param run - the code
+   * @returns future of its result
+   */
+  shield<Result>(run: () => Promise<Result> | Result): DurableFuture<Result>;
+
+  /**
+   * Runs code in a scope that is cancelled after a time.
+   *
+   * @param limit - how long it may take
+   * @param run - the code
+   * @returns future of its result; rejects with `TIMEOUT` when the time is up
+   */
+  withTimeout<Result>(limit: Duration, run: () => Promise<Result> | Result): DurableFuture<Result>;
+
+  /**
+   * Tells whether a change inside one version applies to this execution: true where it runs for the first time, which is recorded; false in
+   * executions that passed this place before the change. `if (ctx.patched('send receipt')) await send(); else await sendOld();`
+   *
+   * @param patchId - name of the change
+   * @returns always the same within an execution
+   */
+  patched(patchId: string): boolean;
+
+  /**
+   * Keeps executions replayable that recorded a change which now is for all: put it where `patched` was, until those have ended.
+   *
+   * @param patchId - name of the change
+   */
+  deprecatePatch(patchId: string): void;
+
+  /**
+   * Starts a child orchestration and waits for its result. It is cancelled when the future is; when this orchestration ends first: `onParentClose`.
    *
    * @param orchestration - definition, or name
    * @param input - a JSON value
-   * @param options - id and version of the child
+   * @param options - id, version, policies and start time of the child
    * @returns future of the child's result
    */
   scheduleSubOrchestration<Input, Output>(
@@ -137,18 +347,18 @@ export interface OrchestrationContext {
   scheduleSubOrchestration<Output = unknown>(name: string, input?: unknown, options?: SubOrchestrationOptions): DurableFuture<Output>;
 
   /**
-   * Starts an independent orchestration: no result, no link. An id that is in use already is left alone.
+   * Starts an independent orchestration: no result, no link.
    *
    * @param orchestration - definition, or name
    * @param instanceId - id of the new instance
    * @param input - a JSON value
-   * @param options - version
+   * @param options - version, start time, what to do when the id is in use
    */
   startOrchestration<Input>(
     orchestration: OrchestrationDefinition<string, Input> | string,
     instanceId: string,
     input?: Input,
-    options?: { readonly version?: string },
+    options?: DetachedStartOptions,
   ): void;
 
   /**
@@ -199,9 +409,54 @@ export interface ActivityContext {
   /** Event of the orchestration that scheduled this activity. With the two ids above: an idempotency key. */
   readonly eventId: number;
   readonly name: string;
-  /** How often this activity was handed out, from 1. More than 1: an earlier attempt was lost in a crash. */
+  /** Which try this is, from 1: it grows with every retry of the policy and with every attempt that was lost in a crash. */
   readonly attempt: number;
+  /** Tag it was scheduled with; null: the default queue. */
+  readonly tag: string | null;
+  /** Session it belongs to; null: none. */
+  readonly sessionId: string | null;
+  /** When this attempt times out; null: never. */
+  readonly deadline: Date | null;
+  /** Details of the last heartbeat of the attempt before, undefined when there is none: go on from there. */
+  readonly heartbeatDetails: unknown;
+  /**
+   * Tells how far it has come: clients read it, and the next attempt gets it. Cheap: details are stored now and then, and with the end.
+   *
+   * @param details - a JSON value
+   * @throws {PayloadError} when it is no JSON value or too large
+   */
+  heartbeat(details: unknown): void;
+  /**
+   * Takes the next message to its session (`ctx.sendToSession`), first in, first out.
+   *
+   * @returns the data; rejects when the activity is cancelled
+   * @throws {ArgumentError} when the activity has no session
+   */
+  receive<Data = unknown>(): Promise<Data>;
+  /** A client to the store that this activity runs on. */
+  readonly client: ActivityClient;
   /** Aborts when the orchestration no longer wants the result, or when the runtime lost the right to deliver it. */
   readonly signal: AbortSignal;
   readonly log: ReplaySafeLog;
+}
+
+/** What activities can do with other instances: the parts of `Client` that need no closing. See there. */
+export interface ActivityClient {
+  startOrchestration<Output = unknown>(
+    instanceId: string,
+    orchestration: OrchestrationDefinition<string, never, Output> | string,
+    input?: unknown,
+    options?: { readonly version?: string; readonly onExisting?: StartPolicy; readonly startAfter?: Duration; readonly priority?: number },
+  ): Promise<{ readonly instanceId: string; result(options?: { readonly timeout?: Duration }): Promise<Output> }>;
+  raiseEvent(
+    instanceId: string,
+    name: string,
+    data?: unknown,
+    options?: { readonly key?: string },
+  ): Promise<{ readonly delivered: boolean }>;
+  publish(topic: string, data?: unknown, options?: { readonly key?: string }): Promise<number>;
+  cancel(instanceId: string, reason?: string): Promise<{ readonly delivered: boolean }>;
+  terminate(instanceId: string, reason?: string): Promise<unknown>;
+  getState(instanceId: string): Promise<{ readonly status: string; readonly result: unknown; readonly customStatus: unknown } | null>;
+  getValue(instanceId: string, key: string): Promise<unknown>;
 }

@@ -2,9 +2,17 @@
 import type { ActivityContext, OrchestrationContext } from './context.ts';
 import { ArgumentError } from './errors.ts';
 import { assertName, DEFAULT_VERSION } from './names.ts';
+import type { StandardSchema } from './schema.ts';
 
-/** Code of an orchestration: deterministic, replayed from history. */
-export type OrchestrationHandler<Input, Output> = (ctx: OrchestrationContext, input: Input) => Promise<Output> | Output;
+/**
+ * Code of an orchestration: deterministic, replayed from history. An `async` function, or a generator function that yields durable futures:
+ * `yield future` gives its result, as `await future` would.
+ */
+export type OrchestrationHandler<Input, Output> = (
+  ctx: OrchestrationContext,
+  input: Input,
+  // oxlint-disable-next-line typescript/no-explicit-any -- what a `yield` gives depends on what was yielded; TypeScript cannot say that
+) => Promise<Output> | Output | Generator<unknown, Output, any>;
 
 /** Code of an activity: real work, at least once. */
 export type ActivityHandler<Input, Output> = (ctx: ActivityContext, input: Input) => Promise<Output> | Output;
@@ -15,6 +23,9 @@ export type OrchestrationDefinition<Name extends string = string, Input = never,
   readonly name: Name;
   readonly version: string;
   readonly handler: OrchestrationHandler<Input, Output>;
+  readonly schemas: OrchestrationSchemas;
+  /** Put before the names that its code uses, when it comes from a package that was registered with one; see `withPrefix`. */
+  readonly prefix?: string;
 };
 
 /** A named activity. Made by `defineActivity`. */
@@ -22,13 +33,29 @@ export type ActivityDefinition<Name extends string = string, Input = never, Outp
   readonly kind: 'activity';
   readonly name: Name;
   readonly handler: ActivityHandler<Input, Output>;
+  readonly schemas: ActivitySchemas;
 };
 
 /** Any definition. */
 export type Definition = OrchestrationDefinition | ActivityDefinition;
 
+/** Schemas of an activity: any Standard Schema, such as zod's or valibot's. What does not fit fails the activity with `SCHEMA_MISMATCH`. */
+export type ActivitySchemas = {
+  readonly input?: StandardSchema;
+  readonly output?: StandardSchema;
+};
+
+/**
+ * Schemas of an orchestration; synchronous ones. An input or output that does not fit fails the orchestration with `SCHEMA_MISMATCH`; an event
+ * that does not fit rejects the future that waited for it.
+ */
+export type OrchestrationSchemas = ActivitySchemas & {
+  /** By the name of the event. */
+  readonly events?: Readonly<Record<string, StandardSchema>>;
+};
+
 /** Settings of an orchestration definition. */
-export type OrchestrationSettings = {
+export type OrchestrationSettings = OrchestrationSchemas & {
   /** Version of this code, `major.minor.patch`. Running executions stay on theirs. @default '1.0.0' */
   readonly version?: string;
 };
@@ -38,7 +65,7 @@ export type OrchestrationSettings = {
  *
  * @param name - name in the store; unique per version within a runtime
  * @param handler - the code; must be deterministic: time, randomness and I/O only through `ctx`
- * @param settings - version
+ * @param settings - version, and schemas of input, output and events
  * @returns the definition
  * @throws {ArgumentError} for a bad name, handler or version
  */
@@ -53,7 +80,9 @@ export function defineOrchestration<Name extends string, Input = void, Output = 
   if (!/^\d+\.\d+\.\d+$/.test(version)) {
     throw new ArgumentError(`Expected version of orchestration '${name}' to be 'major.minor.patch', got '${version}'`);
   }
-  return { kind: 'orchestration', name, version, handler };
+  const { input, output, events = {} } = settings;
+  for (const schema of [input, output, ...Object.values(events)]) assertSchema(name, schema);
+  return { kind: 'orchestration', name, version, handler, schemas: settings };
 }
 
 /**
@@ -61,16 +90,28 @@ export function defineOrchestration<Name extends string, Input = void, Output = 
  *
  * @param name - name in the store; unique within a runtime
  * @param handler - the code; may do anything, may run more than once, its result is recorded once
+ * @param schemas - schemas of input and output
  * @returns the definition
  * @throws {ArgumentError} for a bad name or handler
  */
 export function defineActivity<Name extends string, Input = void, Output = unknown>(
   name: Name,
   handler: ActivityHandler<Input, Output>,
+  schemas: ActivitySchemas = {},
 ): ActivityDefinition<Name, Input, Output> {
   assertName(name, 'activity name');
   assertHandler(name, handler);
-  return { kind: 'activity', name, handler };
+  assertSchema(name, schemas.input);
+  assertSchema(name, schemas.output);
+  return { kind: 'activity', name, handler, schemas };
+}
+
+function assertSchema(name: string, schema: unknown): void {
+  if (schema === undefined) return;
+  const standard = (schema as Partial<StandardSchema> | null)?.['~standard'];
+  if (standard?.version !== 1 || typeof standard.validate !== 'function') {
+    throw new ArgumentError(`Expected the schemas of '${name}' to implement Standard Schema v1, such as those of zod ≥ 3.24 or valibot ≥ 1`);
+  }
 }
 
 function assertHandler(name: string, handler: unknown): void {

@@ -3,7 +3,9 @@
 
 /** Stable identity of an error. Compare by code, never by message or class: classes do not survive threads and the store. */
 export type ErrorCode =
+  | 'ACTIVITY_EXPIRED'
   | 'ACTIVITY_NOT_REGISTERED'
+  | 'ACTIVITY_TIMEOUT'
   | 'ARGUMENT_INVALID'
   | 'CANCELLED'
   | 'DATABASE_FOREIGN'
@@ -13,6 +15,7 @@ export type ErrorCode =
   | 'GLOBAL_FORBIDDEN'
   | 'HISTORY_INVALID'
   | 'HISTORY_TOO_LONG'
+  | 'INSTANCE_ENDED'
   | 'INSTANCE_EXISTS'
   | 'INSTANCE_NOT_FOUND'
   | 'INSTANCE_QUARANTINED'
@@ -32,11 +35,14 @@ export type ErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   | 'PROVIDER_CLOSED'
   | 'PROVIDER_FAILED'
+  | 'SCHEMA_MISMATCH'
   | 'SCHEMA_TOO_NEW'
   | 'THREAD_DIED'
+  | 'TIMEOUT'
   | 'TOO_MANY_ATTEMPTS'
   | 'TURN_TIMEOUT'
   | 'UNHANDLED_REJECTION'
+  | 'VALUE_LIMIT'
   | 'WAIT_TIMEOUT';
 
 /** Base class of every error that duraloom throws on purpose. */
@@ -115,13 +121,43 @@ export class CancelledError extends DurableError {
   }
 }
 
+/**
+ * Throw it in an activity when trying again cannot help (a card was declined, an input is wrong): a retry policy gives up at once.
+ * Any error with `nonRetryable: true` has the same effect.
+ */
+export class NonRetryableError extends Error {
+  readonly nonRetryable = true;
+
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.name = 'NonRetryableError';
+  }
+}
+
+/** Something did not end in time: `TIMEOUT` of `ctx.withTimeout`, `ACTIVITY_TIMEOUT` of an activity's `attemptTimeout` or `timeout`. */
+export class TimeoutError extends DurableError {
+  constructor(code: 'TIMEOUT' | 'ACTIVITY_TIMEOUT', message: string) {
+    super(code, message);
+  }
+}
+
+/** A value does not fit the schema of a definition. The message shows path and value. */
+export class SchemaError extends DurableError {
+  /** A schema that does not fit now will not fit at the next attempt. */
+  readonly nonRetryable = true;
+
+  constructor(message: string) {
+    super('SCHEMA_MISMATCH', message);
+  }
+}
+
 /** A client call concerns an instance in a state that does not allow it. */
 export class InstanceError extends DurableError {
   /** Id of the instance that the call was about. */
   readonly instanceId: string;
 
   constructor(
-    code: 'INSTANCE_EXISTS' | 'INSTANCE_NOT_FOUND' | 'INSTANCE_QUARANTINED',
+    code: 'INSTANCE_ENDED' | 'INSTANCE_EXISTS' | 'INSTANCE_NOT_FOUND' | 'INSTANCE_QUARANTINED',
     instanceId: string,
     message: string,
     options?: { readonly cause?: unknown },

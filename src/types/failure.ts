@@ -8,6 +8,8 @@ export type Failure = {
   readonly code?: string;
   readonly stack?: string;
   readonly cause?: Failure;
+  /** Present when trying again cannot help: a retry policy gives up at once. See `NonRetryableError`. */
+  readonly nonRetryable?: true;
 };
 
 /**
@@ -17,11 +19,17 @@ export type Failure = {
 export class RemoteError extends Error {
   /** Code of the original error, if it had one. */
   readonly code: string | undefined;
+  /** True when trying again cannot help. */
+  readonly nonRetryable: boolean;
+  /** Last heartbeat details of the activity that failed. */
+  readonly heartbeat: unknown;
 
-  constructor(failure: Failure) {
+  constructor(failure: Failure, heartbeat?: unknown) {
     super(failure.message, failure.cause === undefined ? undefined : { cause: new RemoteError(failure.cause) });
     this.name = failure.name;
     this.code = failure.code;
+    this.nonRetryable = failure.nonRetryable === true;
+    this.heartbeat = heartbeat;
     if (failure.stack !== undefined) this.stack = failure.stack;
   }
 }
@@ -47,13 +55,14 @@ export function toFailure(thrown: unknown): Failure {
 
 function describe(thrown: unknown, causesLeft: number): Failure {
   if (!(thrown instanceof Error)) return { name: 'NonError', message: text(String(thrown)) };
-  const { code } = thrown as { readonly code?: unknown };
+  const { code, nonRetryable } = thrown as { readonly code?: unknown; readonly nonRetryable?: unknown };
   const { cause } = thrown;
   return {
     name: text(String(thrown.name)),
     message: text(String(thrown.message)),
     ...(typeof code === 'string' ? { code: text(code) } : {}),
     ...(typeof thrown.stack === 'string' ? { stack: text(thrown.stack) } : {}),
+    ...(nonRetryable === true ? { nonRetryable } : {}),
     ...(cause !== undefined && causesLeft > 0 ? { cause: describe(cause, causesLeft - 1) } : {}),
   };
 }
@@ -66,8 +75,9 @@ function text(value: string): string {
  * Rebuilds an error from its stored form.
  *
  * @param failure - what `toFailure` made
+ * @param heartbeat - last heartbeat details of a failed activity
  * @returns an error with the original's name, message, code, stack and cause
  */
-export function fromFailure(failure: Failure): RemoteError {
-  return new RemoteError(failure);
+export function fromFailure(failure: Failure, heartbeat?: unknown): RemoteError {
+  return new RemoteError(failure, heartbeat);
 }

@@ -15,6 +15,18 @@ export const ENGINE_BEHAVIOUR = 1;
 /** An external event that had no taker when its execution continued as new. */
 export type CarriedEvent = { readonly name: string; readonly data?: unknown };
 
+/** A key-value pair as an execution leaves it to the next one. */
+export type CarriedValue = { readonly key: string; readonly value: unknown; readonly updatedAtMs: number };
+
+/** What happens to a child when its parent ends first, whatever the end. */
+export type ParentClosePolicy = 'cancel' | 'abandon' | 'terminate';
+
+/**
+ * What a start does when its id is in use. `fail`: refused. `useExisting`: nothing changes, the caller gets the existing one.
+ * `replaceTerminal`: an instance that has ended is replaced, a living one is a conflict. `terminateExisting`: a living one is terminated, then replaced.
+ */
+export type StartPolicy = 'fail' | 'useExisting' | 'replaceTerminal' | 'terminateExisting';
+
 /** First fact of an execution. */
 export type OrchestrationStarted = {
   readonly kind: 'OrchestrationStarted';
@@ -30,15 +42,30 @@ export type OrchestrationStarted = {
   readonly carried?: readonly CarriedEvent[];
   /** Custom status at the end of the execution before. */
   readonly customStatus?: unknown;
+  /** Key-value pairs at the end of the execution before, in the order of their keys. */
+  readonly values?: readonly CarriedValue[];
+  /** Topic patterns that the execution before was subscribed to. */
+  readonly subscriptions?: readonly string[];
+  /** Keys of external events that were received before, newest last, so that a repeated one is known. */
+  readonly eventKeys?: readonly string[];
 };
 
 /** Facts that come from outside. */
 export type InputBody =
   | OrchestrationStarted
   | { readonly kind: 'ActivityCompleted'; readonly executionId: number; readonly sourceId: number; readonly result?: unknown }
-  | { readonly kind: 'ActivityFailed'; readonly executionId: number; readonly sourceId: number; readonly failure: Failure }
+  | {
+      readonly kind: 'ActivityFailed';
+      readonly executionId: number;
+      readonly sourceId: number;
+      readonly failure: Failure;
+      /** Last heartbeat details of the attempt: the next attempt gets them. */
+      readonly heartbeat?: unknown;
+    }
   | { readonly kind: 'TimerFired'; readonly executionId: number; readonly sourceId: number }
-  | { readonly kind: 'EventRaised'; readonly name: string; readonly data?: unknown }
+  /** `key`: the caller's key, by which a repeated event is known (T55). */
+  | { readonly kind: 'EventRaised'; readonly name: string; readonly data?: unknown; readonly key?: string }
+  | { readonly kind: 'TopicReceived'; readonly topic: string; readonly data?: unknown; readonly key?: string }
   | { readonly kind: 'SubOrchestrationCompleted'; readonly executionId: number; readonly sourceId: number; readonly result?: unknown }
   | { readonly kind: 'SubOrchestrationFailed'; readonly executionId: number; readonly sourceId: number; readonly failure: Failure }
   /** `parent`: the child that a parent means; absent when a client asks. */
@@ -46,7 +73,16 @@ export type InputBody =
 
 /** Facts that orchestration code causes. */
 export type DecisionBody =
-  | { readonly kind: 'ActivityScheduled'; readonly name: string; readonly input?: unknown }
+  | {
+      readonly kind: 'ActivityScheduled';
+      readonly name: string;
+      readonly input?: unknown;
+      /** Only runtimes that take this tag run it. */
+      readonly tag?: string;
+      readonly sessionId?: string;
+      /** Which attempt of a retry policy, from 2; absent: the first. */
+      readonly attempt?: number;
+    }
   | { readonly kind: 'TimerCreated'; readonly fireAtMs: number }
   | { readonly kind: 'EventAwaited'; readonly name: string }
   | {
@@ -55,6 +91,8 @@ export type DecisionBody =
       readonly version?: string;
       readonly instanceId: string;
       readonly input?: unknown;
+      /** Absent: `cancel`. */
+      readonly onParentClose?: ParentClosePolicy;
     }
   | {
       readonly kind: 'OrchestrationStartRequested';
@@ -64,7 +102,15 @@ export type DecisionBody =
       readonly input?: unknown;
     }
   | { readonly kind: 'CustomStatusSet'; readonly status?: unknown }
-  | { readonly kind: 'FutureCancelled'; readonly sourceId: number };
+  | { readonly kind: 'FutureCancelled'; readonly sourceId: number }
+  | { readonly kind: 'ValueSet'; readonly key: string; readonly value: unknown }
+  | { readonly kind: 'ValueDeleted'; readonly key: string }
+  | { readonly kind: 'TopicSubscribed'; readonly pattern: string }
+  | { readonly kind: 'TopicUnsubscribed'; readonly pattern: string }
+  | { readonly kind: 'TopicPublished'; readonly topic: string; readonly data?: unknown }
+  | { readonly kind: 'SessionMessageSent'; readonly sessionId: string; readonly data?: unknown }
+  /** The code has taken the new way at this place: see `ctx.patched`. */
+  | { readonly kind: 'Patched'; readonly patchId: string };
 
 /** Last fact of an execution. */
 export type TerminalBody =
@@ -100,6 +146,7 @@ export const EVENT_ROLES: Readonly<Record<EventKind, 'input' | 'decision' | 'ter
   ActivityFailed: 'input',
   TimerFired: 'input',
   EventRaised: 'input',
+  TopicReceived: 'input',
   SubOrchestrationCompleted: 'input',
   SubOrchestrationFailed: 'input',
   CancelRequested: 'input',
@@ -110,6 +157,13 @@ export const EVENT_ROLES: Readonly<Record<EventKind, 'input' | 'decision' | 'ter
   OrchestrationStartRequested: 'decision',
   CustomStatusSet: 'decision',
   FutureCancelled: 'decision',
+  ValueSet: 'decision',
+  ValueDeleted: 'decision',
+  TopicSubscribed: 'decision',
+  TopicUnsubscribed: 'decision',
+  TopicPublished: 'decision',
+  SessionMessageSent: 'decision',
+  Patched: 'decision',
   OrchestrationCompleted: 'terminal',
   OrchestrationFailed: 'terminal',
   OrchestrationCancelled: 'terminal',

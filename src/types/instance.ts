@@ -1,4 +1,6 @@
 // Statuses, and what the store tells about an instance. Neighbours: provider.ts returns these, client.ts shows them.
+import type { ParentClosePolicy } from './history-event.ts';
+import type { ParentLink } from './names.ts';
 
 /** State of an instance. `Quarantined`: it failed too often to run (poison) and waits for an operator. */
 export type InstanceStatus = 'Pending' | 'Running' | 'Suspended' | 'Completed' | 'Failed' | 'Cancelled' | 'Terminated' | 'Quarantined';
@@ -23,7 +25,11 @@ export type InstanceRecord = {
   readonly customStatus: string | null;
   /** Grows by one with every change of the custom status; 0 when never set. */
   readonly customStatusVersion: number;
-  readonly parentInstanceId: string | null;
+  readonly parent: ParentLink | null;
+  /** What happens to it when its parent ends first. */
+  readonly onParentClose: ParentClosePolicy;
+  /** 0 to 9. */
+  readonly priority: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 };

@@ -22,5 +22,23 @@ export const MAX_MESSAGES_PER_TURN = 1_000;
 /** Most bytes of events carried over by continue-as-new, in UTF-16 units. Reason: they travel inside one start message. */
 export const MAX_CARRIED_EVENT_UNITS: number = 2 * 1024 * 1024;
 
+/** Most key-value pairs of an instance. Reason: all of them travel with continue-as-new. */
+export const MAX_VALUES = 256;
+
+/** Largest encoded value of a key-value pair, in UTF-8 bytes. Reason: as above. */
+export const MAX_VALUE_BYTES: number = 64 * 1024;
+
+/** Most bytes of all key-value pairs of an instance, in UTF-16 units. Reason: as above. */
+export const MAX_VALUES_UNITS: number = 1024 * 1024;
+
+/** Most topic patterns that an instance may be subscribed to. Reason: they travel with continue-as-new. */
+export const MAX_SUBSCRIPTIONS = 100;
+
+/** Keys of received events that are remembered over continue-as-new. Reason: a repeat comes soon after its original. */
+export const MAX_CARRIED_EVENT_KEYS = 1_000;
+
+/** Highest priority of an orchestration or activity. */
+export const MAX_PRIORITY = 9;
+
 /** Longest timer or timeout: 100 years, in milliseconds. Reason: later dates are a unit mistake. */
 export const MAX_DURATION_MS: number = 100 * 365 * 24 * 60 * 60 * 1000;

@@ -5,6 +5,18 @@ import { MAX_INSTANCE_ID_LENGTH, MAX_NAME_LENGTH } from './limits.ts';
 /** Separates a parent's id from the part that names its child; ids chosen by people must not contain it (T3). */
 const CHILD_SEPARATOR = '::';
 
+/** Begins the names that duraloom makes itself. */
+const RESERVED_PREFIX = 'duraloom:';
+
+/** Tag of the work items that every runtime runs by itself, in its main thread. */
+export const SYSTEM_TAG = 'duraloom:system';
+
+/** Activity that reads a key-value pair of another instance: see `ctx.getValueFromInstance`. */
+export const READ_VALUE_ACTIVITY = 'duraloom:readValue';
+
+/** Mailbox of a subscription: what is before the pattern. */
+export const TOPIC_MAILBOX_PREFIX = 'duraloom:topic:';
+
 /** Version of a definition that names none. */
 export const DEFAULT_VERSION = '1.0.0';
 
@@ -29,10 +41,11 @@ export function assertInstanceId(instanceId: string): string {
  * @param name - the name
  * @param what - what it names, for the error message
  * @returns the name
- * @throws {ArgumentError} when it is empty, too long or has broken Unicode
+ * @throws {ArgumentError} when it is empty, too long, has broken Unicode or begins with the reserved `duraloom:`
  */
 export function assertName(name: string, what: string): string {
   assertText(name, what, MAX_NAME_LENGTH);
+  if (name.startsWith(RESERVED_PREFIX)) throw new ArgumentError(`Expected ${what} without '${RESERVED_PREFIX}' (it is reserved), got '${name}'`);
   return name;
 }
 

@@ -1,7 +1,8 @@
 // What goes into one turn of an instance and what comes out: the seam between the replay core and everything around it.
 import type { EncodedPayload } from './codec.ts';
-import type { HistoryEvent, OrchestratorMessage } from './history-event.ts';
+import type { HistoryEvent, OrchestratorMessage, ParentClosePolicy, StartPolicy } from './history-event.ts';
 import type { LogLine } from './logger.ts';
+import type { MetricPoint } from './metrics.ts';
 
 /** A message with the text it was parsed from: the text becomes the event's text. */
 export type ReceivedMessage = { readonly message: OrchestratorMessage; readonly text: string };
@@ -13,8 +14,38 @@ export type TurnInput = {
   readonly messages: readonly ReceivedMessage[];
 };
 
+/** Where and how an activity is to run, when it is not just anywhere. */
+export type ActivityRouting = {
+  /** Only runtimes that take this tag run it; null: the default queue. */
+  readonly tag: string | null;
+  /** All activities of a session run in one runtime, one thread of it, while that lives; null: none. */
+  readonly sessionId: string | null;
+  /** 0 to 9; each level goes before what became ready up to a minute earlier. */
+  readonly priority: number;
+  /** How long one attempt may run, in milliseconds; null: no limit. */
+  readonly timeoutMs: number | null;
+  /** How long it may wait for a runtime to take it, in milliseconds; null: for ever (T37). */
+  readonly expiresAfterMs: number | null;
+  /** For the activity thread, opaque to the store: encoded `ActivityExtras`; null: none. */
+  readonly extras: string | null;
+};
+
+/** What a retried activity gets besides its input. */
+export type ActivityExtras = {
+  /** Which attempt of the retry policy, from 1. */
+  readonly attempt: number;
+  /** Last heartbeat details of the attempt before. */
+  readonly heartbeat?: unknown;
+};
+
 /** An activity to run. */
-export type ScheduledActivity = { readonly eventId: number; readonly name: string; readonly input: EncodedPayload };
+export type ScheduledActivity = {
+  readonly eventId: number;
+  readonly name: string;
+  readonly input: EncodedPayload;
+  /** null: anywhere, at once, without limits. */
+  readonly routing: ActivityRouting | null;
+};
 
 /** A timer to arm. */
 export type ScheduledTimer = { readonly eventId: number; readonly fireAtMs: number; readonly payload: string };
@@ -24,6 +55,8 @@ export type OutgoingMessage = { readonly instanceId: string; readonly payload: s
 
 /** A new instance to start. */
 export type OutgoingStart = {
+  /** Event that asks for a child; 0: detached. */
+  readonly eventId: number;
   readonly instanceId: string;
   readonly name: string;
   readonly version: string | null;
@@ -31,6 +64,29 @@ export type OutgoingStart = {
   /** Message for this instance in case the id is taken (T4); null when nobody needs to know. */
   readonly conflictPayload: string | null;
   readonly isChild: boolean;
+  readonly policy: StartPolicy;
+  /** Of a child. */
+  readonly onParentClose: ParentClosePolicy;
+  /** Not before this time, epoch milliseconds; null: at once. */
+  readonly startAtMs: number | null;
+  /** 0 to 9, see `ActivityRouting`. */
+  readonly priority: number;
+};
+
+/** A child to end at once. */
+export type Termination = { readonly instanceId: string; readonly eventId: number };
+
+/** What turns ask for now and then: most ask for nothing of it. */
+export type TurnEffects = {
+  /** Key-value pairs to write, null to delete, in order. */
+  readonly values: readonly { readonly key: string; readonly value: string | null }[];
+  readonly subscriptions: readonly { readonly pattern: string; readonly subscribed: boolean }[];
+  /** `payload`: the message for each subscriber. */
+  readonly publications: readonly { readonly topic: string; readonly payload: string }[];
+  /** `payload`: encoded data. */
+  readonly sessionMessages: readonly { readonly sessionId: string; readonly payload: string }[];
+  readonly terminations: readonly Termination[];
+  readonly metrics: readonly MetricPoint[];
 };
 
 /** How a turn left its instance. */
@@ -70,6 +126,10 @@ export type ReplayResult = {
   /** How many messages, from the first, were used up. Fewer than given only at continue-as-new: the rest is for the next execution. */
   readonly consumedMessages: number;
   readonly logs: readonly LogLine[];
+  /** null: none of it. */
+  readonly effects: TurnEffects | null;
+  /** Turns of this execution so far, this one included. */
+  readonly turns: number;
 };
 
 /** A parsed history, in order. */

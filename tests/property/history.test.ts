@@ -556,6 +556,14 @@ function essence(event: HistoryEvent): unknown {
     case 'OrchestrationCancelled':
     case 'OrchestrationCompleted':
     case 'OrchestrationContinuedAsNew':
+    case 'TopicReceived':
+    case 'ValueSet':
+    case 'ValueDeleted':
+    case 'TopicSubscribed':
+    case 'TopicUnsubscribed':
+    case 'TopicPublished':
+    case 'SessionMessageSent':
+    case 'Patched':
       return { ...event, atMs: 0 };
   }
 }

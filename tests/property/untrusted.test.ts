@@ -36,6 +36,16 @@ const event = fc.record(
     parent: value,
     carried: value,
     input: value,
+    topic: value,
+    key: value,
+    pattern: value,
+    patchId: value,
+    sessionId: value,
+    onParentClose: value,
+    attempt: value,
+    values: value,
+    subscriptions: value,
+    eventKeys: value,
   },
   { requiredKeys: ['kind'] },
 );
@@ -49,6 +59,12 @@ const fine = {
   fireAtMs: 5,
   reason: 'r',
   failure: { name: 'Error', message: 'x' },
+  topic: 'n/1',
+  key: 'k',
+  pattern: 'n/*',
+  patchId: 'p',
+  sessionId: 's',
+  value: 1,
 };
 
 /** Kinds as they are in the middle of a history, and others now and then. */
@@ -98,6 +114,7 @@ const messages = fc
 
 /** An orchestration that everything can be sent to. */
 const open = orchestration('n', async (ctx) => {
+  ctx.subscribe('n/*');
   await ctx.allSettled([ctx.scheduleActivity('a'), ctx.scheduleTimer(1), ctx.scheduleSubOrchestration('c')]);
   await ctx.waitForEvent('never');
 });

@@ -1,261 +1,68 @@
 // The storage contract as data: what every provider must do, run against one that was made with a simulated clock and an empty store.
-// Neighbours: memory-provider.test.ts and sqlite-provider.test.ts loop over the cases. No test runner in here, only node:assert.
+// Neighbours: memory-provider.test.ts and sqlite-provider.test.ts loop over the cases, case-kit.ts is what they are written with, cases-*.ts
+// hold the parts that were too much for one file.
 // A name that begins with T… guards the trap of that number.
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { IN_PROGRESS_HEAD_START_MS } from '../../src/provider/provider.ts';
-import type {
-  EnqueueOutcome,
-  Fetched,
-  FetchParams,
-  HistoryPage,
-  NewInstance,
-  NewWorkItem,
-  OrchestrationAck,
-  OrchestrationAckOutcome,
-  OrchestrationItem,
-  Provider,
-  WaitCondition,
-  WorkItem,
-  WorkItemAck,
-  WorkItemOutcome,
-} from '../../src/provider/provider.ts';
-import type { SimulatedClock } from '../../src/provider/simulated-clock.ts';
 import { ArgumentError, ProviderError } from '../../src/types/errors.ts';
 import type { InstanceRecord, InstanceStatus } from '../../src/types/instance.ts';
 import { MAX_INSTANCE_ID_LENGTH, MAX_MESSAGES_PER_TURN } from '../../src/types/limits.ts';
-
-/** What a case runs against: an open provider with an empty store, and the clock that it was made with. */
-export type ProviderCaseContext = { readonly provider: Provider; readonly clock: SimulatedClock };
-
-/** One behaviour of the contract. */
-export type ProviderCase = {
-  /** Part of the contract. */
-  readonly contract: string;
-  /** The behaviour, as a sentence; unique among all cases. */
-  readonly name: string;
-  /** Rejects when the provider behaves otherwise. Closing the provider is up to the caller; a case may have closed it. */
-  readonly run: (ctx: ProviderCaseContext) => Promise<void>;
-};
-
-/** How long the locks of a fetch last unless a case is about that. */
-const LOCK_MS = 30_000;
-
-/** Large enough to cross every page, buffer and chunk size. */
-const BIG = 'ä€😀"\\'.repeat(128 * 1024);
-
-// Builders.
-
-function newInstance(instanceId: string, changes: Partial<NewInstance> = {}): NewInstance {
-  return { instanceId, name: 'order', version: '1.0.0', payload: `start ${instanceId}`, parentInstanceId: null, ...changes };
-}
-
-/** An ack that consumes all messages and asks for nothing. */
-function ackFor(item: OrchestrationItem, changes: Partial<OrchestrationAck> = {}): OrchestrationAck {
-  return {
-    instanceId: item.instanceId,
-    lockToken: item.lockToken,
-    executionId: item.executionId,
-    baseEventId: item.lastEventId,
-    version: item.version,
-    page: null,
-    consumedMessageIds: item.messages.map(({ messageId }) => messageId),
-    status: 'Running',
-    output: null,
-    customStatus: undefined,
-    workItems: [],
-    timers: [],
-    messages: [],
-    starts: [],
-    cancelledActivities: [],
-    cancelledTimers: [],
-    next: null,
-    ...changes,
-  };
-}
-
-function activity(eventId: number, changes: Partial<NewWorkItem> = {}): NewWorkItem {
-  return { eventId, name: 'charge', payload: `activity ${eventId}`, ...changes };
-}
-
-function timer(eventId: number, visibleAtMs: number): OrchestrationAck['timers'][number] {
-  return { eventId, visibleAtMs, payload: `timer ${eventId}` };
-}
-
-/** A page up to an event; the store must not look into the text. */
-function page(lastEventId: number): NonNullable<OrchestrationAck['page']> {
-  return { lastEventId, events: `[up to ${lastEventId}` };
-}
-
-const nextExecution: OrchestrationAck['next'] = { name: 'order', version: '1.0.0', payload: 'start next' };
-
-// Calls.
-
-function only<Value>(values: readonly Value[]): Value {
-  assert.equal(values.length, 1, `expected one, got ${values.length}`);
-  const [value] = values;
-  assert.ok(value !== undefined);
-  return value;
-}
-
-async function start(provider: Provider, ...instanceIds: readonly string[]): Promise<void> {
-  const outcomes = await provider.startInstances(instanceIds.map((instanceId) => newInstance(instanceId)));
-  assert.deepEqual(
-    outcomes,
-    instanceIds.map(() => 'started'),
-  );
-}
-
-async function enqueue(provider: Provider, instanceId: string, ...payloads: readonly string[]): Promise<readonly EnqueueOutcome[]> {
-  return await provider.enqueueMessages(payloads.map((payload) => ({ instanceId, payload })));
-}
-
-function fetchParams(changes: Partial<FetchParams> = {}): FetchParams {
-  return { maxItems: 100, lockMs: LOCK_MS, waitMs: 0, ...changes };
-}
-
-async function fetchItems(provider: Provider, changes: Partial<FetchParams> = {}): Promise<readonly OrchestrationItem[]> {
-  return (await provider.fetchOrchestrationItems(fetchParams(changes))).items;
-}
-
-async function fetchOne(provider: Provider, changes: Partial<FetchParams> = {}): Promise<OrchestrationItem> {
-  return only(await fetchItems(provider, changes));
-}
-
-async function fetchNone(provider: Provider): Promise<void> {
-  assert.deepEqual(await fetchItems(provider), []);
-}
-
-async function ack(provider: Provider, item: OrchestrationItem, changes: Partial<OrchestrationAck> = {}): Promise<OrchestrationAckOutcome> {
-  return only(await provider.ackOrchestrationItems([ackFor(item, changes)]));
-}
-
-async function commit(provider: Provider, item: OrchestrationItem, changes: Partial<OrchestrationAck> = {}): Promise<void> {
-  assert.equal(await ack(provider, item, changes), 'committed');
-}
-
-/** Starts an instance and commits its first turn. Nothing else may be ready. */
-async function run(provider: Provider, instanceId: string, changes: Partial<OrchestrationAck> = {}): Promise<void> {
-  await start(provider, instanceId);
-  await commit(provider, await fetchOne(provider), { page: page(2), ...changes });
-}
-
-async function abandon(
-  provider: Provider,
-  item: OrchestrationItem,
-  changes: { readonly delayMs?: number; readonly countAttempt?: boolean } = {},
-): Promise<'done' | 'lockLost'> {
-  const { instanceId, lockToken } = item;
-  return only(await provider.abandonOrchestrationItems([{ instanceId, lockToken, delayMs: 0, countAttempt: true, ...changes }]));
-}
-
-async function fetchWork(provider: Provider, changes: Partial<FetchParams> = {}): Promise<readonly WorkItem[]> {
-  return (await provider.fetchWorkItems(fetchParams(changes))).items;
-}
-
-async function fetchOneWork(provider: Provider, changes: Partial<FetchParams> = {}): Promise<WorkItem> {
-  return only(await fetchWork(provider, changes));
-}
-
-function workAckFor(item: WorkItem, completionPayload: string | null = `done ${item.eventId}`): WorkItemAck {
-  const { instanceId, executionId, eventId, lockToken } = item;
-  return { instanceId, executionId, eventId, lockToken, completionPayload };
-}
-
-async function ackWork(provider: Provider, item: WorkItem, completionPayload?: string | null): Promise<WorkItemOutcome> {
-  return only(await provider.ackWorkItems([workAckFor(item, completionPayload)]));
-}
-
-async function abandonWork(
-  provider: Provider,
-  item: WorkItem,
-  changes: { readonly delayMs?: number; readonly countAttempt?: boolean } = {},
-): Promise<WorkItemOutcome> {
-  return only(await provider.abandonWorkItems([{ ...workAckFor(item), delayMs: 0, countAttempt: true, ...changes }]));
-}
-
-async function read(provider: Provider, instanceId: string): Promise<InstanceRecord> {
-  const record = only(await provider.readInstances([instanceId]));
-  assert.ok(record !== null);
-  return record;
-}
-
-async function history(provider: Provider, instanceId: string, executionId = 1, afterEventId = 0): Promise<readonly HistoryPage[]> {
-  return only(await provider.readHistory([{ instanceId, executionId, afterEventId }]));
-}
-
-async function queued(provider: Provider): Promise<readonly [messages: number, workItems: number]> {
-  const { orchestratorMessages, workItems } = await provider.readQueueDepths();
-  return [orchestratorMessages, workItems];
-}
-
-/** Commits what is ready on a clock that was set back, then what is ready on time again: all payloads in the order of their turns. */
-async function takeNowAndLater(provider: Provider, clock: SimulatedClock): Promise<readonly string[]> {
-  const taken: string[] = [];
-  for (const backMs of [0, 5_000]) {
-    clock.jump(backMs);
-    for (const item of await fetchItems(provider)) {
-      taken.push(...payloads(item));
-      await commit(provider, item);
-    }
-  }
-  return taken;
-}
-
-// Views.
-
-const payloads = (item: OrchestrationItem): readonly string[] => item.messages.map(({ payload }) => payload);
-const attempts = (item: OrchestrationItem): readonly number[] => item.messages.map(({ attempt }) => attempt);
-const instanceIds = (items: readonly { readonly instanceId: string }[]): readonly string[] => items.map(({ instanceId }) => instanceId);
-const eventIds = (items: readonly WorkItem[]): readonly number[] => items.map(({ eventId }) => eventId);
-
-// Waits.
-
-type Wait<Value> = { readonly result: Promise<Value>; readonly isOver: () => boolean };
-
-/** Lets a call get to where it waits, and checks that it does. */
-async function waiting<Value>(clock: SimulatedClock, result: Promise<Value>): Promise<Wait<Value>> {
-  let isOver = false;
-  const end = (): void => {
-    isOver = true;
-  };
-  void result.then(end, end);
-  await clock.advance(0);
-  assert.equal(isOver, false, 'expected the call to wait');
-  return { result, isOver: () => isOver };
-}
-
-type Poll = Wait<Fetched<OrchestrationItem>>;
-
-async function poll({ provider, clock }: ProviderCaseContext, changes: Partial<FetchParams> = {}): Promise<Poll> {
-  return await waiting(clock, provider.fetchOrchestrationItems(fetchParams({ waitMs: 10_000, ...changes })));
-}
-
-async function pollWork({ provider, clock }: ProviderCaseContext, changes: Partial<FetchParams> = {}): Promise<Wait<Fetched<WorkItem>>> {
-  return await waiting(clock, provider.fetchWorkItems(fetchParams({ waitMs: 10_000, ...changes })));
-}
-
-async function watch(
-  { provider, clock }: ProviderCaseContext,
-  condition: WaitCondition,
-  changes: { readonly instanceId?: string; readonly signal?: AbortSignal } = {},
-): Promise<Wait<InstanceRecord | null>> {
-  return await waiting(clock, provider.waitForInstance({ instanceId: 'a', condition, waitMs: 10_000, ...changes }));
-}
-
-const ended: WaitCondition = { kind: 'ended' };
-const statusAfter = (afterVersion: number): WaitCondition => ({ kind: 'customStatus', afterVersion });
-
-function cases(contract: string, runs: Readonly<Record<string, ProviderCase['run']>>): readonly ProviderCase[] {
-  return Object.entries(runs).map(([name, runCase]) => ({ contract, name, run: runCase }));
-}
-
-// The cases.
+import {
+  abandon,
+  abandonWork,
+  ack,
+  ackFor,
+  ackWork,
+  activity,
+  attempts,
+  BIG,
+  cases,
+  commit,
+  ended,
+  enqueue,
+  eventIds,
+  fetchItems,
+  fetchNone,
+  fetchOne,
+  fetchOneWork,
+  fetchParams,
+  fetchWork,
+  history,
+  instanceIds,
+  link,
+  LOCK_MS,
+  newInstance,
+  nextExecution,
+  only,
+  page,
+  payloads,
+  poll,
+  pollWork,
+  queued,
+  read,
+  renewWork,
+  run,
+  start,
+  statusAfter,
+  takeNowAndLater,
+  timer,
+  watch,
+  workAckFor,
+} from './case-kit.ts';
+import { capabilityCases } from './cases-capability.ts';
+import { controlCases } from './cases-control.ts';
+import { routingCases } from './cases-routing.ts';
+import { sessionCases } from './cases-sessions.ts';
+import { startCases } from './cases-starts.ts';
+import { topicCases } from './cases-topics.ts';
+import { valueCases } from './cases-values.ts';
+import type { ProviderCase } from './case-kit.ts';
 
 const creation = cases('creation', {
   'a started instance is Pending and has what its start says': async ({ provider, clock }) => {
     const nowMs = clock.nowMs();
-    await provider.startInstances([newInstance('a', { parentInstanceId: 'parent', version: '2.0.1' })]);
+    await provider.startInstances([newInstance('a', { parent: link('parent', 7, 3), version: '2.0.1' })]);
     await clock.advance(5);
     assert.deepEqual(await read(provider, 'a'), {
       instanceId: 'a',
@@ -267,7 +74,9 @@ const creation = cases('creation', {
       output: null,
       customStatus: null,
       customStatusVersion: 0,
-      parentInstanceId: 'parent',
+      parent: link('parent', 7, 3),
+      onParentClose: 'cancel',
+      priority: 0,
       createdAtMs: nowMs,
       updatedAtMs: nowMs,
     });
@@ -278,7 +87,16 @@ const creation = cases('creation', {
     assert.equal(nowMs, clock.nowMs());
     const { lockToken, messages, ...rest } = only(items);
     assert.equal(typeof lockToken, 'string');
-    assert.deepEqual(rest, { instanceId: 'a', name: 'order', version: '1.0.0', status: 'Pending', executionId: 1, lastEventId: 0 });
+    assert.deepEqual(rest, {
+      instanceId: 'a',
+      name: 'order',
+      version: '1.0.0',
+      status: 'Pending',
+      executionId: 1,
+      lastEventId: 0,
+      parent: null,
+      createdAtMs: clock.nowMs(),
+    });
     const { payload, attempt } = only(messages);
     assert.deepEqual([payload, attempt], ['start a', 1]);
   },
@@ -288,11 +106,21 @@ const creation = cases('creation', {
     const { version, status, executionId, lastEventId } = await fetchOne(provider);
     assert.deepEqual([version, status, executionId, lastEventId], ['1.2.3', 'Running', 1, 7]);
   },
+  'a fetch tells who the parent is and since when the instance exists': async ({ provider, clock }) => {
+    const createdAtMs = clock.nowMs();
+    await provider.startInstances([newInstance('a', { parent: link('p', 5, 4) })]);
+    await clock.advance(10);
+    const item = await fetchOne(provider);
+    assert.deepEqual([item.parent, item.createdAtMs], [link('p', 5, 4), createdAtMs]);
+    await commit(provider, item, { next: nextExecution });
+    const next = await fetchOne(provider);
+    assert.deepEqual([next.parent, next.createdAtMs], [link('p', 5, 4), createdAtMs]);
+  },
   'T5 a start of an existing id is exists and changes nothing': async ({ provider, clock }) => {
     await start(provider, 'a');
     const before = await read(provider, 'a');
     await clock.advance(5);
-    const other = newInstance('a', { name: 'other', version: '9.0.0', payload: 'other', parentInstanceId: 'p' });
+    const other = newInstance('a', { name: 'other', version: '9.0.0', payload: 'other', parent: link('p') });
     assert.deepEqual(await provider.startInstances([other]), ['exists']);
     assert.deepEqual(await read(provider, 'a'), before);
     assert.deepEqual(payloads(await fetchOne(provider)), ['start a']);
@@ -897,6 +725,14 @@ const readyOrder = cases('ready order', {
     await enqueue(provider, 'z', 'goes on');
     assert.deepEqual(instanceIds(await fetchItems(provider)), ['b', 'z']);
   },
+  'a message of a turn to its own instance is one to an instance in progress': async ({ provider, clock }) => {
+    await start(provider, 'z');
+    const item = await fetchOne(provider);
+    await start(provider, 'a');
+    await clock.advance(1);
+    await commit(provider, item, { messages: [{ instanceId: 'z', payload: 'goes on' }] });
+    assert.deepEqual(instanceIds(await fetchItems(provider)), ['z', 'a']);
+  },
   'a later message does not move its instance back': async ({ provider, clock }) => {
     await start(provider, 'z');
     await clock.advance(1);
@@ -955,7 +791,7 @@ const atomicAck = cases('atomic ack', {
       workItems: [activity(2)],
       timers: [timer(3, clock.nowMs() + 1_000)],
       messages: [{ instanceId: 'other', payload: 'hello' }],
-      starts: [{ ...newInstance('child', { parentInstanceId: 'a' }), conflictPayload: null }],
+      starts: [{ ...newInstance('child', { parent: link('a') }), conflictPayload: null }],
     });
     const record = await read(provider, 'a');
     assert.deepEqual([record.version, record.status, record.lastEventId, record.customStatus], ['1.1.0', 'Running', 6, '"half"']);
@@ -1079,9 +915,9 @@ const atomicAck = cases('atomic ack', {
 
 const startsInAcks = cases('starts in an ack', {
   'a child that an ack starts is handed out': async ({ provider }) => {
-    await run(provider, 'a', { starts: [{ ...newInstance('child', { parentInstanceId: 'a' }), conflictPayload: 'taken' }] });
-    const { parentInstanceId, status } = await read(provider, 'child');
-    assert.deepEqual([parentInstanceId, status], ['a', 'Pending']);
+    await run(provider, 'a', { starts: [{ ...newInstance('child', { parent: link('a') }), conflictPayload: 'taken' }] });
+    const { parent, status } = await read(provider, 'child');
+    assert.deepEqual([parent, status], [link('a'), 'Pending']);
     assert.deepEqual(payloads(await fetchOne(provider)), ['start child']);
   },
   'T4 a start of a taken id tells the starter': async ({ provider }) => {
@@ -1264,7 +1100,8 @@ const workItems = cases('work items', {
     assert.equal(nowMs, clock.nowMs());
     const { lockToken, ...rest } = only(items);
     assert.ok(lockToken.length >= 16);
-    assert.deepEqual(rest, { instanceId: 'a', executionId: 1, eventId: 2, name: 'refund', payload: '{"x":1}', attempt: 1 });
+    const key = { instanceId: 'a', executionId: 1, eventId: 2 };
+    assert.deepEqual(rest, { ...key, name: 'refund', payload: '{"x":1}', attempt: 1, routing: null, heartbeat: null });
   },
   'work items come in the order in which they were scheduled': async ({ provider, clock }) => {
     await run(provider, 'b', { workItems: [activity(2), activity(3), activity(10)] });
@@ -1422,10 +1259,10 @@ const workLocks = cases('work item locks', {
     await run(provider, 'a', { workItems: [activity(2)] });
     const work = await fetchOneWork(provider, { lockMs: 1_000 });
     await clock.advance(600);
-    assert.deepEqual(await provider.renewWorkLocks([work], 1_000), ['done']);
+    assert.deepEqual(await renewWork(provider, [work], 1_000), ['done']);
     await clock.advance(999);
     assert.deepEqual(await fetchWork(provider), []);
-    assert.deepEqual(await provider.renewWorkLocks([work], 1_000), ['done']);
+    assert.deepEqual(await renewWork(provider, [work], 1_000), ['done']);
     await clock.advance(1_000);
     assert.equal(await ackWork(provider, work), 'lockLost');
   },
@@ -1436,15 +1273,15 @@ const workLocks = cases('work item locks', {
     await enqueue(provider, 'a', 'm');
     await commit(provider, await fetchOne(provider), { cancelledActivities: [3] });
     const foreign = { ...four, lockToken: 'foreign' };
-    assert.deepEqual(await provider.renewWorkLocks([two, three, foreign, four], 500), ['done', 'gone', 'lockLost', 'done']);
+    assert.deepEqual(await renewWork(provider, [two, three, foreign, four], 500), ['done', 'gone', 'lockLost', 'done']);
     await clock.advance(500);
-    assert.deepEqual(await provider.renewWorkLocks([two, three], 500), ['lockLost', 'gone']);
+    assert.deepEqual(await renewWork(provider, [two, three], 500), ['lockLost', 'gone']);
   },
   'a renewal after the ack is gone': async ({ provider }) => {
     await run(provider, 'a', { workItems: [activity(2)] });
     const work = await fetchOneWork(provider);
     await ackWork(provider, work);
-    assert.deepEqual(await provider.renewWorkLocks([work], LOCK_MS), ['gone']);
+    assert.deepEqual(await renewWork(provider, [work], LOCK_MS), ['gone']);
   },
   'an abandoned work item can be fetched at once': async ({ provider }) => {
     await run(provider, 'a', { workItems: [activity(2)] });
@@ -1467,7 +1304,7 @@ const workLocks = cases('work item locks', {
     await run(provider, 'a', { workItems: [activity(2)] });
     const work = await fetchOneWork(provider);
     await abandonWork(provider, work, { delayMs: 5_000 });
-    assert.deepEqual(await provider.renewWorkLocks([work], LOCK_MS), ['lockLost']);
+    assert.deepEqual(await renewWork(provider, [work], LOCK_MS), ['lockLost']);
     assert.equal(await abandonWork(provider, work), 'lockLost');
     assert.equal(await ackWork(provider, work), 'lockLost');
     assert.deepEqual(await fetchWork(provider), []);
@@ -1756,7 +1593,7 @@ const statuses: readonly ProviderCase[] = [
       const item = await fetchOne(provider);
       const work = await fetchOneWork(provider);
       await commit(provider, item, { status: 'Completed' });
-      assert.deepEqual(await provider.renewWorkLocks([work], LOCK_MS), ['gone']);
+      assert.deepEqual(await renewWork(provider, [work], LOCK_MS), ['gone']);
       assert.equal(await ackWork(provider, work), 'gone');
       assert.deepEqual(await queued(provider), [0, 0]);
     },
@@ -1809,7 +1646,7 @@ const batches = cases('batches', {
     assert.deepEqual(await provider.ackOrchestrationItems(acks), every('committed'));
     const work = await fetchWork(provider, { maxItems: 5_000 });
     assert.deepEqual(instanceIds(work), all);
-    assert.deepEqual(await provider.renewWorkLocks(work, LOCK_MS), every('done'));
+    assert.deepEqual(await renewWork(provider, work, LOCK_MS), every('done'));
     assert.deepEqual(await provider.ackWorkItems(work.map((item) => workAckFor(item))), every('done'));
     assert.equal((await provider.readInstances(all)).filter((record) => record?.lastEventId === 2).length, 5_000);
     const requests = all.map((instanceId) => ({ instanceId, executionId: 1, afterEventId: 0 }));
@@ -2237,7 +2074,7 @@ const strings = cases('strings', {
     for (const [index, text] of texts.entries()) {
       const instanceId = `i${index}`;
       const name = `name ${text}`;
-      await provider.startInstances([newInstance(instanceId, { name, payload: text, parentInstanceId: name, version: text })]);
+      await provider.startInstances([newInstance(instanceId, { name, payload: text, parent: link(name), version: text })]);
       await enqueue(provider, instanceId, text);
       const item = await fetchOne(provider);
       assert.deepEqual([item.name, item.version, ...payloads(item)], [name, text, text, text]);
@@ -2253,7 +2090,7 @@ const strings = cases('strings', {
       await ackWork(provider, work, text);
       const record = await read(provider, instanceId);
       assert.deepEqual(
-        [record.name, record.version, record.parentInstanceId, record.output, record.customStatus],
+        [record.name, record.version, record.parent?.instanceId, record.output, record.customStatus],
         [name, text, name, text, text],
       );
       assert.equal(only(await history(provider, instanceId)).events, text);
@@ -2288,6 +2125,11 @@ const listing = cases('listing', {
     await start(provider, 'b', 'a10', 'B', 'a2', 'a', '_');
     const listed = await provider.listInstances({ afterInstanceId: null, limit: 10 });
     assert.deepEqual(instanceIds(listed), ['B', '_', 'a', 'a10', 'a2', 'b']);
+  },
+  'ids are ordered by code points, not by UTF-16 units': async ({ provider }) => {
+    await start(provider, '\u{1F600}', '\u{FF5E}', 'z', 'za');
+    assert.deepEqual(instanceIds(await provider.listInstances({ afterInstanceId: null, limit: 10 })), ['z', 'za', '\u{FF5E}', '\u{1F600}']);
+    assert.deepEqual(instanceIds(await provider.listInstances({ afterInstanceId: '\u{FF5E}', limit: 10 })), ['\u{1F600}']);
   },
   'pages follow each other without gaps or repetitions': async ({ provider }) => {
     const all = Array.from({ length: 25 }, (_, index) => `i${String(index).padStart(2, '0')}`);
@@ -2379,6 +2221,14 @@ const closing = cases('closing', {
       ackWorkItems: () => provider.ackWorkItems([]),
       abandonWorkItems: () => provider.abandonWorkItems([]),
       renewWorkLocks: () => provider.renewWorkLocks([], LOCK_MS),
+      renewSessions: () => provider.renewSessions({ owner: 'n1', leaseMs: LOCK_MS, idleMs: LOCK_MS }),
+      receiveSessionMessages: () => provider.receiveSessionMessages({ sessionId: 's', afterSeq: 0, waitMs: 1_000 }),
+      publish: () => provider.publish([]),
+      controlInstances: () => provider.controlInstances([]),
+      readValues: () => provider.readValues('a', null),
+      readWorkItems: () => provider.readWorkItems('a'),
+      reportRuntime: () => provider.reportRuntime({ runtimeId: 'n1', payload: '', ttlMs: 1_000 }),
+      listRuntimes: () => provider.listRuntimes(),
       readInstances: () => provider.readInstances(['a']),
       listInstances: () => provider.listInstances({ afterInstanceId: null, limit: 10 }),
       waitForInstance: () => provider.waitForInstance({ instanceId: 'a', condition: ended, waitMs: 1_000 }),
@@ -2443,4 +2293,11 @@ export const providerCases: readonly ProviderCase[] = [
   ...listing,
   ...depths,
   ...closing,
+  ...startCases,
+  ...capabilityCases,
+  ...routingCases,
+  ...sessionCases,
+  ...valueCases,
+  ...topicCases,
+  ...controlCases,
 ];

@@ -1,5 +1,5 @@
-// The hot statements read indexes in order: no scan, no sort, however many instances, timers and finished ones there are.
-// Two of them leave out ORDER BY because the primary key is in the right order already; this holds that it stays so.
+// The statements of each fetch and ack read indexes in order: no scan, no sort, however many instances, timers and finished ones there are.
+// Some leave out ORDER BY because the index is in the right order already; this holds that it stays so.
 import Database from 'better-sqlite3';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,11 +31,37 @@ function planOf(sql: string): string {
 describe('query plans', () => {
   test.for([
     [
-      'ready instances',
-      'SELECT instance_id FROM instances WHERE ready_at <= ? ORDER BY ready_at, instance_id LIMIT ?',
-      /COVERING INDEX instances_ready/,
+      'ready instances of a code',
+      'SELECT instance_id FROM instances WHERE code_id = ? AND ready_at <= ? ORDER BY ready_at, instance_id LIMIT ?',
+      /COVERING INDEX instances_ready \(code_id=\? AND ready_at<\?\)/,
     ],
-    ['the next ready instance', 'SELECT min(ready_at) FROM instances WHERE ready_at IS NOT NULL', /COVERING INDEX instances_ready/],
+    [
+      'ready instances of several codes',
+      `SELECT instance_id, ready_at FROM instances WHERE code_id = ? AND ready_at <= ? UNION ALL
+       SELECT instance_id, ready_at FROM instances WHERE code_id = ? AND ready_at <= ? ORDER BY ready_at, instance_id LIMIT ?`,
+      /^MERGE \(UNION ALL\); LEFT; .*COVERING INDEX instances_ready .*; RIGHT; .*COVERING INDEX instances_ready/,
+    ],
+    [
+      'the first ready instance of a code',
+      'SELECT ready_at FROM instances WHERE code_id = ? AND ready_at <= ? LIMIT 1',
+      /COVERING INDEX instances_ready \(code_id=\? AND ready_at<\?\)/,
+    ],
+    [
+      'the next ready instance of a code',
+      'SELECT ready_at FROM instances WHERE code_id = ? AND ready_at >= -9007199254740991 LIMIT 1',
+      /COVERING INDEX instances_ready \(code_id=\? AND ready_at>\?\)/,
+    ],
+    ['new codes', 'SELECT name FROM codes WHERE code_id > ? ORDER BY code_id', /INTEGER PRIMARY KEY/],
+    [
+      'a queued key',
+      'SELECT 1 FROM orchestrator_queue WHERE instance_id = ? AND message_key = ?',
+      /COVERING INDEX orchestrator_queue_keys/,
+    ],
+    [
+      'living children',
+      `SELECT instance_id FROM instances WHERE parent_instance_id = ? AND status IN ('Pending', 'Running') ORDER BY instance_id`,
+      /INDEX instances_children \(parent_instance_id=\?\)/,
+    ],
     [
       'messages of an instance',
       'SELECT payload FROM orchestrator_queue WHERE instance_id = ? AND visible_at <= ? LIMIT 9',
@@ -56,7 +82,63 @@ describe('query plans', () => {
       'SELECT name FROM work_items WHERE ready_at <= ? ORDER BY ready_at, instance_id, execution_id, event_id LIMIT ?',
       /INDEX work_items_ready/,
     ],
-    ['the next ready work item', 'SELECT min(ready_at) FROM work_items', /INDEX work_items_ready/],
+    [
+      'the next ready work item',
+      'SELECT ready_at FROM work_items WHERE ready_at >= -9007199254740991 LIMIT 1',
+      /COVERING INDEX work_items_ready \(ready_at>\?\)/,
+    ],
+    ['any routed item', "SELECT 1 FROM routed_items WHERE instance_id >= '' LIMIT 1", /COVERING INDEX|PRIMARY KEY/],
+    [
+      'ready routed items of a tag, or of none',
+      `SELECT name FROM routed_items WHERE tag IS ? AND session_id IS NULL AND (expires_at IS NULL OR expires_at > ?) AND ready_at <= ?
+       ORDER BY ready_at, instance_id, execution_id, event_id LIMIT ?`,
+      /INDEX routed_items_tag \(tag=\? AND ready_at<\?\)/,
+    ],
+    [
+      'the next ready routed item of a tag, or of none',
+      `SELECT ready_at FROM routed_items INDEXED BY routed_items_tag WHERE tag IS ? AND session_id IS NULL
+         AND (expires_at IS NULL OR expires_at > ?) AND ready_at >= -9007199254740991 LIMIT 1`,
+      /INDEX routed_items_tag \(tag=\? AND ready_at>\?\)/,
+    ],
+    [
+      'the next tag',
+      'SELECT tag FROM routed_items WHERE tag >= ? AND session_id IS NULL ORDER BY tag LIMIT 1',
+      /INDEX routed_items_tag \(tag>\?\)/,
+    ],
+    [
+      'ready items of a session',
+      `SELECT name FROM routed_items WHERE session_id = ? AND (expires_at IS NULL OR expires_at > ?) AND ready_at <= ?
+       ORDER BY ready_at, instance_id, execution_id, event_id LIMIT ?`,
+      /INDEX routed_items_session \(session_id=\? AND ready_at<\?\)/,
+    ],
+    [
+      'the next ready item of a session',
+      `SELECT ready_at FROM routed_items INDEXED BY routed_items_session WHERE session_id = ? AND ready_at >= -9007199254740991 LIMIT 1`,
+      /INDEX routed_items_session \(session_id=\? AND ready_at>\?\)/,
+    ],
+    ['the next session', 'SELECT min(session_id) FROM routed_items WHERE session_id > ?', /COVERING INDEX routed_items_session/],
+    ['leases of an owner', 'SELECT lease_until FROM sessions WHERE owner = ? AND lease_until > ? ORDER BY lease_until', /sessions_owner/],
+    [
+      'expired items',
+      'SELECT min(ready_at) FROM routed_items INDEXED BY routed_items_expiry WHERE expires_at <= ?',
+      /INDEX routed_items_expiry \(expires_at<\?\)/,
+    ],
+    [
+      'the next expiry',
+      'SELECT expires_at FROM routed_items INDEXED BY routed_items_expiry WHERE expires_at > ? LIMIT 1',
+      /COVERING INDEX routed_items_expiry \(expires_at>\?\)/,
+    ],
+    ['subscribers of a pattern', 'SELECT instance_id FROM subscriptions WHERE pattern = ?', /COVERING INDEX subscriptions_pattern/],
+    [
+      'the next pattern with wildcards',
+      'SELECT min(pattern) FROM subscriptions WHERE is_wild = 1 AND pattern > ?',
+      /COVERING INDEX subscriptions_wild/,
+    ],
+    [
+      'messages of a session',
+      'SELECT payload FROM session_messages WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT 100',
+      /INDEX session_messages_session \(session_id=\? AND seq>\?\)/,
+    ],
     [
       'history of an execution',
       'SELECT events FROM history WHERE instance_id = ? AND execution_id = ? AND first_event_id > ? ORDER BY first_event_id',
@@ -66,6 +148,17 @@ describe('query plans', () => {
     const plan = planOf(sql);
     expect(plan).toMatch(expected);
     expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
+  });
+
+  test.for([
+    ['instances without parent', 'instances_children'],
+    ['messages without key', 'orchestrator_queue_keys'],
+    ['messages that are no timers', 'orchestrator_queue_timers'],
+    ['items that do not expire', 'routed_items_expiry'],
+    ['patterns without wildcards', 'subscriptions_wild'],
+  ] as const)('%s are not in %s', ([, index]) => {
+    const sql = database.prepare('SELECT sql FROM sqlite_master WHERE name = ?').pluck().get(index) as string;
+    expect(sql).toMatch(/ WHERE /);
   });
 
   test('the first message of an instance is the one that is visible first', () => {

@@ -1,7 +1,6 @@
 // Continue-as-new: what the next execution gets, and who wins over whom.
 import { describe, expect, it } from 'vitest';
 import { MAX_CARRIED_EVENT_UNITS } from '../../src/types/limits.ts';
-import type { ReplayResult } from '../../src/types/replay.ts';
 import {
   activityCompleted,
   activityFailed,
@@ -13,17 +12,11 @@ import {
   continuedAsNew,
   eventRaised,
   futureCancelled,
+  nextStart,
   started,
   statusSet,
   timerFired,
-  type Body,
 } from '../support/replay-harness.ts';
-
-/** The start of the next execution. */
-function nextStart({ outcome }: ReplayResult): Body {
-  if (outcome.kind !== 'continuedAsNew') throw new Error(`expected continue-as-new, got ${JSON.stringify(outcome)}`);
-  return JSON.parse(outcome.payload) as Body;
-}
 
 describe('continue-as-new', () => {
   it('ends the execution and starts the next with the new input', async () => {

@@ -30,6 +30,9 @@ const timer = (fireAtMs: number): Partial<ReplayResult> => ({
   timers: [{ eventId: 2, fireAtMs, payload: '{"kind":"TimerFired","executionId":1,"sourceId":2}' }],
 });
 
+/** Parts of a start that most starts have. */
+const plainStart = { startAtMs: null, priority: 0 };
+
 const childDefinition = orchestration('child', () => undefined);
 
 describe('decisions', () => {
@@ -38,25 +41,25 @@ describe('decisions', () => {
       'an activity by name',
       (ctx) => ctx.scheduleActivity('charge', { id: 7 }),
       activityScheduled('charge', { id: 7 }),
-      { activities: [{ eventId: 2, name: 'charge', input: '{"id":7}' }] },
+      { activities: [{ eventId: 2, name: 'charge', input: '{"id":7}', routing: null }] },
     ],
     [
       'an activity without input',
       (ctx) => ctx.scheduleActivity('charge'),
       activityScheduled('charge'),
-      { activities: [{ eventId: 2, name: 'charge', input: undefined }] },
+      { activities: [{ eventId: 2, name: 'charge', input: undefined, routing: null }] },
     ],
     [
       'an activity by definition',
       (ctx) => ctx.scheduleActivity(charge, { id: 7 }),
       activityScheduled('charge', { id: 7 }),
-      { activities: [{ eventId: 2, name: 'charge', input: '{"id":7}' }] },
+      { activities: [{ eventId: 2, name: 'charge', input: '{"id":7}', routing: null }] },
     ],
     [
       'an activity by proxy',
       (ctx) => ctx.activities<{ readonly any: typeof charge }>().charge({ id: 7 }),
       activityScheduled('charge', { id: 7 }),
-      { activities: [{ eventId: 2, name: 'charge', input: '{"id":7}' }] },
+      { activities: [{ eventId: 2, name: 'charge', input: '{"id":7}', routing: null }] },
     ],
     ['a timer in milliseconds', (ctx) => ctx.scheduleTimer(250), timerCreated(T0 + 250), timer(T0 + 250)],
     ['a timer as text', (ctx) => ctx.scheduleTimer('1.5m'), timerCreated(T0 + 90_000), timer(T0 + 90_000)],
@@ -79,6 +82,10 @@ describe('decisions', () => {
               '{"kind":"OrchestrationStarted","executionId":1,"name":"child","input":[1],"parent":{"instanceId":"i1","executionId":1,"eventId":2}}',
             conflictPayload: expect.stringContaining('INSTANCE_EXISTS') as string,
             isChild: true,
+            eventId: 2,
+            ...plainStart,
+            policy: 'fail',
+            onParentClose: 'cancel',
           },
         ],
       },
@@ -97,6 +104,10 @@ describe('decisions', () => {
               '{"kind":"OrchestrationStarted","executionId":1,"name":"child","version":"2.0.0","parent":{"instanceId":"i1","executionId":1,"eventId":2}}',
             conflictPayload: expect.stringContaining("'kid'") as string,
             isChild: true,
+            eventId: 2,
+            ...plainStart,
+            policy: 'fail',
+            onParentClose: 'cancel',
           },
         ],
       },
@@ -117,6 +128,10 @@ describe('decisions', () => {
             payload: '{"kind":"OrchestrationStarted","executionId":1,"name":"other","version":"3.0.0","input":5}',
             conflictPayload: null,
             isChild: false,
+            eventId: 0,
+            ...plainStart,
+            policy: 'useExisting',
+            onParentClose: 'abandon',
           },
         ],
       },

@@ -9,9 +9,9 @@ const handler = (): void => undefined;
 
 describe('definitions', () => {
   it('are plain values with name, version and code', () => {
-    expect(defineOrchestration('o', handler)).toEqual({ kind: 'orchestration', name: 'o', version: '1.0.0', handler });
+    expect(defineOrchestration('o', handler)).toEqual({ kind: 'orchestration', name: 'o', version: '1.0.0', handler, schemas: {} });
     expect(defineOrchestration('o', handler, { version: '10.20.30' }).version).toBe('10.20.30');
-    expect(defineActivity('a', handler)).toEqual({ kind: 'activity', name: 'a', handler });
+    expect(defineActivity('a', handler)).toEqual({ kind: 'activity', name: 'a', handler, schemas: {} });
   });
 
   it.each(['', '1', '1.0', '1.0.0.0', 'v1.0.0', '1.0.0-beta', '1.0.x', ' 1.0.0', '-1.0.0'])('refuse the version "%s"', (version) => {

@@ -1,8 +1,6 @@
 // Code that does not follow its history: every way to differ is found, at its event, with both sides in the message (E3; T43, T48).
 import { describe, expect, it } from 'vitest';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
-import type { Failure } from '../../src/types/failure.ts';
-import type { ReplayResult } from '../../src/types/replay.ts';
 import {
   activityCompleted,
   activityFailed,
@@ -16,6 +14,7 @@ import {
   eventAwaited,
   eventRaised,
   failed,
+  faultOf,
   futureCancelled,
   history,
   orchestration,
@@ -37,11 +36,6 @@ import {
 /** Replays a history on the code that is deployed now. */
 function replay(handler: Handler, bodies: readonly Body[]): Promise<Rebuilt> {
   return replayCold([orchestration('test', handler)], history(...bodies));
-}
-
-function faultOf({ outcome }: ReplayResult): Failure {
-  if (outcome.kind !== 'faulted') throw new Error(`expected a fault, got ${JSON.stringify(outcome)}`);
-  return JSON.parse(outcome.failure) as Failure;
 }
 
 function deepFreeze<Value>(value: Value): Value {

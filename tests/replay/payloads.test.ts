@@ -88,7 +88,7 @@ const ways: readonly (readonly [string, (value: unknown) => Promise<TestInstance
     'activity input and back',
     async (value) => {
       const instance = await begin((ctx) => ctx.scheduleActivity('a', value));
-      expect(instance.last.activities).toEqual([{ eventId: 2, name: 'a', input: jsonOf(value) }]);
+      expect(instance.last.activities).toEqual([{ eventId: 2, name: 'a', input: jsonOf(value), routing: null }]);
       await instance.deliver(activityCompleted(2, value));
       return instance;
     },

@@ -5,11 +5,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseMessage } from '../../src/replay/message.ts';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import type { ReplayHost } from '../../src/replay/replay-host.ts';
+import type { Scope } from '../../src/replay/scope.ts';
 import { validateHistory } from '../../src/replay/validate-history.ts';
 import type { OrchestrationContext } from '../../src/types/context.ts';
-import { defineOrchestration, type OrchestrationDefinition } from '../../src/types/definition.ts';
+import { defineOrchestration, type OrchestrationDefinition, type OrchestrationSchemas } from '../../src/types/definition.ts';
 import type { Failure } from '../../src/types/failure.ts';
-import type { CarriedEvent, EventKind, HistoryEvent } from '../../src/types/history-event.ts';
+import type { CarriedEvent, CarriedValue, EventKind, HistoryEvent, ParentClosePolicy } from '../../src/types/history-event.ts';
 import type { ParentLink } from '../../src/types/names.ts';
 import type { History, ReceivedMessage, ReplayResult, ScheduledActivity, ScheduledTimer } from '../../src/types/replay.ts';
 
@@ -24,7 +25,7 @@ export const DRAINS: readonly Drain[] = ['tick', 'immediate'];
 /** Steps of an engine, a world or both: microtasks are drained at each yield. */
 export type Steps<Result> = Generator<void, Result, void>;
 
-const owner = new AsyncLocalStorage<ReplayEngine>();
+const owner = new AsyncLocalStorage<Scope>();
 
 /**
  * Runs steps to their end.
@@ -73,7 +74,7 @@ export function nextMacrotask(): Promise<void> {
 
 /** Rejections in orchestration code go to its engine, as in a replay thread; all others stay the business of the test runner. */
 function onUnhandledRejection(reason: unknown, promise: Promise<unknown>): void {
-  const engine = owner.getStore();
+  const engine = owner.getStore()?.engine;
   if (engine !== undefined) engine.unhandledRejection(reason);
   else for (const listener of others) listener(reason, promise);
 }
@@ -102,9 +103,15 @@ export type AnyOrchestration = OrchestrationDefinition;
  * @param name - its name
  * @param handler - its code
  * @param version - its version
+ * @param schemas - of its input, output and events
  */
-export function orchestration<Input = unknown>(name: string, handler: Handler<Input>, version = '1.0.0'): AnyOrchestration {
-  return defineOrchestration<string, Input>(name, handler, { version });
+export function orchestration<Input = unknown>(
+  name: string,
+  handler: Handler<Input>,
+  version = '1.0.0',
+  schemas: OrchestrationSchemas = {},
+): AnyOrchestration {
+  return defineOrchestration<string, Input>(name, handler, { version, ...schemas });
 }
 
 /** The thread around engines, with everything that they told it. */
@@ -127,8 +134,12 @@ export class TestHost implements ReplayHost {
     return this.#definitions.map(({ name, version }) => `${name} ${version}`).join(', ');
   }
 
-  enter<Result>(engine: ReplayEngine, code: () => Result): Result {
-    return owner.run(engine, code);
+  enter<Result>(scope: Scope, code: () => Result): Result {
+    return owner.run(scope, code);
+  }
+
+  currentScope(): Scope | undefined {
+    return owner.getStore();
   }
 
   noteCall(call: string): void {
@@ -159,23 +170,36 @@ export type StartFields = {
   readonly parent?: ParentLink;
   readonly carried?: readonly CarriedEvent[];
   readonly customStatus?: unknown;
+  readonly values?: readonly CarriedValue[];
+  readonly subscriptions?: readonly string[];
+  readonly eventKeys?: readonly string[];
 };
 
 /** Start as a message. */
 export const start = (fields: StartFields = {}): Body => body('OrchestrationStarted', { executionId: 1, name: 'test', ...fields });
 /** Start as an event. */
 export const started = (fields: StartFields = {}): Body => ({ ...start(fields), version: fields.version ?? '1.0.0', engine: 1 });
-export const activityScheduled = (name: string, input?: unknown): Body => body('ActivityScheduled', { name, input });
+export const activityScheduled = (
+  name: string,
+  input?: unknown,
+  how: { readonly tag?: string; readonly sessionId?: string; readonly attempt?: number } = {},
+): Body => body('ActivityScheduled', { name, input, ...how });
 export const activityCompleted = (sourceId: number, result?: unknown, executionId = 1): Body =>
   body('ActivityCompleted', { executionId, sourceId, result });
-export const activityFailed = (sourceId: number, failure: Failure | string = 'broken', executionId = 1): Body =>
-  body('ActivityFailed', { executionId, sourceId, failure: failureOf(failure) });
+export const activityFailed = (sourceId: number, failure: Failure | string = 'broken', executionId = 1, heartbeat?: unknown): Body =>
+  body('ActivityFailed', { executionId, sourceId, failure: failureOf(failure), heartbeat });
 export const timerCreated = (fireAtMs: number): Body => body('TimerCreated', { fireAtMs });
 export const timerFired = (sourceId: number, executionId = 1): Body => body('TimerFired', { executionId, sourceId });
 export const eventAwaited = (name: string): Body => body('EventAwaited', { name });
-export const eventRaised = (name: string, data?: unknown): Body => body('EventRaised', { name, data });
-export const childScheduled = (name: string, instanceId: string, input?: unknown, version?: string): Body =>
-  body('SubOrchestrationScheduled', { name, instanceId, input, version });
+export const eventRaised = (name: string, data?: unknown, key?: string): Body => body('EventRaised', { name, data, key });
+export const topicReceived = (topic: string, data?: unknown, key?: string): Body => body('TopicReceived', { topic, data, key });
+export const childScheduled = (
+  name: string,
+  instanceId: string,
+  input?: unknown,
+  version?: string,
+  onParentClose?: ParentClosePolicy,
+): Body => body('SubOrchestrationScheduled', { name, instanceId, input, version, onParentClose });
 export const childCompleted = (sourceId: number, result?: unknown, executionId = 1): Body =>
   body('SubOrchestrationCompleted', { executionId, sourceId, result });
 export const childFailed = (sourceId: number, failure: Failure | string = 'broken', executionId = 1): Body =>
@@ -183,6 +207,13 @@ export const childFailed = (sourceId: number, failure: Failure | string = 'broke
 export const startRequested = (name: string, instanceId: string, input?: unknown, version?: string): Body =>
   body('OrchestrationStartRequested', { name, instanceId, input, version });
 export const statusSet = (status?: unknown): Body => body('CustomStatusSet', { status });
+export const valueSet = (key: string, value: unknown): Body => body('ValueSet', { key, value });
+export const valueDeleted = (key: string): Body => body('ValueDeleted', { key });
+export const topicSubscribed = (pattern: string): Body => body('TopicSubscribed', { pattern });
+export const topicUnsubscribed = (pattern: string): Body => body('TopicUnsubscribed', { pattern });
+export const topicPublished = (topic: string, data?: unknown): Body => body('TopicPublished', { topic, data });
+export const sessionMessageSent = (sessionId: string, data?: unknown): Body => body('SessionMessageSent', { sessionId, data });
+export const patched = (patchId: string): Body => body('Patched', { patchId });
 export const futureCancelled = (sourceId: number): Body => body('FutureCancelled', { sourceId });
 /** `parent`: the link of the child that a parent cancels; none: a client asks. */
 export const cancelRequested = (reason = 'enough', parent?: ParentLink): Body => body('CancelRequested', { reason, parent });
@@ -269,7 +300,12 @@ export function comparable(result: object): string {
 export type Rebuilt = { readonly engine: ReplayEngine; readonly host: TestHost; readonly result: ReplayResult };
 
 /** Settings for a cold replay. */
-export type ReplaySettings = { readonly instanceId?: string; readonly drain?: Drain };
+export type ReplaySettings = {
+  readonly instanceId?: string;
+  readonly drain?: Drain;
+  /** Turns that the history comes from. */
+  readonly turns?: number;
+};
 
 /**
  * Rebuilds an instance from its history in a new engine and asks it for nothing.
@@ -286,7 +322,8 @@ export async function replayCold(
   const host = new TestHost(definitions);
   const engine = new ReplayEngine(settings.instanceId ?? 'i1', host);
   const copy = JSON.parse(JSON.stringify(events)) as unknown[];
-  await run(engine.replay(validateHistory(copy)), settings.drain);
+  // The turn below counts as one of them.
+  await run(engine.replay(validateHistory(copy), (settings.turns ?? 1) - 1), settings.drain);
   const result = await turn(engine, [], T0, settings.drain);
   return { engine, host, result };
 }
@@ -305,6 +342,9 @@ export function turn(engine: ReplayEngine, bodies: readonly Body[], nowMs: numbe
 /** Settings of a test instance. */
 export type InstanceSettings = StartFields & {
   readonly instanceId?: string;
+  readonly schemas?: OrchestrationSchemas;
+  /** As if it came from a package that was registered with it. */
+  readonly prefix?: string;
   /** Orchestrations besides the one under test. */
   readonly others?: readonly AnyOrchestration[];
   readonly drain?: Drain;
@@ -322,14 +362,15 @@ export class TestInstance {
   /** Time of the next turn. */
   nowMs: number = T0;
   #events: readonly HistoryEvent[] = [];
-  readonly #settings: InstanceSettings;
+  #turns = 0;
+  readonly settings: InstanceSettings;
 
   constructor(definitions: readonly AnyOrchestration[], settings: InstanceSettings) {
     this.instanceId = settings.instanceId ?? 'i1';
     this.definitions = definitions;
     this.host = new TestHost(definitions);
     this.engine = new ReplayEngine(this.instanceId, this.host);
-    this.#settings = settings;
+    this.settings = settings;
   }
 
   /** All committed events. */
@@ -370,14 +411,15 @@ export class TestInstance {
 
   /** Delivers messages in one turn. */
   async deliver(...bodies: readonly Body[]): Promise<ReplayResult> {
-    const cold = this.#settings.coldCheck !== false && this.#events.length > 0 ? await this.#rebuild() : null;
-    const result = await turn(this.engine, bodies, this.nowMs, this.#settings.drain);
+    const cold = this.settings.coldCheck !== false && this.#events.length > 0 ? await this.#rebuild() : null;
+    const result = await turn(this.engine, bodies, this.nowMs, this.settings.drain);
     if (cold !== null)
       expectSame('a rebuilt engine does the same turn', comparable(await turn(cold, bodies, this.nowMs)), comparable(result));
     this.results.push(result);
     if (result.outcome.kind === 'faulted' || result.outcome.kind === 'notRegistered') return result;
     this.#events = [...this.#events, ...parseEvents(result.events)];
-    if (this.#settings.coldCheck !== false) {
+    this.#turns = result.turns;
+    if (this.settings.coldCheck !== false) {
       const rebuilt = await this.#rebuild();
       expectSame('a rebuilt engine has the same last event', rebuilt.lastEventId, this.engine.lastEventId);
       expectSame('a rebuilt engine is as usable', rebuilt.isUsable, this.engine.isUsable);
@@ -387,7 +429,7 @@ export class TestInstance {
   }
 
   async #rebuild(): Promise<ReplayEngine> {
-    const { engine, result } = await replayCold(this.definitions, this.#events, { instanceId: this.instanceId });
+    const { engine, result } = await replayCold(this.definitions, this.#events, { instanceId: this.instanceId, turns: this.#turns });
     if (result.outcome.kind === 'faulted') throw new Error(`the history cannot be replayed: ${result.outcome.failure}`);
     return engine;
   }
@@ -413,10 +455,43 @@ function expectSame(rule: string, got: unknown, wanted: unknown): void {
  * @param settings - fields of the start message and of the harness
  */
 export async function begin<Input = unknown>(handler: Handler<Input>, settings: InstanceSettings = {}): Promise<TestInstance> {
-  const { instanceId: _, others: extra = [], drain: __, coldCheck: ___, ...fields } = settings;
-  const instance = new TestInstance([orchestration('test', handler, settings.version), ...extra], settings);
+  const { instanceId: _, others: extra = [], drain: __, coldCheck: ___, schemas, prefix, ...fields } = settings;
+  const definition = orchestration('test', handler, settings.version, schemas);
+  const instance = new TestInstance([prefix === undefined ? definition : { ...definition, prefix }, ...extra], settings);
   await instance.deliver(start(fields));
   return instance;
+}
+
+/**
+ * Gives the error of a faulted turn.
+ *
+ * @param result - of the turn
+ */
+export function faultOf({ outcome }: ReplayResult): Failure {
+  if (outcome.kind !== 'faulted') throw new Error(`expected a fault, got ${JSON.stringify(outcome)}`);
+  return JSON.parse(outcome.failure) as Failure;
+}
+
+/**
+ * Gives the start of the next execution.
+ *
+ * @param result - of the turn that continued as new
+ */
+export function nextStart({ outcome }: ReplayResult): Body {
+  if (outcome.kind !== 'continuedAsNew') throw new Error(`expected continue-as-new, got ${JSON.stringify(outcome)}`);
+  return JSON.parse(outcome.payload) as Body;
+}
+
+/**
+ * Runs the first turn of the next execution.
+ *
+ * @param before - an instance that continued as new
+ */
+export async function beginNext(before: TestInstance): Promise<TestInstance> {
+  const next = new TestInstance(before.definitions, before.settings);
+  next.nowMs = before.nowMs;
+  await next.deliver(nextStart(before.last));
+  return next;
 }
 
 // --- the world ---------------------------------------------------------------------------------------------------------------
@@ -558,7 +633,7 @@ export class World {
     if (actor.engine === null) {
       actor.engine = new ReplayEngine(actor.instanceId, actor.host);
       const events = actor.turns.flatMap(({ result }) => parseEvents(result.events));
-      if (events.length > 0) yield* actor.engine.replay(validateHistory(events));
+      if (events.length > 0) yield* actor.engine.replay(validateHistory(events), actor.turns.length);
     }
     const nowMs = clock === 'frozen' ? T0 : this.#nowMs;
     const result = yield* actor.engine.turn({ nowMs, messages: messages.map(parseMessage) });

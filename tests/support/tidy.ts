@@ -39,8 +39,9 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   'src/types': { folders: [], node: false, packages: [] },
   'src/replay': { folders: ['src/types'], node: false, packages: [] },
   'src/provider': { folders: ['src/types'], node: true, packages: [] },
-  'src/threads': { folders: ['src/types', 'src/replay'], node: true, packages: ['piscina', 'comlink'] },
-  'src/main': { folders: ['src/types', 'src/provider', 'src/threads'], node: true, packages: [] },
+  'src/client': { folders: ['src/types', 'src/provider'], node: false, packages: [] },
+  'src/threads': { folders: ['src/types', 'src/replay', 'src/client'], node: true, packages: ['piscina', 'comlink', 'semver'] },
+  'src/main': { folders: ['src/types', 'src/provider', 'src/client', 'src/threads'], node: true, packages: [] },
 };
 
 /** Driver packages of the folders `src/provider/<name>`. */

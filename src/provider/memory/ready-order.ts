@@ -1,5 +1,5 @@
-// The order in which things become ready to be fetched: a binary heap. Neighbours: memory-provider.ts keeps one for instances, work-queue.ts
-// one for work items.
+// The order in which things become ready to be fetched: a binary heap. Neighbours: ready-groups.ts keeps one for each group, work-queue.ts
+// one for what will expire and one for what has.
 //
 // I1. An entry is in the heap if and only if its `readyAtMs` is not null, and then `heapIndex` is its place; only this class changes the two.
 // I2. No entry comes before its parent, the one at `(index - 1) >> 1`. So the first entry is the one that is ready first, and a change costs
@@ -25,27 +25,27 @@ export class ReadyOrder<Entry extends Placed> {
     this.#winsTie = winsTie;
   }
 
+  /** The entry that is ready first; undefined when there is none. */
+  get first(): Entry | undefined {
+    return this.#heap[0];
+  }
+
   /** When the first entry is ready, epoch milliseconds; null when there is none. */
   get firstReadyAtMs(): number | null {
     return this.#heap[0]?.readyAtMs ?? null;
   }
 
   /**
-   * Takes out the entries that are ready, longest ready first.
+   * Takes out the entry that is ready longest. Whoever fetches it places it anew, at the expiry of its lock.
    *
    * @param nowMs - the time, epoch milliseconds
-   * @param maxItems - how many at most
-   * @returns the entries; whoever fetches them places them anew, at the expiry of their locks
+   * @returns the entry; undefined when none is ready
    */
-  takeReady(nowMs: number, maxItems: number): readonly Entry[] {
-    const taken: Entry[] = [];
-    while (taken.length < maxItems) {
-      const [first] = this.#heap;
-      if (first === undefined || timeOf(first) > nowMs) break;
-      this.place(first, null);
-      taken.push(first);
-    }
-    return taken;
+  takeReady(nowMs: number): Entry | undefined {
+    const [first] = this.#heap;
+    if (first === undefined || timeOf(first) > nowMs) return undefined;
+    this.place(first, null);
+    return first;
   }
 
   /**

@@ -1,18 +1,24 @@
-// One instance in memory and the rules of its message queue. Neighbours: memory-provider.ts changes instances, ready-order.ts sorts them.
+// One instance in memory and the rules of its message queue. Neighbours: instances.ts keeps all instances, turns.ts and control.ts change them.
 //
-// I1. `readyAtMs`: null when there is nothing to fetch or the instance takes no turns (suspended, quarantined, ended); while it is locked,
-//     the expiry of the lock; else the earliest visible time of its messages, but not before `holdUntilMs`.
+// I1. The ready time of an instance: null when there is nothing to fetch or it takes no turns (suspended, quarantined, ended); while it is
+//     locked, the expiry of the lock; else the earliest visible time of its messages, but not before `holdUntilMs`.
 // I2. Locked means: there is a token and `readyAtMs` lies in the future. An expired lock needs no clean-up, it is just not a lock any more.
 // I3. Messages lie in the order in which they are handed out: the start message of the execution, then by visible time. Immediate messages
 //     keep the order in which they came also when the clock was set back, and are visible from then on whatever the clock says.
+// I4. `queuedKeys` are the keys of `messages`: among them no key is twice.
+import { encodeRecord } from '../../types/codec.ts';
 import type { InstanceRecord } from '../../types/instance.ts';
 import { MAX_MESSAGES_PER_TURN } from '../../types/limits.ts';
-import type { HistoryPage, NewInstance, NewTimer } from '../provider.ts';
+import { PRIORITY_HEAD_START_MS } from '../provider.ts';
+import type { HistoryPage, InstanceCode, NewInstance, NewTimer, StoredValue } from '../provider.ts';
+import type { Grouped } from './ready-groups.ts';
 
 /** A message on the queue of an instance. */
 export type StoredMessage = {
   readonly messageId: number;
   readonly payload: string;
+  /** The sender's name for it; undefined: none. */
+  readonly key: string | undefined;
   /** Sorts the messages (I3); equal ones lie in the order in which they came. */
   readonly orderMs: number;
   readonly visibleAtMs: number;
@@ -22,18 +28,21 @@ export type StoredMessage = {
   attempt: number;
 };
 
-/** An instance with all that belongs to it but its work items. */
-export type StoredInstance = {
+/** An instance with all that belongs to it but its work items and subscriptions. */
+export type StoredInstance = Grouped & {
   record: InstanceRecord;
+  /** The code that its next turn needs; `group` names the same. Change both with `setCode`. */
+  code: InstanceCode;
+  group: string;
   /** Histories by execution id. */
   readonly pages: Map<number, HistoryPage[]>;
+  readonly values: Map<string, StoredValue>;
   messages: StoredMessage[];
+  readonly queuedKeys: Set<string>;
   lastMessageId: number;
   /** `orderMs` of the latest immediate message. */
   lastOrderMs: number;
-  readyAtMs: number | null;
-  heapIndex: number;
-  /** Set when the lock was given back with a delay: not even new messages are handed out before. */
+  /** Set when the start is delayed or the lock was given back with a delay: not even new messages are handed out before. */
   holdUntilMs: number;
   lockToken: string | null;
   /** What was handed out with the token. */
@@ -48,7 +57,8 @@ export type StoredInstance = {
  * @returns the instance, not yet ready
  */
 export function createInstance(start: NewInstance, nowMs: number): StoredInstance {
-  const { instanceId, name, version, parentInstanceId } = start;
+  const { instanceId, name, version, parent, onParentClose, priority } = start;
+  const startAtMs = Math.max(start.startAtMs ?? nowMs, nowMs + start.delayMs);
   const instance: StoredInstance = {
     record: {
       instanceId,
@@ -60,22 +70,41 @@ export function createInstance(start: NewInstance, nowMs: number): StoredInstanc
       output: null,
       customStatus: null,
       customStatusVersion: 0,
-      parentInstanceId,
+      parent,
+      onParentClose,
+      priority,
       createdAtMs: nowMs,
       updatedAtMs: nowMs,
     },
+    code: { name, version, engine: 0 },
+    group: '',
+    home: null,
     pages: new Map(),
+    values: new Map(),
     messages: [],
+    queuedKeys: new Set(),
     lastMessageId: 0,
     lastOrderMs: Number.NEGATIVE_INFINITY,
     readyAtMs: null,
     heapIndex: -1,
-    holdUntilMs: Number.NEGATIVE_INFINITY,
+    holdUntilMs: startAtMs > nowMs ? startAtMs : Number.NEGATIVE_INFINITY,
     lockToken: null,
     handedOut: [],
   };
+  setCode(instance, instance.code);
   addStartMessage(instance, start.payload, nowMs);
   return instance;
+}
+
+/**
+ * Notes which code the next turn needs.
+ *
+ * @param instance - whose
+ * @param code - the code
+ */
+export function setCode(instance: StoredInstance, code: InstanceCode): void {
+  instance.code = code;
+  instance.group = encodeRecord([code.name, code.version, code.engine]);
 }
 
 /**
@@ -87,7 +116,7 @@ export function createInstance(start: NewInstance, nowMs: number): StoredInstanc
  */
 export function addStartMessage(instance: StoredInstance, payload: string, nowMs: number): void {
   instance.lastMessageId += 1;
-  const place = { orderMs: Number.NEGATIVE_INFINITY, visibleAtMs: nowMs, timerEventId: null };
+  const place = { key: undefined, orderMs: Number.NEGATIVE_INFINITY, visibleAtMs: nowMs, timerEventId: null };
   instance.messages.unshift({ messageId: instance.lastMessageId, payload, ...place, attempt: 0 });
 }
 
@@ -95,12 +124,17 @@ export function addStartMessage(instance: StoredInstance, payload: string, nowMs
  * Adds a message that is visible at once.
  *
  * @param instance - whose
- * @param payload - the message
+ * @param message - the message; its key is not queued
  * @param nowMs - the time, epoch milliseconds
  */
-export function addImmediateMessage(instance: StoredInstance, payload: string, nowMs: number): void {
+export function addImmediateMessage(
+  instance: StoredInstance,
+  { payload, key }: { readonly payload: string; readonly key?: string },
+  nowMs: number,
+): void {
   instance.lastOrderMs = Math.max(instance.lastOrderMs, nowMs);
-  insert(instance, { payload, orderMs: instance.lastOrderMs, visibleAtMs: nowMs, timerEventId: null });
+  insert(instance, { payload, key, orderMs: instance.lastOrderMs, visibleAtMs: nowMs, timerEventId: null });
+  if (key !== undefined) instance.queuedKeys.add(key);
 }
 
 /**
@@ -111,17 +145,21 @@ export function addImmediateMessage(instance: StoredInstance, payload: string, n
  */
 export function addTimer(instance: StoredInstance, timer: NewTimer): void {
   const { payload, visibleAtMs, eventId } = timer;
-  insert(instance, { payload, orderMs: visibleAtMs, visibleAtMs, timerEventId: eventId });
+  insert(instance, { payload, key: undefined, orderMs: visibleAtMs, visibleAtMs, timerEventId: eventId });
 }
 
 /**
- * Removes timers, due ones too.
+ * Removes messages.
  *
  * @param instance - whose
- * @param isDropped - which, by their event; all belong to the current execution
+ * @param isRemoved - which
  */
-export function dropTimers(instance: StoredInstance, isDropped: (eventId: number) => boolean): void {
-  instance.messages = instance.messages.filter(({ timerEventId }) => timerEventId === null || !isDropped(timerEventId));
+export function removeMessages(instance: StoredInstance, isRemoved: (message: StoredMessage) => boolean): void {
+  instance.messages = instance.messages.filter((message) => {
+    if (!isRemoved(message)) return true;
+    if (message.key !== undefined) instance.queuedKeys.delete(message.key);
+    return false;
+  });
 }
 
 /**
@@ -158,7 +196,19 @@ export function computeReadyAtMs(instance: StoredInstance, nowMs: number): numbe
   let earliestMs = Number.POSITIVE_INFINITY;
   for (const { visibleAtMs } of instance.messages) earliestMs = Math.min(earliestMs, visibleAtMs);
   // Never before now: an instance that had its turn goes behind those that wait, however old its backlog is (T50).
-  return Math.max(earliestMs, instance.holdUntilMs, nowMs);
+  return withHeadStart(Math.max(earliestMs, instance.holdUntilMs), instance.record.priority, nowMs);
+}
+
+/**
+ * Places something in the ready order by its priority.
+ *
+ * @param visibleAtMs - from when on it can be fetched, epoch milliseconds
+ * @param priority - 0 to 9
+ * @param nowMs - the time, epoch milliseconds
+ * @returns the ready time, epoch milliseconds: only what is visible already has a head start
+ */
+export function withHeadStart(visibleAtMs: number, priority: number, nowMs: number): number {
+  return visibleAtMs > nowMs ? visibleAtMs : nowMs - priority * PRIORITY_HEAD_START_MS;
 }
 
 /**

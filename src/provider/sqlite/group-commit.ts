@@ -4,7 +4,8 @@
 // G1. A promise settles only after the commit that holds its last item.
 // G2. Items run in the order of the calls. Fetches run after all writes of the transaction, so they see them.
 // G3. The fast path runs items without savepoints. When any item throws, the whole transaction is rolled back and run again with a
-//     savepoint around each item: then one bad item cannot fail its neighbours. So items must be repeatable: no effect but SQL.
+//     savepoint around each item: then one bad item cannot fail its neighbours. So items must be repeatable: no effect but SQL. What the
+//     frame notes in memory while items run (what they insert for a parked fetch) no savepoint takes back: on the slow path it notes nothing.
 // G4. The writes of a transaction have a time budget; what does not fit goes into the next tick, after other work of the event loop.
 //     On a slow disk the budget grows to twice what a commit costs, else the process would do little but sync.
 // G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
@@ -17,8 +18,12 @@ import type { CommitStats } from './sqlite-options.ts';
 export interface TransactionFrame {
   /** True when `run` would do something even if there are no writes. */
   readonly isDue: boolean;
-  /** Before the writes. */
-  begin(): void;
+  /**
+   * Before the writes.
+   *
+   * @param mayNote - false on the slow path: an item may be undone by itself, so nothing may be noted outside the database while items run
+   */
+  begin(mayNote: boolean): void;
   /** After the writes. */
   run(): void;
   committed(): void;
@@ -127,7 +132,7 @@ export class GroupCommit {
       return;
     }
     try {
-      this.#frame.begin();
+      this.#frame.begin(true);
       this.#runItems((operation) => operation.runItem(operation.cursor));
       this.#frame.run();
       const startedMs = performance.now();
@@ -148,7 +153,7 @@ export class GroupCommit {
     this.stats.slowPaths += 1;
     try {
       this.#begin.run();
-      this.#frame.begin();
+      this.#frame.begin(false);
       this.#runItems((operation) => {
         try {
           this.#database.transaction(() => operation.runItem(operation.cursor))();

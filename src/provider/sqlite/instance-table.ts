@@ -3,15 +3,17 @@
 import type Database from 'better-sqlite3';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../../types/instance.ts';
 import type { Clock } from '../../types/clock.ts';
+import type { ParentLink } from '../../types/names.ts';
 import {
   IN_PROGRESS_HEAD_START_MS,
+  PRIORITY_HEAD_START_MS,
   type EnqueueOutcome,
   type InstanceProgress,
   type NewInstance,
   type NewMessage,
   type NewTimer,
-  type StartOutcome,
 } from '../provider.ts';
+import type { CodeTable } from './codes.ts';
 
 /** `visible_at` of a start message: before every other message of the instance. */
 const START = 0;
@@ -26,60 +28,115 @@ type QueueRow = {
   readonly ready_at: number | null;
   readonly lock_token: string | null;
   readonly hold_until: number;
+  readonly priority: number;
 };
+
+/** The columns of a parent link; all null without a parent. */
+export type ParentColumns = {
+  readonly parent_instance_id: string | null;
+  readonly parent_execution_id: number | null;
+  readonly parent_event_id: number | null;
+};
+
+type RecordRow = Omit<InstanceRecord, 'parent'> & ParentColumns;
 
 /** Instances and the orchestrator queue. */
 export class InstanceTable {
   readonly #clock: Clock;
+  readonly #codes: CodeTable;
   readonly #insertInstance: Database.Statement;
   readonly #selectQueue: Database.Statement;
   readonly #announce: Database.Statement;
   readonly #insertMessage: Database.Statement;
+  readonly #insertKeyed: Database.Statement;
+  readonly #hasKey: Database.Statement;
   readonly #readProgress: Database.Statement;
   readonly #readRecord: Database.Statement;
+  readonly #readParent: Database.Statement;
   readonly #list: Database.Statement;
   readonly #listByStatus: Database.Statement;
+  readonly #listChildren: Database.Statement;
+  readonly #listChildrenByStatus: Database.Statement;
   readonly #countMessages: Database.Statement;
 
-  constructor(database: Database.Database, clock: Clock) {
-    this.#clock = clock;
+  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly codes: CodeTable }) {
+    this.#clock = parts.clock;
+    this.#codes = parts.codes;
     this.#insertInstance = database.prepare(
-      `INSERT INTO instances (instance_id, name, version, status, execution_id, last_event_id, ready_at, hold_until, message_seq,
-         custom_status_version, parent_instance_id, created_at, updated_at)
-       VALUES (?, ?, ?, 'Pending', 1, 0, ?, 0, 1, 0, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
+         message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close,
+         created_at, updated_at)
+       VALUES (?, ?, ?, ?, 'Pending', ?, 1, 0, ?, ?, 1, 0, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     // Two statements instead of an UPDATE with a CASE and RETURNING: that one opens a temporary table and costs more than both.
     this.#selectQueue = database.prepare(
-      'SELECT status, message_seq, ready_at, lock_token, hold_until FROM instances WHERE instance_id = ?',
+      'SELECT status, message_seq, ready_at, lock_token, hold_until, priority FROM instances WHERE instance_id = ?',
     );
     this.#announce = database.prepare('UPDATE instances SET message_seq = ?, ready_at = ? WHERE instance_id = ?');
     this.#insertMessage = database.prepare(
       'INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload) VALUES (?, ?, ?, ?, ?, 0, ?)',
     );
+    this.#insertKeyed = database.prepare(
+      `INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, attempts, message_key, payload)
+       VALUES (?, ${AT_ONCE}, ?, ?, 0, ?, ?)`,
+    );
+    this.#hasKey = database.prepare('SELECT 1 FROM orchestrator_queue WHERE instance_id = ? AND message_key = ?').pluck();
     const columns = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
-      custom_status AS customStatus, custom_status_version AS customStatusVersion, parent_instance_id AS parentInstanceId,
-      created_at AS createdAtMs, updated_at AS updatedAtMs`;
+      custom_status AS customStatus, custom_status_version AS customStatusVersion, parent_instance_id, parent_execution_id, parent_event_id,
+      on_parent_close AS onParentClose, priority, created_at AS createdAtMs, updated_at AS updatedAtMs`;
     this.#readProgress = database.prepare(
       'SELECT status, custom_status_version AS customStatusVersion FROM instances WHERE instance_id = ?',
     );
     this.#readRecord = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id = ?`);
-    this.#list = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id > ? ORDER BY instance_id LIMIT ?`);
-    this.#listByStatus = database.prepare(
-      `SELECT ${columns} FROM instances WHERE instance_id > ? AND status = ? ORDER BY instance_id LIMIT ?`,
+    this.#readParent = database.prepare(
+      'SELECT parent_instance_id, parent_execution_id, parent_event_id FROM instances WHERE instance_id = ?',
     );
+    const list = (where: string): Database.Statement =>
+      database.prepare(`SELECT ${columns} FROM instances WHERE ${where} ORDER BY instance_id LIMIT ?`);
+    this.#list = list('instance_id > ?');
+    this.#listByStatus = list('instance_id > ? AND status = ?');
+    this.#listChildren = list('instance_id > ? AND parent_instance_id = ?');
+    this.#listChildrenByStatus = list('instance_id > ? AND parent_instance_id = ? AND status = ?');
     this.#countMessages = database.prepare('SELECT count(*) FROM orchestrator_queue').pluck();
   }
 
-  start(start: NewInstance): StartOutcome {
+  /** Inserts an instance unless its id is in use, whatever its policy; a delayed one is held until its time. */
+  start(start: NewInstance): 'started' | 'exists' {
     const nowMs = this.#clock.nowMs();
-    const inserted = this.#insertInstance.run(start.instanceId, start.name, start.version, nowMs, start.parentInstanceId, nowMs, nowMs);
-    if (inserted.changes === 0) return 'exists';
-    this.#insertMessage.run(start.instanceId, START, 1, nowMs, null, start.payload);
+    const { instanceId, name, version, parent, priority } = start;
+    const startAtMs = Math.max(start.startAtMs ?? nowMs, nowMs + start.delayMs);
+    const isDelayed = startAtMs > nowMs;
+    const { changes } = this.#insertInstance.run(
+      instanceId,
+      name,
+      version,
+      this.#codes.idOf(name, version, 0),
+      priority,
+      isDelayed ? startAtMs : nowMs - priority * PRIORITY_HEAD_START_MS,
+      isDelayed ? startAtMs : 0,
+      parent === null ? null : parent.instanceId,
+      parent === null ? null : parent.executionId,
+      parent === null ? null : parent.eventId,
+      start.onParentClose,
+      nowMs,
+      nowMs,
+    );
+    if (changes === 0) return 'exists';
+    this.#insertMessage.run(instanceId, START, 1, nowMs, null, start.payload);
     return 'started';
   }
 
-  enqueue(message: NewMessage): EnqueueOutcome {
-    return this.enqueueAll(message.instanceId, [message.payload]);
+  enqueue({ instanceId, payload, key }: NewMessage): EnqueueOutcome {
+    if (key === undefined) return this.enqueueAll(instanceId, [payload]);
+    const nowMs = this.#clock.nowMs();
+    const row = this.#selectQueue.get(instanceId) as QueueRow | undefined;
+    if (row === undefined) return 'notFound';
+    if (isEnded(row.status)) return 'ended';
+    if (this.isQueued(instanceId, key)) return 'duplicate';
+    const messageId = row.message_seq + 1;
+    this.#insertKeyed.run(instanceId, messageId, nowMs, key, payload);
+    this.#announce.run(messageId, readyWithMessage(row, nowMs), instanceId);
+    return 'enqueued';
   }
 
   /** Enqueues messages of one instance: all of them or none. */
@@ -105,18 +162,39 @@ export class InstanceTable {
     this.#insertMessage.run(instanceId, START, messageId, this.#clock.nowMs(), null, payload);
   }
 
-  read(instanceId: string): InstanceRecord | null {
-    return (this.#readRecord.get(instanceId) as InstanceRecord | undefined) ?? null;
+  /** True while a message with the key waits or is being worked on. */
+  isQueued(instanceId: string, key: string): boolean {
+    return this.#hasKey.get(instanceId, key) !== undefined;
   }
 
-  /** What a wait looks at: the rest of the record is read once, at its end. */
+  read(instanceId: string): InstanceRecord | null {
+    const row = this.#readRecord.get(instanceId) as RecordRow | undefined;
+    return row === undefined ? null : toRecord(row);
+  }
+
+  /** The parent link of an instance that exists. */
+  readParent(instanceId: string): ParentLink | null {
+    return toParentLink(this.#readParent.get(instanceId) as ParentColumns);
+  }
+
+  /** What every wait looks at: the rest of the record is read once, at its end. */
   readProgress(instanceId: string): InstanceProgress | null {
     return (this.#readProgress.get(instanceId) as InstanceProgress | undefined) ?? null;
   }
 
-  list(afterInstanceId: string, limit: number, status: InstanceStatus | undefined): readonly InstanceRecord[] {
-    const rows = status === undefined ? this.#list.all(afterInstanceId, limit) : this.#listByStatus.all(afterInstanceId, status, limit);
-    return rows as readonly InstanceRecord[];
+  list(params: {
+    readonly afterInstanceId: string;
+    readonly limit: number;
+    readonly status: InstanceStatus | undefined;
+    readonly parentInstanceId: string | undefined;
+  }): readonly InstanceRecord[] {
+    const { afterInstanceId, limit, status, parentInstanceId } = params;
+    const byStatus = status === undefined ? [] : [status];
+    const byParent = parentInstanceId === undefined ? [] : [parentInstanceId];
+    const all = status === undefined ? this.#list : this.#listByStatus;
+    const children = status === undefined ? this.#listChildren : this.#listChildrenByStatus;
+    const list = parentInstanceId === undefined ? all : children;
+    return (list.all(afterInstanceId, ...byParent, ...byStatus, limit) as RecordRow[]).map(toRecord);
   }
 
   countMessages(): number {
@@ -124,11 +202,41 @@ export class InstanceTable {
   }
 }
 
+/**
+ * Makes a parent link of its columns.
+ *
+ * @param row - the columns
+ * @returns the link; null without a parent
+ */
+export function toParentLink(row: ParentColumns): ParentLink | null {
+  const { parent_instance_id: instanceId, parent_execution_id: executionId, parent_event_id: eventId } = row;
+  return instanceId === null || executionId === null || eventId === null ? null : { instanceId, executionId, eventId };
+}
+
+/**
+ * Places an instance that is given back or resumed in the ready order: never before now, so that it goes behind those that wait (T50), but
+ * with the head start of its priority when it can run at once.
+ *
+ * @param firstMs - when its first message is visible
+ * @param priority - 0 to 9
+ * @param nowMs - the time, epoch milliseconds
+ * @returns the time from which it is fetched
+ */
+export function readyAtOnceMs(firstMs: number, priority: number, nowMs: number): number {
+  return firstMs > nowMs ? firstMs : nowMs - priority * PRIORITY_HEAD_START_MS;
+}
+
 /** When an instance is ready that gets a message: a locked one stays locked, a held one held, a stopped one stopped; work in progress goes first. */
 function readyWithMessage(row: QueueRow, nowMs: number): number | null {
   if (row.lock_token !== null && row.ready_at !== null && row.ready_at > nowMs) return row.ready_at;
   if (row.status !== 'Pending' && row.status !== 'Running') return null;
   const readyAtMs = Math.max(row.hold_until, Math.min(row.ready_at ?? nowMs, nowMs));
-  if (row.status !== 'Running' || readyAtMs > nowMs) return readyAtMs;
-  return Math.min(readyAtMs, nowMs - IN_PROGRESS_HEAD_START_MS);
+  if (readyAtMs > nowMs) return readyAtMs;
+  const headStartMs = row.priority * PRIORITY_HEAD_START_MS + (row.status === 'Running' ? IN_PROGRESS_HEAD_START_MS : 0);
+  return Math.min(readyAtMs, nowMs - headStartMs);
+}
+
+function toRecord(row: RecordRow): InstanceRecord {
+  const { parent_instance_id, parent_execution_id, parent_event_id, ...rest } = row;
+  return { ...rest, parent: toParentLink({ parent_instance_id, parent_execution_id, parent_event_id }) };
 }

@@ -4,6 +4,7 @@
 import type Database from 'better-sqlite3';
 import { encodeRecord } from '../../types/codec.ts';
 import type { Clock } from '../../types/clock.ts';
+import { ENGINE_BEHAVIOUR } from '../../types/history-event.ts';
 import { isEnded } from '../../types/instance.ts';
 import { MAX_MESSAGES_PER_TURN } from '../../types/limits.ts';
 import type {
@@ -15,7 +16,11 @@ import type {
   OrchestrationItem,
   OrchestrationLock,
 } from '../provider.ts';
-import type { InstanceTable } from './instance-table.ts';
+import type { CodeFilter, CodeTable } from './codes.ts';
+import type { InstanceControl } from './control.ts';
+import { readyAtOnceMs, type InstanceTable } from './instance-table.ts';
+import type { SubscriptionTable } from './subscriptions.ts';
+import type { TurnEffectWriter } from './turn-effects.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 type LockRow = {
@@ -26,9 +31,13 @@ type LockRow = {
   readonly message_seq: number;
   readonly handed_seq: number | null;
   readonly handed_at: number | null;
+  readonly code_id: number;
+  readonly priority: number;
+  readonly has_extras: number;
 };
 
 type FetchRow = {
+  readonly parent_instance_id: string | null;
   readonly instance_id: string;
   readonly name: string;
   readonly version: string | null;
@@ -37,6 +46,7 @@ type FetchRow = {
   readonly last_event_id: number;
   readonly before_seq: number | null;
   readonly before_at: number | null;
+  readonly created_at: number;
 };
 
 type MessageRow = {
@@ -48,12 +58,22 @@ type MessageRow = {
   readonly payload: string;
 };
 
+/** Most codes with ready instances that one fetch merges, those that wait longest: SQLite limits the parts of a statement. */
+const MAX_MERGED_CODES = 100;
+
 /** The orchestrator queue and history. */
 export class OrchestratorQueue {
   readonly #clock: Clock;
   readonly #instances: InstanceTable;
   readonly #work: WorkQueue;
-  readonly #selectReady: Database.Statement;
+  readonly #codes: CodeTable;
+  readonly #control: InstanceControl;
+  readonly #subscriptions: SubscriptionTable;
+  readonly #effects: TurnEffectWriter;
+  readonly #database: Database.Database;
+  /** By number of codes. */
+  readonly #readySelects = new Map<number, Database.Statement>();
+  readonly #firstReady: Database.Statement;
   readonly #nextReady: Database.Statement;
   readonly #lock: Database.Statement;
   readonly #selectMessages: Database.Statement;
@@ -75,17 +95,37 @@ export class OrchestratorQueue {
   readonly #renew: Database.Statement;
   readonly #selectPages: Database.Statement;
 
-  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly instances: InstanceTable; readonly work: WorkQueue }) {
+  constructor(
+    database: Database.Database,
+    parts: {
+      readonly clock: Clock;
+      readonly instances: InstanceTable;
+      readonly work: WorkQueue;
+      readonly codes: CodeTable;
+      readonly control: InstanceControl;
+      readonly subscriptions: SubscriptionTable;
+      readonly effects: TurnEffectWriter;
+    },
+  ) {
+    this.#database = database;
     this.#clock = parts.clock;
     this.#instances = parts.instances;
     this.#work = parts.work;
+    this.#codes = parts.codes;
+    this.#control = parts.control;
+    this.#subscriptions = parts.subscriptions;
+    this.#effects = parts.effects;
     const prepare = (sql: string): Database.Statement => database.prepare(sql);
-    this.#selectReady = prepare('SELECT instance_id FROM instances WHERE ready_at <= ? ORDER BY ready_at, instance_id LIMIT ?').pluck();
-    this.#nextReady = prepare('SELECT min(ready_at) FROM instances WHERE ready_at IS NOT NULL').pluck();
+    // Both read the index in its order, see below.
+    this.#firstReady = prepare('SELECT ready_at FROM instances WHERE code_id = ? AND ready_at <= ? LIMIT 1').pluck();
+    this.#nextReady = prepare(
+      `SELECT ready_at FROM instances WHERE code_id = ? AND ready_at >= ${Number.MIN_SAFE_INTEGER} LIMIT 1`,
+    ).pluck();
     this.#lock = prepare(
       `UPDATE instances SET lock_token = ?, ready_at = ?, before_seq = handed_seq, before_at = handed_at, handed_seq = message_seq, handed_at = ?
        WHERE instance_id IN (SELECT value FROM json_each(?))
-       RETURNING instance_id, name, version, status, execution_id, last_event_id, before_seq, before_at`,
+       RETURNING instance_id, name, version, status, execution_id, last_event_id, before_seq, before_at,
+         parent_instance_id, created_at`,
     );
     // Both read the primary key in its order. ORDER BY and min() would say so, but cost 8 µs each in SQLite, three times the rest; a test
     // holds the query plans instead.
@@ -99,12 +139,12 @@ export class OrchestratorQueue {
       'UPDATE orchestrator_queue SET attempts = attempts + 1 WHERE instance_id = ? AND visible_at <= ? AND message_id <= ?',
     );
     this.#selectLock = prepare(
-      `SELECT execution_id, last_event_id, lock_token, ready_at, message_seq, handed_seq, handed_at
+      `SELECT execution_id, last_event_id, lock_token, ready_at, message_seq, handed_seq, handed_at, code_id, priority, has_extras
        FROM instances WHERE instance_id = ?`,
     );
     // Values only: a subquery or a fence in here makes SQLite open temporary tables, which costs more than a SELECT before (50 µs, not 8).
     this.#update = prepare(
-      `UPDATE instances SET status = ?, output = ?, version = ?, last_event_id = ?, updated_at = ?, message_seq = ?, ready_at = ?,
+      `UPDATE instances SET status = ?, output = ?, version = ?, code_id = ?, last_event_id = ?, updated_at = ?, message_seq = ?, ready_at = ?,
          lock_token = NULL, hold_until = 0, handed_seq = NULL, handed_at = NULL WHERE instance_id = ?`,
     );
     this.#setCustomStatus = prepare(
@@ -129,7 +169,7 @@ export class OrchestratorQueue {
        SELECT instance_id, execution_id, name, ?, ?, ? FROM instances WHERE instance_id = ?`,
     );
     this.#continueAsNew = prepare(
-      'UPDATE instances SET execution_id = execution_id + 1, last_event_id = 0, name = ?, version = ? WHERE instance_id = ?',
+      'UPDATE instances SET execution_id = execution_id + 1, last_event_id = 0, name = ?, version = ?, code_id = ? WHERE instance_id = ?',
     );
     this.#release = prepare(
       'UPDATE instances SET lock_token = NULL, handed_seq = NULL, handed_at = NULL, hold_until = ?, ready_at = ? WHERE instance_id = ?',
@@ -141,15 +181,26 @@ export class OrchestratorQueue {
     );
   }
 
-  /** When the next instance is ready, epoch milliseconds; null: none will be without a new message. */
-  nextReadyAtMs(): number | null {
-    return this.#nextReady.get() as number | null;
+  /** When the next accepted instance is ready, epoch milliseconds; null: none will be without a new message. Of the codes that are known. */
+  nextReadyAtMs(filter: CodeFilter | undefined): number | null {
+    let earliestMs: number | null = null;
+    for (const codeId of this.#codes.candidates(filter)) {
+      const readyAtMs = this.#nextReady.get(codeId) as number | undefined;
+      if (readyAtMs === undefined || (earliestMs !== null && readyAtMs >= earliestMs)) continue;
+      if (this.#codes.accepts(filter, codeId)) earliestMs = readyAtMs;
+    }
+    return earliestMs;
   }
 
-  fetch(params: { readonly maxItems: number; readonly lockMs: number; readonly lockToken: string }): OrchestrationItem[] {
+  fetch(params: {
+    readonly accepts: CodeFilter | undefined;
+    readonly maxItems: number;
+    readonly lockMs: number;
+    readonly lockToken: string;
+  }): OrchestrationItem[] {
     const { lockToken } = params;
     const nowMs = this.#clock.nowMs();
-    const instanceIds = this.#selectReady.all(nowMs, params.maxItems) as string[];
+    const instanceIds = this.#selectIds(params.accepts, nowMs, params.maxItems);
     if (instanceIds.length === 0) return [];
     const rows = this.#lock.all(lockToken, nowMs + params.lockMs, nowMs, encodeRecord(instanceIds)) as FetchRow[];
     const byId = new Map(rows.map((row) => [row.instance_id, row]));
@@ -175,9 +226,37 @@ export class OrchestratorQueue {
         executionId: row.execution_id,
         lastEventId: row.last_event_id,
         messages: inOrder(messages).map(toMessage),
+        parent: row.parent_instance_id === null ? null : this.#instances.readParent(instanceId),
+        createdAtMs: row.created_at,
       });
     }
     return items;
+  }
+
+  /** The accepted instances that are ready for longest: one look at each code, then at the instances of those that are accepted. */
+  #selectIds(filter: CodeFilter | undefined, nowMs: number, maxItems: number): readonly string[] {
+    this.#codes.refresh();
+    const ready: { readonly codeId: number; readonly firstMs: number }[] = [];
+    for (const codeId of this.#codes.candidates(filter)) {
+      const firstMs = this.#firstReady.get(codeId, nowMs) as number | undefined;
+      if (firstMs !== undefined && this.#codes.accepts(filter, codeId)) ready.push({ codeId, firstMs });
+    }
+    if (ready.length === 0) return [];
+    const isTooMuch = ready.length > MAX_MERGED_CODES;
+    const merged = isTooMuch ? ready.toSorted((a, b) => a.firstMs - b.firstMs).slice(0, MAX_MERGED_CODES) : ready;
+    const params = merged.flatMap(({ codeId }) => [codeId, nowMs]);
+    return this.#selectReady(merged.length).all(...params, maxItems) as string[];
+  }
+
+  /** For a number of codes: their parts of the index are read in turns, so each is read only as far as it contributes. */
+  #selectReady(codeCount: number): Database.Statement {
+    const known = this.#readySelects.get(codeCount);
+    if (known !== undefined) return known;
+    const ofCode = `SELECT instance_id${codeCount > 1 ? ', ready_at' : ''} FROM instances WHERE code_id = ? AND ready_at <= ?`;
+    const ofAll = Array.from({ length: codeCount }, () => ofCode).join(' UNION ALL ');
+    const statement = this.#database.prepare(`${ofAll} ORDER BY ready_at, instance_id LIMIT ?`).pluck();
+    this.#readySelects.set(codeCount, statement);
+    return statement;
   }
 
   /** A backlog larger than a turn: only what is handed out counts an attempt. */
@@ -193,31 +272,44 @@ export class OrchestratorQueue {
     if (row === undefined) return 'instanceGone';
     if (!holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
     if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
+    const codeId = this.#codeAfterTurn(ack, row);
     const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
     if (ack.page !== null) {
       this.#insertPage.run(instanceId, executionId, ack.baseEventId + 1, ack.page.lastEventId, ack.page.events);
     }
     const messageSeq = isEnded(ack.status) ? this.#dropAll(ack, row) : this.#exchange(ack, row, nowMs);
-    const readyAtMs = this.#readyAfterTurn(ack, nowMs);
-    this.#update.run(ack.status, ack.output, ack.version, lastEventId, nowMs, messageSeq, readyAtMs, instanceId);
+    const readyAtMs = this.#readyAfterTurn(ack, row, nowMs);
+    this.#update.run(ack.status, ack.output, ack.version, codeId, lastEventId, nowMs, messageSeq, readyAtMs, instanceId);
     if (ack.customStatus !== undefined) this.#setCustomStatus.run(ack.customStatus, instanceId);
     if (next !== null) {
       this.#insertPast.run(ack.version, lastEventId, nowMs, instanceId);
-      this.#continueAsNew.run(next.name, next.version, instanceId);
+      this.#continueAsNew.run(next.name, next.version, this.#codes.idOf(next.name, next.version, 0), instanceId);
     }
     for (const start of ack.starts) {
-      const outcome = this.#instances.start(start);
-      if (outcome === 'exists' && start.conflictPayload !== null) this.#instances.enqueueAll(instanceId, [start.conflictPayload]);
+      // The own id is taken whatever the policy says: a turn cannot replace what it is a turn of.
+      const isTaken = start.instanceId === instanceId || this.#control.start(start) === 'exists';
+      if (isTaken && start.conflictPayload !== null) this.#instances.enqueueAll(instanceId, [start.conflictPayload]);
     }
     // Last: they may be for an instance that this turn starts, or for this one.
     for (const message of ack.messages) this.#instances.enqueue(message);
+    if (ack.effects !== null) this.#effects.apply(instanceId, ack.effects);
+    if (isEnded(ack.status) && (row.has_extras === 1 || ack.effects !== null)) this.#subscriptions.deleteAll(instanceId);
+    if (ack.closeChildren !== null) this.#control.close(instanceId, ack.closeChildren);
     return 'committed';
+  }
+
+  /** The code that the next turn of this execution needs. Of an ended instance nobody asks for it. Called before the item writes anything (C1 of codes.ts). */
+  #codeAfterTurn(ack: OrchestrationAck, row: LockRow): number {
+    const code = this.#codes.byId(row.code_id);
+    if (code === undefined || ack.next !== null || isEnded(ack.status)) return row.code_id;
+    const engine = ack.page === null ? code.engine : ENGINE_BEHAVIOUR;
+    return code.engine === engine && code.version === ack.version ? row.code_id : this.#codes.idOf(code.name, ack.version, engine);
   }
 
   /** An ended instance keeps no queue. */
   #dropAll(ack: OrchestrationAck, row: LockRow): number {
     this.#deleteAll.run(ack.instanceId);
-    this.#work.cancelAll(ack.instanceId);
+    this.#work.cancelAll(ack.instanceId, row.has_extras === 1);
     return row.message_seq;
   }
 
@@ -246,11 +338,11 @@ export class OrchestratorQueue {
     else if (consumedMessageIds.length > 1) this.#deleteSome.run(instanceId, handedAtMs, encodeRecord(consumedMessageIds));
   }
 
-  /** When the instance is ready again: never before now, so that it goes behind those that wait (T50); null: not without a new message. */
-  #readyAfterTurn(ack: OrchestrationAck, nowMs: number): number | null {
+  /** When the instance is ready again; null: not without a new message. */
+  #readyAfterTurn(ack: OrchestrationAck, row: LockRow, nowMs: number): number | null {
     if (isEnded(ack.status) || ack.status === 'Suspended' || ack.status === 'Quarantined') return null;
     const firstVisible = this.#firstVisibleMs(ack.instanceId);
-    return firstVisible === null ? null : Math.max(firstVisible, nowMs);
+    return firstVisible === null ? null : readyAtOnceMs(firstVisible, row.priority, nowMs);
   }
 
   #firstVisibleMs(instanceId: string): number | null {
@@ -264,7 +356,8 @@ export class OrchestratorQueue {
     if (item.countAttempt && row.handed_seq !== null) this.#countAttempts.run(item.instanceId, row.handed_at, row.handed_seq);
     const holdUntilMs = item.delayMs > 0 ? nowMs + item.delayMs : 0;
     const firstVisible = this.#firstVisibleMs(item.instanceId);
-    this.#release.run(holdUntilMs, firstVisible === null ? null : Math.max(firstVisible, holdUntilMs, nowMs), item.instanceId);
+    const readyAtMs = firstVisible === null ? null : readyAtOnceMs(Math.max(firstVisible, holdUntilMs), row.priority, nowMs);
+    this.#release.run(holdUntilMs, readyAtMs, item.instanceId);
     return 'done';
   }
 

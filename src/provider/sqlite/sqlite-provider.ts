@@ -1,47 +1,73 @@
-// The embedded store: one SQLite file, shared by any number of processes. Neighbours: group-commit.ts (transactions), the queues (SQL),
-// ../parking.ts (long polls), open-database.ts (the file).
+// The embedded store: one SQLite file, shared by any number of processes. Neighbours: group-commit.ts (transactions), the queues and
+// tables (SQL), ../parking.ts (long polls), open-database.ts (the file).
 //
 // S1. Every write goes through the group commit; promises settle after the commit (P2).
 // S2. A parked fetch is served inside the transaction that makes its items ready: one sync instead of two, no wake-up in between.
 // S3. Changes by other processes are seen by `PRAGMA data_version`, looked at while somebody waits, and by nobody else.
 // S4. Work items are inserted locked for a fetch that waits for them: one statement instead of three, and no second look at the table.
+// S5. Parked fetches that want different things stand apart: who gets nothing does not keep others from being asked.
 import { randomUUID } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
+import { encodeRecord } from '../../types/codec.ts';
 import { ArgumentError, ProviderError } from '../../types/errors.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
 import { isEnded } from '../../types/instance.ts';
 import { Parking, type ServedRound } from '../parking.ts';
 import {
   meetsCondition,
+  type ControlOutcome,
+  type ControlRequest,
   type EnqueueOutcome,
   type Fetched,
   type FetchParams,
   type HistoryPage,
   type HistoryRequest,
+  type InstanceProgress,
   type NewInstance,
   type NewMessage,
   type OrchestrationAck,
   type OrchestrationAckOutcome,
+  type OrchestrationFetchParams,
   type OrchestrationItem,
   type OrchestrationLock,
   type Provider,
+  type Publication,
   type QueueDepths,
+  type RuntimeReport,
+  type SessionMessage,
   type StartOutcome,
+  type StoredValue,
   type WaitCondition,
+  type WorkFetchParams,
   type WorkItem,
   type WorkItemAck,
   type WorkItemLock,
   type WorkItemOutcome,
+  type WorkItemRecord,
 } from '../provider.ts';
+import type { StoreChanges } from './changes.ts';
+import { CodeTable, type CodeFilter } from './codes.ts';
+import { InstanceControl } from './control.ts';
 import { GroupCommit, toProviderError } from './group-commit.ts';
 import { InstanceTable } from './instance-table.ts';
 import { openDatabase } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
+import { RoutedItems } from './routed-items.ts';
+import { RuntimeTable } from './runtimes.ts';
+import { SessionMessageTable } from './session-messages.ts';
+import { SessionTable } from './sessions.ts';
 import { resolveSqliteOptions, type CommitStats, type SqliteOptions } from './sqlite-options.ts';
+import { SubscriptionTable } from './subscriptions.ts';
+import { TurnEffectWriter } from './turn-effects.ts';
+import { ValueTable } from './values.ts';
 import { WorkQueue, type WorkDemand } from './work-queue.ts';
+import { DEFAULT_SELECT, takesPlain, WorkSelection, type WorkSelect } from './work-selection.ts';
 
 type FetchWait<Item> = Fetched<Item> | null;
+
+/** A parked fetch of work items. */
+type WorkWish = Omit<WorkDemand, 'items'> & { readonly key: string; readonly select: WorkSelect };
 
 /** A provider on one SQLite file. Open it with `SqliteProvider.open`. */
 export class SqliteProvider implements Provider {
@@ -53,18 +79,32 @@ export class SqliteProvider implements Provider {
   readonly #instances: InstanceTable;
   readonly #orchestrations: OrchestratorQueue;
   readonly #work: WorkQueue;
+  readonly #codes: CodeTable;
+  readonly #sessions: SessionTable;
+  readonly #sessionMessages: SessionMessageTable;
+  readonly #subscriptions: SubscriptionTable;
+  readonly #values: ValueTable;
+  readonly #control: InstanceControl;
+  readonly #runtimes: RuntimeTable;
   readonly #dataVersion: Database.Statement;
 
   readonly #orchestrationWaits: Parking<Fetched<OrchestrationItem>>;
   readonly #workWaits: Parking<Fetched<WorkItem>>;
   readonly #instanceWaits: Parking<InstanceRecord | null>;
+  readonly #sessionWaits: Parking<readonly SessionMessage[]>;
   /** What the running transaction handed to parked callers. */
   #rounds: ServedRound[] = [];
-  /** Instances whose waiters may be done after the running transaction. */
-  #changed = new Set<string>();
+  /** Whose waiters may be done after the running transaction. */
+  readonly #changes: StoreChanges = { instances: new Set(), sessions: new Set() };
   #fetchDue = false;
-  /** Parked fetches of work items, in the order in which they are served. */
-  readonly #workDemands = new Set<Omit<WorkDemand, 'items'>>();
+  /** Parked fetches of work items, in the order in which they came. */
+  readonly #workWishes = new Set<WorkWish>();
+  /** Code filters of parked fetches of instances: one entry a fetch. */
+  readonly #codeWishes = new Set<{ readonly accepts: CodeFilter | undefined }>();
+  readonly #filterKeys = new WeakMap<CodeFilter, string>();
+  #filterCount = 0;
+  /** Instances with a wait for a message to be received: only for these a turn that just goes on is of interest. */
+  readonly #watchedTurns = new Map<string, number>();
   #seenVersion = -1;
   #changePoll: NodeJS.Timeout | null = null;
   #closing: Promise<void> | null = null;
@@ -74,14 +114,34 @@ export class SqliteProvider implements Provider {
     this.#clock = options.clock;
     this.#changePollMs = options.changePollMs;
     const { clock } = options;
-    this.#instances = new InstanceTable(database, clock);
-    this.#work = new WorkQueue(database, { clock, instances: this.#instances });
-    this.#orchestrations = new OrchestratorQueue(database, { clock, instances: this.#instances, work: this.#work });
+    const codes = new CodeTable(database);
+    const instances = new InstanceTable(database, { clock, codes });
+    const sessions = new SessionTable(database, clock);
+    const sessionMessages = new SessionMessageTable(database);
+    const values = new ValueTable(database, clock);
+    const subscriptions = new SubscriptionTable(database, instances);
+    const selection = new WorkSelection(database, sessions);
+    const routed = new RoutedItems(database, { clock, sessions });
+    const work = new WorkQueue(database, { clock, instances, routed, sessions, selection });
+    const changes = this.#changes;
+    const control = new InstanceControl(database, { clock, instances, work, subscriptions, values, changes });
+    const effects = new TurnEffectWriter({ values, subscriptions, sessionMessages, control, changes });
+    this.#orchestrations = new OrchestratorQueue(database, { clock, instances, work, codes, control, subscriptions, effects });
+    this.#codes = codes;
+    this.#instances = instances;
+    this.#sessions = sessions;
+    this.#sessionMessages = sessionMessages;
+    this.#values = values;
+    this.#subscriptions = subscriptions;
+    this.#work = work;
+    this.#control = control;
+    this.#runtimes = new RuntimeTable(database, clock);
     this.#dataVersion = database.prepare('PRAGMA data_version').pluck();
     const onWake = (): void => this.#guarded(() => this.#lookForWork());
     this.#orchestrationWaits = new Parking({ clock, competing: true, onWake });
     this.#workWaits = new Parking({ clock, competing: true, onWake });
     this.#instanceWaits = new Parking({ clock, competing: false });
+    this.#sessionWaits = new Parking({ clock, competing: false });
     const isDue = (): boolean => this.#fetchDue;
     this.#commits = new GroupCommit(
       database,
@@ -89,7 +149,7 @@ export class SqliteProvider implements Provider {
         get isDue(): boolean {
           return isDue();
         },
-        begin: () => this.#offerWork(),
+        begin: (mayNote) => this.#offerWork(mayNote),
         run: () => this.#serveFetches(),
         committed: () => this.#guarded(() => this.#afterCommit()),
         rolledBack: () => this.#afterRollback(),
@@ -125,17 +185,24 @@ export class SqliteProvider implements Provider {
   }
 
   startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
-    return this.#write('startInstances', starts, (start) => this.#instances.start(start));
+    return this.#write('startInstances', starts, (start) => this.#control.start(start));
   }
 
   enqueueMessages(messages: readonly NewMessage[]): Promise<readonly EnqueueOutcome[]> {
     return this.#write('enqueueMessages', messages, (message) => this.#instances.enqueue(message));
   }
 
-  fetchOrchestrationItems(params: Readonly<FetchParams>): Promise<Fetched<OrchestrationItem>> {
+  fetchOrchestrationItems(params: Readonly<OrchestrationFetchParams>): Promise<Fetched<OrchestrationItem>> {
+    const { accepts, maxItems, lockMs } = params;
+    const wish = { accepts };
     return this.#fetch('fetchOrchestrationItems', params, {
       waits: this.#orchestrationWaits,
-      take: (lockToken) => this.#orchestrations.fetch({ maxItems: params.maxItems, lockMs: params.lockMs, lockToken }),
+      key: accepts === undefined ? '' : this.#filterKey(accepts),
+      take: (lockToken) => this.#orchestrations.fetch({ accepts, maxItems, lockMs, lockToken }),
+      park: () => {
+        this.#codeWishes.add(wish);
+        return () => this.#codeWishes.delete(wish);
+      },
     });
   }
 
@@ -143,7 +210,8 @@ export class SqliteProvider implements Provider {
     return this.#write('ackOrchestrationItems', acks, (ack) => {
       const outcome = this.#orchestrations.commit(ack);
       const visible = ack.customStatus !== undefined || isEnded(ack.status) || ack.status === 'Quarantined';
-      if (visible && outcome === 'committed') this.#changed.add(ack.instanceId);
+      const isWatched = visible || (this.#watchedTurns.size > 0 && this.#watchedTurns.has(ack.instanceId));
+      if (isWatched && outcome === 'committed') this.#changes.instances.add(ack.instanceId);
       return outcome;
     });
   }
@@ -162,15 +230,22 @@ export class SqliteProvider implements Provider {
     return this.#read('readHistory', () => requests.map((request) => this.#orchestrations.readHistory(request)));
   }
 
-  fetchWorkItems(params: Readonly<FetchParams>): Promise<Fetched<WorkItem>> {
+  fetchWorkItems(params: Readonly<WorkFetchParams>): Promise<Fetched<WorkItem>> {
+    const { select = DEFAULT_SELECT, maxItems, lockMs } = params;
+    const key = params.select === undefined ? '' : encodeRecord(params.select);
     return this.#fetch('fetchWorkItems', params, {
       waits: this.#workWaits,
+      key,
       take: (lockToken) => {
         const items = this.#work.takeDemanded(lockToken);
-        const maxItems = params.maxItems - items.length;
-        return maxItems < 1 ? items : [...items, ...this.#work.fetch({ maxItems, lockMs: params.lockMs, lockToken })];
+        const room = maxItems - items.length;
+        return room < 1 ? items : [...items, ...this.#work.fetch({ select, maxItems: room, lockMs, lockToken })];
       },
-      demands: this.#workDemands,
+      park: (lockToken) => {
+        const wish = { key, lockToken, lockMs, room: maxItems, select };
+        this.#workWishes.add(wish);
+        return () => this.#workWishes.delete(wish);
+      },
     });
   }
 
@@ -193,8 +268,72 @@ export class SqliteProvider implements Provider {
     return this.#write('abandonWorkItems', items, (item) => this.#work.abandon(item));
   }
 
-  renewWorkLocks(items: readonly WorkItemLock[], lockMs: number): Promise<readonly WorkItemOutcome[]> {
+  renewWorkLocks(items: readonly (WorkItemLock & { readonly heartbeat?: string })[], lockMs: number): Promise<readonly WorkItemOutcome[]> {
     return this.#write('renewWorkLocks', items, (item) => this.#work.renew(item, lockMs));
+  }
+
+  async renewSessions(claim: { readonly owner: string; readonly leaseMs: number; readonly idleMs: number }): Promise<number> {
+    const [count] = await this.#write('renewSessions', [claim], (item) => {
+      const held = this.#sessions.renew(item);
+      for (const sessionId of this.#sessions.forget()) this.#sessionMessages.deleteAll(sessionId);
+      return held;
+    });
+    return count ?? 0;
+  }
+
+  async receiveSessionMessages(params: {
+    readonly sessionId: string;
+    readonly afterSeq: number;
+    readonly waitMs: number;
+    readonly signal?: AbortSignal;
+  }): Promise<readonly SessionMessage[]> {
+    const operation = 'receiveSessionMessages';
+    const { sessionId, afterSeq, waitMs, signal } = params;
+    if (await this.#read(operation, () => this.#sessionMessages.hasTaken(sessionId, afterSeq))) {
+      await this.#write(operation, [sessionId], (id) => this.#sessionMessages.deleteTaken(id, afterSeq));
+    }
+    if (this.#closing !== null) throw closed(operation);
+    const read = (): readonly SessionMessage[] => {
+      try {
+        return this.#sessionMessages.read(sessionId, afterSeq);
+      } catch (error) {
+        throw toProviderError(operation, error);
+      }
+    };
+    const isOver = waitMs <= 0 || signal?.aborted === true;
+    // No await from this look to the parking: a change in between would wake nobody.
+    if (!isOver) this.#watchOthers();
+    const messages = read();
+    if (isOver || messages.length > 0) return messages;
+    const attempt = (): readonly SessionMessage[] | null => {
+      const found = read();
+      return found.length === 0 ? null : found;
+    };
+    return this.#sessionWaits.park({ key: sessionId, waitMs, signal, attempt, empty: () => [] });
+  }
+
+  publish(publications: readonly Publication[]): Promise<readonly number[]> {
+    return this.#write('publish', publications, (publication) => this.#subscriptions.publish(publication));
+  }
+
+  controlInstances(requests: readonly ControlRequest[]): Promise<readonly ControlOutcome[]> {
+    return this.#write('controlInstances', requests, (request) => this.#control.apply(request));
+  }
+
+  readValues(instanceId: string, keys: readonly string[] | null): Promise<readonly StoredValue[]> {
+    return this.#read('readValues', () => this.#values.read(instanceId, keys));
+  }
+
+  readWorkItems(instanceId: string): Promise<readonly WorkItemRecord[]> {
+    return this.#read('readWorkItems', () => this.#work.list(instanceId));
+  }
+
+  async reportRuntime(report: { readonly runtimeId: string; readonly payload: string; readonly ttlMs: number }): Promise<void> {
+    await this.#write('reportRuntime', [report], (item) => this.#runtimes.report(item));
+  }
+
+  listRuntimes(): Promise<readonly RuntimeReport[]> {
+    return this.#read('listRuntimes', () => this.#runtimes.list());
   }
 
   readInstances(instanceIds: readonly string[]): Promise<readonly (InstanceRecord | null)[]> {
@@ -205,13 +344,14 @@ export class SqliteProvider implements Provider {
     readonly afterInstanceId: string | null;
     readonly limit: number;
     readonly status?: InstanceStatus;
+    readonly parentInstanceId?: string;
   }): Promise<readonly InstanceRecord[]> {
-    const { afterInstanceId, limit, status } = params;
+    const { afterInstanceId, limit, status, parentInstanceId } = params;
     return this.#read('listInstances', () => {
       if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
         throw new ArgumentError(`Expected limit to be an integer from 1 to 1000, got ${String(limit)}`);
       }
-      return this.#instances.list(afterInstanceId ?? '', limit, status);
+      return this.#instances.list({ afterInstanceId: afterInstanceId ?? '', limit, status, parentInstanceId });
     });
   }
 
@@ -232,12 +372,13 @@ export class SqliteProvider implements Provider {
     };
     const readRecord = (): InstanceRecord | null => read(() => this.#instances.read(instanceId));
     const isMet = (): boolean | null => {
-      const progress = read(() => this.#instances.readProgress(instanceId));
+      const progress = read(() => this.#readProgress(instanceId, condition));
       return progress === null ? null : meetsCondition(progress, condition);
     };
     if (waitMs > 0) this.#watchOthers();
     // No await between this look and the parking: a change in between would wake nobody.
     if (waitMs <= 0 || isMet() !== false) return readRecord();
+    const stopWatching = condition.kind === 'received' ? this.#watchTurns(instanceId) : null;
     const wait = this.#instanceWaits.park({
       key: instanceId,
       waitMs,
@@ -246,7 +387,11 @@ export class SqliteProvider implements Provider {
       attempt: () => (isMet() === true ? readRecord() : null),
       empty: readRecord,
     });
-    return wait;
+    try {
+      return await wait;
+    } finally {
+      stopWatching?.();
+    }
   }
 
   readQueueDepths(): Promise<QueueDepths> {
@@ -262,6 +407,7 @@ export class SqliteProvider implements Provider {
     this.#orchestrationWaits.closeAll();
     this.#workWaits.closeAll();
     this.#instanceWaits.closeAll();
+    this.#sessionWaits.closeAll();
     await this.#commits.settled();
     if (this.#changePoll !== null) clearInterval(this.#changePoll);
     this.#database.close();
@@ -294,8 +440,11 @@ export class SqliteProvider implements Provider {
     params: Readonly<FetchParams>,
     queue: {
       readonly waits: Parking<Fetched<Item>>;
+      /** Equal for fetches that want the same (S5). */
+      readonly key: string;
       readonly take: (lockToken: string) => Item[];
-      readonly demands?: Set<Omit<WorkDemand, 'items'>>;
+      /** Notes that a fetch is parked; the result undoes it. */
+      readonly park: (lockToken: string) => () => void;
     },
   ): Promise<Fetched<Item>> {
     if (this.#closing !== null) throw closed(operation);
@@ -313,27 +462,61 @@ export class SqliteProvider implements Provider {
       const [fetched] = await this.#commits.write(operation, [null], attempt);
       return fetched ?? empty();
     }
-    const wait = queue.waits.park({ waitMs: params.waitMs, signal: params.signal, attempt, empty });
-    const demand = { lockToken, lockMs: params.lockMs, room: params.maxItems };
-    queue.demands?.add(demand);
+    const wait = queue.waits.park({ key: queue.key, waitMs: params.waitMs, signal: params.signal, attempt, empty });
+    const leave = queue.park(lockToken);
     // In this order: a change by another process after the look is seen by the watch.
     this.#watchOthers();
     this.#guarded(() => this.#lookForWork());
     try {
       return await wait;
     } finally {
-      queue.demands?.delete(demand);
+      leave();
     }
+  }
+
+  #filterKey(accepts: CodeFilter): string {
+    const known = this.#filterKeys.get(accepts);
+    if (known !== undefined) return known;
+    this.#filterCount += 1;
+    const key = String(this.#filterCount);
+    this.#filterKeys.set(accepts, key);
+    return key;
+  }
+
+  /** What a wait looks at. */
+  #readProgress(instanceId: string, condition: WaitCondition): InstanceProgress | null {
+    const progress = this.#instances.readProgress(instanceId);
+    if (progress === null) return null;
+    if (condition.kind === 'value') return { ...progress, value: this.#values.get(instanceId, condition.key) };
+    if (condition.kind === 'received') return { ...progress, isQueued: this.#instances.isQueued(instanceId, condition.key) };
+    return progress;
+  }
+
+  #watchTurns(instanceId: string): () => void {
+    const add = (difference: number): void => {
+      const count = (this.#watchedTurns.get(instanceId) ?? 0) + difference;
+      if (count === 0) this.#watchedTurns.delete(instanceId);
+      else this.#watchedTurns.set(instanceId, count);
+    };
+    add(1);
+    return () => add(-1);
   }
 
   // --- the end of a transaction ----------------------------------------------------------------------------------------------
 
-  /** S4: lets the first parked fetch take what the transaction inserts, unless older items wait for it. */
-  #offerWork(): void {
-    const first = this.#workDemands.values().next().value;
-    const oldestMs = first === undefined ? null : this.#work.nextReadyAtMs();
+  /** S4: lets the first parked fetch take what the transaction inserts, unless older items wait for it or an item may be undone alone (G3). */
+  #offerWork(mayNote: boolean): void {
+    const first = mayNote ? this.#firstWishForPlain() : null;
+    const oldestMs = first === null ? null : this.#work.nextReadyAtMs(first.select);
     const hasBacklog = oldestMs !== null && oldestMs <= this.#clock.nowMs();
-    this.#work.demand = first === undefined || hasBacklog ? null : { ...first, items: [] };
+    const { lockToken = '', lockMs = 0, room = 0 } = first ?? {};
+    this.#work.demand = first === null || hasBacklog ? null : { lockToken, lockMs, room, items: [] };
+  }
+
+  /** The first parked fetch that takes items without routing. */
+  #firstWishForPlain(): WorkWish | null {
+    for (const wish of this.#workWishes) if (takesPlain(wish.select)) return wish;
+    return null;
   }
 
   #serveFetches(): void {
@@ -350,25 +533,44 @@ export class SqliteProvider implements Provider {
 
   #afterCommit(): void {
     const rounds = this.#rounds;
-    const changed = this.#changed;
+    const instances = [...this.#changes.instances];
+    const sessions = [...this.#changes.sessions];
     this.#rounds = [];
-    this.#changed = new Set();
+    this.#changes.instances.clear();
+    this.#changes.sessions.clear();
     for (const round of rounds) round.deliver();
-    if (!this.#instanceWaits.isEmpty) for (const instanceId of changed) this.#instanceWaits.serve(instanceId).deliver();
+    if (!this.#instanceWaits.isEmpty) for (const instanceId of instances) this.#instanceWaits.serve(instanceId).deliver();
+    if (!this.#sessionWaits.isEmpty) for (const sessionId of sessions) this.#sessionWaits.serve(sessionId).deliver();
     this.#armTimers();
   }
 
   #afterRollback(): void {
     for (const round of this.#rounds) round.putBack();
     this.#rounds = [];
-    this.#changed.clear();
+    this.#changes.instances.clear();
+    this.#changes.sessions.clear();
+    this.#codes.forget();
     this.#fetchDue = true;
   }
 
   /** Wakes the parked fetches when the next delayed item is due. */
   #armTimers(): void {
-    if (!this.#orchestrationWaits.isEmpty) this.#orchestrationWaits.wakeAt(this.#orchestrations.nextReadyAtMs());
-    if (!this.#workWaits.isEmpty) this.#workWaits.wakeAt(this.#work.nextReadyAtMs());
+    if (!this.#orchestrationWaits.isEmpty) this.#orchestrationWaits.wakeAt(this.#nextInstanceAtMs());
+    if (!this.#workWaits.isEmpty) this.#workWaits.wakeAt(this.#nextWorkAtMs());
+  }
+
+  /** When the next instance is ready that a parked fetch accepts. */
+  #nextInstanceAtMs(): number | null {
+    const filters = new Set<CodeFilter | undefined>();
+    for (const { accepts } of this.#codeWishes) filters.add(accepts);
+    return earliest(filters, (accepts) => this.#orchestrations.nextReadyAtMs(accepts));
+  }
+
+  /** When the next work item is ready that a parked fetch takes. */
+  #nextWorkAtMs(): number | null {
+    const selects = new Map<string, WorkSelect>();
+    for (const { key, select } of this.#workWishes) selects.set(key, select);
+    return earliest(selects.values(), (select) => this.#work.nextReadyAtMs(select));
   }
 
   /** Runs what nobody calls: a failure goes to those who wait, not to the process. */
@@ -382,7 +584,7 @@ export class SqliteProvider implements Provider {
 
   #failWaits(error: unknown): void {
     const failure = toProviderError('wait', error);
-    for (const waits of [this.#orchestrationWaits, this.#workWaits, this.#instanceWaits]) waits.failAll(failure);
+    for (const waits of [this.#orchestrationWaits, this.#workWaits, this.#instanceWaits, this.#sessionWaits]) waits.failAll(failure);
   }
 
   // --- other processes -------------------------------------------------------------------------------------------------------
@@ -396,7 +598,8 @@ export class SqliteProvider implements Provider {
   }
 
   #lookAtOthers(): void {
-    if (this.#orchestrationWaits.isEmpty && this.#workWaits.isEmpty && this.#instanceWaits.isEmpty) {
+    const waits = [this.#orchestrationWaits, this.#workWaits, this.#instanceWaits, this.#sessionWaits];
+    if (waits.every(({ isEmpty }) => isEmpty)) {
       if (this.#changePoll !== null) clearInterval(this.#changePoll);
       this.#changePoll = null;
       return;
@@ -405,6 +608,7 @@ export class SqliteProvider implements Provider {
     if (version === this.#seenVersion) return;
     this.#seenVersion = version;
     this.#instanceWaits.serve().deliver();
+    this.#sessionWaits.serve().deliver();
     this.#lookForWork();
   }
 
@@ -412,13 +616,23 @@ export class SqliteProvider implements Provider {
   #lookForWork(): void {
     const nowMs = this.#clock.nowMs();
     const isReady = (atMs: number | null): boolean => atMs !== null && atMs <= nowMs;
-    const orchestrations = !this.#orchestrationWaits.isEmpty && isReady(this.#orchestrations.nextReadyAtMs());
-    const work = !this.#workWaits.isEmpty && isReady(this.#work.nextReadyAtMs());
+    if (!this.#orchestrationWaits.isEmpty) this.#codes.refresh();
+    const orchestrations = !this.#orchestrationWaits.isEmpty && isReady(this.#nextInstanceAtMs());
+    const work = !this.#workWaits.isEmpty && isReady(this.#nextWorkAtMs());
     if (orchestrations || work) {
       this.#fetchDue = true;
       this.#commits.schedule();
     } else this.#armTimers();
   }
+}
+
+function earliest<Key>(keys: Iterable<Key>, timeOf: (key: Key) => number | null): number | null {
+  let earliestMs: number | null = null;
+  for (const key of keys) {
+    const atMs = timeOf(key);
+    if (atMs !== null && (earliestMs === null || atMs < earliestMs)) earliestMs = atMs;
+  }
+  return earliestMs;
 }
 
 function closed(operation: string): ProviderError {

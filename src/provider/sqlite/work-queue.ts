@@ -1,9 +1,16 @@
-// The worker queue in SQL. Neighbours: orchestrator-queue.ts inserts and cancels, instance-table.ts takes the completions.
-// All methods run inside a transaction of group-commit.ts and repeat safely after a rollback.
+// The worker queue in SQL. Neighbours: orchestrator-queue.ts inserts and cancels, work-selection.ts says what a fetch may take,
+// routed-items.ts keeps the items with routing, sessions.ts who owns which session, instance-table.ts takes the completions.
+// All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. Plain items come first everywhere: one statement
+// to insert, one to lock unless it is inserted locked, one to ack. Only who is not found among them is looked for among the routed ones.
 import type Database from 'better-sqlite3';
+import { parseRecord } from '../../types/codec.ts';
 import type { Clock } from '../../types/clock.ts';
-import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome } from '../provider.ts';
+import type { ActivityRouting } from '../../types/replay.ts';
+import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';
 import type { InstanceTable } from './instance-table.ts';
+import type { RoutedItems } from './routed-items.ts';
+import type { SessionTable } from './sessions.ts';
+import type { WorkSelect, WorkSelection } from './work-selection.ts';
 
 /** Who waits for work: items that a transaction inserts go to it at once, locked, without a second statement. */
 export type WorkDemand = {
@@ -14,12 +21,15 @@ export type WorkDemand = {
   readonly items: WorkItem[];
 };
 
-type WorkRow = Omit<WorkItem, 'lockToken' | 'attempt'> & { readonly attempts: number };
+type RecordRow = Omit<WorkItemRecord, 'isRunning'> & { readonly readyAtMs: number; readonly lockToken: string | null };
 
 /** Work items of all instances. */
 export class WorkQueue {
   readonly #clock: Clock;
   readonly #instances: InstanceTable;
+  readonly #routed: RoutedItems;
+  readonly #sessions: SessionTable;
+  readonly #selection: WorkSelection;
   /** The parked fetch that new items go to in the running transaction; null: none, they wait in the table. */
   demand: WorkDemand | null = null;
   readonly #insert: Database.Statement;
@@ -28,16 +38,28 @@ export class WorkQueue {
   readonly #deleteAll: Database.Statement;
   readonly #deleteLocked: Database.Statement;
   readonly #exists: Database.Statement;
-  readonly #selectReady: Database.Statement;
   readonly #lock: Database.Statement;
-  readonly #nextReady: Database.Statement;
   readonly #release: Database.Statement;
   readonly #renew: Database.Statement;
+  readonly #beat: Database.Statement;
+  readonly #list: Database.Statement;
   readonly #count: Database.Statement;
 
-  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly instances: InstanceTable }) {
+  constructor(
+    database: Database.Database,
+    parts: {
+      readonly clock: Clock;
+      readonly instances: InstanceTable;
+      readonly routed: RoutedItems;
+      readonly sessions: SessionTable;
+      readonly selection: WorkSelection;
+    },
+  ) {
     this.#clock = parts.clock;
     this.#instances = parts.instances;
+    this.#routed = parts.routed;
+    this.#sessions = parts.sessions;
+    this.#selection = parts.selection;
     const key = 'instance_id = ? AND execution_id = ? AND event_id = ?';
     const held = `${key} AND lock_token = ? AND ready_at > ?`;
     this.#insert = database.prepare(
@@ -52,45 +74,48 @@ export class WorkQueue {
     this.#deleteAll = database.prepare('DELETE FROM work_items WHERE instance_id = ?');
     this.#deleteLocked = database.prepare(`DELETE FROM work_items WHERE ${held}`);
     this.#exists = database.prepare(`SELECT 1 FROM work_items WHERE ${key}`).pluck();
-    this.#selectReady = database.prepare(
-      `SELECT instance_id AS instanceId, execution_id AS executionId, event_id AS eventId, name, payload, attempts
-       FROM work_items WHERE ready_at <= ? ORDER BY ready_at, instance_id, execution_id, event_id LIMIT ?`,
-    );
     this.#lock = database.prepare(`UPDATE work_items SET lock_token = ?, ready_at = ?, attempts = attempts + 1 WHERE ${key}`);
-    this.#nextReady = database.prepare('SELECT min(ready_at) FROM work_items').pluck();
     this.#release = database.prepare(`UPDATE work_items SET lock_token = NULL, ready_at = ?, attempts = attempts - ? WHERE ${held}`);
     this.#renew = database.prepare(`UPDATE work_items SET ready_at = ? WHERE ${held}`);
-    this.#count = database.prepare('SELECT count(*) FROM work_items').pluck();
+    this.#beat = database.prepare(`UPDATE work_items SET ready_at = ?, heartbeat = ? WHERE ${held}`);
+    const columns = `execution_id AS executionId, event_id AS eventId, name, attempts AS attempt, heartbeat, ready_at AS readyAtMs,
+      lock_token AS lockToken`;
+    this.#list = database.prepare(
+      `SELECT ${columns}, NULL AS tag, NULL AS sessionId FROM work_items WHERE instance_id = ?
+       UNION ALL SELECT ${columns}, tag, session_id FROM routed_items WHERE instance_id = ? ORDER BY executionId, eventId`,
+    );
+    this.#count = database.prepare('SELECT (SELECT count(*) FROM work_items) + (SELECT count(*) FROM routed_items)').pluck();
   }
 
   insert(instanceId: string, executionId: number, item: NewWorkItem, nowMs: number): void {
+    const { eventId, name, payload, routing } = item;
+    if (routing !== null) {
+      // With priority it goes before what was given away already in this transaction: the order of the tables decides again.
+      if (routing.priority > 0) this.releaseDemanded();
+      this.#routed.insert({ instanceId, executionId, eventId, name, payload }, routing, nowMs);
+      return;
+    }
     const { demand } = this;
     if (demand === null || demand.room < 1) {
-      this.#insert.run(instanceId, executionId, item.eventId, nowMs, item.name, item.payload);
+      this.#insert.run(instanceId, executionId, eventId, nowMs, name, payload);
       return;
     }
     const { lockToken } = demand;
-    const { changes } = this.#insertLocked.run(
-      instanceId,
-      executionId,
-      item.eventId,
-      nowMs + demand.lockMs,
-      lockToken,
-      item.name,
-      item.payload,
-    );
+    const { changes } = this.#insertLocked.run(instanceId, executionId, eventId, nowMs + demand.lockMs, lockToken, name, payload);
     if (changes === 0) return;
     demand.room -= 1;
-    demand.items.push({ instanceId, executionId, ...item, lockToken, attempt: 1 });
+    demand.items.push({ instanceId, executionId, eventId, name, payload, lockToken, attempt: 1, routing: null, heartbeat: null });
   }
 
   cancel(instanceId: string, executionId: number, eventId: number): void {
-    this.#delete.run(instanceId, executionId, eventId);
+    if (this.#delete.run(instanceId, executionId, eventId).changes === 0) this.#routed.delete(instanceId, executionId, eventId);
     this.#withdraw((item) => item.instanceId === instanceId && item.executionId === executionId && item.eventId === eventId);
   }
 
-  cancelAll(instanceId: string): void {
+  /** `hasRouted`: false when none of its items had routing, ever. */
+  cancelAll(instanceId: string, hasRouted: boolean): void {
     this.#deleteAll.run(instanceId);
+    if (hasRouted) this.#routed.deleteAll(instanceId);
     this.#withdraw((item) => item.instanceId === instanceId);
   }
 
@@ -118,17 +143,34 @@ export class WorkQueue {
     }
   }
 
-  /** When the next item is ready, epoch milliseconds; null: the queue is empty. */
-  nextReadyAtMs(): number | null {
-    return this.#nextReady.get() as number | null;
+  /** When the next item for such a fetch is ready, epoch milliseconds; null: not without a new one. */
+  nextReadyAtMs(select: WorkSelect): number | null {
+    return this.#selection.nextReadyAtMs(select, this.#clock.nowMs());
   }
 
-  fetch(params: { readonly maxItems: number; readonly lockMs: number; readonly lockToken: string }): WorkItem[] {
+  fetch(params: {
+    readonly select: WorkSelect;
+    readonly maxItems: number;
+    readonly lockMs: number;
+    readonly lockToken: string;
+  }): WorkItem[] {
     const nowMs = this.#clock.nowMs();
-    const { lockToken } = params;
-    return (this.#selectReady.all(nowMs, params.maxItems) as WorkRow[]).map(({ attempts, ...item }) => {
-      this.#lock.run(lockToken, nowMs + params.lockMs, item.instanceId, item.executionId, item.eventId);
-      return { ...item, lockToken, attempt: attempts + 1 };
+    const { select, lockToken, lockMs } = params;
+    const claim = select.kind === 'queue' ? select.session : null;
+    const claimed = new Set<string>();
+    return this.#selection.take(select, nowMs, params.maxItems).map((row) => {
+      const { instanceId, executionId, eventId, name, payload, heartbeat } = row;
+      const routing = row.routing === undefined ? null : (parseRecord(row.routing) as ActivityRouting);
+      if (routing === null) this.#lock.run(lockToken, nowMs + lockMs, instanceId, executionId, eventId);
+      else {
+        const { sessionId } = routing;
+        const owner = claim === null || sessionId === null ? null : claim.owner;
+        if (claim !== null && sessionId !== null && !claimed.has(sessionId)) this.#sessions.claim(sessionId, claim);
+        if (sessionId !== null) claimed.add(sessionId);
+        const lock = { untilMs: nowMs + lockMs, owner, isExpired: select.kind === 'expired' };
+        this.#routed.lock({ instanceId, executionId, eventId, lockToken }, lock);
+      }
+      return { instanceId, executionId, eventId, name, payload, lockToken, attempt: row.attempts + 1, routing, heartbeat };
     });
   }
 
@@ -138,7 +180,7 @@ export class WorkQueue {
     const completions: string[] = [];
     const outcomes = acks.map((ack): WorkItemOutcome => {
       const deleted = this.#deleteLocked.run(...lockKey(ack), nowMs);
-      if (deleted.changes === 0) return this.#missing(ack);
+      if (deleted.changes === 0 && !this.#routed.ack(ack)) return this.#missing(ack);
       if (ack.completionPayload !== null) completions.push(ack.completionPayload);
       return 'done';
     });
@@ -151,12 +193,25 @@ export class WorkQueue {
     const nowMs = this.#clock.nowMs();
     const takenBack = item.countAttempt ? 0 : 1;
     const { changes } = this.#release.run(nowMs + item.delayMs, takenBack, ...lockKey(item), nowMs);
-    return changes === 1 ? 'done' : this.#missing(item);
+    return changes === 1 || this.#routed.abandon(item, takenBack) ? 'done' : this.#missing(item);
   }
 
-  renew(item: WorkItemLock, lockMs: number): WorkItemOutcome {
+  renew(item: WorkItemLock & { readonly heartbeat?: string }, lockMs: number): WorkItemOutcome {
     const nowMs = this.#clock.nowMs();
-    return this.#renew.run(nowMs + lockMs, ...lockKey(item), nowMs).changes === 1 ? 'done' : this.#missing(item);
+    const { heartbeat } = item;
+    const { changes } =
+      heartbeat === undefined
+        ? this.#renew.run(nowMs + lockMs, ...lockKey(item), nowMs)
+        : this.#beat.run(nowMs + lockMs, heartbeat, ...lockKey(item), nowMs);
+    return changes === 1 || this.#routed.renew(item, lockMs, heartbeat ?? null) ? 'done' : this.#missing(item);
+  }
+
+  list(instanceId: string): readonly WorkItemRecord[] {
+    const nowMs = this.#clock.nowMs();
+    return (this.#list.all(instanceId, instanceId) as RecordRow[]).map(({ readyAtMs, lockToken, ...row }) => ({
+      ...row,
+      isRunning: lockToken !== null && readyAtMs > nowMs,
+    }));
   }
 
   count(): number {
@@ -164,7 +219,8 @@ export class WorkQueue {
   }
 
   #missing(item: WorkItemLock): 'gone' | 'lockLost' {
-    return this.#exists.get(item.instanceId, item.executionId, item.eventId) === undefined ? 'gone' : 'lockLost';
+    const exists = this.#exists.get(item.instanceId, item.executionId, item.eventId) !== undefined || this.#routed.exists(item);
+    return exists ? 'lockLost' : 'gone';
   }
 }
 

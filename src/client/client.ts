@@ -1,0 +1,510 @@
+// The client: starts orchestrations, talks to them, reads them. Needs a store only: a client process starts no thread.
+// Neighbours: instance-handle.ts (the same for one instance), start.ts and requests.ts (what is sent), wait.ts, receipt.ts.
+import type { ControlRequest } from '../provider/provider.ts';
+import { decodeStored, encodePayload } from '../types/codec.ts';
+import type { InputArguments } from '../types/context.ts';
+import type { OrchestrationDefinition } from '../types/definition.ts';
+import { ArgumentError } from '../types/errors.ts';
+import type { HistoryEvent } from '../types/history-event.ts';
+import { parseHistoryPages } from '../types/history-text.ts';
+import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
+import { assertName } from '../types/names.ts';
+import type { ClientStore } from './client-store.ts';
+import { InstanceHandle } from './instance-handle.ts';
+import { hasEnded, notFound, quarantined, toResult, toState, type InstanceState } from './instance-state.ts';
+import { hasReceived } from './receipt.ts';
+import {
+  assertTarget,
+  toCancel,
+  toPublication,
+  toRaise,
+  toTerminate,
+  type BatchRaiseResult,
+  type RaiseOptions,
+  type RaiseRequest,
+  type RaiseResult,
+} from './requests.ts';
+import { toRuntimeInfo, type RuntimeInfo } from './runtime-info.ts';
+import { alreadyExists, toNewInstance, type StartOptions, type StartRequest, type StartResult } from './start.ts';
+import { waitUntil, type WaitOptions, type WaitResult } from './wait.ts';
+
+/** Which instances to list. */
+export type ListOptions = {
+  /** Id of the last instance of the page before. @default the first page */
+  readonly after?: string;
+  /** Size of the page, 1 to 1000. @default 100 */
+  readonly limit?: number;
+  /** Only these. */
+  readonly status?: InstanceStatus;
+  /** Only children of this instance. */
+  readonly parentInstanceId?: string;
+};
+
+/** How to wait for a value. */
+export type ValueWaitOptions = WaitOptions & {
+  /** Waits for another value than this one, compared as JSON text. @default any value will do */
+  readonly unless?: unknown;
+};
+
+/** An activity that is queued or running. */
+export type ActivityState = {
+  /** Event of the orchestration that scheduled it. */
+  readonly eventId: number;
+  readonly executionId: number;
+  readonly name: string;
+  /** How often it was handed out, 0: not yet. */
+  readonly attempt: number;
+  readonly isRunning: boolean;
+  readonly tag: string | null;
+  readonly sessionId: string | null;
+  /** Details of its last heartbeat; undefined: none. */
+  readonly heartbeat: unknown;
+};
+
+/** What became of a wish to suspend, resume or terminate. */
+export type ControlResult = {
+  /** False when it was so already: nothing changed. */
+  readonly done: boolean;
+};
+
+/** What became of an event that was raised with a key. `dropped`: the instance ended without it. */
+export type Receipt = 'received' | 'dropped';
+
+/** How often to look for an event that is not raised yet, in milliseconds. */
+const RAISE_POLL_MS = 250;
+const LIST_LIMIT = { default: 100, maximum: 1000 };
+
+/** A way into the store: in the runtime's process, in another one, or in an activity. */
+export class Client {
+  readonly #store: ClientStore;
+
+  /**
+   * @param provider - the store; it stays the caller's to close
+   * @throws {ArgumentError} when it is none
+   */
+  constructor(provider: ClientStore) {
+    if (typeof provider?.startInstances !== 'function') {
+      throw new ArgumentError('Expected provider to be a provider, such as await SqliteProvider.open(file)');
+    }
+    this.#store = provider;
+  }
+
+  // --- starting --------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Starts an orchestration. Returns when the start is durable; a runtime takes it from there.
+   *
+   * @param instanceId - id of the new instance: 1 to 512 characters, without '::'
+   * @param orchestration - definition, or name
+   * @param input - a JSON value
+   * @param options - version, what to do when the id is in use, when to start, priority
+   * @returns a handle to wait for the result
+   * @throws {InstanceError} `INSTANCE_EXISTS` when the id is in use and `onExisting` does not allow for that
+   * @throws {ArgumentError} for a bad id, name, definition or option
+   * @throws {PayloadError} when the input is no JSON value or too large
+   * @throws {ProviderError} when the store fails; the instance may or may not be started then
+   */
+  async startOrchestration<Input, Output>(
+    instanceId: string,
+    orchestration: OrchestrationDefinition<string, Input, Output>,
+    ...args: InputArguments<Input, [options?: StartOptions]>
+  ): Promise<InstanceHandle<Output>>;
+  async startOrchestration<Output = unknown>(
+    instanceId: string,
+    orchestration: string,
+    input?: unknown,
+    options?: StartOptions,
+  ): Promise<InstanceHandle<Output>>;
+  async startOrchestration<Output>(
+    instanceId: string,
+    orchestration: OrchestrationDefinition | string,
+    input?: unknown,
+    options: StartOptions = {},
+  ): Promise<InstanceHandle<Output>> {
+    const [outcome] = await this.#store.startInstances([toNewInstance({ ...options, instanceId, orchestration, input })]);
+    if (outcome === 'exists' && options.onExisting !== 'useExisting') throw alreadyExists(instanceId, options.onExisting);
+    return this.getHandle<Output>(instanceId);
+  }
+
+  /**
+   * Starts many orchestrations in one call to the store. An id that is in use is an outcome here, not an error.
+   *
+   * @param requests - the starts; options as in `startOrchestration`
+   * @returns one result for each, in order
+   * @throws {ArgumentError} for a bad id, name, definition or option of any of them; nothing is started then
+   * @throws {PayloadError} when an input is no JSON value or too large; nothing is started then
+   * @throws {ProviderError} when the store fails; any of them may be started then
+   */
+  async startOrchestrations<Output = unknown>(requests: readonly StartRequest[]): Promise<readonly StartResult<Output>[]> {
+    const starts = assertList(requests, 'requests').map((request) => toNewInstance(request));
+    if (starts.length === 0) return [];
+    const outcomes = await this.#store.startInstances(starts);
+    return starts.map(({ instanceId }, index) => ({
+      instanceId,
+      outcome: outcomes[index] ?? 'exists',
+      handle: this.getHandle<Output>(instanceId),
+    }));
+  }
+
+  /**
+   * Gives a handle to an instance that was started elsewhere. Does not look whether it exists.
+   *
+   * @param instanceId - its id
+   * @returns the handle
+   */
+  getHandle<Output = unknown>(instanceId: string): InstanceHandle<Output> {
+    return new InstanceHandle<Output>(this, instanceId);
+  }
+
+  // --- events ----------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Raises an external event. It is kept until the orchestration takes it, first in, first out per name; also before its first turn.
+   *
+   * @param instanceId - which instance
+   * @param name - name of the event
+   * @param data - a JSON value
+   * @param options - `key`: raise it again as often as you like, it is taken once
+   * @returns `delivered`: false when the instance has ended, the event was dropped then
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ArgumentError} for a bad name or key
+   * @throws {PayloadError} when the data is no JSON value or too large
+   * @throws {ProviderError} when the store fails; the event may or may not be raised then: with a key, raise it again
+   */
+  async raiseEvent(instanceId: string, name: string, data?: unknown, options: RaiseOptions = {}): Promise<RaiseResult> {
+    const [result] = await this.raiseEvents([{ ...options, instanceId, name, data }]);
+    if (result === undefined || result.outcome === 'notFound') throw notFound(instanceId);
+    return { delivered: result.delivered, key: result.key };
+  }
+
+  /**
+   * Raises many events in one call to the store. An unknown instance is an outcome here, not an error.
+   *
+   * @param requests - the events
+   * @returns one result for each, in order
+   * @throws {ArgumentError} for a bad name or key of any of them; nothing is raised then
+   * @throws {PayloadError} when any data is no JSON value or too large; nothing is raised then
+   * @throws {ProviderError} when the store fails; any of them may be raised then
+   */
+  async raiseEvents(requests: readonly RaiseRequest[]): Promise<readonly BatchRaiseResult[]> {
+    const messages = assertList(requests, 'requests').map((request) => toRaise(request));
+    if (messages.length === 0) return [];
+    const outcomes = await this.#store.enqueueMessages(messages);
+    return messages.map(({ instanceId, key }, index) => {
+      const outcome = outcomes[index] ?? 'notFound';
+      return { instanceId, key, outcome, delivered: outcome === 'enqueued' || outcome === 'duplicate' };
+    });
+  }
+
+  /**
+   * Waits until an instance has taken an event into its history. Raise it with a key; also one that is not raised yet is waited for.
+   *
+   * @param instanceId - which instance
+   * @param key - key that the event was raised or published with
+   * @param options - how long to wait
+   * @returns `received`, or `dropped` when the instance ended without it
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ArgumentError} for a bad key
+   * @throws {DurableError} `WAIT_TIMEOUT`
+   */
+  async waitForReceipt(instanceId: string, key: string, options: WaitOptions = {}): Promise<Receipt> {
+    assertName(key, 'event key');
+    const check = async (record: InstanceRecord): Promise<WaitResult<Receipt>> => {
+      if (await hasReceived(this.#store, record, key)) return { value: 'received' };
+      return isEnded(record.status) ? { value: 'dropped' } : null;
+    };
+    return await waitUntil(this.#store, {
+      instanceId: assertTarget(instanceId),
+      condition: { kind: 'received', key },
+      options,
+      check,
+      // An event that nobody has raised yet is not queued either: the store has nothing to wait for.
+      pauseMs: RAISE_POLL_MS,
+    });
+  }
+
+  /**
+   * Publishes to all instances that are subscribed to the topic. Each gets it once, however many of its patterns match.
+   *
+   * @param topic - such as 'orders/created'
+   * @param data - a JSON value
+   * @param options - `key`: each instance takes it once, however often it is published
+   * @returns how many instances got it
+   * @throws {ArgumentError} for a bad topic or key
+   * @throws {PayloadError} when the data is no JSON value or too large
+   * @throws {ProviderError} when the store fails; it may or may not be published then
+   */
+  async publish(topic: string, data?: unknown, options: RaiseOptions = {}): Promise<number> {
+    const [subscribers = 0] = await this.#store.publish([toPublication(topic, data, options.key)]);
+    return subscribers;
+  }
+
+  // --- control ---------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Asks an orchestration to cancel: what it waits for rejects with `CancelledError`, and it ends Cancelled. Asking again changes nothing.
+   *
+   * @param instanceId - which instance
+   * @param reason - for the record
+   * @returns `delivered`: false when the instance has ended
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ArgumentError} when the reason is no text
+   * @throws {ProviderError} when the store fails
+   */
+  async cancel(instanceId: string, reason = 'cancelled by a client'): Promise<{ readonly delivered: boolean }> {
+    const [outcome] = await this.#store.enqueueMessages([toCancel(instanceId, reason)]);
+    if (outcome === 'notFound') throw notFound(instanceId);
+    return { delivered: outcome === 'enqueued' };
+  }
+
+  /**
+   * Ends an instance at once, whatever it does: no code of it runs any more, nothing is cleaned up. Its activities and messages go, its
+   * children end by their close policy, a parent that waits for it gets an error. Works on quarantined and suspended instances, too.
+   *
+   * @param instanceId - which instance
+   * @param reason - for the record; `cause.message` of what `handle.result()` rejects with
+   * @returns `done`: true
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`, `INSTANCE_ENDED`
+   * @throws {ArgumentError} when the reason is no text
+   * @throws {ProviderError} when the store fails
+   */
+  async terminate(instanceId: string, reason = 'terminated by a client'): Promise<ControlResult> {
+    const record = await this.#read(instanceId);
+    return await this.#control(toTerminate(record, reason), 'cannot be terminated');
+  }
+
+  /**
+   * Stops an instance from running until it is resumed. Messages, timers and results of activities are kept for later.
+   *
+   * @param instanceId - which instance
+   * @returns `done`: false when it is suspended already
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`, `INSTANCE_ENDED`
+   * @throws {ProviderError} when the store fails
+   */
+  async suspend(instanceId: string): Promise<ControlResult> {
+    return await this.#control({ kind: 'suspend', instanceId: assertTarget(instanceId) }, 'cannot be suspended');
+  }
+
+  /**
+   * Lets a suspended or quarantined instance run again, with all its messages and no attempts counted.
+   *
+   * @param instanceId - which instance
+   * @returns `done`: false when it runs already
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`, `INSTANCE_ENDED`
+   * @throws {ProviderError} when the store fails
+   */
+  async resume(instanceId: string): Promise<ControlResult> {
+    return await this.#control({ kind: 'resume', instanceId: assertTarget(instanceId) }, 'cannot be resumed');
+  }
+
+  // --- reading ---------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Reads an instance as it is now.
+   *
+   * @param instanceId - which instance
+   * @returns its state, null when it does not exist
+   * @throws {ProviderError} when the store fails
+   */
+  async getState<Output = unknown>(instanceId: string): Promise<InstanceState<Output> | null> {
+    const [record] = await this.#store.readInstances([assertTarget(instanceId)]);
+    return record === undefined || record === null ? null : toState<Output>(record);
+  }
+
+  /**
+   * Waits for the end of an instance and gives its result. Follows continue-as-new.
+   *
+   * @param instanceId - which instance
+   * @param options - how long to wait
+   * @returns the result
+   * @throws {OrchestrationError} `ORCHESTRATION_FAILED`, `ORCHESTRATION_CANCELLED`, `ORCHESTRATION_TERMINATED`; `cause` is the error
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`, `INSTANCE_QUARANTINED`
+   * @throws {DurableError} `WAIT_TIMEOUT`
+   */
+  async waitForResult<Output = unknown>(instanceId: string, options: WaitOptions = {}): Promise<Output> {
+    return await waitUntil(this.#store, {
+      instanceId: assertTarget(instanceId),
+      condition: { kind: 'ended' },
+      options,
+      check: (record) => (isOver(record) ? { value: toResult<Output>(record) } : null),
+    });
+  }
+
+  /**
+   * Waits until the custom status changes, or the instance ends.
+   *
+   * @param instanceId - which instance
+   * @param options - `afterVersion`: version that the caller has seen, 0 for none; how long to wait
+   * @returns the state then
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {DurableError} `WAIT_TIMEOUT`
+   */
+  async waitForCustomStatus<Output = unknown>(
+    instanceId: string,
+    options: WaitOptions & { readonly afterVersion: number },
+  ): Promise<InstanceState<Output>> {
+    const { afterVersion } = options;
+    return await waitUntil(this.#store, {
+      instanceId: assertTarget(instanceId),
+      condition: { kind: 'customStatus', afterVersion },
+      options,
+      check: (record) => (record.customStatusVersion > afterVersion || isOver(record) ? { value: toState<Output>(record) } : null),
+    });
+  }
+
+  /**
+   * Reads a key-value pair that the orchestration set with `ctx.kv`. Values outlive the end of their instance.
+   *
+   * @param instanceId - which instance
+   * @param key - which key
+   * @returns the value, undefined when there is none
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ProviderError} when the store fails
+   */
+  async getValue<Value = unknown>(instanceId: string, key: string): Promise<Value | undefined> {
+    const [stored] = await this.#store.readValues(assertTarget(instanceId), [assertKey(key)]);
+    if (stored !== undefined) return decodeStored(stored.value, describeValue(instanceId, key)) as Value;
+    // No value of a known instance is an answer; an unknown instance is a mistake.
+    await this.#read(instanceId);
+    return undefined;
+  }
+
+  /**
+   * Reads all key-value pairs of an instance.
+   *
+   * @param instanceId - which instance
+   * @returns the values in the order of their keys by code points
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ProviderError} when the store fails
+   */
+  async getValues(instanceId: string): Promise<ReadonlyMap<string, unknown>> {
+    const stored = await this.#store.readValues(assertTarget(instanceId), null);
+    if (stored.length === 0) await this.#read(instanceId);
+    return new Map(stored.map(({ key, value }) => [key, decodeStored(value, describeValue(instanceId, key))]));
+  }
+
+  /**
+   * Waits until an instance has a value under a key.
+   *
+   * @param instanceId - which instance
+   * @param key - which key
+   * @param options - `unless`: value that the caller has seen; how long to wait
+   * @returns the value
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`; `INSTANCE_ENDED` when it ended without such a value; `INSTANCE_QUARANTINED`
+   * @throws {PayloadError} when `unless` is no JSON value
+   * @throws {DurableError} `WAIT_TIMEOUT`
+   */
+  async waitForValue<Value = unknown>(instanceId: string, key: string, options: ValueWaitOptions = {}): Promise<Value> {
+    assertTarget(instanceId);
+    assertKey(key);
+    const unless = encodePayload(options.unless, 'unless') ?? null;
+    const check = async (record: InstanceRecord): Promise<WaitResult<Value>> => {
+      const [stored] = await this.#store.readValues(instanceId, [key]);
+      if (stored !== undefined && stored.value !== unless) {
+        return { value: decodeStored(stored.value, describeValue(instanceId, key)) as Value };
+      }
+      if (record.status === 'Quarantined') throw quarantined(record);
+      if (isEnded(record.status)) throw hasEnded(instanceId, `will not set '${key}' any more`);
+      return null;
+    };
+    return await waitUntil(this.#store, { instanceId, condition: { kind: 'value', key, unless }, options, check });
+  }
+
+  /**
+   * Lists the queued and running activities of an instance.
+   *
+   * @param instanceId - which instance
+   * @returns the activities in the order of their events
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ProviderError} when the store fails
+   */
+  async listActivities(instanceId: string): Promise<readonly ActivityState[]> {
+    const items = await this.#store.readWorkItems(assertTarget(instanceId));
+    if (items.length === 0) await this.#read(instanceId);
+    return items.map(({ heartbeat, ...item }) => ({
+      ...item,
+      heartbeat: decodeStored(heartbeat, `heartbeat of activity '${item.name}' of instance '${instanceId}'`),
+    }));
+  }
+
+  /**
+   * Lists instances in the order of their ids.
+   *
+   * @param options - which ones, and where the page begins
+   * @returns a page; shorter than `limit`: the last one
+   * @throws {ArgumentError} for a limit outside its range
+   * @throws {ProviderError} when the store fails
+   */
+  async listInstances(options: ListOptions = {}): Promise<readonly InstanceState[]> {
+    const { after = null, limit = LIST_LIMIT.default, status, parentInstanceId } = options;
+    if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT.maximum) {
+      throw new ArgumentError(`Expected limit to be an integer from 1 to ${LIST_LIMIT.maximum}, got ${String(limit)}`);
+    }
+    const records = await this.#store.listInstances({
+      afterInstanceId: after,
+      limit,
+      ...(status !== undefined && { status }),
+      ...(parentInstanceId !== undefined && { parentInstanceId: assertTarget(parentInstanceId) }),
+    });
+    return records.map((record) => toState(record));
+  }
+
+  /**
+   * Lists the runtimes that live on this store. One that was killed is listed up to half a minute longer.
+   *
+   * @returns what each tells about itself, by id
+   * @throws {ProviderError} when the store fails
+   */
+  async listRuntimes(): Promise<readonly RuntimeInfo[]> {
+    return (await this.#store.listRuntimes()).map((report) => toRuntimeInfo(report));
+  }
+
+  /**
+   * Reads the history of an execution.
+   *
+   * @param instanceId - which instance
+   * @param executionId - which execution; default: the current one
+   * @returns its events in order; check them with `validateHistory` when the file may be damaged
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {HistoryError} when the stored text is no JSON
+   */
+  async readHistory(instanceId: string, executionId?: number): Promise<readonly HistoryEvent[]> {
+    const record = await this.#read(instanceId);
+    const [pages = []] = await this.#store.readHistory([{ instanceId, executionId: executionId ?? record.executionId, afterEventId: 0 }]);
+    return parseHistoryPages(pages.map((page) => page.events)) as readonly HistoryEvent[];
+  }
+
+  async #read(instanceId: string): Promise<InstanceRecord> {
+    const [record] = await this.#store.readInstances([assertTarget(instanceId)]);
+    if (record === undefined || record === null) throw notFound(instanceId);
+    return record;
+  }
+
+  async #control(request: ControlRequest, refusal: string): Promise<ControlResult> {
+    const [outcome] = await this.#store.controlInstances([request]);
+    if (outcome === 'notFound') throw notFound(request.instanceId);
+    if (outcome === 'ended') throw hasEnded(request.instanceId, refusal);
+    return { done: outcome === 'done' };
+  }
+}
+
+/** Ended, or waiting for an operator: nothing changes by itself any more. */
+function isOver({ status }: InstanceRecord): boolean {
+  return isEnded(status) || status === 'Quarantined';
+}
+
+function assertList<Item>(list: readonly Item[], what: string): readonly Item[] {
+  // Not by a guard: it would turn the items into any.
+  const isList: boolean = Array.isArray(list);
+  if (!isList) throw new ArgumentError(`Expected ${what} to be an array, got ${typeof list}`);
+  return list;
+}
+
+function assertKey(key: string): string {
+  if (typeof key !== 'string') throw new ArgumentError(`Expected key to be text, got ${typeof key}`);
+  return key;
+}
+
+function describeValue(instanceId: string, key: string): string {
+  return `value '${key}' of instance '${instanceId}'`;
+}

@@ -1,0 +1,57 @@
+// What runtimes tell about themselves, and how clients read it. Neighbours: main/runtime-report.ts writes it, client.ts shows it.
+import type { RuntimeReport } from '../provider/provider.ts';
+import { decodeStored } from '../types/codec.ts';
+
+/** Which activities a runtime takes by their tag. */
+export type RuntimeTags = 'default' | 'any' | 'none' | { readonly only: readonly string[] } | { readonly defaultAnd: readonly string[] };
+
+/** An orchestration that a runtime has. */
+export type RuntimeOrchestration = {
+  readonly name: string;
+  readonly version: string;
+  /** Schemas of its input, output and events, when it describes them. */
+  readonly schemas?: unknown;
+};
+
+/** An activity that a runtime has. */
+export type RuntimeActivity = {
+  readonly name: string;
+  /** Schemas of its input and output, when it describes them. */
+  readonly schemas?: unknown;
+};
+
+/** What a runtime reports; JSON. */
+export type RuntimeDescription = {
+  /** Stable name of the node, from the option `nodeId`. */
+  readonly nodeId: string;
+  readonly orchestrations: readonly RuntimeOrchestration[];
+  readonly activities: readonly RuntimeActivity[];
+  readonly tags: RuntimeTags;
+};
+
+/** A living runtime on this store. */
+export type RuntimeInfo = RuntimeDescription & {
+  /** Names one life of a runtime. */
+  readonly runtimeId: string;
+  /** When it reported last, on the store's clock. */
+  readonly seenAt: Date;
+};
+
+/**
+ * Decodes a report.
+ *
+ * @param report - from the store
+ * @returns what clients see; what another version left out is empty
+ * @throws {DurableError} `MESSAGE_INVALID` when it is no JSON
+ */
+export function toRuntimeInfo({ runtimeId, payload, seenAtMs }: RuntimeReport): RuntimeInfo {
+  const stored = decodeStored(payload, `report of runtime '${runtimeId}'`) as Partial<RuntimeDescription> | null;
+  return {
+    runtimeId,
+    nodeId: stored?.nodeId ?? runtimeId,
+    seenAt: new Date(seenAtMs),
+    orchestrations: stored?.orchestrations ?? [],
+    activities: stored?.activities ?? [],
+    tags: stored?.tags ?? 'default',
+  };
+}

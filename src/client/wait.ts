@@ -1,0 +1,91 @@
+// Waiting for an instance: long polls of limited length, one after the other, until what is waited for has happened. Neighbour: client.ts.
+//
+// Long polls are slices: a store that knows no signal (it is in another thread) only makes an abandoned slice run out unseen.
+import type { WaitCondition } from '../provider/provider.ts';
+import { toMilliseconds, type Duration } from '../types/duration.ts';
+import { DurableError } from '../types/errors.ts';
+import type { InstanceRecord } from '../types/instance.ts';
+import type { ClientStore } from './client-store.ts';
+import { notFound } from './instance-state.ts';
+
+/** How long to wait for something. */
+export type WaitOptions = {
+  /** Gives up with `WAIT_TIMEOUT` after this time; the orchestration goes on. @default no limit */
+  readonly timeout?: Duration;
+  /** Gives up with the signal's reason. */
+  readonly signal?: AbortSignal;
+};
+
+/** What a wait ends with; null: it goes on. */
+export type WaitResult<Value> = { readonly value: Value } | null;
+
+/** One wait of a client. */
+export type Wait<Value> = {
+  readonly instanceId: string;
+  readonly condition: WaitCondition;
+  readonly options: WaitOptions;
+  /** Looks whether the wait is over, whenever the store says that the condition is met, or that a slice has passed. */
+  readonly check: (record: InstanceRecord) => WaitResult<Value> | Promise<WaitResult<Value>>;
+  /** Pause after each slice, for conditions that may be met although the wait goes on, in milliseconds. @default none */
+  readonly pauseMs?: number;
+};
+
+/** One long poll, in milliseconds. Reason: a wait is renewed now and then, so that a lost wake-up costs a delay, not a hang. */
+const POLL_MS = 15_000;
+
+/**
+ * Waits by long polls.
+ *
+ * @param store - the store
+ * @param wait - for what, and how long
+ * @returns what the check gave
+ * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+ * @throws {DurableError} `WAIT_TIMEOUT`
+ */
+export async function waitUntil<Value>(store: ClientStore, wait: Wait<Value>): Promise<Value> {
+  const { instanceId, condition, options, check, pauseMs } = wait;
+  const { timeout, signal } = options;
+  const limitMs = timeout === undefined ? Number.POSITIVE_INFINITY : toMilliseconds(timeout, 'timeout');
+  const startedMs = performance.now();
+  for (;;) {
+    signal?.throwIfAborted();
+    const leftMs = limitMs - (performance.now() - startedMs);
+    const waitMs = Math.max(0, Math.min(leftMs, POLL_MS));
+    const record = await unlessAborted(store.waitForInstance({ instanceId, condition, waitMs, ...(signal && { signal }) }), signal);
+    if (record === null) throw notFound(instanceId);
+    const result = await check(record);
+    if (result !== null) return result.value;
+    if (leftMs <= 0) throw timedOut(store, record, limitMs);
+    if (pauseMs !== undefined) await unlessAborted(pause(Math.min(pauseMs, leftMs)), signal);
+  }
+}
+
+/** Gives up on something as soon as the signal says so, whether the store has heard of it or not. */
+async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  if (signal === undefined) return await promise;
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    // The reason is the caller's: it may be any value.
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+function timedOut(store: ClientStore, record: InstanceRecord, limitMs: number): DurableError {
+  const { instanceId, name, status } = record;
+  return new DurableError(
+    'WAIT_TIMEOUT',
+    `instance '${instanceId}' is still ${status} after ${limitMs} ms. It goes on; wait again, or see that a runtime with '${name}' is running on this ${store.name} store`,
+  );
+}

@@ -1,0 +1,75 @@
+// A wrapper around any provider that measures its operations. Long polls are counted, not timed: their time is waiting.
+import type { MetricPoint } from '../types/metrics.ts';
+import type { Provider } from './provider.ts';
+
+type Operation = Exclude<keyof Provider, 'name'>;
+
+/** Operations that wait on purpose. */
+const WAITING: ReadonlySet<Operation> = new Set<Operation>([
+  'fetchOrchestrationItems',
+  'fetchWorkItems',
+  'waitForInstance',
+  'receiveSessionMessages',
+]);
+
+const OPERATIONS: readonly Operation[] = [
+  'startInstances',
+  'enqueueMessages',
+  'fetchOrchestrationItems',
+  'ackOrchestrationItems',
+  'abandonOrchestrationItems',
+  'renewOrchestrationLocks',
+  'readHistory',
+  'fetchWorkItems',
+  'ackWorkItems',
+  'abandonWorkItems',
+  'renewWorkLocks',
+  'renewSessions',
+  'receiveSessionMessages',
+  'publish',
+  'controlInstances',
+  'readValues',
+  'readWorkItems',
+  'reportRuntime',
+  'listRuntimes',
+  'readInstances',
+  'listInstances',
+  'waitForInstance',
+  'readQueueDepths',
+  'close',
+];
+
+/**
+ * Measures every operation of a provider: `duraloom_provider_operation_duration_seconds` by operation and status, and
+ * `duraloom_provider_errors_total` by operation and code.
+ *
+ * @param provider - the store
+ * @param record - where measurements go
+ * @returns a provider that does the same and measures it
+ */
+export function instrumented(provider: Provider, record: (point: MetricPoint) => void): Provider {
+  const wrapped = Object.fromEntries(OPERATIONS.map((operation) => [operation, measure(provider, operation, record)]));
+  return { ...(wrapped as unknown as Omit<Provider, 'name'>), name: provider.name };
+}
+
+function measure(provider: Provider, operation: Operation, record: (point: MetricPoint) => void): (...args: unknown[]) => Promise<unknown> {
+  const call = provider[operation].bind(provider) as (...args: unknown[]) => Promise<unknown>;
+  return async (...args) => {
+    const startedMs = performance.now();
+    let status = 'ok';
+    try {
+      return await call(...args);
+    } catch (error) {
+      status = 'error';
+      const { code } = error as { readonly code?: unknown };
+      const labels = { operation, code: typeof code === 'string' ? code : 'unknown' };
+      record({ kind: 'counter', name: 'duraloom_provider_errors_total', value: 1, labels });
+      throw error;
+    } finally {
+      if (!WAITING.has(operation)) {
+        const value = (performance.now() - startedMs) / 1_000;
+        record({ kind: 'histogram', name: 'duraloom_provider_operation_duration_seconds', value, labels: { operation, status } });
+      }
+    }
+  };
+}

@@ -1,0 +1,77 @@
+// Ending and stopping instances from outside of their own turns. Neighbours: instances.ts, turns.ts (children of a quarantined instance,
+// terminations by a parent), memory-provider.ts (operators).
+import { isEnded } from '../../types/instance.ts';
+import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
+import type { CloseChildren, ControlOutcome, ControlRequest } from '../provider.ts';
+import type { Instances } from './instances.ts';
+import type { StoredInstance } from './stored-instance.ts';
+
+/** What happens to the children of who ends. `cancelPayload: null`: those that are to cancel are not told. */
+type Closing = { readonly output: string; readonly cancelPayload: CloseChildren['cancelPayload'] | null };
+
+/**
+ * Does what an operator wishes.
+ *
+ * @param instances - the instances
+ * @param request - the wish
+ * @param nowMs - the time, epoch milliseconds
+ * @returns what became of it
+ */
+export function controlInstance(instances: Instances, request: ControlRequest, nowMs: number): ControlOutcome {
+  const instance = instances.get(request.instanceId);
+  if (instance === undefined) return 'notFound';
+  if (isEnded(instance.record.status)) return 'ended';
+  if (request.kind === 'terminate') {
+    terminate(instances, instance, request.output, request.closeChildren, nowMs);
+    if (request.parentMessage !== null) instances.enqueue(request.parentMessage);
+    return 'done';
+  }
+  const isStopped = instance.record.status === 'Suspended' || instance.record.status === 'Quarantined';
+  if (isStopped === (request.kind === 'suspend')) return 'unchanged';
+  const change = request.kind === 'suspend' ? ({ status: 'Suspended' } as const) : resumed(instance);
+  instance.record = { ...instance.record, ...change, updatedAtMs: nowMs };
+  instances.settle(instance);
+  return 'done';
+}
+
+/**
+ * Ends an instance as Terminated, and its children as they want it.
+ *
+ * @param instances - the instances
+ * @param instance - which, living
+ * @param output - its output
+ * @param closing - what happens to its children
+ * @param nowMs - the time, epoch milliseconds
+ */
+export function terminate(instances: Instances, instance: StoredInstance, output: string, closing: Closing, nowMs: number): void {
+  instance.record = { ...instance.record, status: 'Terminated', output, updatedAtMs: nowMs };
+  instances.clear(instance);
+  instances.settle(instance);
+  closeChildren(instances, instance.record.instanceId, closing, nowMs);
+}
+
+/**
+ * Does to the living children of an instance what they want to happen when it ends.
+ *
+ * @param instances - the instances
+ * @param parentId - whose children
+ * @param closing - message and output
+ * @param nowMs - the time, epoch milliseconds
+ */
+export function closeChildren(instances: Instances, parentId: string, closing: Closing, nowMs: number): void {
+  for (const child of instances.childrenOf(parentId)) {
+    const { instanceId, status, onParentClose } = child.record;
+    if (isEnded(status)) continue;
+    if (onParentClose === 'terminate') terminate(instances, child, closing.output, closing, nowMs);
+    else if (onParentClose === 'cancel' && closing.cancelPayload !== null) {
+      instances.enqueue({ instanceId, payload: closing.cancelPayload });
+    }
+  }
+}
+
+function resumed(instance: StoredInstance): Pick<InstanceRecord, 'status' | 'output'> {
+  for (const message of instance.messages) message.attempt = 0;
+  const { executionId, lastEventId } = instance.record;
+  const status: InstanceStatus = executionId === 1 && lastEventId === 0 ? 'Pending' : 'Running';
+  return { status, output: null };
+}

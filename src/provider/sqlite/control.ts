@@ -1,0 +1,173 @@
+// Ends and stops of instances other than by their own turns: terminate, close children, replace, suspend, resume.
+// Neighbours: sqlite-provider.ts (operators, starts), orchestrator-queue.ts and turn-effects.ts (parents).
+//
+// K1. Who ends here loses lock, messages, work items and subscriptions in one go; values and history stay. A turn under way finds its lock lost.
+// K2. Only the living are closed, and they are marked as ended before their children are looked at: a circle of parents comes to an end.
+import type Database from 'better-sqlite3';
+import { isEnded, type InstanceStatus } from '../../types/instance.ts';
+import { isSameLink } from '../../types/names.ts';
+import type { Clock } from '../../types/clock.ts';
+import type { ParentClosePolicy } from '../../types/history-event.ts';
+import type { AckEffects, ControlOutcome, ControlRequest, NewInstance, StartOutcome } from '../provider.ts';
+import type { StoreChanges } from './changes.ts';
+import { readyAtOnceMs, toParentLink, type InstanceTable, type ParentColumns } from './instance-table.ts';
+import type { SubscriptionTable } from './subscriptions.ts';
+import type { ValueTable } from './values.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+type ControlRow = ParentColumns & {
+  readonly status: InstanceStatus;
+  readonly execution_id: number;
+  readonly last_event_id: number;
+  readonly priority: number;
+  readonly hold_until: number;
+};
+
+type ChildRow = { readonly instance_id: string; readonly on_parent_close: ParentClosePolicy };
+
+/** What becomes of children; no payload: those that are to cancel are left alone. */
+type Closing = { readonly cancelPayload: string | null; readonly output: string };
+
+/** Changes of instances from outside of their turns. */
+export class InstanceControl {
+  readonly #clock: Clock;
+  readonly #instances: InstanceTable;
+  readonly #work: WorkQueue;
+  readonly #subscriptions: SubscriptionTable;
+  readonly #values: ValueTable;
+  readonly #changes: StoreChanges;
+  readonly #select: Database.Statement;
+  readonly #terminate: Database.Statement;
+  readonly #suspend: Database.Statement;
+  readonly #resume: Database.Statement;
+  readonly #forgetAttempts: Database.Statement;
+  readonly #firstVisible: Database.Statement;
+  readonly #deleteMessages: Database.Statement;
+  readonly #livingChildren: Database.Statement;
+  readonly #deleteInstance: readonly Database.Statement[];
+
+  constructor(
+    database: Database.Database,
+    parts: {
+      readonly clock: Clock;
+      readonly instances: InstanceTable;
+      readonly work: WorkQueue;
+      readonly subscriptions: SubscriptionTable;
+      readonly values: ValueTable;
+      readonly changes: StoreChanges;
+    },
+  ) {
+    this.#clock = parts.clock;
+    this.#instances = parts.instances;
+    this.#work = parts.work;
+    this.#subscriptions = parts.subscriptions;
+    this.#values = parts.values;
+    this.#changes = parts.changes;
+    this.#select = database.prepare(
+      `SELECT status, execution_id, last_event_id, priority, hold_until, parent_instance_id, parent_execution_id, parent_event_id
+       FROM instances WHERE instance_id = ?`,
+    );
+    const unlocked = 'lock_token = NULL, handed_seq = NULL, handed_at = NULL';
+    this.#terminate = database.prepare(
+      `UPDATE instances SET status = 'Terminated', output = ?, updated_at = ?, ready_at = NULL, hold_until = 0, ${unlocked}
+       WHERE instance_id = ?`,
+    );
+    this.#suspend = database.prepare(
+      `UPDATE instances SET status = 'Suspended', updated_at = ?, ready_at = NULL, ${unlocked} WHERE instance_id = ?`,
+    );
+    this.#resume = database.prepare(
+      `UPDATE instances SET status = ?, output = NULL, updated_at = ?, ready_at = ?, ${unlocked} WHERE instance_id = ?`,
+    );
+    this.#forgetAttempts = database.prepare('UPDATE orchestrator_queue SET attempts = 0 WHERE instance_id = ? AND attempts > 0');
+    this.#firstVisible = database.prepare('SELECT visible_at FROM orchestrator_queue WHERE instance_id = ? LIMIT 1').pluck();
+    this.#deleteMessages = database.prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
+    this.#livingChildren = database.prepare(
+      `SELECT instance_id, on_parent_close FROM instances WHERE parent_instance_id = ?
+         AND status IN ('Pending', 'Running', 'Suspended', 'Quarantined') ORDER BY instance_id`,
+    );
+    this.#deleteInstance = ['instances', 'history', 'past_executions'].map((table) =>
+      database.prepare(`DELETE FROM ${table} WHERE instance_id = ?`),
+    );
+  }
+
+  /** Starts an instance by its policy. */
+  start(start: NewInstance): StartOutcome {
+    const outcome = this.#instances.start(start);
+    if (outcome === 'started' || start.policy === 'fail' || start.policy === 'useExisting') return outcome;
+    const { instanceId } = start;
+    const row = this.#select.get(instanceId) as ControlRow | undefined;
+    if (row === undefined || (start.policy === 'replaceTerminal' && !isEnded(row.status))) return 'exists';
+    this.#clear(instanceId);
+    this.#values.deleteAll(instanceId);
+    for (const statement of this.#deleteInstance) statement.run(instanceId);
+    this.#instances.start(start);
+    return 'replaced';
+  }
+
+  /** Carries out what an operator wishes. */
+  apply(request: ControlRequest): ControlOutcome {
+    const { instanceId } = request;
+    const row = this.#select.get(instanceId) as ControlRow | undefined;
+    if (row === undefined) return 'notFound';
+    if (isEnded(row.status)) return 'ended';
+    switch (request.kind) {
+      case 'suspend':
+        if (row.status === 'Suspended' || row.status === 'Quarantined') return 'unchanged';
+        this.#suspend.run(this.#clock.nowMs(), instanceId);
+        return 'done';
+      case 'resume':
+        if (row.status === 'Pending' || row.status === 'Running') return 'unchanged';
+        this.#resumeNow(instanceId, row);
+        return 'done';
+      case 'terminate':
+        this.#end(instanceId, request.output);
+        this.close(instanceId, request.closeChildren);
+        if (request.parentMessage !== null) this.#instances.enqueue(request.parentMessage);
+        return 'done';
+    }
+  }
+
+  /** Ends a child for its parent, unless the instance of that id is somebody else's. */
+  terminateChild({ instanceId, parent, output }: AckEffects['terminations'][number]): void {
+    const row = this.#select.get(instanceId) as ControlRow | undefined;
+    if (row === undefined || isEnded(row.status) || !isSameLink(parent, toParentLink(row) ?? undefined)) return;
+    this.#end(instanceId, output);
+    this.close(instanceId, { cancelPayload: null, output });
+  }
+
+  /** Does with the living children what their start asked for. */
+  close(parentId: string, { cancelPayload, output }: Closing): void {
+    const open = [parentId];
+    for (const instanceId of open) {
+      for (const child of this.#livingChildren.all(instanceId) as ChildRow[]) {
+        if (child.on_parent_close === 'terminate') {
+          this.#end(child.instance_id, output);
+          open.push(child.instance_id);
+        } else if (child.on_parent_close === 'cancel' && cancelPayload !== null) {
+          this.#instances.enqueue({ instanceId: child.instance_id, payload: cancelPayload });
+        }
+      }
+    }
+  }
+
+  #resumeNow(instanceId: string, row: ControlRow): void {
+    const nowMs = this.#clock.nowMs();
+    this.#forgetAttempts.run(instanceId);
+    const firstVisibleMs = this.#firstVisible.get(instanceId) as number | undefined;
+    const readyAtMs = firstVisibleMs === undefined ? null : readyAtOnceMs(Math.max(firstVisibleMs, row.hold_until), row.priority, nowMs);
+    const status = row.execution_id === 1 && row.last_event_id === 0 ? 'Pending' : 'Running';
+    this.#resume.run(status, nowMs, readyAtMs, instanceId);
+  }
+
+  #end(instanceId: string, output: string): void {
+    this.#terminate.run(output, this.#clock.nowMs(), instanceId);
+    this.#clear(instanceId);
+  }
+
+  #clear(instanceId: string): void {
+    this.#deleteMessages.run(instanceId);
+    this.#work.cancelAll(instanceId, true);
+    this.#subscriptions.deleteAll(instanceId);
+    this.#changes.instances.add(instanceId);
+  }
+}

@@ -1,0 +1,221 @@
+// Which work items a fetch may take, in the order in which it takes them, and when the next one is ready. Reads only; work-queue.ts locks.
+// Neighbour: sessions.ts knows who owns which session.
+//
+// Q1. Items stand in lanes: the plain ones, the routed ones without a session by tag (or none), those of each session. Each lane is read in
+//     the order of an index, and lanes are merged. So a lane that the caller does not take costs it nothing, however full it is.
+// Q2. While there is no routed item at all, a fetch looks once, and asks for nothing of that kind.
+// Q3. An item with `expires_at` in the past belongs to `expired` fetches. Those that wait for one are stepped over in their lane.
+// Q4. `nextReadyAtMs` looks at what `take` would look at: a time in the past means that a fetch gets something, else callers would spin.
+import type Database from 'better-sqlite3';
+import { encodeRecord } from '../../types/codec.ts';
+import type { SessionClaim, TagFilter, WorkFetchParams } from '../provider.ts';
+import type { SessionTable } from './sessions.ts';
+
+/** What a fetch wants. */
+export type WorkSelect = NonNullable<WorkFetchParams['select']>;
+
+type QueueSelect = Extract<WorkSelect, { readonly kind: 'queue' }>;
+
+/** What a fetch gets that does not say. */
+export const DEFAULT_SELECT: WorkSelect = { kind: 'queue', tags: { kind: 'default' }, session: null };
+
+/** An item that can be locked. */
+export type WorkRow = {
+  readonly instanceId: string;
+  readonly executionId: number;
+  readonly eventId: number;
+  readonly name: string;
+  readonly payload: string;
+  readonly attempts: number;
+  /** JSON of an `ActivityRouting`; absent: a plain item. */
+  readonly routing?: string;
+  readonly heartbeat: string | null;
+};
+
+/** An item with its place in the ready order: only a merge needs it, and each column costs. */
+type PlacedRow = WorkRow & { readonly readyAtMs: number };
+
+/** Sessions of other owners, and those beyond the caller's limit, open at some time; the others are open. */
+type SessionLane = { readonly sessionId: string; readonly readyAtMs: number; readonly opensAtMs: number; readonly isOwn: boolean };
+
+/** Tags that are only taken when named. */
+const RESERVED_PREFIX = 'duraloom:';
+/** Comes after every tag with the prefix. */
+const AFTER_RESERVED = 'duraloom;';
+
+/** Reads the worker queue. */
+export class WorkSelection {
+  readonly #sessions: SessionTable;
+  readonly #selectPlain: Database.Statement;
+  readonly #selectPlacedPlain: Database.Statement;
+  readonly #selectTagged: Database.Statement;
+  readonly #selectSession: Database.Statement;
+  readonly #selectExpired: Database.Statement;
+  readonly #nextPlain: Database.Statement;
+  readonly #nextTagged: Database.Statement;
+  readonly #nextInSession: Database.Statement;
+  readonly #nextTag: Database.Statement;
+  readonly #hasRouted: Database.Statement;
+  readonly #nextOfExpired: Database.Statement;
+  readonly #nextExpiry: Database.Statement;
+
+  constructor(database: Database.Database, sessions: SessionTable) {
+    this.#sessions = sessions;
+    const columns = 'instance_id AS instanceId, execution_id AS executionId, event_id AS eventId, name, payload, attempts, heartbeat';
+    const byKey = 'instance_id, execution_id, event_id LIMIT ?';
+    const routed = (where: string, order: string): Database.Statement =>
+      database.prepare(
+        `SELECT ${columns}, routing, ready_at AS readyAtMs FROM routed_items WHERE ${where} AND ready_at <= ? ORDER BY ${order}, ${byKey}`,
+      );
+    // Indexes are in the right order already: ORDER BY and min() would say so, but cost more than the rest of these looks. The lowest of all
+    // numbers makes them searches.
+    const always = `>= ${Number.MIN_SAFE_INTEGER}`;
+    const next = (from: string): Database.Statement =>
+      database.prepare(`SELECT ready_at FROM ${from} AND ready_at ${always} LIMIT 1`).pluck();
+    const alive = '(expires_at IS NULL OR expires_at > ?)';
+    const tagged = `tag IS ? AND session_id IS NULL AND ${alive}`;
+    const inSession = `session_id = ? AND ${alive} AND
+      (tag IN (SELECT value FROM json_each(?)) OR (? = 1 AND tag IS NULL) OR (? = 1 AND substr(tag, 1, ${RESERVED_PREFIX.length}) <> '${RESERVED_PREFIX}'))`;
+    this.#selectPlain = database.prepare(`SELECT ${columns} FROM work_items WHERE ready_at <= ? ORDER BY ready_at, ${byKey}`);
+    this.#selectPlacedPlain = database.prepare(
+      `SELECT ${columns}, ready_at AS readyAtMs FROM work_items WHERE ready_at <= ? ORDER BY ready_at, ${byKey}`,
+    );
+    this.#selectTagged = routed(tagged, 'ready_at');
+    this.#selectSession = routed(inSession, 'ready_at');
+    // Those that were given back stand behind; there are few, so they are sorted.
+    this.#selectExpired = routed('expires_at <= ?', 'max(expires_at, ready_at)');
+    this.#nextPlain = database.prepare(`SELECT ready_at FROM work_items WHERE ready_at ${always} LIMIT 1`).pluck();
+    this.#nextTagged = next(`routed_items INDEXED BY routed_items_tag WHERE ${tagged}`);
+    this.#nextInSession = next(`routed_items INDEXED BY routed_items_session WHERE ${inSession}`);
+    this.#nextTag = database.prepare('SELECT tag FROM routed_items WHERE tag >= ? AND session_id IS NULL ORDER BY tag LIMIT 1').pluck();
+    this.#hasRouted = database.prepare("SELECT 1 FROM routed_items WHERE instance_id >= '' LIMIT 1").pluck();
+    const expiry = 'FROM routed_items INDEXED BY routed_items_expiry WHERE expires_at';
+    this.#nextOfExpired = database.prepare(`SELECT min(ready_at) ${expiry} <= ?`).pluck();
+    this.#nextExpiry = database.prepare(`SELECT expires_at ${expiry} > ? LIMIT 1`).pluck();
+  }
+
+  /** The items that a fetch may lock now, longest ready first. It has to claim the sessions of those that it locks. */
+  take(select: WorkSelect, nowMs: number, maxItems: number): readonly WorkRow[] {
+    const hasRouted = this.#hasRouted.get() !== undefined;
+    if (select.kind === 'expired') return hasRouted ? (this.#selectExpired.all(nowMs, nowMs, maxItems) as WorkRow[]) : [];
+    const rows = hasRouted ? this.#takeRouted(select, nowMs, maxItems) : [];
+    if (!takesPlain(select)) return rows.toSorted(compareRows).slice(0, maxItems);
+    if (rows.length === 0) return this.#selectPlain.all(nowMs, maxItems) as WorkRow[];
+    rows.push(...(this.#selectPlacedPlain.all(nowMs, maxItems) as PlacedRow[]));
+    return rows.toSorted(compareRows).slice(0, maxItems);
+  }
+
+  /** When the next item for such a fetch is ready, epoch milliseconds; null: not without a new one. */
+  nextReadyAtMs(select: WorkSelect, nowMs: number): number | null {
+    const plainMs = takesPlain(select) ? earlier(null, this.#nextPlain.get()) : null;
+    if (this.#hasRouted.get() === undefined) return plainMs;
+    return select.kind === 'expired' ? this.#nextExpiredAtMs(nowMs) : earlier(plainMs, this.#nextRoutedAtMs(select, nowMs));
+  }
+
+  #takeRouted({ tags, session }: QueueSelect, nowMs: number, maxItems: number): PlacedRow[] {
+    const lanes = this.#tagsOf(tags).map((tag) => this.#selectTagged.all(tag, nowMs, nowMs, maxItems) as readonly PlacedRow[]);
+    if (session !== null) lanes.push(...this.#takeFromSessions(session, tags, { nowMs, maxItems }));
+    return lanes.flat();
+  }
+
+  #nextRoutedAtMs({ tags, session }: QueueSelect, nowMs: number): number | null {
+    let earliestMs: number | null = null;
+    for (const tag of this.#tagsOf(tags)) earliestMs = earlier(earliestMs, this.#nextTagged.get(tag, nowMs));
+    if (session === null) return earliestMs;
+    for (const { readyAtMs, opensAtMs } of this.#sessionLanes(session, tags, nowMs)) {
+      const atMs = Math.max(readyAtMs, opensAtMs);
+      if (Number.isFinite(atMs)) earliestMs = earlier(earliestMs, atMs);
+    }
+    return earliestMs;
+  }
+
+  /** Tags of the lanes without session; null stands for no tag. */
+  #tagsOf(filter: TagFilter): readonly (string | null)[] {
+    switch (filter.kind) {
+      case 'default':
+        return [null];
+      case 'only':
+        return [...new Set(filter.tags)];
+      case 'defaultAnd':
+        return [null, ...new Set(filter.tags)];
+      case 'any':
+        return [null, ...this.#storedTags()];
+    }
+  }
+
+  #storedTags(): string[] {
+    const tags: string[] = [];
+    let tag = this.#nextTag.get('') as string | undefined;
+    while (tag !== undefined) {
+      const isReserved = tag.startsWith(RESERVED_PREFIX);
+      if (!isReserved) tags.push(tag);
+      tag = this.#nextTag.get(isReserved ? AFTER_RESERVED : `${tag}\0`) as string | undefined;
+    }
+    return tags;
+  }
+
+  #takeFromSessions(
+    claim: SessionClaim,
+    tags: TagFilter,
+    { nowMs, maxItems }: { readonly nowMs: number; readonly maxItems: number },
+  ): readonly (readonly PlacedRow[])[] {
+    const ready = this.#sessionLanes(claim, tags, nowMs).filter(({ readyAtMs, opensAtMs }) => readyAtMs <= nowMs && opensAtMs <= nowMs);
+    if (ready.length === 0) return [];
+    const room = Math.max(0, claim.maxSessions - this.#sessions.leasesOf(claim.owner).length);
+    // Those whose items wait longest: in the merged order no other free session would be claimed earlier.
+    const free = ready.filter(({ isOwn }) => !isOwn).toSorted((a, b) => a.readyAtMs - b.readyAtMs);
+    return [...ready.filter(({ isOwn }) => isOwn), ...free.slice(0, room)].map(
+      ({ sessionId }) => this.#selectSession.all(sessionId, nowMs, ...tagParams(tags), nowMs, maxItems) as PlacedRow[],
+    );
+  }
+
+  /** The sessions that have items for the caller, now or later. */
+  #sessionLanes(claim: SessionClaim, tags: TagFilter, nowMs: number): readonly SessionLane[] {
+    const rows = this.#sessions.withItems();
+    if (rows.length === 0) return [];
+    const leases = this.#sessions.leasesOf(claim.owner);
+    const hasRoomAtMs = leases.length < claim.maxSessions ? nowMs : (leases[0] ?? Number.POSITIVE_INFINITY);
+    const lanes: SessionLane[] = [];
+    for (const { sessionId, owner, leaseUntilMs } of rows) {
+      const readyAtMs = this.#nextInSession.get(sessionId, nowMs, ...tagParams(tags)) as number | undefined;
+      if (readyAtMs === undefined) continue;
+      const isOwn = owner === claim.owner && leaseUntilMs !== null && leaseUntilMs > nowMs;
+      lanes.push({ sessionId, readyAtMs, opensAtMs: isOwn ? nowMs : Math.max(leaseUntilMs ?? nowMs, hasRoomAtMs), isOwn });
+    }
+    return lanes;
+  }
+
+  #nextExpiredAtMs(nowMs: number): number | null {
+    return earlier(this.#nextOfExpired.get(nowMs) as number | null, this.#nextExpiry.get(nowMs));
+  }
+}
+
+/**
+ * Tells whether a fetch takes items without routing.
+ *
+ * @param select - what it wants
+ * @returns true for the default queue
+ */
+export function takesPlain(select: WorkSelect): boolean {
+  return select.kind === 'queue' && select.tags.kind !== 'only';
+}
+
+/** For `inSession`: named tags, the default queue, all but reserved ones. */
+function tagParams(filter: TagFilter): [string, number, number] {
+  const named = filter.kind === 'only' || filter.kind === 'defaultAnd' ? filter.tags : [];
+  return [encodeRecord(named), filter.kind === 'only' ? 0 : 1, filter.kind === 'any' ? 1 : 0];
+}
+
+function compareRows(a: PlacedRow, b: PlacedRow): number {
+  return (
+    a.readyAtMs - b.readyAtMs ||
+    (a.instanceId < b.instanceId ? -1 : Number(a.instanceId > b.instanceId)) ||
+    a.executionId - b.executionId ||
+    a.eventId - b.eventId
+  );
+}
+
+function earlier(atMs: number | null, other: unknown): number | null {
+  if (typeof other !== 'number') return atMs;
+  return atMs === null ? other : Math.min(atMs, other);
+}

@@ -1,0 +1,87 @@
+// Messages to the activities of one session, in the thread that the session is pinned to. Neighbours: activity-loop.ts, activity-host.ts.
+//
+// I1. First in, first out, for messages and for those who wait for them.
+// I2. The store is asked for more only when everything before was taken: what was not taken stays in the store, for the thread after this one.
+import { decodePayload } from '../types/codec.ts';
+import type { ActivityHost, NumberedMessage } from './activity-host.ts';
+import { unwrap } from './activity-host.ts';
+
+type Waiter = { readonly resolve: (data: unknown) => void; readonly reject: (error: unknown) => void };
+
+/** The inbox of a session. */
+export class SessionInbox {
+  readonly #host: ActivityHost;
+  readonly #sessionId: string;
+  readonly #messages: NumberedMessage[] = [];
+  readonly #waiters = new Set<Waiter>();
+  #lastSeq = 0;
+  #asking = false;
+
+  constructor(host: ActivityHost, sessionId: string) {
+    this.#host = host;
+    this.#sessionId = sessionId;
+  }
+
+  /**
+   * Takes the next message.
+   *
+   * @param signal - gives up with its reason
+   * @returns the data
+   */
+  receive(signal: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const waiter: Waiter = { resolve, reject };
+      this.#waiters.add(waiter);
+      signal.addEventListener(
+        'abort',
+        () => {
+          if (this.#waiters.delete(waiter)) reject(signal.reason as Error);
+        },
+        { once: true },
+      );
+      this.#serve();
+    });
+  }
+
+  #serve(): void {
+    for (const waiter of this.#waiters) {
+      const message = this.#messages.shift();
+      if (message === undefined) break;
+      this.#lastSeq = message.seq;
+      this.#waiters.delete(waiter);
+      waiter.resolve(decodePayload(message.payload === '' ? undefined : message.payload));
+    }
+    if (this.#waiters.size === 0 || this.#asking) return;
+    this.#asking = true;
+    this.#host.receive(this.#sessionId, this.#lastSeq).then(
+      (outcome) => {
+        this.#asking = false;
+        if (outcome.ok) this.#messages.push(...(outcome.value as readonly NumberedMessage[]));
+        else this.#fail(outcome);
+        this.#serve();
+      },
+      (error: unknown) => {
+        this.#asking = false;
+        this.#failAll(error);
+      },
+    );
+  }
+
+  #fail(outcome: Parameters<typeof unwrap>[0]): void {
+    try {
+      unwrap(outcome);
+    } catch (error) {
+      this.#failAll(error);
+    }
+  }
+
+  #failAll(error: unknown): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.reject(error);
+  }
+}

@@ -1,0 +1,284 @@
+// The two stores give the same answers to the same calls: random calls with seeds, one after the other, on both.
+// Neighbours: provider-cases.ts says what is right; this finds what its cases have not thought of.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'vitest';
+import { MemoryProvider } from '../../src/provider/memory/memory-provider.ts';
+import type { NewInstance, OrchestrationAck, OrchestrationItem, Provider, WorkFetchParams, WorkItem } from '../../src/provider/provider.ts';
+import { SimulatedClock } from '../../src/provider/simulated-clock.ts';
+import { SqliteProvider } from '../../src/provider/sqlite/sqlite-provider.ts';
+import {
+  ackFor,
+  activity,
+  closing,
+  effects,
+  fetchParams,
+  link,
+  newInstance,
+  nextExecution,
+  renewWork,
+  routing,
+  timer,
+} from './case-kit.ts';
+
+const SEEDS = 15;
+const CALLS = 200;
+const START_MS = 1_700_000_000_000;
+const IDS = ['a', 'b', 'c', 'd', 'e'];
+
+/** What a store has handed out, in the order of the calls: the same places in both stores. */
+type Store = {
+  readonly provider: Provider;
+  readonly clock: SimulatedClock;
+  readonly turns: OrchestrationItem[];
+  readonly work: WorkItem[];
+};
+
+/** A call, decided before it is made: the same for both stores. Returns what is to be equal. */
+type Call = (store: Store) => Promise<unknown>;
+
+/** Numbers from 0 to below 1 (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d_2b_79_f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+class Chooser {
+  readonly #random: () => number;
+  #lastEvent = 1;
+
+  constructor(seed: number) {
+    this.#random = randomFrom(seed);
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.#random() * limit);
+  }
+
+  one<Value>(values: readonly Value[]): Value {
+    return values[this.below(values.length)] as Value;
+  }
+
+  /** True once in so many times. */
+  rarely(times: number): boolean {
+    return this.below(times) === 0;
+  }
+
+  event(): number {
+    this.#lastEvent += 1;
+    return this.#lastEvent;
+  }
+}
+
+function randomStart(choose: Chooser): NewInstance {
+  return newInstance(choose.one(IDS), {
+    name: choose.one(['x', 'y']),
+    version: choose.one([null, '1.0.0']),
+    policy: choose.one(['fail', 'useExisting', 'replaceTerminal', 'terminateExisting']),
+    onParentClose: choose.one(['cancel', 'abandon', 'terminate']),
+    parent: choose.rarely(2) ? link(choose.one(IDS)) : null,
+    priority: choose.rarely(3) ? choose.below(10) : 0,
+    delayMs: choose.rarely(3) ? choose.below(3_000) : 0,
+    startAtMs: choose.rarely(5) ? START_MS + choose.below(60_000) : null,
+  });
+}
+
+function randomAck(choose: Chooser, nowMs: number): Partial<OrchestrationAck> {
+  const some = <Value>(make: () => Value): Value[] => Array.from({ length: choose.below(3) }, make);
+  const key = (): { readonly key?: string } => (choose.rarely(2) ? { key: choose.one(['k1', 'k2']) } : {});
+  const status = choose.one(['Running', 'Running', 'Running', 'Running', 'Completed', 'Quarantined', 'Suspended'] as const);
+  return {
+    version: choose.one(['1.0.0', '2.0.0']),
+    status,
+    output: status === 'Running' ? null : '"out"',
+    customStatus: choose.one([undefined, null, '1']),
+    workItems: some(() =>
+      activity(choose.event(), {
+        routing: choose.rarely(3)
+          ? null
+          : routing({
+              tag: choose.one([null, 'gpu', 'duraloom:x']),
+              sessionId: choose.one([null, 's1', 's2']),
+              priority: choose.rarely(3) ? choose.below(10) : 0,
+              expiresAfterMs: choose.one([null, null, 1_500]),
+            }),
+      }),
+    ),
+    timers: some(() => timer(choose.event(), nowMs + choose.below(4_000))),
+    messages: some(() => ({ instanceId: choose.one(IDS), payload: `m${choose.event()}`, ...key() })),
+    starts: choose.rarely(4) ? [{ ...randomStart(choose), conflictPayload: choose.one([null, 'taken']) }] : [],
+    cancelledActivities: some(() => choose.below(60)),
+    cancelledTimers: some(() => choose.below(60)),
+    next: status === 'Running' && choose.rarely(5) ? nextExecution : null,
+    closeChildren: status === 'Quarantined' ? closing : null,
+    effects: choose.rarely(2)
+      ? effects({
+          values: some(() => ({ key: choose.one(['k1', 'k2', '']), value: choose.one([null, '1', '']) })),
+          subscriptions: some(() => ({ pattern: choose.one(['t/1', 't/*', '**']), subscribed: !choose.rarely(3) })),
+          publications: some(() => ({ topic: choose.one(['t/1', 't/2', 'u']), payload: `p${choose.event()}`, ...key() })),
+          sessionMessages: some(() => ({ sessionId: choose.one(['s1', 's2']), payload: `s${choose.event()}` })),
+          terminations: some(() => ({ instanceId: choose.one(IDS), parent: link(choose.one(IDS)), output: '"t"' })),
+        })
+      : null,
+  };
+}
+
+function randomSelect(choose: Chooser): NonNullable<WorkFetchParams['select']> {
+  if (choose.rarely(5)) return { kind: 'expired' };
+  const tags = choose.one([
+    { kind: 'default' },
+    { kind: 'any' },
+    { kind: 'only', tags: ['gpu'] },
+    { kind: 'defaultAnd', tags: ['duraloom:x', 'gpu'] },
+  ] as const);
+  const session = choose.rarely(3) ? null : { owner: choose.one(['n1', 'n2']), leaseMs: 2_000, maxSessions: 1 + choose.below(2) };
+  return { kind: 'queue', tags, session };
+}
+
+/** Everything of an item but what a store chooses itself. */
+function seen(items: readonly (OrchestrationItem | WorkItem)[]): unknown {
+  return items.map((item) => {
+    const { lockToken, ...rest } = item;
+    assert.ok(lockToken.length > 0);
+    return 'messages' in rest ? { ...rest, messages: rest.messages.map(({ payload, attempt }) => [payload, attempt]) } : rest;
+  });
+}
+
+function randomCall(choose: Chooser): Call {
+  const place = choose.below(1_000);
+  const lockMs = choose.one([500, 2_000, 10_000]);
+  const instanceId = choose.one(IDS);
+  const how = { delayMs: choose.one([0, 0, 700]), countAttempt: choose.rarely(2) };
+  switch (choose.below(16)) {
+    case 0:
+    case 1: {
+      const start = randomStart(choose);
+      return ({ provider }) => provider.startInstances([start]);
+    }
+    case 2: {
+      const message = { instanceId, payload: `m${choose.event()}`, ...(choose.rarely(2) ? { key: 'k1' } : {}) };
+      return ({ provider }) => provider.enqueueMessages([message]);
+    }
+    case 3:
+    case 4:
+    case 5: {
+      const names = choose.one([
+        ['x', 'order'],
+        ['y', 'order'],
+        ['x', 'y', 'order'],
+      ]);
+      const maxItems = 1 + choose.below(2);
+      return async ({ provider, turns }) => {
+        const params = fetchParams({ maxItems, lockMs, accepts: ({ name, version }) => names.includes(name) && version !== '2.0.0' });
+        const { items } = await provider.fetchOrchestrationItems(params);
+        turns.push(...items);
+        return seen(items);
+      };
+    }
+    case 6:
+    case 7:
+    case 8: {
+      const changes = randomAck(choose, START_MS);
+      const hasPage = !choose.rarely(4);
+      return async ({ provider, turns, clock }) => {
+        const item = turns[turns.length - 1 - (place % 3)];
+        if (item === undefined) return null;
+        const page = hasPage ? { lastEventId: item.lastEventId + 2, events: 'e' } : null;
+        const timers = (changes.timers ?? []).map((one) => ({ ...one, visibleAtMs: one.visibleAtMs - START_MS + clock.nowMs() }));
+        return await provider.ackOrchestrationItems([ackFor(item, { ...changes, page, timers })]);
+      };
+    }
+    case 9:
+      return async ({ provider, turns }) => {
+        const item = turns.at(-1);
+        return item === undefined ? null : await provider.abandonOrchestrationItems([{ ...item, ...how }]);
+      };
+    case 10:
+    case 11: {
+      const select = randomSelect(choose);
+      return async ({ provider, work }) => {
+        // One at a time: which of two comes first that are equally long ready is a store's own choice.
+        const { items } = await provider.fetchWorkItems(fetchParams({ maxItems: 1, lockMs, select }));
+        work.push(...items);
+        return seen(items);
+      };
+    }
+    case 12: {
+      const kind = choose.below(3);
+      return async ({ provider, work }) => {
+        const item = work[place % Math.max(1, work.length)];
+        if (item === undefined) return null;
+        if (kind === 0) return await provider.ackWorkItems([{ ...item, completionPayload: place % 2 === 0 ? null : 'done' }]);
+        if (kind === 1) return await provider.abandonWorkItems([{ ...item, ...how }]);
+        return await renewWork(provider, [item], lockMs, place % 2 === 0 ? `beat ${place}` : undefined);
+      };
+    }
+    case 13: {
+      const kind = choose.one(['suspend', 'resume', 'resume', 'terminate'] as const);
+      const parentMessage = choose.rarely(2) ? { instanceId: choose.one(IDS), payload: 'child' } : null;
+      const request =
+        kind === 'terminate'
+          ? ({ kind, instanceId, output: '"t"', parentMessage, closeChildren: closing } as const)
+          : ({ kind, instanceId } as const);
+      return ({ provider }) => provider.controlInstances([request]);
+    }
+    case 14: {
+      const claim = { owner: choose.one(['n1', 'n2']), leaseMs: choose.one([0, 2_000, 2_000]), idleMs: 1_000 };
+      const topic = choose.one(['t/1', 't/2', 'u']);
+      return async ({ provider }) => [await provider.renewSessions(claim), await provider.publish([{ topic, payload: 'client' }])];
+    }
+    default: {
+      const sessionId = choose.one(['s1', 's2']);
+      const takes = choose.rarely(2);
+      return async ({ provider }) => {
+        const messages = await provider.receiveSessionMessages({ sessionId, afterSeq: 0, waitMs: 0 });
+        const [first] = messages;
+        if (takes && first !== undefined) await provider.receiveSessionMessages({ sessionId, afterSeq: first.seq, waitMs: 0 });
+        return messages.map(({ payload }) => payload);
+      };
+    }
+  }
+}
+
+/** All that a store tells of its state. */
+async function stateOf({ provider }: Store): Promise<unknown> {
+  return [
+    await provider.readQueueDepths(),
+    await provider.listInstances({ afterInstanceId: null, limit: 100 }),
+    await Promise.all(IDS.map((id) => provider.readValues(id, null))),
+    await Promise.all(IDS.map((id) => provider.readWorkItems(id))),
+    await provider.readHistory(IDS.map((instanceId) => ({ instanceId, executionId: 1, afterEventId: 0 }))),
+  ];
+}
+
+describe('stores', () => {
+  test.each(Array.from({ length: SEEDS }, (_, seed) => seed))('answer alike, seed %i', async (seed) => {
+    const folder = mkdtempSync(join(tmpdir(), 'duraloom-agree-'));
+    const clocks = [new SimulatedClock(START_MS), new SimulatedClock(START_MS)] as const;
+    const stores: readonly Store[] = [
+      { provider: new MemoryProvider({ clock: clocks[0] }), clock: clocks[0], turns: [], work: [] },
+      { provider: await SqliteProvider.open(join(folder, 'store.db'), { clock: clocks[1] }), clock: clocks[1], turns: [], work: [] },
+    ];
+    const choose = new Chooser(seed);
+    try {
+      for (let number = 0; number < CALLS; number += 1) {
+        const call = randomCall(choose);
+        const stepMs = 1 + choose.below(choose.rarely(8) ? 3_000 : 20);
+        const answers: unknown[] = [];
+        for (const store of stores) answers.push([await call(store), await stateOf(store)]);
+        assert.deepEqual(answers[1], answers[0], `seed ${seed}, call ${number}`);
+        for (const { clock } of stores) await clock.advance(stepMs);
+      }
+    } finally {
+      for (const { provider } of stores) await provider.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
