@@ -11,7 +11,7 @@ const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, comp
 
 parentPort?.on('message', (batch: Batch) => {
   const answer = isFlat(batch)
-    ? writeActivityBatch({ longestWaitMs: 0, logs: [], replies: readActivityRequests(batch).map(toReply) })
+    ? writeActivityBatch({ longestWaitMs: 0, logs: [], heartbeats: [], replies: readActivityRequests(batch).map(toReply) })
     : batch.map(toReply);
   parentPort?.postMessage(answer);
 });

@@ -72,7 +72,7 @@ export async function measurePort({ options }: RowTask): Promise<readonly RowRes
 
 function makeRequest(seq: number): ActivityRequest {
   const instanceId = `m4-${String(seq).padStart(6, '0')}`;
-  return { seq, instanceId, executionId: 1, eventId: 2, name: 'work', input: `{"order":${seq}}`, attempt: 1 };
+  return { seq, instanceId, executionId: 1, eventId: 2, name: 'work', input: `{"order":${seq}}`, attempt: 1, special: null };
 }
 
 // --- M5 ----------------------------------------------------------------------------------------------------------------------
@@ -110,7 +110,19 @@ export async function measureCommit({ options, folder }: RowTask): Promise<reado
 
 function makeInstance(number: number): NewInstance {
   const instanceId = `m5-${String(number).padStart(8, '0')}`;
-  return { instanceId, name: 'fanOut', version: null, payload: START_MESSAGE, parentInstanceId: null };
+  return {
+    instanceId,
+    name: 'fanOut',
+    version: null,
+    payload: START_MESSAGE,
+    parent: null,
+    onParentClose: 'abandon',
+    policy: 'fail',
+    priority: 0,
+    startAtMs: null,
+    delayMs: 0,
+    closeChildren: null,
+  };
 }
 
 function prepareInsert(database: Database.Database): (instances: readonly NewInstance[]) => void {

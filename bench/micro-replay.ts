@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { parseMessage } from '../src/replay/message.ts';
 import { ReplayEngine } from '../src/replay/replay-engine.ts';
 import type { ReplayHost } from '../src/replay/replay-host.ts';
+import type { Scope } from '../src/replay/scope.ts';
 import { validateHistory } from '../src/replay/validate-history.ts';
 import { parseRecord } from '../src/types/codec.ts';
 import type { History, ReplayResult } from '../src/types/replay.ts';
@@ -168,12 +169,13 @@ export async function measureHotTurn({ options }: RowTask): Promise<readonly Row
 // --- engines without a thread ------------------------------------------------------------------------------------------------
 
 /** Replay threads run user code in a storage of their own, too: it costs. */
-const running = new AsyncLocalStorage<ReplayEngine>();
+const running = new AsyncLocalStorage<Scope>();
 
 const HOST: ReplayHost = {
   find: () => chain,
   describeRegistered: () => 'chain',
-  enter: (engine, run) => running.run(engine, run),
+  enter: (scope, run) => running.run(scope, run),
+  currentScope: () => running.getStore(),
   noteCall: () => undefined,
   reportFault: (_engine, failure) => {
     throw new TypeError(failure.message);

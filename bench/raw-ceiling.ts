@@ -116,9 +116,10 @@ export async function readStoredFanOuts(file: string, sync: SynchronousMode): Pr
  */
 export function prepareStart(database: Database.Database): (instanceId: string, nowMs: number) => void {
   const insertInstance = database.prepare(
-    `INSERT INTO instances (instance_id, name, version, status, execution_id, last_event_id, ready_at, hold_until, message_seq,
-       custom_status_version, parent_instance_id, created_at, updated_at)
-     VALUES (?, 'fanOut', NULL, 'Pending', 1, 0, ?, 0, 1, 0, NULL, ?, ?)`,
+    `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
+       message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close,
+       created_at, updated_at)
+     VALUES (?, 'fanOut', NULL, 1, 'Pending', 0, 1, 0, ?, 0, 1, 0, 0, NULL, NULL, NULL, 'abandon', ?, ?)`,
   );
   const insertMessage = prepareMessage(database);
   return (instanceId, nowMs) => {

@@ -1,6 +1,6 @@
 // What clients send to instances, as the provider takes it: raised and published events, cancellations, terminations.
 // Neighbours: client.ts sends them, types/history-event.ts has their form.
-import type { ControlRequest, EnqueueOutcome, NewMessage, Publication } from '../provider/provider.ts';
+import type {CloseChildren, ControlRequest, EnqueueOutcome, NewMessage, Publication } from '../provider/provider.ts';
 import { encodePayload, encodeRecord, quote } from '../types/codec.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { Failure } from '../types/failure.ts';
@@ -115,7 +115,6 @@ export function toTerminate(record: InstanceRecord, reason: string): ControlRequ
   assertReason(reason, 'termination');
   const { instanceId, parent } = record;
   const failure = terminated(reason);
-  const parentReason = `parent '${instanceId}' was terminated`;
   return {
     kind: 'terminate',
     instanceId,
@@ -132,11 +131,20 @@ export function toTerminate(record: InstanceRecord, reason: string): ControlRequ
               failure,
             }),
           },
-    closeChildren: {
-      cancelPayload: encodeMessage({ kind: 'CancelRequested', reason: parentReason }),
-      output: encodeRecord(terminated(parentReason)),
-    },
+    closeChildren: closingOf(instanceId, 'was terminated'),
   };
+}
+
+/**
+ * Encodes what the children of an instance get to know when it ends otherwise than by itself.
+ *
+ * @param instanceId - the parent
+ * @param what - what happened to it
+ * @returns what the provider takes
+ */
+export function closingOf(instanceId: string, what: 'was terminated' | 'was replaced'): CloseChildren {
+  const reason = `parent '${instanceId}' ${what}`;
+  return { cancelPayload: encodeMessage({ kind: 'CancelRequested', reason }), output: encodeRecord(terminated(reason)) };
 }
 
 function terminated(message: string): Failure {

@@ -6,6 +6,7 @@ import { toMilliseconds, type Duration } from '../types/duration.ts';
 import { ArgumentError, InstanceError } from '../types/errors.ts';
 import type { StartPolicy } from '../types/history-event.ts';
 import { MAX_PRIORITY } from '../types/limits.ts';
+import { closingOf } from './requests.ts';
 import { encodeStart } from '../types/message-text.ts';
 import { assertInstanceId, assertName } from '../types/names.ts';
 import type { InstanceHandle } from './instance-handle.ts';
@@ -84,6 +85,7 @@ export function toNewInstance(request: StartRequest): NewInstance {
     priority,
     startAtMs: startAt === undefined ? null : toEpochMs(startAt),
     delayMs: toMilliseconds(startAfter, 'startAfter'),
+    closeChildren: onExisting === 'terminateExisting' ? closingOf(instanceId, 'was replaced') : null,
   };
 }
 

@@ -1,5 +1,5 @@
 // Pure: what a turn asks for → what the provider commits. Neighbour: orchestration-dispatcher.ts.
-import type { AckEffects, NewMessage, OrchestrationAck, OrchestrationItem } from '../provider/provider.ts';
+import type { AckEffects, CloseChildren, NewMessage, OrchestrationAck, OrchestrationItem } from '../provider/provider.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { toFailure, type Failure } from '../types/failure.ts';
@@ -35,6 +35,8 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
       ...start,
       parent: isChild ? { instanceId: item.instanceId, executionId: item.executionId, eventId } : null,
       delayMs: 0,
+      // Only a start that may replace a living instance needs it: encoding it costs more than the rest of a start.
+      closeChildren: start.policy === 'terminateExisting' ? closingOf(start.instanceId, 'was replaced') : null,
     })),
     cancelledActivities: result.cancelledActivities,
     cancelledTimers: result.cancelledTimers,
@@ -54,8 +56,15 @@ function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {
     terminations: terminations.map((termination) => ({
       instanceId: termination.instanceId,
       parent: { instanceId, executionId, eventId: termination.eventId },
-      output: encodeRecord(parentClosedFailure(instanceId)),
+      ...closingOf(termination.instanceId, 'was terminated'),
     })),
+  };
+}
+
+function closingOf(instanceId: string, what: string): CloseChildren {
+  return {
+    cancelPayload: encodeRecord({ kind: 'CancelRequested', reason: `parent ${instanceId} ${what}` }),
+    output: encodeRecord(parentClosedFailure(instanceId)),
   };
 }
 
@@ -112,10 +121,7 @@ export function toQuarantine(item: OrchestrationItem, failure: string): Orchestr
     cancelledActivities: [],
     cancelledTimers: [],
     effects: null,
-    closeChildren: {
-      cancelPayload: encodeRecord({ kind: 'CancelRequested', reason: `parent ${item.instanceId} was quarantined` }),
-      output: encodeRecord(parentClosedFailure(item.instanceId)),
-    },
+    closeChildren: closingOf(item.instanceId, 'was quarantined'),
   };
 }
 

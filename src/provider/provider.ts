@@ -52,6 +52,8 @@ export type NewInstance = {
   /** The start message is not visible before this time (store's clock, epoch milliseconds) and not before `delayMs` from now. */
   readonly startAtMs: number | null;
   readonly delayMs: number;
+  /** What becomes of the living children of an instance that this one replaces; null: they stay. */
+  readonly closeChildren: CloseChildren | null;
 };
 
 /** An activity to run. Its key is (instance, execution, event). */
@@ -218,8 +220,8 @@ export type AckEffects = {
   readonly subscriptions: readonly { readonly pattern: string; readonly subscribed: boolean }[];
   readonly publications: readonly Publication[];
   readonly sessionMessages: readonly { readonly sessionId: string; readonly payload: string }[];
-  /** Children to terminate: only when the parent link of the instance is this one. */
-  readonly terminations: readonly { readonly instanceId: string; readonly parent: ParentLink; readonly output: string }[];
+  /** Children to terminate: only when the parent link of the instance is this one. Their own children are closed by their policies. */
+  readonly terminations: readonly { readonly instanceId: string; readonly parent: ParentLink; readonly output: string; readonly cancelPayload: string }[];
 };
 
 /** A message for every instance with a matching subscription: one each, however many of its patterns match, in the order of publications. */
@@ -344,7 +346,8 @@ export interface Provider {
 
   /**
    * Creates instances with their first message. `replaceTerminal` replaces an instance that has ended, `terminateExisting` any: history, values,
-   * queues, work items, subscriptions of the old one go, a turn of it under way loses its lock, and a living parent of it is not told.
+   * queues, work items, subscriptions of the old one go, a turn of it under way loses its lock, and a living parent of it is not told. The new one
+   * goes on counting executions: a late answer to the old one never fits it.
    * Called when: a client starts orchestrations. Atomic: each item by itself. Idempotent: by instance id (`exists`) with policy `fail`.
    *
    * @param starts - the new instances

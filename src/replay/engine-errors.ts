@@ -90,7 +90,7 @@ export function notRegisteredError(name: string, version: string | undefined, re
 export function callSite(): string {
   const frames = (new Error('call site').stack ?? '').split('\n').slice(1);
   const frame = frames.find(
-    (line) => !/replay[\\/](?:replay-engine|engine-errors|orchestration-context|durable-future|combinators)\.[jt]s/.test(line),
+    (line) => !/replay[\\/](?:replay-engine|engine-errors|orchestration-context|durable-future|combinators|retry|scope)\.[jt]s/.test(line),
   );
   return frame === undefined ? '' : ` (${frame.trim()})`;
 }

@@ -1,13 +1,19 @@
 // Generator orchestrations: `yield future` instead of `await future`. Neighbour: replay-engine.ts.
+import { ArgumentError } from '../types/errors.ts';
 
 /**
  * Tells whether a handler returned a generator.
  *
  * @param value - what it returned
  * @returns true for a generator object
+ * @throws {ArgumentError} for an async generator
  */
 export function isGenerator(value: unknown): value is Generator<unknown, unknown, unknown> {
-  return Object.prototype.toString.call(value) === '[object Generator]';
+  const tag: unknown = Object.prototype.toString.call(value);
+  if (tag === '[object AsyncGenerator]') {
+    throw new ArgumentError('Expected the handler to be an async function or a generator function, got an async generator: nobody would run it');
+  }
+  return tag === '[object Generator]';
 }
 
 /**

@@ -55,11 +55,16 @@ export function encodeInput(id: number, atMs: number, received: ReceivedMessage)
  *
  * @param atMs - event time, epoch milliseconds
  * @param received - the start message
- * @param version - version that runs
+ * @param running - version and execution that run, for a message that names none
  * @returns JSON text of the event
  */
-export function encodeStarted(atMs: number, received: ReceivedMessage, version: string): string {
+export function encodeStarted(
+  atMs: number,
+  received: ReceivedMessage,
+  running: { readonly version: string; readonly executionId: number },
+): string {
   const { message } = received;
-  const ownVersion = 'version' in message && message.version !== undefined ? '' : `,"version":${quote(version)}`;
-  return `${encodeInput(1, atMs, received).slice(0, -1)}${ownVersion},"engine":${ENGINE_BEHAVIOUR}}`;
+  const version = 'version' in message && message.version !== undefined ? '' : `,"version":${quote(running.version)}`;
+  const execution = 'executionId' in message && message.executionId !== undefined ? '' : `,"executionId":${running.executionId}`;
+  return `${encodeInput(1, atMs, received).slice(0, -1)}${version}${execution},"engine":${ENGINE_BEHAVIOUR}}`;
 }

@@ -258,7 +258,7 @@ class Context implements OrchestrationContext {
     const name = nameOf(definition, what);
     const { prefix } = this.#engine;
     if (prefix === '') return name;
-    return name.startsWith('/') ? name.slice(1) : `${prefix}${name}`;
+    return assertName(name.startsWith('/') ? name.slice(1) : `${prefix}${name}`, `${what} name`);
   }
 }
 

@@ -199,7 +199,13 @@ export class ReplayEngine {
       this.#nextId = event.id + 1;
       this.#weight += 100;
       this.#atMs = event.atMs;
-      if (event.kind === 'OrchestrationStarted' && !this.#begin(event, event.version)) return;
+      if (event.kind === 'OrchestrationStarted') {
+        let begun = false;
+        this.#guardedByFault(() => {
+          begun = this.#begin(event, event.version);
+        });
+        if (!begun) return;
+      }
       this.#apply(event as InputBody);
       yield;
       this.#afterDrain();
@@ -228,7 +234,7 @@ export class ReplayEngine {
       }
       let event: InputBody | null = null;
       this.#guardedByFault(() => {
-        event = this.#record(received, input.nowMs);
+        event = this.#record(received, input);
       });
       if (event === null) break;
       this.#apply(event);
@@ -365,7 +371,8 @@ export class ReplayEngine {
 
   continueAsNew(input: EncodedPayload, version: string | undefined, overflow: OverflowPolicy): Promise<never> {
     this.#enterCall('continueAsNew', '');
-    const { cancelled } = this.currentScope();
+    // Also inside a shield: whoever was asked to cancel does not go on.
+    const cancelled = this.currentScope().cancelled ?? this.#rootScope.cancelled;
     if (cancelled !== null) return rejected(cancelled).as<never>();
     this.#ending ??= { kind: 'continuedAsNew', version, input, overflow };
     return new Promise<never>(() => undefined);
@@ -504,10 +511,7 @@ export class ReplayEngine {
 
   #cancelScope(scope: Scope, reason: CancelledError): void {
     scope.cancel(reason);
-    for (const open of this.#open.values()) {
-      const { cancelled } = open.scope;
-      if (cancelled !== null) this.#giveUp(open, 'closed', cancelled);
-    }
+    this.#close((open) => open.scope.cancelled);
   }
 
   setCustomStatus(status: EncodedPayload): void {
@@ -566,7 +570,7 @@ export class ReplayEngine {
   }
 
   /** Appends an input event. Returns null when the code of the instance is not registered here. */
-  #record(received: ReceivedMessage, nowMs: number): InputBody | null {
+  #record(received: ReceivedMessage, { nowMs, executionId: current = 1 }: TurnInput): InputBody | null {
     const { message } = received;
     assert(message.kind !== 'InstanceFaulted', 'a fault is no event');
     this.#atMs = Math.max(this.#atMs, nowMs);
@@ -582,9 +586,10 @@ export class ReplayEngine {
       this.#append(encodeInput(this.#nextId, this.#atMs, received));
       return message;
     }
-    if (!this.#begin(message, message.version)) return null;
-    this.#append(encodeStarted(this.#atMs, received, this.version));
-    return { ...message, version: this.version, engine: 1 };
+    const executionId = message.executionId ?? current;
+    if (!this.#begin({ ...message, executionId }, message.version)) return null;
+    this.#append(encodeStarted(this.#atMs, received, { version: this.version, executionId }));
+    return { ...message, executionId, version: this.version, engine: 1 };
   }
 
   /** Finds the code of the execution. */
@@ -724,7 +729,8 @@ export class ReplayEngine {
   }
 
   #checkEvent(name: string, data: unknown): Settled {
-    const schema = this.#definition?.schemas.events?.[name];
+    const events = this.#definition?.schemas.events ?? {};
+    const schema = Object.hasOwn(events, name) ? events[name] : undefined;
     if (schema === undefined) return { ok: true, value: data };
     try {
       return { ok: true, value: checkNow(schema, data, `the data of event '${name}'`) };
@@ -782,11 +788,16 @@ export class ReplayEngine {
     return core;
   }
 
-  /** Gives up on an open decision, whose future rejects with the reason. */
-  #giveUp(open: OpenDecision, how: GivingUp, reason: CancelledError): void {
-    if (!this.#open.has(open.id)) return;
-    this.#withdraw(open, how);
-    open.core.settle({ ok: false, error: reason });
+  /** Gives up on the open decisions for which there is a reason; their futures reject with it. */
+  #close(reasonOf: (open: OpenDecision) => CancelledError | null): void {
+    const closed: { readonly open: OpenDecision; readonly error: CancelledError }[] = [];
+    for (const open of this.#open.values()) {
+      const error = reasonOf(open);
+      if (error !== null) closed.push({ open, error });
+    }
+    // First all of them, by their own policies; then they are told: a group that one belongs to would cancel the others.
+    for (const { open } of closed) this.#withdraw(open, 'closed');
+    for (const { open, error } of closed) open.core.settle({ ok: false, error });
   }
 
   /** An event, and the removal of what was asked for. */
@@ -830,7 +841,7 @@ export class ReplayEngine {
   /** E7. */
   #closeOpen(): void {
     const reason = new CancelledError(`orchestration '${this.name}' has ended`);
-    for (const open of this.#open.values()) this.#giveUp(open, 'closed', reason);
+    this.#close(() => reason);
   }
 
   // --- end of a drain --------------------------------------------------------------------------------------------------------
@@ -938,14 +949,13 @@ export class ReplayEngine {
   }
 
   #continueAsNew({ version, input, overflow }: Extract<Ending, { kind: 'continuedAsNew' }>): void {
-    let payload: string;
-    try {
-      const carried = this.#carryEvents(overflow);
-      if (carried === null) return;
-      const values = this.values.carry();
-      const subscriptions = [...this.#subscriptions];
-      const eventKeys = [...this.#eventKeys].slice(-MAX_CARRIED_EVENT_KEYS);
-      payload = encodeRecord({
+    const carried = this.#carryEvents(overflow);
+    if (carried === null) return;
+    const values = this.values.carry();
+    const subscriptions = [...this.#subscriptions];
+    const eventKeys = [...this.#eventKeys].slice(-MAX_CARRIED_EVENT_KEYS);
+    const payload = this.#writeCarried(() =>
+      encodeRecord({
         kind: 'OrchestrationStarted',
         executionId: this.executionId + 1,
         name: this.name,
@@ -957,22 +967,32 @@ export class ReplayEngine {
         values: values.length === 0 ? undefined : values,
         subscriptions: subscriptions.length === 0 ? undefined : subscriptions,
         eventKeys: eventKeys.length === 0 ? undefined : eventKeys,
-      });
-    } catch (cause) {
-      // An event from outside may be nested deeper than it can be written again.
-      this.#fail(
-        toFailure(new PayloadError('PAYLOAD_NOT_SERIALIZABLE', 'what continue-as-new carries over cannot be written as JSON', { cause })),
-      );
-      return;
-    }
+      }),
+    );
+    if (payload === null) return;
     this.#decide({ kind: 'OrchestrationContinuedAsNew', version, input });
     this.#outcome = { kind: 'continuedAsNew', name: this.name, version: version ?? null, payload };
+  }
+
+  /** Writes what is carried over; null: it cannot be written, and the orchestration failed for it. */
+  #writeCarried<Written>(write: () => Written): Written | null {
+    let written: Written;
+    try {
+      written = write();
+    } catch (cause) {
+      // An event from outside may be nested deeper than it can be written again.
+      const message = 'what continue-as-new carries over cannot be written as JSON';
+      this.#fail(toFailure(new PayloadError('PAYLOAD_NOT_SERIALIZABLE', message, { cause })));
+      return null;
+    }
+    return written;
   }
 
   /** Unread events for the next execution, within the limit (T16); null: the orchestration failed for it. */
   #carryEvents(overflow: OverflowPolicy): readonly CarriedEvent[] | null {
     const carried = [...this.#mailbox.unread()];
-    const sizes = carried.map((event) => encodeRecord(event).length);
+    const sizes = this.#writeCarried(() => carried.map((event) => encodeRecord(event).length));
+    if (sizes === null) return null;
     let units = sizes.reduce((sum, size) => sum + size, 0);
     if (units <= MAX_CARRIED_EVENT_UNITS) return carried;
     if (overflow === 'fail') {

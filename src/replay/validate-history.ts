@@ -3,6 +3,7 @@ import { ENGINE_BEHAVIOUR, EVENT_ROLES, type EventKind, type HistoryEvent, type 
 import { HistoryError } from '../types/errors.ts';
 import { isSameLink } from '../types/names.ts';
 import type { History } from '../types/replay.ts';
+import { matchesTopic } from '../types/topics.ts';
 
 type FieldRule = (value: unknown) => boolean;
 
@@ -40,7 +41,7 @@ const optionalCarried: FieldRule = (value) =>
 
 /** The fields of a start message; the event has version and engine besides. */
 const START_FIELDS: Readonly<Record<string, FieldRule>> = {
-  executionId: positive,
+  executionId: optionalPositive,
   name: text,
   version: optionalText,
   parent: optionalParent,
@@ -54,7 +55,7 @@ const completion: Readonly<Record<string, FieldRule>> = { executionId: positive,
 
 /** The fields of each kind besides the envelope; payload fields may hold anything. */
 const FIELDS: Readonly<Record<EventKind, Readonly<Record<string, FieldRule>>>> = {
-  OrchestrationStarted: { ...START_FIELDS, version: text, engine: positive },
+  OrchestrationStarted: { ...START_FIELDS, executionId: positive, version: text, engine: positive },
   ActivityCompleted: completion,
   ActivityFailed: { ...completion, failure },
   TimerFired: completion,
@@ -115,6 +116,7 @@ export function validateHistory(events: readonly unknown[]): History {
   let started: OrchestrationStarted | null = null;
   let lastAtMs = 0;
   let cancelRequested = false;
+  const received: Received = { keys: new Set(), patterns: new Set() };
   events.forEach((candidate, index) => {
     const id = index + 1;
     const event = checkShape(candidate, id);
@@ -133,6 +135,7 @@ export function validateHistory(events: readonly unknown[]): History {
       cancelRequested = true;
     }
     if (event.kind === 'OrchestrationStarted') started = event;
+    checkReceived(event, received);
     checkSources(event, open, started);
   });
   // checkShape has looked at every field that the engine relies on.
@@ -155,6 +158,25 @@ function checkShape(candidate: unknown, id: number): HistoryEvent {
     throw new HistoryError(id, `it needs engine behaviour ${event.engine}, this version knows up to ${ENGINE_BEHAVIOUR}: update duraloom`);
   }
   return event;
+}
+
+/** What decides whether an event from outside is received or dropped. */
+type Received = { readonly keys: Set<string>; readonly patterns: Set<string> };
+
+/** Live, a repeated event and a message that nothing is subscribed to are dropped. */
+function checkReceived(event: HistoryEvent, { keys, patterns }: Received): void {
+  if (event.kind === 'OrchestrationStarted') {
+    for (const key of event.eventKeys ?? []) keys.add(key);
+    for (const pattern of event.subscriptions ?? []) patterns.add(pattern);
+  }
+  if (event.kind === 'TopicSubscribed') patterns.add(event.pattern);
+  if (event.kind === 'TopicUnsubscribed') patterns.delete(event.pattern);
+  if (event.kind !== 'EventRaised' && event.kind !== 'TopicReceived') return;
+  if (event.key !== undefined && keys.has(event.key)) throw new HistoryError(event.id, `the key '${event.key}' was received before`);
+  if (event.key !== undefined) keys.add(event.key);
+  if (event.kind === 'TopicReceived' && ![...patterns].some((pattern) => matchesTopic(pattern, event.topic))) {
+    throw new HistoryError(event.id, `nothing is subscribed to topic '${event.topic}'`);
+  }
 }
 
 function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>, started: OrchestrationStarted | null): void {

@@ -185,7 +185,7 @@ export class ReplayLoop implements ReplayControl {
     if (mayUse) this.#progress.label(engine.lastCall);
     if (!mayUse && request.baseEventId > 0) yield* engine.replay(readPages(request), request.history?.length);
     const messages = request.messages.map(parseMessage);
-    const result = yield* engine.turn({ nowMs: request.nowMs, messages });
+    const result = yield* engine.turn({ nowMs: request.nowMs, messages, executionId: request.executionId });
     if (engine.isUsable) this.#keep(engine);
     return { kind: 'turn', seq: request.seq, result };
   }

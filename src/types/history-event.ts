@@ -136,7 +136,8 @@ export type EventKind = HistoryEvent['kind'];
 /** An orchestrator message: an input event to be, or the report that an instance broke the determinism contract between its turns. */
 export type OrchestratorMessage =
   | Exclude<InputBody, OrchestrationStarted>
-  | (Omit<OrchestrationStarted, 'version' | 'engine'> & { readonly version?: string })
+  /** Without an execution it starts the one that its instance is at. */
+  | (Omit<OrchestrationStarted, 'version' | 'engine' | 'executionId'> & { readonly version?: string; readonly executionId?: number })
   | { readonly kind: 'InstanceFaulted'; readonly executionId: number; readonly failure: Failure };
 
 /** Which role each kind plays. The record is complete by type: a new kind cannot be forgotten. */

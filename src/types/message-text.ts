@@ -25,5 +25,5 @@ export function encodeStart(start: {
   readonly parent: EncodedPayload;
 }): string {
   const version = start.version === undefined ? '' : `,"version":${quote(start.version)}`;
-  return `{"kind":"OrchestrationStarted","executionId":1,"name":${quote(start.name)}${version}${field('input', start.input)}${field('parent', start.parent)}}`;
+  return `{"kind":"OrchestrationStarted","name":${quote(start.name)}${version}${field('input', start.input)}${field('parent', start.parent)}}`;
 }

@@ -12,6 +12,8 @@ export type TurnInput = {
   /** Time of the turn on the store's clock, epoch milliseconds. */
   readonly nowMs: number;
   readonly messages: readonly ReceivedMessage[];
+  /** Execution that the instance is at. Default: 1. */
+  readonly executionId?: number;
 };
 
 /** Where and how an activity is to run, when it is not just anywhere. */

@@ -292,7 +292,7 @@ describeInHouses(
         'FutureCancelled',
         'OrchestrationCompleted',
       ]);
-      expect(await house.provider.readQueueDepths()).toMatchObject({ orchestratorQueue: 0 });
+      expect(await house.provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
     });
 
     test('in all ends an attempt that is under way', async () => {
@@ -343,10 +343,11 @@ describeInHouses(
     test('frees an attempt that does not listen after its grace, and the slot with it', async () => {
       const never = new Gate();
       const deaf = house.deed(() => never.opened);
+      const next = house.deed(() => 'next');
       const handle = await house.play(async (ctx) => {
         const limits = { attemptTimeoutMs: 20, retry: { maximumAttempts: 2, backoff: 'none' } } as const;
         const ends = await ctx.all([1, 2, 3].map(() => ctx.scheduleActivity('perform', deaf, limits).catch(codeOf)));
-        return [...ends, await ctx.scheduleActivity('perform', house.deed(() => 'next'))];
+        return [...ends, await ctx.scheduleActivity('perform', next)];
       });
       expect(await handle.result({ timeout: PATIENCE })).toEqual(['ACTIVITY_TIMEOUT', 'ACTIVITY_TIMEOUT', 'ACTIVITY_TIMEOUT', 'next']);
       never.open();

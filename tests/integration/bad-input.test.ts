@@ -255,36 +255,30 @@ describe('names that nobody has registered', () => {
     return warnings;
   }
 
-  test('an unknown orchestration is tried again, warned about once, then quarantined; others go on', async () => {
+  test('an unknown orchestration is warned about once and waits for a runtime that has it; others go on', async () => {
     const stand = stage();
     const warnings = collectWarnings(stand);
-    const logger = new LogBook();
-    const { client } = await stand.open({ ...inline, logger, maxAttempts: 3 });
+    const { client, provider } = await stand.open({ ...inline });
     const handles = await Promise.all([1, 2].map((index) => client.startOrchestration(`unknown${index}`, 'unknown')));
     const other = await client.startOrchestration('known', 'hello', 'x');
-    for (const handle of handles) {
-      const error = await rejection(handle.result({ timeout: PATIENCE }));
-      expect(error).toMatchObject({
-        code: 'INSTANCE_QUARANTINED',
-        cause: { code: 'TOO_MANY_ATTEMPTS', cause: { code: 'ORCHESTRATION_NOT_REGISTERED' } },
-      });
-      expect(error.message).toContain("orchestration 'unknown' is not registered");
-      expect(error.message).toContain('hello@1.0.0');
-    }
     expect(await other.result({ timeout: PATIENCE })).toBe('Hello, x!');
-    const attempts = logger.lines.filter(({ fields }) => fields['instanceId'] === 'unknown1' && fields['attempt'] !== undefined);
-    expect(attempts.map(({ fields }) => fields['attempt'])).toEqual([1, 2, 3]);
+    expect(await client.getState('unknown1')).toMatchObject({ status: 'Pending' });
     const own = warnings.filter(({ code }) => code === 'DURALOOM_NOT_REGISTERED');
     expect(own).toHaveLength(1);
     expect(own[0]?.message).toContain("'unknown'");
+    const unknown = defineOrchestration('unknown', async () => 'known now');
+    await stand.startRuntime({ provider, ...quick, orchestrations: unknown, replayThreads: 0 });
+    for (const handle of handles) expect(await handle.result({ timeout: PATIENCE })).toBe('known now');
   });
 
-  test('an unknown version is named', async () => {
-    const { client } = await stage().open({ ...inline, maxAttempts: 1 });
-    const handle = await client.startOrchestration('future', 'hello', 'x', { version: '9.9.9' });
-    const error = await rejection(handle.result({ timeout: PATIENCE }));
-    expect(error.code).toBe('INSTANCE_QUARANTINED');
-    expect(error.message).toContain("'hello' version 9.9.9");
+  test('an unknown version is named, with those that there are', async () => {
+    const stand = stage();
+    const logger = new LogBook();
+    const { client } = await stand.open({ ...inline, logger });
+    await client.startOrchestration('future', 'hello', 'x', { version: '9.9.9' });
+    const [line] = await logger.waitFor(({ fields }) => fields['version'] === '9.9.9');
+    expect(line?.message).toContain("'hello' version 9.9.9");
+    expect(line?.message).toContain('1.0.0');
   });
 
   test('an unknown activity is tried again, warned about once, then fails in its orchestration', async () => {

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
+import { makeActivityHost } from '../../src/threads/activity-host.ts';
 import { ActivityLoop } from '../../src/threads/activity-loop.ts';
 import { readActivityBatch, writeActivityRequest, type Wire } from '../../src/threads/messages.ts';
 import { Progress } from '../../src/threads/progress.ts';
@@ -285,8 +286,9 @@ describe('a cancellation that overtakes its activity', () => {
     const { port1, port2 } = new MessageChannel();
     const ran: string[] = [];
     const note = defineActivity('note', (_ctx, name: string) => ran.push(name));
-    const loop = new ActivityLoop({ port: port2, progress: new Progress(), slots: 4 });
-    await loop.load([note]);
+    const host = makeActivityHost(await stage().openProvider(), new AbortController().signal);
+    const loop = new ActivityLoop({ port: port2, progress: new Progress(), slots: 4, host, storeName: 'sqlite', graceMs: 1_000 });
+    await loop.load([{ prefix: '', source: note }]);
     const answered = new Promise<Wire>((resolve) => port1.on('message', resolve));
     await loop.cancel([7]);
     const wire: Wire = [];
@@ -294,7 +296,8 @@ describe('a cancellation that overtakes its activity', () => {
       [7, 'cancelled'],
       [8, 'wanted'],
     ] as const) {
-      writeActivityRequest(wire, { seq, instanceId: 'i', executionId: 1, eventId: seq, name: 'note', input: `"${input}"`, attempt: 1 });
+      const request = { seq, instanceId: 'i', executionId: 1, eventId: seq, name: 'note', input: `"${input}"`, attempt: 1 };
+      writeActivityRequest(wire, { ...request, special: null });
     }
     port1.postMessage(wire);
     const { replies } = readActivityBatch(await answered);

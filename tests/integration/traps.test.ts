@@ -1,5 +1,5 @@
 // Named regression tests for the traps of the reference system (T1 to T33) that concern the running system as a whole.
-import { Client, defineOrchestration, Runtime } from 'duraloom';
+import { Client, defineOrchestration, Runtime, type NewInstance } from 'duraloom';
 import { describe, expect, test } from 'vitest';
 import { LogBook } from '../support/integration-log.ts';
 import { DURALOOM_URL, fixture, modules, PATIENCE, quick, rejection, shareRuntime, stage } from '../support/integration-stage.ts';
@@ -86,7 +86,7 @@ describe('starts and messages', () => {
     expect(await provider.enqueueMessages([{ instanceId: 't6-nobody', payload: '{}' }])).toEqual(['notFound']);
   });
 
-  test('T7: events that arrive while an unregistered orchestration waits out its back-off are kept', async () => {
+  test('T7: events that arrive while an orchestration waits for a runtime that has its code are kept', async () => {
     const stand = stage();
     const provider = await stand.openProvider();
     const client = new Client(provider);
@@ -96,16 +96,15 @@ describe('starts and messages', () => {
       provider,
       orchestrations: [defineOrchestration('other', async () => null)],
       replayThreads: 0,
-      retryBackoff: { initialMs: 400, maximumMs: 400 },
       logger,
     });
     const handle = await client.startOrchestration('t7', 'collect', 2);
-    await logger.waitFor(({ fields }) => fields['code'] === 'ORCHESTRATION_NOT_REGISTERED');
-    await client.raiseEvent('t7', 'item', 'in back-off');
+    await logger.waitFor(({ fields, message }) => fields['orchestration'] === 'collect' && message.includes('wait for a runtime'));
+    await client.raiseEvent('t7', 'item', 'too early');
     await early.shutdown();
     await client.raiseEvent('t7', 'item', 'without a runtime');
     await stand.startRuntime({ provider, ...modules, ...quick });
-    expect(await handle.result({ timeout: PATIENCE })).toEqual(['in back-off', 'without a runtime']);
+    expect(await handle.result({ timeout: PATIENCE })).toEqual(['too early', 'without a runtime']);
   });
 
   test('T15: events before the wait, and before the first turn, are kept in order', async () => {
@@ -251,11 +250,10 @@ describe('turns', () => {
 
   test('T27: an instance that never took a turn is quarantined with its reason, and stays visible', async () => {
     const { client } = shared;
-    const handle = await client.startOrchestration('t27', 'noSuchOrchestration', { some: 'input' });
-    const error = await rejection(handle.result({ timeout: PATIENCE }));
-    expect(error).toMatchObject({ code: 'INSTANCE_QUARANTINED', cause: { code: 'TOO_MANY_ATTEMPTS' } });
-    expect(error.message).toContain('noSuchOrchestration');
-    expect(await client.getState('t27')).toMatchObject({ status: 'Quarantined', name: 'noSuchOrchestration', executionId: 1 });
+    await shared.provider.startInstances([{ ...instanceOf('t27', 'hello'), payload: 'no message at all' }]);
+    const error = await rejection(client.getHandle('t27').result({ timeout: PATIENCE }));
+    expect(error).toMatchObject({ code: 'INSTANCE_QUARANTINED', cause: { code: 'MESSAGE_INVALID' } });
+    expect(await client.getState('t27')).toMatchObject({ status: 'Quarantined', name: 'hello', executionId: 1 });
     expect(await client.listInstances({ status: 'Quarantined' })).toMatchObject([{ instanceId: 't27' }]);
   });
 
@@ -325,3 +323,20 @@ describe('shutdown', () => {
     expect(runtime.stats()).toMatchObject({ state: 'stopped', turnsInFlight: 0, activitiesInFlight: 0 });
   });
 });
+
+/** A start as a client makes it. */
+function instanceOf(instanceId: string, name: string): NewInstance {
+  return {
+    instanceId,
+    name,
+    version: null,
+    payload: '',
+    parent: null,
+    onParentClose: 'abandon',
+    policy: 'fail',
+    priority: 0,
+    startAtMs: null,
+    delayMs: 0,
+    closeChildren: null,
+  };
+}

@@ -501,7 +501,7 @@ const families: readonly ProviderCase[] = cases('children', {
 });
 
 function terminations(...children: readonly (readonly [instanceId: string, parent: ParentLink])[]): Partial<OrchestrationAck> {
-  return { effects: effects({ terminations: children.map(([instanceId, parent]) => ({ instanceId, parent, output: '"by parent"' })) }) };
+  return { effects: effects({ terminations: children.map(([instanceId, parent]) => ({ instanceId, parent, output: '"by parent"', cancelPayload: 'cancel' })) }) };
 }
 
 const byParent: readonly ProviderCase[] = cases('terminations by a parent', {
@@ -559,6 +559,14 @@ const byParent: readonly ProviderCase[] = cases('terminations by a parent', {
       (await states(provider, 'grandchild', 'abandoned')).map(([status]) => status),
       ['Terminated', 'Running'],
     );
+  },
+  'children of the child that want to cancel are told to': async ({ provider }) => {
+    await startOne(provider, 'child', { parent: link('a') });
+    await startChild(provider, 'grandchild', 'child', 'cancel');
+    for (const item of await fetchItems(provider)) await commit(provider, item);
+    await run(provider, 'a', terminations(['child', link('a')]));
+    const { instanceId, messages } = await fetchOne(provider);
+    assert.deepEqual([instanceId, messages.map(({ payload }) => payload)], ['grandchild', ['cancel']]);
   },
   'who waits for the child is told': async (ctx) => {
     const { provider } = ctx;

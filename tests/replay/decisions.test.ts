@@ -78,8 +78,7 @@ describe('decisions', () => {
             instanceId: 'i1::1.2',
             name: 'child',
             version: null,
-            payload:
-              '{"kind":"OrchestrationStarted","executionId":1,"name":"child","input":[1],"parent":{"instanceId":"i1","executionId":1,"eventId":2}}',
+            payload: '{"kind":"OrchestrationStarted","name":"child","input":[1],"parent":{"instanceId":"i1","executionId":1,"eventId":2}}',
             conflictPayload: expect.stringContaining('INSTANCE_EXISTS') as string,
             isChild: true,
             eventId: 2,
@@ -101,7 +100,7 @@ describe('decisions', () => {
             name: 'child',
             version: '2.0.0',
             payload:
-              '{"kind":"OrchestrationStarted","executionId":1,"name":"child","version":"2.0.0","parent":{"instanceId":"i1","executionId":1,"eventId":2}}',
+              '{"kind":"OrchestrationStarted","name":"child","version":"2.0.0","parent":{"instanceId":"i1","executionId":1,"eventId":2}}',
             conflictPayload: expect.stringContaining("'kid'") as string,
             isChild: true,
             eventId: 2,
@@ -125,7 +124,7 @@ describe('decisions', () => {
             instanceId: 'o1',
             name: 'other',
             version: '3.0.0',
-            payload: '{"kind":"OrchestrationStarted","executionId":1,"name":"other","version":"3.0.0","input":5}',
+            payload: '{"kind":"OrchestrationStarted","name":"other","version":"3.0.0","input":5}',
             conflictPayload: null,
             isChild: false,
             eventId: 0,

@@ -31,7 +31,10 @@ import {
 } from '../support/replay-harness.ts';
 
 /** Runs code that ends at once. */
-const once = (code: (ctx: OrchestrationContext) => unknown): Handler => (ctx) => code(ctx) ?? null;
+const once =
+  (code: (ctx: OrchestrationContext) => unknown): Handler =>
+  (ctx) =>
+    code(ctx) ?? null;
 
 describe('ctx.kv', () => {
   it('records each change and tells the store, in order', async () => {
@@ -42,7 +45,12 @@ describe('ctx.kv', () => {
       ctx.kv.delete('a');
       return ctx.waitForEvent('never');
     });
-    expect(instance.bodies.slice(1, 5)).toEqual([valueSet('b', { step: 1 }), valueSet('a', null), valueSet('b', 'again'), valueDeleted('a')]);
+    expect(instance.bodies.slice(1, 5)).toEqual([
+      valueSet('b', { step: 1 }),
+      valueSet('a', null),
+      valueSet('b', 'again'),
+      valueDeleted('a'),
+    ]);
     expect(instance.last.effects?.values).toEqual([
       { key: 'b', value: '{"step":1}' },
       { key: 'a', value: 'null' },
@@ -55,13 +63,23 @@ describe('ctx.kv', () => {
     ['get of nothing', ({ kv }) => kv.get('a') ?? 'none', 'none', []],
     ['get', ({ kv }) => (kv.set('a', 1), kv.get('a')), 1, [valueSet('a', 1)]],
     ['get after overwriting', ({ kv }) => (kv.set('a', 1), kv.set('a', 2), kv.get('a')), 2, [valueSet('a', 1), valueSet('a', 2)]],
-    ['get after deleting', ({ kv }) => (kv.set('a', 1), kv.delete('a'), kv.get('a') ?? 'none'), 'none', [valueSet('a', 1), valueDeleted('a')]],
+    [
+      'get after deleting',
+      ({ kv }) => (kv.set('a', 1), kv.delete('a'), kv.get('a') ?? 'none'),
+      'none',
+      [valueSet('a', 1), valueDeleted('a')],
+    ],
     ['get of null', ({ kv }) => (kv.set('a', null), [kv.get('a'), kv.size]), [null, 1], [valueSet('a', null)]],
     ['get of text', ({ kv }) => (kv.set('a', '42'), kv.get('a')), '42', [valueSet('a', '42')]],
     ['get of an empty text', ({ kv }) => (kv.set('a', ''), kv.get('a')), '', [valueSet('a', '')]],
     ['delete of something', ({ kv }) => (kv.set('a', 1), kv.delete('a')), true, [valueSet('a', 1), valueDeleted('a')]],
     ['delete of nothing', ({ kv }) => kv.delete('a'), false, []],
-    ['size', ({ kv }) => (kv.set('a', 1), kv.set('b', 1), kv.set('a', 2), kv.size), 2, [valueSet('a', 1), valueSet('b', 1), valueSet('a', 2)]],
+    [
+      'size',
+      ({ kv }) => (kv.set('a', 1), kv.set('b', 1), kv.set('a', 2), kv.size),
+      2,
+      [valueSet('a', 1), valueSet('b', 1), valueSet('a', 2)],
+    ],
     ['keys of nothing', ({ kv }) => kv.keys(), [], []],
     ['entries of nothing', ({ kv }) => kv.entries(), [], []],
     ['clear of nothing', ({ kv }) => (kv.clear(), kv.size), 0, []],
@@ -301,7 +319,13 @@ describe('limits of ctx.kv', () => {
         const full = MAX_VALUES_UNITS / MAX_VALUE_BYTES;
         for (let count = 0; count < full; count += 1) kv.set(`k${count}`, large);
         const codes: unknown[] = [];
-        for (const change of [() => kv.set('more', 1), () => kv.set('k0', large), () => kv.delete('k0'), () => kv.set('more', large), () => kv.set('k0', 1)]) {
+        for (const change of [
+          () => kv.set('more', 1),
+          () => kv.set('k0', large),
+          () => kv.delete('k0'),
+          () => kv.set('more', large),
+          () => kv.set('k0', 1),
+        ]) {
           try {
             codes.push(change() ?? 'set');
           } catch (error) {
@@ -400,7 +424,11 @@ describe('replay of ctx.kv', () => {
     ['another value', ({ kv }) => kv.set('a', 2), [valueSet('a', 1)]],
     ['text instead of a number', ({ kv }) => kv.set('a', '1'), [valueSet('a', 1)]],
     ['a deletion instead', ({ kv }) => kv.delete('a'), [valueSet('a', 1)]],
-    ['another deletion', ({ kv }) => (kv.set('a', 1), kv.set('b', 1), kv.delete('b')), [valueSet('a', 1), valueSet('b', 1), valueDeleted('a')]],
+    [
+      'another deletion',
+      ({ kv }) => (kv.set('a', 1), kv.set('b', 1), kv.delete('b')),
+      [valueSet('a', 1), valueSet('b', 1), valueDeleted('a')],
+    ],
     ['a change that is missing', () => undefined, [valueSet('a', 1)]],
     ['a change that was added', ({ kv }) => (kv.set('a', 1), kv.set('b', 1)), [valueSet('a', 1)]],
     ['a deletion of nothing that history has', ({ kv }) => kv.delete('a'), [valueDeleted('a')]],
@@ -413,7 +441,12 @@ describe('replay of ctx.kv', () => {
 
   it('shows key and value on both sides', async () => {
     const { result } = await replayCold(
-      [orchestration('test', once(({ kv }) => kv.set('a', { x: 2 })))],
+      [
+        orchestration(
+          'test',
+          once(({ kv }) => kv.set('a', { x: 2 })),
+        ),
+      ],
       history(started(), valueSet('a', { x: 1 }), completed(null)),
     );
     expect(faultOf(result).message).toMatch(
@@ -482,7 +515,10 @@ describe('the start of an execution with values', () => {
     const values = [{ key: '__proto__', value: { admin: true }, updatedAtMs: 1 }];
     const instance = await begin((ctx) => [ctx.kv.get('__proto__'), ctx.kv.size], { values });
     expect(instance.result).toEqual([{ admin: true }, 1]);
-    const { engine } = await replayCold([orchestration('test', (ctx) => ctx.waitForEvent(String(ctx.kv.get('k'))))], history(started({ values: [{ key: 'k', value: 'go', updatedAtMs: 1 }] }), { kind: 'EventAwaited', name: 'go' }));
+    const { engine } = await replayCold(
+      [orchestration('test', (ctx) => ctx.waitForEvent(String(ctx.kv.get('k'))))],
+      history(started({ values: [{ key: 'k', value: 'go', updatedAtMs: 1 }] }), { kind: 'EventAwaited', name: 'go' }),
+    );
     const result = await turn(engine, [start(), eventRaised('go', 1)], T0);
     expect(result.outcome).toEqual({ kind: 'completed', result: '1' });
   });

@@ -257,7 +257,11 @@ describe('the options of a child', () => {
       /an instance answers one parent/,
     ],
     ['an unknown policy', (ctx) => ctx.scheduleSubOrchestration('c', 1, { onExisting: 'steal' as 'fail' }), /onExisting .* got 'steal'/],
-    ['an unknown close policy', (ctx) => ctx.scheduleSubOrchestration('c', 1, { onParentClose: 'x' as 'cancel' }), /onParentClose .* got 'x'/],
+    [
+      'an unknown close policy',
+      (ctx) => ctx.scheduleSubOrchestration('c', 1, { onParentClose: 'x' as 'cancel' }),
+      /onParentClose .* got 'x'/,
+    ],
     ['an unknown policy of a detached start', (ctx) => ctx.startOrchestration('c', 'd', 1, { onExisting: 'x' as 'fail' }), /got 'x'/],
     ['an invalid moment', (ctx) => ctx.scheduleSubOrchestration('c', 1, { startAt: new Date(Number.NaN) }), /startAt to be a valid Date/],
     ['a negative delay', (ctx) => ctx.startOrchestration('c', 'd', 1, { startAfter: -1 }), /startAfter/],

@@ -64,7 +64,8 @@ const oldHistory = [...early, activityCompleted(2), activityScheduled('old')];
 const patchedHistory = [...early, activityCompleted(2), patched('change'), activityScheduled('new')];
 const newHistory = [...early, activityCompleted(2), activityScheduled('new')];
 
-const replay = (handler: Handler, bodies: readonly Body[]): Promise<Rebuilt> => replayCold([orchestration('test', handler)], history(...bodies));
+const replay = (handler: Handler, bodies: readonly Body[]): Promise<Rebuilt> =>
+  replayCold([orchestration('test', handler)], history(...bodies));
 
 /** Bodies of the events of one more turn on a history. */
 async function goOn(handler: Handler, bodies: readonly Body[], ...messages: readonly Body[]): Promise<readonly Body[]> {
@@ -151,10 +152,18 @@ describe('ctx.patched', () => {
   it.each<readonly [string, Handler, readonly Body[]]>([
     ['was taken out too early', after, patchedHistory],
     ['was taken back', before, patchedHistory],
-    ['has another name now', async (ctx) => (await ctx.scheduleActivity('first'), ctx.scheduleActivity(ctx.patched('other') ? 'new' : 'old')), patchedHistory],
+    [
+      'has another name now',
+      async (ctx) => (await ctx.scheduleActivity('first'), ctx.scheduleActivity(ctx.patched('other') ? 'new' : 'old')),
+      patchedHistory,
+    ],
     ['was forgotten', after, oldHistory],
     ['was deprecated too early', deprecated, oldHistory],
-    ['stands behind the decision now', async (ctx) => (await ctx.scheduleActivity('first'), await ctx.scheduleActivity('new'), ctx.patched('change')), patchedHistory],
+    [
+      'stands behind the decision now',
+      async (ctx) => (await ctx.scheduleActivity('first'), await ctx.scheduleActivity('new'), ctx.patched('change')),
+      patchedHistory,
+    ],
   ])('is missed by replay when it %s', async (_, handler, bodies) => {
     const { result } = await replay(handler, bodies);
     expect(faultOf(result).code).toBe('NONDETERMINISM');
@@ -162,11 +171,16 @@ describe('ctx.patched', () => {
 
   it('shows in the message of a difference', async () => {
     const { result } = await replay(after, patchedHistory);
-    expect(faultOf(result).message).toMatch(/at event 4: history has Patched \{patchId: "change"\}, but the code now decides ActivityScheduled/);
+    expect(faultOf(result).message).toMatch(
+      /at event 4: history has Patched \{patchId: "change"\}, but the code now decides ActivityScheduled/,
+    );
   });
 
   it.each(['', 'x'.repeat(257), 'duraloom:x', undefined])('refuses the name "%s"', async (name) => {
-    for (const call of [(ctx: OrchestrationContext) => ctx.patched(name as string), (ctx: OrchestrationContext) => ctx.deprecatePatch(name as string)]) {
+    for (const call of [
+      (ctx: OrchestrationContext) => ctx.patched(name as string),
+      (ctx: OrchestrationContext) => ctx.deprecatePatch(name as string),
+    ]) {
       const instance = await begin((ctx) => call(ctx));
       expect(instance.failure).toMatchObject({ code: 'ARGUMENT_INVALID' });
     }
@@ -203,14 +217,11 @@ describe('ctx.deprecatePatch', () => {
   });
 
   it('passes the mark of its own name only', async () => {
-    const { result } = await replay(
-      async (ctx) => {
-        await ctx.scheduleActivity('first');
-        ctx.deprecatePatch('other');
-        await ctx.scheduleActivity('new');
-      },
-      patchedHistory,
-    );
+    const { result } = await replay(async (ctx) => {
+      await ctx.scheduleActivity('first');
+      ctx.deprecatePatch('other');
+      await ctx.scheduleActivity('new');
+    }, patchedHistory);
     expect(faultOf(result).code).toBe('NONDETERMINISM');
   });
 });
@@ -298,7 +309,11 @@ describe('a generator orchestration', () => {
     await instance.deliver(activityFailed(2, 'A'), activityFailed(4, 'C'));
     expect(instance.result).toEqual(['A', 'finally', 'C', 'finally']);
     // As Promise.all, unlike ctx.all, an array gives up none of the others before the end.
-    expect(instance.lastBodies.slice(-3)).toEqual([activityFailed(4, 'C'), futureCancelled(3), completed(['A', 'finally', 'C', 'finally'])]);
+    expect(instance.lastBodies.slice(-3)).toEqual([
+      activityFailed(4, 'C'),
+      futureCancelled(3),
+      completed(['A', 'finally', 'C', 'finally']),
+    ]);
   });
 
   it.each<readonly [string, Handler, Body]>([

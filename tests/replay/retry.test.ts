@@ -40,8 +40,7 @@ const charging =
   (options: ActivityOptions): Handler =>
   (ctx) =>
     ctx.scheduleActivity('charge', 7, options);
-const attempt = (number: number): Body =>
-  activityScheduled('charge', 7, number === 1 ? {} : { attempt: number });
+const attempt = (number: number): Body => activityScheduled('charge', 7, number === 1 ? {} : { attempt: number });
 
 /** What the work item of the last turn's attempt tells the activity thread. */
 function extrasOf({ last }: TestInstance): unknown {
@@ -300,7 +299,12 @@ describe('a retried activity', () => {
       return charge.catch((error: Error) => error.name);
     });
     await instance.deliver(activityFailed(2), timerFired(6), eventRaised('stop'));
-    expect(instance.lastBodies.slice(-4)).toEqual([eventRaised('stop'), futureCancelled(8), futureCancelled(3), completed('CancelledError')]);
+    expect(instance.lastBodies.slice(-4)).toEqual([
+      eventRaised('stop'),
+      futureCancelled(8),
+      futureCancelled(3),
+      completed('CancelledError'),
+    ]);
     expect(instance.last).toMatchObject({ cancelledActivities: [8], cancelledTimers: [3] });
   });
 

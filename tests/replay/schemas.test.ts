@@ -25,10 +25,7 @@ import {
 /** The same schema of two libraries. */
 const orders: readonly (readonly [string, StandardSchema])[] = [
   ['zod', z.object({ id: z.number(), lines: z.array(z.object({ sku: z.string() })), note: z.string().default('none') })],
-  [
-    'valibot',
-    v.object({ id: v.number(), lines: v.array(v.object({ sku: v.string() })), note: v.optional(v.string(), 'none') }),
-  ],
+  ['valibot', v.object({ id: v.number(), lines: v.array(v.object({ sku: v.string() })), note: v.optional(v.string(), 'none') })],
 ];
 const good = { id: 1, lines: [{ sku: 'a' }] };
 const echo: Handler = (_, input) => input;
@@ -52,7 +49,9 @@ describe.each(orders)('a schema of %s', (_, schema) => {
       { input: { id: '1', lines: [{ sku: 'a' }, { sku: 5 }] }, schemas: { input: schema } },
     );
     expect(instance.failure).toMatchObject({ name: 'SchemaError', code: 'SCHEMA_MISMATCH', nonRetryable: true });
-    expect(instance.failure.message).toMatch(/^the input of orchestration 'test' does not fit its schema: id: .*, got '1'; lines\.1\.sku: .*, got 5$/);
+    expect(instance.failure.message).toMatch(
+      /^the input of orchestration 'test' does not fit its schema: id: .*, got '1'; lines\.1\.sku: .*, got 5$/,
+    );
     expect(hasRun).toBe(false);
   });
 
@@ -107,7 +106,10 @@ describe.each(orders)('a schema of %s', (_, schema) => {
     );
     const next = await beginNext(instance);
     await next.deliver(activityCompleted(3, 'done', 2), eventRaised('order', good));
-    expect(next.result).toEqual([{ key: 'late', value: 'done' }, { ...good, note: 'none' }]);
+    expect(next.result).toEqual([
+      { key: 'late', value: 'done' },
+      { ...good, note: 'none' },
+    ]);
   });
 
   it('does not check the input of continue-as-new before the next execution', async () => {
@@ -160,7 +162,9 @@ describe('schemas', () => {
       throw new TypeError('schema bug');
     });
     expect((await begin(echo, { schemas: { input: broken } })).bodies.at(-1)).toEqual(failed({ name: 'TypeError', message: 'schema bug' }));
-    const waiting = await begin((ctx) => ctx.waitForEvent('e').catch((error: Error) => error.message), { schemas: { events: { e: broken } } });
+    const waiting = await begin((ctx) => ctx.waitForEvent('e').catch((error: Error) => error.message), {
+      schemas: { events: { e: broken } },
+    });
     await waiting.deliver(eventRaised('e'));
     expect(waiting.result).toBe('schema bug');
   });
@@ -211,7 +215,10 @@ describe('a schema of an activity', () => {
   it('may take its time', async () => {
     const late = schemaOf((value) => Promise.resolve(value === 1 ? { value: 'one' } : { issues: [{ message: 'not one' }] }));
     expect(await checkSoon(late, 1, 'it')).toBe('one');
-    await expect(checkSoon(late, 2, 'it')).rejects.toMatchObject({ code: 'SCHEMA_MISMATCH', message: 'it does not fit its schema: the value: not one, got 2' });
+    await expect(checkSoon(late, 2, 'it')).rejects.toMatchObject({
+      code: 'SCHEMA_MISMATCH',
+      message: 'it does not fit its schema: the value: not one, got 2',
+    });
     expect(await checkSoon(undefined, 2, 'it')).toBe(2);
     expect(checkNow(undefined, 2, 'it')).toBe(2);
   });

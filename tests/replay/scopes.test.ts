@@ -157,7 +157,9 @@ describe.each(DRAINS)('ctx.scope (drain: %s)', (drain) => {
         const outer = ctx.scope(async () => {
           const below = ctx.scope(() => note('inner', ctx.scheduleTimer(1)));
           inner = below;
-          await Promise.all([below, note('outer', ctx.scheduleTimer(2)), ctx.scope(() => note('sibling', ctx.scheduleTimer(3)))].map(outcome));
+          await Promise.all(
+            [below, note('outer', ctx.scheduleTimer(2)), ctx.scope(() => note('sibling', ctx.scheduleTimer(3)))].map(outcome),
+          );
         });
         await ctx.waitForEvent('inner');
         (inner as { cancel(): void } | null)?.cancel();
@@ -318,7 +320,11 @@ describe.each(DRAINS)('ctx.scope (drain: %s)', (drain) => {
 
   it('keeps losers of a race inside it to the race', async () => {
     const instance = await begin(
-      (ctx) => ctx.scope(async () => [(await ctx.race({ a: ctx.scheduleTimer(1), b: ctx.scheduleTimer(2) })).key, await ctx.scheduleActivity('then')]),
+      (ctx) =>
+        ctx.scope(async () => [
+          (await ctx.race({ a: ctx.scheduleTimer(1), b: ctx.scheduleTimer(2) })).key,
+          await ctx.scheduleActivity('then'),
+        ]),
       { drain },
     );
     await instance.deliver(timerFired(3), activityCompleted(6, 'x'));
@@ -332,10 +338,9 @@ describe.each(DRAINS)('ctx.scope (drain: %s)', (drain) => {
   });
 
   it('in all is cancelled when another member fails', async () => {
-    const instance = await begin(
-      async (ctx) => outcome(ctx.all([ctx.scope(() => ctx.scheduleTimer(5)), ctx.scheduleActivity('a')])),
-      { drain },
-    );
+    const instance = await begin(async (ctx) => outcome(ctx.all([ctx.scope(() => ctx.scheduleTimer(5)), ctx.scheduleActivity('a')])), {
+      drain,
+    });
     await instance.deliver(activityFailed(3, 'broken'));
     expect(instance.lastBodies).toEqual([activityFailed(3, 'broken'), futureCancelled(2), completed(['rejected', 'Error', 'broken'])]);
   });
@@ -630,7 +635,8 @@ describe.each(DRAINS)('ctx.withTimeout (drain: %s)', (drain) => {
   });
 
   it('decides by history order when both come in one turn', async () => {
-    const handler: Handler = (ctx) => outcome(ctx.withTimeout(5_000, () => ctx.scheduleActivity('a'))).then((settled) => (settled as [string])[0]);
+    const handler: Handler = (ctx) =>
+      outcome(ctx.withTimeout(5_000, () => ctx.scheduleActivity('a'))).then((settled) => (settled as [string])[0]);
     const late = await begin(handler, { drain });
     await late.deliver(timerFired(2), activityCompleted(3));
     expect(late.result).toBe('rejected');

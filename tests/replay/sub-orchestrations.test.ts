@@ -72,7 +72,6 @@ describe('the parent link', () => {
     const instance = await begin((ctx) => ctx.scheduleSubOrchestration('c', 1), { executionId: 4 });
     expect(JSON.parse(instance.last.starts[0]?.payload ?? '')).toEqual({
       kind: 'OrchestrationStarted',
-      executionId: 1,
       name: 'c',
       input: 1,
       parent: { instanceId: 'i1', executionId: 4, eventId: 2 },

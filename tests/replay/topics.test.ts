@@ -267,12 +267,20 @@ describe('a subscription', () => {
     ['another pattern', (ctx) => ctx.subscribe('b').next(), [topicSubscribed('a'), next('a')]],
     ['a subscription that is missing', (ctx) => ctx.waitForEvent('e'), [topicSubscribed('a'), eventAwaited('e')]],
     ['a subscription that was added', (ctx) => (ctx.subscribe('a'), ctx.waitForEvent('e')), [eventAwaited('e')]],
-    ['no unsubscribing', (ctx) => (ctx.subscribe('a'), ctx.waitForEvent('e')), [topicSubscribed('a'), topicUnsubscribed('a'), eventAwaited('e')]],
+    [
+      'no unsubscribing',
+      (ctx) => (ctx.subscribe('a'), ctx.waitForEvent('e')),
+      [topicSubscribed('a'), topicUnsubscribed('a'), eventAwaited('e')],
+    ],
     ['another topic published', (ctx) => (ctx.publish('b'), ctx.waitForEvent('e')), [topicPublished('a'), eventAwaited('e')]],
     ['other data published', (ctx) => (ctx.publish('a', 2), ctx.waitForEvent('e')), [topicPublished('a', 1), eventAwaited('e')]],
     ['no data published', (ctx) => (ctx.publish('a'), ctx.waitForEvent('e')), [topicPublished('a', null), eventAwaited('e')]],
     ['another session', (ctx) => (ctx.sendToSession('b', 1), ctx.waitForEvent('e')), [sessionMessageSent('a', 1), eventAwaited('e')]],
-    ['another message to a session', (ctx) => (ctx.sendToSession('a', 2), ctx.waitForEvent('e')), [sessionMessageSent('a', 1), eventAwaited('e')]],
+    [
+      'another message to a session',
+      (ctx) => (ctx.sendToSession('a', 2), ctx.waitForEvent('e')),
+      [sessionMessageSent('a', 1), eventAwaited('e')],
+    ],
   ])('and its kin are part of what replay checks: %s', async (_, handler, bodies) => {
     const { result } = await replayCold([orchestration('test', handler)], history(started(), ...bodies));
     expect(faultOf(result).code).toBe('NONDETERMINISM');
@@ -335,7 +343,11 @@ describe('ctx.sendToSession', () => {
       ctx.sendToSession('s2', null);
       return ctx.waitForEvent('never');
     });
-    expect(instance.bodies.slice(1, 4)).toEqual([sessionMessageSent('s1', { a: 1 }), sessionMessageSent('s1'), sessionMessageSent('s2', null)]);
+    expect(instance.bodies.slice(1, 4)).toEqual([
+      sessionMessageSent('s1', { a: 1 }),
+      sessionMessageSent('s1'),
+      sessionMessageSent('s2', null),
+    ]);
     expect(instance.last.effects?.sessionMessages).toEqual([
       { sessionId: 's1', payload: '{"a":1}' },
       { sessionId: 's1', payload: '' },
@@ -411,7 +423,11 @@ describe('the key of an event', () => {
       return [await orders.next(), await orders.next()];
     });
     await instance.deliver(topicReceived('orders/1', 'early', 'k'), eventRaised('go'));
-    await instance.deliver(topicReceived('orders/1', 'first', 'k'), topicReceived('orders/1', 'again', 'k'), topicReceived('orders/2', 2, 'k2'));
+    await instance.deliver(
+      topicReceived('orders/1', 'first', 'k'),
+      topicReceived('orders/1', 'again', 'k'),
+      topicReceived('orders/2', 2, 'k2'),
+    );
     expect((instance.result as readonly TopicMessage<unknown>[]).map(({ data }) => data)).toEqual(['first', 2]);
   });
 
@@ -449,7 +465,9 @@ describe('unread events that are too large to be carried over', () => {
     const instance = await begin(leaving(policy));
     await instance.deliver(...events, activityCompleted(2));
     expect((nextStart(instance.last)['carried'] as readonly { readonly name: string }[]).map(({ name }) => name)).toEqual(kept);
-    expect(instance.last.logs).toMatchObject([{ level: 'warn', message: expect.stringContaining('dropped 1 unread') as string, fields: { policy } }]);
+    expect(instance.last.logs).toMatchObject([
+      { level: 'warn', message: expect.stringContaining('dropped 1 unread') as string, fields: { policy } },
+    ]);
     expect(instance.last.effects?.metrics).toEqual([
       { kind: 'counter', name: 'duraloom_events_dropped_total', value: 1, labels: { orchestration: 'test', policy } },
     ]);
@@ -482,7 +500,9 @@ describe('unread events that are too large to be carried over', () => {
     const { result } = await replayCold([orchestration('test', leaving('fail'))], old.events);
     expect(faultOf(result)).toMatchObject({
       code: 'NONDETERMINISM',
-      message: expect.stringMatching(/history has OrchestrationContinuedAsNew .* now decides OrchestrationFailed .*would carry 3 unread/) as string,
+      message: expect.stringMatching(
+        /history has OrchestrationContinuedAsNew .* now decides OrchestrationFailed .*would carry 3 unread/,
+      ) as string,
     });
   });
 });

@@ -19,12 +19,20 @@ import {
   failed,
   futureCancelled,
   history,
+  patched,
+  sessionMessageSent,
   started,
   startRequested,
   statusSet,
   T0,
   timerCreated,
   timerFired,
+  topicPublished,
+  topicReceived,
+  topicSubscribed,
+  topicUnsubscribed,
+  valueDeleted,
+  valueSet,
   type Body,
 } from '../support/replay-harness.ts';
 
@@ -59,6 +67,15 @@ const everything: readonly Body[] = [
   startRequested('d', 'd2'),
   statusSet(1),
   statusSet(),
+  valueSet('k', null),
+  valueDeleted('k'),
+  topicSubscribed('t'),
+  topicReceived('t', 1, 'key'),
+  topicReceived('t'),
+  topicUnsubscribed('t'),
+  topicPublished('t', 1),
+  sessionMessageSent('s'),
+  patched('p'),
   activityCompleted(2, 1),
   activityFailed(3, { ...failure, code: 'E', stack: 's', cause: failure }),
   { ...timerFired(4), atMs: T0 + 5 },
@@ -174,6 +191,30 @@ describe('validateHistory', () => {
     expect(refusal(history(started(), cancelRequested(), eventRaised('e'), cancelRequested('again')))).toMatchObject({ eventId: 4 });
   });
 
+  it.each<readonly [string, readonly Body[]]>([
+    ['the same event', [eventRaised('e', 1, 'k'), eventRaised('e', 1, 'k')]],
+    ['another event', [eventRaised('e', 1, 'k'), eventRaised('f', 2, 'k')]],
+    ['a message of a topic', [topicSubscribed('t'), topicReceived('t', 1, 'k'), topicReceived('t', 1, 'k')]],
+  ])('refuses %s with the key of an event before it: live, it would have been dropped', (_, bodies) => {
+    expect(refusal(history(started(), ...bodies))).toMatchObject({ eventId: bodies.length + 1 });
+  });
+
+  it('refuses an event with a key of an execution before it', () => {
+    expect(refusal(history(started({ eventKeys: ['k'] }), eventRaised('e', 1, 'k')))).toMatchObject({ eventId: 2 });
+  });
+
+  it.each<readonly [string, readonly Body[]]>([
+    ['was subscribed to', [topicReceived('t')]],
+    ['matched', [topicSubscribed('other/*'), topicReceived('t')]],
+    ['was subscribed to any more', [topicSubscribed('t'), topicUnsubscribed('t'), topicReceived('t')]],
+  ])('refuses a message of a topic that nothing %s: live, it would have been dropped', (_, bodies) => {
+    expect(refusal(history(started(), ...bodies))).toMatchObject({ eventId: bodies.length + 1 });
+  });
+
+  it('accepts the messages of topics that the execution before was subscribed to', () => {
+    expect(validateHistory(history(started({ subscriptions: ['t/*'] }), topicReceived('t/1')))).toHaveLength(2);
+  });
+
   it('refuses an engine behaviour that is newer', () => {
     expect(refusal(history({ ...started(), engine: ENGINE_BEHAVIOUR + 1 }))).toMatchObject({
       eventId: 1,
@@ -215,6 +256,28 @@ describe('validateHistory', () => {
     [futureCancelled(2), 'sourceId', [undefined, 0, -1, 1.5, '2', null]],
     [failed(), 'failure', [undefined, null, 'x', [], {}, { name: 'x' }, { name: 1, message: 'x' }, { name: 'x', message: 'x', code: 1 }]],
     [cancelled(), 'reason', [undefined, 5]],
+    [
+      started(),
+      'values',
+      [null, {}, [null], [{ key: 'k', updatedAtMs: 1 }], [{ key: 5, value: 1, updatedAtMs: 1 }], [{ key: 'k', value: 1 }]],
+    ],
+    [started(), 'subscriptions', [null, 't', [5]]],
+    [started(), 'eventKeys', [null, 'k', [null]]],
+    [eventRaised('e'), 'key', [null, 5]],
+    [topicReceived('t'), 'topic', [undefined, 5, null]],
+    [topicReceived('t'), 'key', [null, 5]],
+    [activityScheduled('a'), 'tag', [null, 5]],
+    [activityScheduled('a'), 'sessionId', [null, 5]],
+    [activityScheduled('a'), 'attempt', [null, 0, -1, 1.5, '2']],
+    [childScheduled('c', 'k'), 'onParentClose', [null, 'leave', 5]],
+    [valueSet('k', 1), 'key', [undefined, 5]],
+    [valueSet('k', 1), 'value', [undefined]],
+    [valueDeleted('k'), 'key', [undefined, 5]],
+    [topicSubscribed('t'), 'pattern', [undefined, 5]],
+    [topicUnsubscribed('t'), 'pattern', [undefined, 5]],
+    [topicPublished('t'), 'topic', [undefined, 5]],
+    [sessionMessageSent('s'), 'sessionId', [undefined, 5]],
+    [patched('p'), 'patchId', [undefined, 5]],
     [continuedAsNew(), 'version', [5, null]],
     ...[activityCompleted(2), activityFailed(2), timerFired(2), childCompleted(2), childFailed(2)].flatMap((event) =>
       ['executionId', 'sourceId'].map((name) => [event, name, [undefined, 0, -1, 1.5, '2', null]] as const),

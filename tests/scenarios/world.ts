@@ -28,9 +28,14 @@ export type WorldOptions = {
   readonly simulated?: boolean;
 };
 
+/** What lives from one restart to the next. */
+type Life = { readonly provider: SqliteProvider; readonly runtime: Runtime; readonly client: Client };
+
 /** Begin of simulated time. */
 const START_MS = Date.UTC(2030, 0, 1);
 const MINUTE_MS = 60_000;
+
+type Fits = (customStatus: unknown) => boolean;
 
 /** URL of a module in the folder `fixtures`. */
 export function scenarioModule(name: string): URL {
@@ -45,7 +50,7 @@ export class World {
   readonly #stage = new Stage();
   readonly #mode: Mode;
   readonly #options: WorldOptions;
-  #life: { readonly provider: SqliteProvider; readonly runtime: Runtime; readonly client: Client } | null = null;
+  #life: Life | null = null;
 
   constructor(mode: Mode, options: WorldOptions) {
     this.#mode = mode;
@@ -87,10 +92,14 @@ export class World {
     await this.#stage[Symbol.asyncDispose]();
   }
 
-  /** A good moment for the runtime to die: in the restarted mode, runtime and store are closed here and opened again. */
-  async interrupt(): Promise<void> {
+  /**
+   * A good moment for the runtime to die: in the restarted mode, runtime and store are closed here and opened again.
+   *
+   * @param patienceMs - how long running activities may finish
+   */
+  async interrupt(patienceMs = 5_000): Promise<void> {
     if (!this.#mode.restarts) return;
-    await this.#end();
+    await this.#end(patienceMs);
     await this.open();
   }
 
@@ -104,7 +113,7 @@ export class World {
     for (let afterVersion = 0; ;) {
       const state = await this.client.waitForCustomStatus(instanceId, { afterVersion, timeout: PATIENCE });
       const { customStatus, status } = state;
-      const isReached: boolean = typeof wanted === 'function' ? Boolean(wanted(customStatus)) : isDeepStrictEqual(customStatus, wanted);
+      const isReached = typeof wanted === 'function' ? (wanted as Fits)(customStatus) : isDeepStrictEqual(customStatus, wanted);
       if (isReached) return state;
       if (status !== 'Running') {
         throw new TypeError(`'${instanceId}' is ${status} with status ${JSON.stringify(customStatus)}, without ${JSON.stringify(wanted)}`, {
@@ -121,6 +130,13 @@ export class World {
     await this.clock.advance(Math.round(minutes * MINUTE_MS));
   }
 
+  /** Lets simulated time pass while the machine is off, in every mode: nothing has to be told of every minute of it. */
+  async passAway(minutes: number): Promise<void> {
+    await this.#end();
+    await this.pass(minutes);
+    await this.open();
+  }
+
   /** What activities wrote into a ledger. */
   notes(ledger: string): readonly string[] {
     return notes(ledger);
@@ -131,16 +147,20 @@ export class World {
     return outline(await this.client.readHistory(instanceId, executionId));
   }
 
-  #alive(): NonNullable<World['#life']> {
+  #alive(): Life {
     if (this.#life === null) throw new TypeError('the world is opened before the tests and closed after them');
     return this.#life;
   }
 
-  async #end(): Promise<void> {
+  async #end(timeoutMs = 5_000): Promise<void> {
     const life = this.#life;
+    if (life === null) return;
     this.#life = null;
-    await life?.runtime.shutdown({ timeoutMs: 5_000 });
-    await life?.provider.close();
+    const down = life.runtime.shutdown({ timeoutMs });
+    // The patience of a shutdown is measured by the clock of the runtime, and simulated time stands still.
+    if (this.clock !== null && timeoutMs === 0) while (life.runtime.state !== 'stopped') await this.clock.advance(1);
+    await down;
+    await life.provider.close();
   }
 }
 
@@ -157,25 +177,8 @@ export function inEveryMode(options: WorldOptions, define: (world: World) => voi
 /** A history in words: what was decided and what came, without ids and times. */
 export function outline(history: readonly HistoryEvent[]): readonly string[] {
   return history.map((event) => {
-    switch (event.kind) {
-      case 'OrchestrationStarted':
-      case 'ActivityScheduled':
-      case 'EventAwaited':
-      case 'EventRaised':
-      case 'SubOrchestrationScheduled':
-      case 'OrchestrationStartRequested':
-        return `${event.kind} ${event.name}`;
-      case 'ActivityCompleted':
-      case 'ActivityFailed':
-      case 'SubOrchestrationCompleted':
-      case 'SubOrchestrationFailed': {
-        const decision = history.find(({ id }) => id === event.sourceId);
-        return `${event.kind} ${decision !== undefined && 'name' in decision ? decision.name : '?'}`;
-      }
-      case 'FutureCancelled':
-        return `${event.kind} of ${history.find(({ id }) => id === event.sourceId)?.kind ?? '?'}`;
-      default:
-        return event.kind;
-    }
+    const subject = 'sourceId' in event ? history.find(({ id }) => id === event.sourceId) : event;
+    if (subject !== undefined && 'name' in subject) return `${event.kind} ${subject.name}`;
+    return event.kind === 'FutureCancelled' ? `${event.kind} ${String(subject?.kind)}` : event.kind;
   });
 }

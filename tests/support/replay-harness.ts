@@ -11,8 +11,17 @@ import type { OrchestrationContext } from '../../src/types/context.ts';
 import { defineOrchestration, type OrchestrationDefinition, type OrchestrationSchemas } from '../../src/types/definition.ts';
 import type { Failure } from '../../src/types/failure.ts';
 import type { CarriedEvent, CarriedValue, EventKind, HistoryEvent, ParentClosePolicy } from '../../src/types/history-event.ts';
-import type { ParentLink } from '../../src/types/names.ts';
-import type { History, ReceivedMessage, ReplayResult, ScheduledActivity, ScheduledTimer } from '../../src/types/replay.ts';
+import { TOPIC_MAILBOX_PREFIX, type ParentLink } from '../../src/types/names.ts';
+import type {
+  ActivityExtras,
+  History,
+  ReceivedMessage,
+  ReplayResult,
+  ScheduledActivity,
+  ScheduledTimer,
+  TurnEffects,
+} from '../../src/types/replay.ts';
+import { matchesTopic } from '../../src/types/topics.ts';
 
 // --- drains ------------------------------------------------------------------------------------------------------------------
 
@@ -505,7 +514,7 @@ export type WorldSettings = {
   readonly root: StartFields & { readonly instanceId: string };
   readonly choose: Choose;
   /** What an activity returns or fails with. */
-  readonly answer: (activity: { readonly name: string; readonly input: unknown }) => Answer;
+  readonly answer: (activity: AskedActivity) => Answer;
   /** Whether the engine lives on between turns, or is rebuilt from history before each; a chooser of its own decides turn by turn. */
   readonly engines: 'sticky' | 'cold' | Choose;
   /** `advancing`: it also steps back at times. `frozen`: all turns happen at the same time, so that batches can be split without changing event times. */
@@ -515,7 +524,11 @@ export type WorldSettings = {
 };
 
 /** Outcome of an activity. */
-export type Answer = { readonly ok: true; readonly value?: unknown } | { readonly ok: false; readonly failure: Failure };
+export type Answer =
+  { readonly ok: true; readonly value?: unknown } | { readonly ok: false; readonly failure: Failure; readonly heartbeat?: unknown };
+
+/** An activity as its thread sees it. */
+export type AskedActivity = { readonly name: string; readonly input: unknown; readonly attempt: number };
 
 /** One turn as it happened. */
 export type TurnLog = { readonly nowMs: number; readonly messages: readonly string[]; readonly result: ReplayResult };
@@ -524,7 +537,13 @@ export type TurnLog = { readonly nowMs: number; readonly messages: readonly stri
 export type ExecutionLog = { readonly instanceId: string; readonly executionId: number; readonly turns: readonly TurnLog[] };
 
 /** What happened in the world; `faults` are broken rules that the world saw. */
-export type WorldLog = { readonly executions: readonly ExecutionLog[]; readonly faults: readonly string[]; readonly moves: number };
+export type WorldLog = {
+  readonly executions: readonly ExecutionLog[];
+  readonly faults: readonly string[];
+  readonly moves: number;
+  /** Instances that their parent's end has terminated: their last execution has no end. */
+  readonly terminated: ReadonlySet<string>;
+};
 
 /** Moves after which the world asks the root to cancel, and after which it gives up. */
 const PATIENCE = 400;
@@ -544,6 +563,7 @@ type Actor = {
   /** Every activity, timer and child that was ever asked for: whoever delivers at least once may bring its completion again. */
   readonly spent: Spent[];
   readonly awaited: string[];
+  readonly subscriptions: Set<string>;
   isEnded: boolean;
 };
 
@@ -553,6 +573,7 @@ export class World {
   readonly #actors = new Map<string, Actor>();
   readonly #executions: ExecutionLog[] = [];
   readonly #faults: string[] = [];
+  readonly #terminated = new Set<string>();
   #nowMs = T0;
   #raised = 0;
 
@@ -580,7 +601,9 @@ export class World {
     }
     if (moves === LIMIT) this.#faults.push(`no end after ${LIMIT} moves`);
     for (const actor of this.#actors.values()) if (!actor.isEnded) this.#faults.push(`${actor.instanceId} did not end`);
-    return { executions: this.#executions, faults: this.#faults, moves };
+    // Whoever was terminated before its first turn has no history.
+    const executions = this.#executions.filter(({ turns }) => turns.length > 0);
+    return { executions, faults: this.#faults, moves, terminated: this.#terminated };
   }
 
   #create(instanceId: string, payload: string): void {
@@ -595,6 +618,7 @@ export class World {
       timers: new Map(),
       spent: [],
       awaited: [],
+      subscriptions: new Set(),
       isEnded: false,
     };
     this.#actors.set(instanceId, actor);
@@ -654,7 +678,27 @@ export class World {
       else if (started.conflictPayload !== null) actor.queue.push(started.conflictPayload);
     }
     for (const { instanceId, payload } of result.messages) this.#enqueue(instanceId, payload);
+    if (result.effects !== null) this.#spread(actor, result.effects);
     this.#conclude(actor, result);
+  }
+
+  /** What a turn asks of others besides messages. */
+  #spread({ subscriptions: own }: Actor, { subscriptions, publications, terminations }: TurnEffects): void {
+    for (const { pattern, subscribed } of subscriptions) {
+      if (subscribed) own.add(pattern);
+      else own.delete(pattern);
+    }
+    for (const { topic, payload } of publications) {
+      for (const { instanceId, subscriptions: others } of this.#actors.values()) {
+        if ([...others].some((pattern) => matchesTopic(pattern, topic))) this.#enqueue(instanceId, payload);
+      }
+    }
+    for (const { instanceId } of terminations) {
+      const child = this.#actors.get(instanceId);
+      if (child === undefined || child.isEnded) continue;
+      child.isEnded = true;
+      this.#terminated.add(instanceId);
+    }
   }
 
   #conclude(actor: Actor, { outcome }: ReplayResult): void {
@@ -666,12 +710,15 @@ export class World {
     else actor.isEnded = true;
   }
 
-  *#finishActivity(actor: Actor, { eventId, name, input }: ScheduledActivity): Steps<void> {
+  *#finishActivity(actor: Actor, { eventId, name, input, routing }: ScheduledActivity): Steps<void> {
     actor.activities.delete(eventId);
-    const answer = this.#settings.answer({ name, input: input === undefined ? undefined : (JSON.parse(input) as unknown) });
+    const { attempt } = JSON.parse(routing?.extras ?? '{"attempt":1}') as ActivityExtras;
+    const answer = this.#settings.answer({ name, input: input === undefined ? undefined : (JSON.parse(input) as unknown), attempt });
     this.#post(
       actor.instanceId,
-      answer.ok ? activityCompleted(eventId, answer.value, actor.executionId) : activityFailed(eventId, answer.failure, actor.executionId),
+      answer.ok
+        ? activityCompleted(eventId, answer.value, actor.executionId)
+        : activityFailed(eventId, answer.failure, actor.executionId, answer.heartbeat),
     );
   }
 
@@ -685,15 +732,19 @@ export class World {
   *#raise(actor: Actor | undefined): Steps<void> {
     this.#raised += 1;
     const name = actor?.awaited[this.#raised % actor.awaited.length];
-    if (actor !== undefined && name !== undefined) this.#post(actor.instanceId, eventRaised(name, this.#raised));
+    if (actor !== undefined && name !== undefined) this.#post(actor.instanceId, eventFor(name, this.#raised));
   }
 
   /** Something that a store that delivers at least once, or a client, may do at any time. */
   *#disturb(actor: Actor): Steps<void> {
     const { choose } = this.#settings;
     const old = actor.spent[choose(Math.max(1, actor.spent.length))];
-    const what = choose(8);
-    if (what === 7) {
+    const what = choose(10);
+    // Few keys: the same one comes again.
+    if (what === 9) this.#post(actor.instanceId, eventRaised(choose(2) === 0 ? 'go' : 'stop', { spare: choose(9) }, `key ${choose(4)}`));
+    else if (what === 8)
+      this.#post(actor.instanceId, topicReceived(choose(2) === 0 ? 'orders/eu' : 'users', choose(9), `key ${choose(4)}`));
+    else if (what === 7) {
       if (choose(4) === 3) this.#post(actor.instanceId, cancelRequested(`noise ${choose(3)}`));
     } else if (what === 6) this.#post(actor.instanceId, eventRaised(choose(2) === 0 ? 'go' : 'stop', { spare: choose(9) }));
     else if (what === 5) this.#post(actor.instanceId, start({ name: 'other', input: 'duplicate' }));
@@ -710,6 +761,12 @@ export class World {
     if (actor === undefined) this.#faults.push(`a message goes to '${instanceId}', which does not exist`);
     else if (!actor.isEnded) actor.queue.push(payload);
   }
+}
+
+/** An event for a wait: a wait for a topic is one for an event of a name of our own. */
+function eventFor(name: string, data: unknown): Body {
+  if (!name.startsWith(TOPIC_MAILBOX_PREFIX)) return eventRaised(name, data);
+  return topicReceived(name.slice(TOPIC_MAILBOX_PREFIX.length).replaceAll('**', 'x/y').replaceAll('*', 'z'), data);
 }
 
 function noteEvent(actor: Actor, event: HistoryEvent): void {

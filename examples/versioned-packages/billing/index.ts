@@ -7,7 +7,7 @@ export type PackageSources = { readonly orchestrations: readonly DefinitionSourc
 /** Loads both lines of the package side by side: running invoices of version 1 go on, new ones take what they ask for. */
 export function loadBilling(prefix = 'billing.'): PackageSources {
   return {
-    orchestrations: ['./v1.ts', './v2.ts'].map((file) => withPrefix(prefix, new URL(file, import.meta.url))),
+    orchestrations: [new URL('./v1.ts', import.meta.url), new URL('./v2.ts', import.meta.url)].map((url) => withPrefix(prefix, url)),
     activities: [withPrefix(prefix, new URL('./activities.ts', import.meta.url))],
   };
 }

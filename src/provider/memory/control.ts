@@ -2,12 +2,23 @@
 // terminations by a parent), memory-provider.ts (operators).
 import { isEnded } from '../../types/instance.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
-import type { CloseChildren, ControlOutcome, ControlRequest } from '../provider.ts';
+import type { CloseChildren, ControlOutcome, ControlRequest, NewInstance, StartOutcome } from '../provider.ts';
 import type { Instances } from './instances.ts';
 import type { StoredInstance } from './stored-instance.ts';
 
-/** What happens to the children of who ends. `cancelPayload: null`: those that are to cancel are not told. */
-type Closing = { readonly output: string; readonly cancelPayload: CloseChildren['cancelPayload'] | null };
+/**
+ * Starts an instance by its policy. Living children of one that it replaces are closed.
+ *
+ * @param instances - the instances
+ * @param start - the start
+ * @param nowMs - the time, epoch milliseconds
+ * @returns what became of it
+ */
+export function startInstance(instances: Instances, start: NewInstance, nowMs: number): StartOutcome {
+  const outcome = instances.start(start);
+  if (outcome === 'replaced' && start.closeChildren !== null) closeChildren(instances, start.instanceId, start.closeChildren, nowMs);
+  return outcome;
+}
 
 /**
  * Does what an operator wishes.
@@ -43,7 +54,7 @@ export function controlInstance(instances: Instances, request: ControlRequest, n
  * @param closing - what happens to its children
  * @param nowMs - the time, epoch milliseconds
  */
-export function terminate(instances: Instances, instance: StoredInstance, output: string, closing: Closing, nowMs: number): void {
+export function terminate(instances: Instances, instance: StoredInstance, output: string, closing: CloseChildren, nowMs: number): void {
   instance.record = { ...instance.record, status: 'Terminated', output, updatedAtMs: nowMs };
   instances.clear(instance);
   instances.settle(instance);
@@ -58,14 +69,12 @@ export function terminate(instances: Instances, instance: StoredInstance, output
  * @param closing - message and output
  * @param nowMs - the time, epoch milliseconds
  */
-export function closeChildren(instances: Instances, parentId: string, closing: Closing, nowMs: number): void {
+export function closeChildren(instances: Instances, parentId: string, closing: CloseChildren, nowMs: number): void {
   for (const child of instances.childrenOf(parentId)) {
     const { instanceId, status, onParentClose } = child.record;
     if (isEnded(status)) continue;
     if (onParentClose === 'terminate') terminate(instances, child, closing.output, closing, nowMs);
-    else if (onParentClose === 'cancel' && closing.cancelPayload !== null) {
-      instances.enqueue({ instanceId, payload: closing.cancelPayload });
-    }
+    else if (onParentClose === 'cancel') instances.enqueue({ instanceId, payload: closing.cancelPayload });
   }
 }
 

@@ -102,7 +102,7 @@ export class Instances {
     const old = this.#instances.get(start.instanceId);
     if (old !== undefined && !mayReplace(old, start)) return 'exists';
     if (old !== undefined) this.#forget(old);
-    const instance = createInstance(start, this.#clock.nowMs());
+    const instance = createInstance(start, this.#clock.nowMs(), old === undefined ? 1 : old.record.executionId + 1);
     this.#instances.set(start.instanceId, instance);
     if (start.parent !== null) {
       const siblings = this.#childrenOf.get(start.parent.instanceId) ?? new Set();

@@ -43,7 +43,7 @@ import type {
 } from '../provider.ts';
 import { systemClock } from '../system-clock.ts';
 import { compareCodePoints } from './code-points.ts';
-import { controlInstance } from './control.ts';
+import { controlInstance, startInstance } from './control.ts';
 import { FetchQueue } from './fetch-queue.ts';
 import { Instances } from './instances.ts';
 import { Runtimes } from './runtimes.ts';
@@ -98,7 +98,7 @@ export class MemoryProvider implements Provider {
   }
 
   async startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
-    return this.#change('startInstances', () => starts.map((start) => this.#instances.start(start)));
+    return this.#change('startInstances', () => starts.map((start) => startInstance(this.#instances, start, this.#clock.nowMs())));
   }
 
   async enqueueMessages(messages: readonly NewMessage[]): Promise<readonly EnqueueOutcome[]> {

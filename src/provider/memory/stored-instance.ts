@@ -56,7 +56,7 @@ export type StoredInstance = Grouped & {
  * @param nowMs - the time, epoch milliseconds
  * @returns the instance, not yet ready
  */
-export function createInstance(start: NewInstance, nowMs: number): StoredInstance {
+export function createInstance(start: NewInstance, nowMs: number, executionId: number): StoredInstance {
   const { instanceId, name, version, parent, onParentClose, priority } = start;
   const startAtMs = Math.max(start.startAtMs ?? nowMs, nowMs + start.delayMs);
   const instance: StoredInstance = {
@@ -65,7 +65,7 @@ export function createInstance(start: NewInstance, nowMs: number): StoredInstanc
       name,
       version,
       status: 'Pending',
-      executionId: 1,
+      executionId,
       lastEventId: 0,
       output: null,
       customStatus: null,

@@ -6,7 +6,7 @@ import { ENGINE_BEHAVIOUR } from '../../types/history-event.ts';
 import { isEnded } from '../../types/instance.ts';
 import { isSameLink } from '../../types/names.ts';
 import type { AckEffects, OrchestrationAck, OrchestrationAckOutcome } from '../provider.ts';
-import { closeChildren, terminate } from './control.ts';
+import { closeChildren, startInstance, terminate } from './control.ts';
 import type { Instances } from './instances.ts';
 import type { SessionMessages } from './session-messages.ts';
 import { addStartMessage, addTimer, removeMessages, setCode } from './stored-instance.ts';
@@ -40,7 +40,7 @@ export function commitTurn(targets: TurnTargets, ack: OrchestrationAck, nowMs: n
   // Adding comes before removing: what is scheduled and cancelled in one turn is absent.
   work.add(ack, ack.workItems, nowMs);
   work.cancel(ack, ack.cancelledActivities);
-  startOthers(instances, ack);
+  startOthers(instances, ack, nowMs);
   // After the starts: a child that is started and cancelled in one turn must get the request to cancel.
   for (const message of ack.messages) instances.enqueue(message);
   if (ack.effects !== null) applyEffects(targets, instance, ack.effects, nowMs);
@@ -87,10 +87,10 @@ function updateMessages(instance: StoredInstance, ack: OrchestrationAck, nowMs: 
   if (ack.next !== null) addStartMessage(instance, ack.next.payload, nowMs);
 }
 
-function startOthers(instances: Instances, { instanceId, starts }: OrchestrationAck): void {
+function startOthers(instances: Instances, { instanceId, starts }: OrchestrationAck, nowMs: number): void {
   for (const start of starts) {
     // The own id is taken whatever the policy says: a turn cannot replace what it is a turn of.
-    const isTaken = start.instanceId === instanceId || instances.start(start) === 'exists';
+    const isTaken = start.instanceId === instanceId || startInstance(instances, start, nowMs) === 'exists';
     if (isTaken && start.conflictPayload !== null) instances.enqueue({ instanceId, payload: start.conflictPayload });
   }
 }
@@ -107,9 +107,9 @@ function applyEffects({ instances, sessionMessages }: TurnTargets, instance: Sto
   }
   for (const publication of effects.publications) instances.publish(publication);
   for (const { sessionId, payload } of effects.sessionMessages) sessionMessages.send(sessionId, payload);
-  for (const { instanceId: childId, parent, output } of effects.terminations) {
+  for (const { instanceId: childId, parent, output, cancelPayload } of effects.terminations) {
     const child = instances.get(childId);
     if (child === undefined || isEnded(child.record.status) || !isSameLink(parent, child.record.parent ?? undefined)) continue;
-    terminate(instances, child, output, { output, cancelPayload: null }, nowMs);
+    terminate(instances, child, output, { output, cancelPayload }, nowMs);
   }
 }

@@ -8,7 +8,7 @@ import { isEnded, type InstanceStatus } from '../../types/instance.ts';
 import { isSameLink } from '../../types/names.ts';
 import type { Clock } from '../../types/clock.ts';
 import type { ParentClosePolicy } from '../../types/history-event.ts';
-import type { AckEffects, ControlOutcome, ControlRequest, NewInstance, StartOutcome } from '../provider.ts';
+import type { AckEffects, CloseChildren, ControlOutcome, ControlRequest, NewInstance, StartOutcome } from '../provider.ts';
 import type { StoreChanges } from './changes.ts';
 import { readyAtOnceMs, toParentLink, type InstanceTable, type ParentColumns } from './instance-table.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
@@ -24,9 +24,6 @@ type ControlRow = ParentColumns & {
 };
 
 type ChildRow = { readonly instance_id: string; readonly on_parent_close: ParentClosePolicy };
-
-/** What becomes of children; no payload: those that are to cancel are left alone. */
-type Closing = { readonly cancelPayload: string | null; readonly output: string };
 
 /** Changes of instances from outside of their turns. */
 export class InstanceControl {
@@ -100,7 +97,8 @@ export class InstanceControl {
     this.#clear(instanceId);
     this.#values.deleteAll(instanceId);
     for (const statement of this.#deleteInstance) statement.run(instanceId);
-    this.#instances.start(start);
+    if (start.closeChildren !== null) this.close(instanceId, start.closeChildren);
+    this.#instances.start(start, row.execution_id + 1);
     return 'replaced';
   }
 
@@ -128,22 +126,22 @@ export class InstanceControl {
   }
 
   /** Ends a child for its parent, unless the instance of that id is somebody else's. */
-  terminateChild({ instanceId, parent, output }: AckEffects['terminations'][number]): void {
+  terminateChild({ instanceId, parent, output, cancelPayload }: AckEffects['terminations'][number]): void {
     const row = this.#select.get(instanceId) as ControlRow | undefined;
     if (row === undefined || isEnded(row.status) || !isSameLink(parent, toParentLink(row) ?? undefined)) return;
     this.#end(instanceId, output);
-    this.close(instanceId, { cancelPayload: null, output });
+    this.close(instanceId, { cancelPayload, output });
   }
 
   /** Does with the living children what their start asked for. */
-  close(parentId: string, { cancelPayload, output }: Closing): void {
+  close(parentId: string, { cancelPayload, output }: CloseChildren): void {
     const open = [parentId];
     for (const instanceId of open) {
       for (const child of this.#livingChildren.all(instanceId) as ChildRow[]) {
         if (child.on_parent_close === 'terminate') {
           this.#end(child.instance_id, output);
           open.push(child.instance_id);
-        } else if (child.on_parent_close === 'cancel' && cancelPayload !== null) {
+        } else if (child.on_parent_close === 'cancel') {
           this.#instances.enqueue({ instanceId: child.instance_id, payload: cancelPayload });
         }
       }

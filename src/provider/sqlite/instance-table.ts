@@ -66,7 +66,7 @@ export class InstanceTable {
       `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
          message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close,
          created_at, updated_at)
-       VALUES (?, ?, ?, ?, 'Pending', ?, 1, 0, ?, ?, 1, 0, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+       VALUES (?, ?, ?, ?, 'Pending', ?, ?, 0, ?, ?, 1, 0, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     // Two statements instead of an UPDATE with a CASE and RETURNING: that one opens a temporary table and costs more than both.
     this.#selectQueue = database.prepare(
@@ -101,7 +101,7 @@ export class InstanceTable {
   }
 
   /** Inserts an instance unless its id is in use, whatever its policy; a delayed one is held until its time. */
-  start(start: NewInstance): 'started' | 'exists' {
+  start(start: NewInstance, executionId = 1): 'started' | 'exists' {
     const nowMs = this.#clock.nowMs();
     const { instanceId, name, version, parent, priority } = start;
     const startAtMs = Math.max(start.startAtMs ?? nowMs, nowMs + start.delayMs);
@@ -112,6 +112,7 @@ export class InstanceTable {
       version,
       this.#codes.idOf(name, version, 0),
       priority,
+      executionId,
       isDelayed ? startAtMs : nowMs - priority * PRIORITY_HEAD_START_MS,
       isDelayed ? startAtMs : 0,
       parent === null ? null : parent.instanceId,
