@@ -1,6 +1,6 @@
 // What clients send to instances, as the provider takes it: raised and published events, cancellations, terminations.
 // Neighbours: client.ts sends them, types/history-event.ts has their form.
-import type {CloseChildren, ControlRequest, EnqueueOutcome, NewMessage, Publication } from '../provider/provider.ts';
+import type { CloseChildren, ControlRequest, EnqueueOutcome, NewMessage, Publication } from '../provider/provider.ts';
 import { encodePayload, encodeRecord, quote } from '../types/codec.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { Failure } from '../types/failure.ts';

@@ -36,7 +36,8 @@ export function makeAccepts(
 }
 
 function refuse(code: InstanceCode, versions: readonly string[] | undefined, policy: string | undefined): string | null {
-  if (code.engine > ENGINE_BEHAVIOUR) return `it needs engine behaviour ${code.engine}, this version knows up to ${ENGINE_BEHAVIOUR}: update duraloom`;
+  if (code.engine > ENGINE_BEHAVIOUR)
+    return `it needs engine behaviour ${code.engine}, this version knows up to ${ENGINE_BEHAVIOUR}: update duraloom`;
   if (versions === undefined) return 'no such orchestration is registered here';
   if (chooseVersion(versions, code.version ?? undefined, policy) !== null) return null;
   return `this runtime has ${versions.join(', ')}`;

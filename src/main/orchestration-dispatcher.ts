@@ -10,7 +10,14 @@
 // D5. Of an instance at most one turn is current: the last one that was fetched, while its lease is held. The answer of any other is
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
-import type { Provider, Fetched, InstanceCode, OrchestrationAck, OrchestrationAckOutcome, OrchestrationItem } from '../provider/provider.ts';
+import type {
+  Provider,
+  Fetched,
+  InstanceCode,
+  OrchestrationAck,
+  OrchestrationAckOutcome,
+  OrchestrationItem,
+} from '../provider/provider.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
@@ -367,7 +374,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#turnsCommitted += 1;
     const { metrics } = this.#parent;
     if (result !== null) measureTurn(metrics, { item, result, nowMs });
-    else metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
+    else
+      metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
     this.#lastFailures.delete(item.instanceId);
     if (ack.cancelledActivities.length > 0) this.#parent.cancelActivities(item.instanceId, item.executionId, ack.cancelledActivities);
     for (const { level, message, fields } of result?.logs ?? []) {

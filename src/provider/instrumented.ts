@@ -54,7 +54,8 @@ export function instrumented(provider: Provider, record: (point: MetricPoint) =>
 
 function measure(provider: Provider, operation: Operation, record: (point: MetricPoint) => void): (...args: unknown[]) => Promise<unknown> {
   // Asked for at each call: who injects failures replaces methods of a living provider.
-  const call = (args: unknown[]): Promise<unknown> => (provider[operation] as (...given: unknown[]) => Promise<unknown>).apply(provider, args);
+  const call = (args: unknown[]): Promise<unknown> =>
+    (provider[operation] as (...given: unknown[]) => Promise<unknown>).apply(provider, args);
   return async (...args) => {
     const startedMs = performance.now();
     let status = 'ok';

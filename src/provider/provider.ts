@@ -170,7 +170,8 @@ export type WorkFetchParams = FetchParams & {
    * items. `expired`: only items that nobody ever took and whose expiry has passed, whatever their tag, so that their orchestrations are told.
    * Default: the default queue without sessions.
    */
-  readonly select?: { readonly kind: 'queue'; readonly tags: TagFilter; readonly session: SessionClaim | null } | { readonly kind: 'expired' };
+  readonly select?:
+    { readonly kind: 'queue'; readonly tags: TagFilter; readonly session: SessionClaim | null } | { readonly kind: 'expired' };
 };
 
 /** A batch of locked items with the store's time. */
@@ -221,7 +222,12 @@ export type AckEffects = {
   readonly publications: readonly Publication[];
   readonly sessionMessages: readonly { readonly sessionId: string; readonly payload: string }[];
   /** Children to terminate: only when the parent link of the instance is this one. Their own children are closed by their policies. */
-  readonly terminations: readonly { readonly instanceId: string; readonly parent: ParentLink; readonly output: string; readonly cancelPayload: string }[];
+  readonly terminations: readonly {
+    readonly instanceId: string;
+    readonly parent: ParentLink;
+    readonly output: string;
+    readonly cancelPayload: string;
+  }[];
 };
 
 /** A message for every instance with a matching subscription: one each, however many of its patterns match, in the order of publications. */

@@ -53,7 +53,7 @@ export function encodeDecision(id: number, atMs: number, decision: Decision): st
 function encodeFields(decision: Decision): string {
   switch (decision.kind) {
     case 'ActivityScheduled':
-      return `,"name":${quote(decision.name)}${text('tag', decision.tag)}${text('sessionId', decision.sessionId)}${
+      return `,"name":${quote(decision.name)}${textField('tag', decision.tag)}${textField('sessionId', decision.sessionId)}${
         decision.attempt === undefined ? '' : `,"attempt":${decision.attempt}`
       }${field('input', decision.input)}`;
     case 'TimerCreated':
@@ -62,8 +62,8 @@ function encodeFields(decision: Decision): string {
       return `,"name":${quote(decision.name)}`;
     case 'SubOrchestrationScheduled':
     case 'OrchestrationStartRequested': {
-      const closing = text('onParentClose', decision.onParentClose);
-      return `,"name":${quote(decision.name)}${text('version', decision.version)},"instanceId":${quote(decision.instanceId)}${closing}${field('input', decision.input)}`;
+      const closing = textField('onParentClose', decision.onParentClose);
+      return `,"name":${quote(decision.name)}${textField('version', decision.version)},"instanceId":${quote(decision.instanceId)}${closing}${field('input', decision.input)}`;
     }
     case 'CustomStatusSet':
       return field('status', decision.status);
@@ -89,12 +89,12 @@ function encodeFields(decision: Decision): string {
     case 'OrchestrationCancelled':
       return `,"reason":${quote(decision.reason)}`;
     case 'OrchestrationContinuedAsNew':
-      return `${text('version', decision.version)}${field('input', decision.input)}`;
+      return `${textField('version', decision.version)}${field('input', decision.input)}`;
   }
 }
 
 /** An optional text field. */
-function text(name: string, value: string | undefined): string {
+function textField(name: string, value: string | undefined): string {
   return value === undefined ? '' : `,"${name}":${quote(value)}`;
 }
 

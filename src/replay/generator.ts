@@ -11,7 +11,9 @@ import { ArgumentError } from '../types/errors.ts';
 export function isGenerator(value: unknown): value is Generator<unknown, unknown, unknown> {
   const tag: unknown = Object.prototype.toString.call(value);
   if (tag === '[object AsyncGenerator]') {
-    throw new ArgumentError('Expected the handler to be an async function or a generator function, got an async generator: nobody would run it');
+    throw new ArgumentError(
+      'Expected the handler to be an async function or a generator function, got an async generator: nobody would run it',
+    );
   }
   return tag === '[object Generator]';
 }

@@ -54,11 +54,17 @@ export class KeyValues {
   assertRoom(key: string, encoded: string): void {
     const before = this.#entries.get(key);
     if (before === undefined && this.#entries.size >= MAX_VALUES) {
-      throw new DurableError('VALUE_LIMIT', `the instance has ${MAX_VALUES} key-value pairs already. Delete some, or keep the data in a store of your own`);
+      throw new DurableError(
+        'VALUE_LIMIT',
+        `the instance has ${MAX_VALUES} key-value pairs already. Delete some, or keep the data in a store of your own`,
+      );
     }
     const units = this.#units + encoded.length - (before?.encoded.length ?? 0);
     if (units > MAX_VALUES_UNITS) {
-      throw new DurableError('VALUE_LIMIT', `the key-value pairs of the instance would take ${units} characters, more than ${MAX_VALUES_UNITS}. Delete some, or store references`);
+      throw new DurableError(
+        'VALUE_LIMIT',
+        `the key-value pairs of the instance would take ${units} characters, more than ${MAX_VALUES_UNITS}. Delete some, or store references`,
+      );
     }
   }
 
@@ -84,7 +90,8 @@ export class KeyValues {
  */
 export function encodeValue(key: string, value: unknown): string {
   const encoded = encodePayload(value, `value of key '${key}'`, MAX_VALUE_BYTES);
-  if (encoded === undefined) throw new ArgumentError(`Expected the value of key '${key}' to be a JSON value, got undefined. Use kv.delete to remove it`);
+  if (encoded === undefined)
+    throw new ArgumentError(`Expected the value of key '${key}' to be a JSON value, got undefined. Use kv.delete to remove it`);
   return encoded;
 }
 

@@ -274,7 +274,9 @@ function toStart(
   const { version, startAfter, startAt, priority = 0 } = options;
   if (version !== undefined) assertName(version, 'version');
   if (!START_POLICIES.has(policy)) {
-    throw new ArgumentError(`Expected onExisting to be 'fail', 'useExisting', 'replaceTerminal' or 'terminateExisting', got '${String(policy)}'`);
+    throw new ArgumentError(
+      `Expected onExisting to be 'fail', 'useExisting', 'replaceTerminal' or 'terminateExisting', got '${String(policy)}'`,
+    );
   }
   if (startAt !== undefined && !Number.isFinite(startAt.valueOf())) {
     throw new ArgumentError(`Expected startAt to be a valid Date, got ${String(startAt)}`);
@@ -311,7 +313,8 @@ function toRouting(options: ActivityOptions): ActivityRouting | null {
     expiresAfterMs: optionalMs('expiresAfterMs', options.expiresAfterMs),
     extras: null,
   };
-  const isPlain = priority === 0 && [routing.tag, routing.sessionId, routing.timeoutMs, routing.expiresAfterMs].every((part) => part === null);
+  const isPlain =
+    priority === 0 && [routing.tag, routing.sessionId, routing.timeoutMs, routing.expiresAfterMs].every((part) => part === null);
   return isPlain ? null : routing;
 }
 
@@ -380,7 +383,8 @@ function makeValueStore(engine: ReplayEngine): ValueStore {
     },
     prune: (before) => {
       const beforeMs = before.valueOf();
-      if (!Number.isFinite(beforeMs)) throw new ArgumentError(`Expected prune to get a valid Date or epoch milliseconds, got ${String(before)}`);
+      if (!Number.isFinite(beforeMs))
+        throw new ArgumentError(`Expected prune to get a valid Date or epoch milliseconds, got ${String(before)}`);
       return deleteAll(engine.values.keysBefore(beforeMs));
     },
   };

@@ -79,7 +79,12 @@ type Ending =
   | { readonly kind: 'completed'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly error: unknown }
   | { readonly kind: 'cancelled'; readonly reason: string }
-  | { readonly kind: 'continuedAsNew'; readonly version: string | undefined; readonly input: EncodedPayload; readonly overflow: OverflowPolicy };
+  | {
+      readonly kind: 'continuedAsNew';
+      readonly version: string | undefined;
+      readonly input: EncodedPayload;
+      readonly overflow: OverflowPolicy;
+    };
 
 /** See `ContinueAsNewOptions`. */
 export type OverflowPolicy = 'fail' | 'dropOldest' | 'dropNewest';
@@ -353,7 +358,12 @@ export class ReplayEngine {
     const id = this.#decide({ kind: 'SubOrchestrationScheduled', name, version, instanceId, input, onParentClose: closing });
     if (this.#recorded === null) {
       this.#turn.addStart({ ...start, name, instanceId, parent, startAtMs: this.#startAt(start) });
-      this.#measure({ kind: 'counter', name: 'duraloom_suborchestration_calls_total', value: 1, labels: { parent: this.name, child: name } });
+      this.#measure({
+        kind: 'counter',
+        name: 'duraloom_suborchestration_calls_total',
+        value: 1,
+        labels: { parent: this.name, child: name },
+      });
     }
     return this.#opened(scope, { kind: 'child', id, name, instanceId, atMs: this.#atMs, onParentClose });
   }
@@ -669,10 +679,7 @@ export class ReplayEngine {
         return;
       case 'CancelRequested':
         this.#cancelReason = event.reason;
-        this.#cancelScope(
-          this.#rootScope,
-          new CancelledError(`orchestration '${this.name}' was asked to cancel: ${event.reason}`),
-        );
+        this.#cancelScope(this.#rootScope, new CancelledError(`orchestration '${this.name}' was asked to cancel: ${event.reason}`));
         return;
     }
   }

@@ -146,7 +146,10 @@ export function runAttempts(
   if (timeoutMs === null || combined.settled !== null) return combined;
   total = operations.startTimer(timeoutMs);
   total.observe((settled) => {
-    const error = new TimeoutError('ACTIVITY_TIMEOUT', `activity '${name}' took longer than ${timeoutMs} ms in all. Raise \`timeoutMs\`, or make it faster`);
+    const error = new TimeoutError(
+      'ACTIVITY_TIMEOUT',
+      `activity '${name}' took longer than ${timeoutMs} ms in all. Raise \`timeoutMs\`, or make it faster`,
+    );
     finish(settled.ok ? { ok: false, error } : settled);
   });
   return combined;

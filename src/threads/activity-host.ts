@@ -54,8 +54,7 @@ export function makeActivityHost(store: HostStore, signal: AbortSignal): Activit
         if (!methods.has(method)) throw new ArgumentError(`Expected a method of the client's store, got ${method}`);
         return (store[method] as (...given: readonly unknown[]) => Promise<unknown>)(...args);
       }),
-    receive: (sessionId, afterSeq) =>
-      outcomeOf(() => store.receiveSessionMessages({ sessionId, afterSeq, waitMs: RECEIVE_MS, signal })),
+    receive: (sessionId, afterSeq) => outcomeOf(() => store.receiveSessionMessages({ sessionId, afterSeq, waitMs: RECEIVE_MS, signal })),
   };
 }
 
@@ -75,8 +74,7 @@ export function serveHost(host: ActivityHost, port: MessagePort): void {
 
 /** Calls the host from a thread. */
 export function connectHost(port: MessagePort): ActivityHost {
-  // Comlink's mapped type adds nothing here: every method returns a promise already.
-  return wrap<ActivityHost>(nodeEndpoint(port)) as unknown as ActivityHost;
+  return wrap<ActivityHost>(nodeEndpoint(port));
 }
 
 /**

@@ -52,7 +52,8 @@ export function withPrefix(prefix: string, source: URL | string | Definition): P
  * @throws {ArgumentError} for a relative path
  */
 export function toThreadSource(source: DefinitionSource): ThreadSource {
-  const { prefix, source: inner } = typeof source === 'object' && 'prefix' in source && 'source' in source ? source : { prefix: '', source };
+  const { prefix, source: inner } =
+    typeof source === 'object' && 'prefix' in source && 'source' in source ? source : { prefix: '', source };
   return { prefix, source: typeof inner === 'string' || inner instanceof URL ? toModuleUrl(inner) : inner };
 }
 

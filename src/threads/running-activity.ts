@@ -104,7 +104,9 @@ export class RunningActivity implements ActivityContext {
   async receive<Data>(): Promise<Data> {
     const { sessionId } = this;
     if (sessionId === null) {
-      throw new ArgumentError(`Expected activity '${this.name}' to have a session: schedule it with \`sessionId\` to let it receive messages`);
+      throw new ArgumentError(
+        `Expected activity '${this.name}' to have a session: schedule it with \`sessionId\` to let it receive messages`,
+      );
     }
     return (await this.#outlets.inbox(sessionId).receive(this.signal)) as Data;
   }

@@ -32,7 +32,9 @@ export function chooseVersion(versions: readonly string[], wanted: string | unde
 export function assertVersionPolicy(policy: VersionPolicy): VersionPolicy {
   for (const [name, spec] of Object.entries(policy)) {
     if (typeof spec !== 'string' || (spec !== 'latest' && validRange(spec) === null)) {
-      throw new OptionError(`Expected \`versionPolicy\` of '${name}' to be 'latest', a version or a semver range such as '^1.2', got '${String(spec)}'`);
+      throw new OptionError(
+        `Expected \`versionPolicy\` of '${name}' to be 'latest', a version or a semver range such as '^1.2', got '${String(spec)}'`,
+      );
     }
   }
   return policy;

@@ -169,7 +169,6 @@ export interface OrchestrationMetrics {
   gauge(name: string, value: number, labels?: MetricLabels): void;
 }
 
-
 /** Futures by position or by name. */
 export type FutureGroup = readonly unknown[] | Readonly<Record<string, unknown>>;
 

@@ -11,8 +11,7 @@ import type { StandardSchema } from './schema.ts';
 export type OrchestrationHandler<Input, Output> = (
   ctx: OrchestrationContext,
   input: Input,
-  // oxlint-disable-next-line typescript/no-explicit-any -- what a `yield` gives depends on what was yielded; TypeScript cannot say that
-) => Promise<Output> | Output | Generator<unknown, Output, any>;
+) => Promise<Output> | Output | Generator<unknown, Output>;
 
 /** Code of an activity: real work, at least once. */
 export type ActivityHandler<Input, Output> = (ctx: ActivityContext, input: Input) => Promise<Output> | Output;
@@ -108,9 +107,12 @@ export function defineActivity<Name extends string, Input = void, Output = unkno
 
 function assertSchema(name: string, schema: unknown): void {
   if (schema === undefined) return;
-  const standard = (schema as Partial<StandardSchema> | null)?.['~standard'];
-  if (standard?.version !== 1 || typeof standard.validate !== 'function') {
-    throw new ArgumentError(`Expected the schemas of '${name}' to implement Standard Schema v1, such as those of zod ≥ 3.24 or valibot ≥ 1`);
+  // From untyped code it may be anything.
+  const { version, validate } = ((schema as Partial<StandardSchema> | null)?.['~standard'] ?? {}) as Partial<StandardSchema['~standard']>;
+  if (version !== 1 || typeof validate !== 'function') {
+    throw new ArgumentError(
+      `Expected the schemas of '${name}' to implement Standard Schema v1, such as those of zod ≥ 3.24 or valibot ≥ 1`,
+    );
   }
 }
 

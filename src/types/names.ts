@@ -45,7 +45,8 @@ export function assertInstanceId(instanceId: string): string {
  */
 export function assertName(name: string, what: string): string {
   assertText(name, what, MAX_NAME_LENGTH);
-  if (name.startsWith(RESERVED_PREFIX)) throw new ArgumentError(`Expected ${what} without '${RESERVED_PREFIX}' (it is reserved), got '${name}'`);
+  if (name.startsWith(RESERVED_PREFIX))
+    throw new ArgumentError(`Expected ${what} without '${RESERVED_PREFIX}' (it is reserved), got '${name}'`);
   return name;
 }
 

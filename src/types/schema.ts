@@ -9,8 +9,7 @@ export type SchemaIssue = {
 };
 
 /** What a schema says about a value. */
-export type SchemaResult<Output> =
-  { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
+export type SchemaResult<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
 
 /** A schema of any library that implements Standard Schema v1. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -39,7 +38,9 @@ export function checkNow(schema: StandardSchema | undefined, value: unknown, wha
   if (schema === undefined) return value;
   const result = schema['~standard'].validate(value);
   if ('then' in result) {
-    throw new ArgumentError(`Expected the schema of ${what} to be synchronous, as orchestrations cannot wait for it. Check it in an activity`);
+    throw new ArgumentError(
+      `Expected the schema of ${what} to be synchronous, as orchestrations cannot wait for it. Check it in an activity`,
+    );
   }
   return accept(result, value, what);
 }

@@ -60,7 +60,9 @@ export function matchesTopic(pattern: string, topic: string): boolean {
 
 function assertSegments(value: string, what: string): string[] {
   if (typeof value !== 'string' || value.length === 0 || value.length > MAX_NAME_LENGTH) {
-    throw new ArgumentError(`Expected ${what} to be text of 1 to ${MAX_NAME_LENGTH} characters such as 'orders/created', got ${typeof value}`);
+    throw new ArgumentError(
+      `Expected ${what} to be text of 1 to ${MAX_NAME_LENGTH} characters such as 'orders/created', got ${typeof value}`,
+    );
   }
   const segments = value.split('/');
   if (segments.includes('')) throw new ArgumentError(`Expected ${what} without empty segments, got '${value}'`);

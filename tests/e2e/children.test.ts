@@ -9,6 +9,7 @@
 // | start policies of a client, batch start, terminate with children           | tests/integration/client-calls.test.ts          |
 import { defineOrchestration } from 'duraloom';
 import { expect, test } from 'vitest';
+import type { LoggedLine } from '../support/integration-log.ts';
 import { PATIENCE, rejection } from '../support/integration-stage.ts';
 import { causeOf, codeOf, describeInHouses, kindsOf, type House } from './fixtures/house.ts';
 
@@ -25,6 +26,14 @@ const broken = defineOrchestration('broken', () => {
 });
 
 const definitions = [double, waiter, broken];
+
+function idOf(line: LoggedLine): string {
+  return String(line.fields['instanceId']);
+}
+
+function none(): never {
+  throw new TypeError('a wait for lines gave none');
+}
 
 async function isWaiting(house: House, instanceId: string): Promise<void> {
   await house.log.message('waiting', instanceId);
@@ -49,7 +58,9 @@ describeInHouses(
     });
 
     test('fans out to many children and gets their results in its order', async () => {
-      const results = await house.result((ctx) => ctx.all(Array.from({ length: 30 }, (_, index) => ctx.scheduleSubOrchestration(double, index))));
+      const results = await house.result((ctx) =>
+        ctx.all(Array.from({ length: 30 }, (_, index) => ctx.scheduleSubOrchestration(double, index))),
+      );
       expect(results).toEqual(Array.from({ length: 30 }, (_, index) => index * 2));
     });
 
@@ -128,8 +139,12 @@ describeInHouses(
       for (const id of Object.values(ids)) await isWaiting(house, id);
       await handle.raiseEvent('end');
       await handle.result({ timeout: PATIENCE }).catch(() => undefined);
-      expect(await rejection(house.client.waitForResult(ids.cancel, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_CANCELLED' });
-      expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_TERMINATED' });
+      expect(await rejection(house.client.waitForResult(ids.cancel, { timeout: PATIENCE }))).toMatchObject({
+        code: 'ORCHESTRATION_CANCELLED',
+      });
+      expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({
+        code: 'ORCHESTRATION_TERMINATED',
+      });
       await house.client.raiseEvent(ids.abandon, 'go', 'alone');
       expect(await house.client.waitForResult(ids.abandon, { timeout: PATIENCE })).toBe('alone');
     });
@@ -144,7 +159,9 @@ describeInHouses(
       }, 0);
       await isWaiting(house, ids[0] ?? '');
       await handle.raiseEvent('next');
-      expect(await rejection(house.client.waitForResult(ids[0] ?? '', { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_CANCELLED' });
+      expect(await rejection(house.client.waitForResult(ids[0] ?? '', { timeout: PATIENCE }))).toMatchObject({
+        code: 'ORCHESTRATION_CANCELLED',
+      });
       await isWaiting(house, ids[1] ?? '');
       await house.client.raiseEvent(ids[1] ?? '', 'go', 'second');
       expect(await handle.result({ timeout: PATIENCE })).toBe('second');
@@ -153,12 +170,20 @@ describeInHouses(
     test('that is terminated closes its whole family by the policies', async () => {
       const ids = { cancel: house.newId(), abandon: house.newId(), terminate: house.newId() };
       const handle = await house.play((ctx) =>
-        ctx.all((['cancel', 'abandon', 'terminate'] as const).map((policy) => ctx.scheduleSubOrchestration(waiter, 'go', { instanceId: ids[policy], onParentClose: policy }))),
+        ctx.all(
+          (['cancel', 'abandon', 'terminate'] as const).map((policy) =>
+            ctx.scheduleSubOrchestration(waiter, 'go', { instanceId: ids[policy], onParentClose: policy }),
+          ),
+        ),
       );
       for (const id of Object.values(ids)) await isWaiting(house, id);
       await handle.terminate();
-      expect(await rejection(house.client.waitForResult(ids.cancel, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_CANCELLED' });
-      expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_TERMINATED' });
+      expect(await rejection(house.client.waitForResult(ids.cancel, { timeout: PATIENCE }))).toMatchObject({
+        code: 'ORCHESTRATION_CANCELLED',
+      });
+      expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({
+        code: 'ORCHESTRATION_TERMINATED',
+      });
       expect(await house.client.getState(ids.abandon)).toMatchObject({ status: 'Running' });
       await house.client.terminate(ids.abandon);
     });
@@ -167,7 +192,11 @@ describeInHouses(
       const child = house.newId();
       const ids = { cancel: house.newId(), terminate: house.newId() };
       house.cast(child, (ctx) =>
-        ctx.all((['cancel', 'terminate'] as const).map((policy) => ctx.scheduleSubOrchestration(waiter, 'go', { instanceId: ids[policy], onParentClose: policy }))),
+        ctx.all(
+          (['cancel', 'terminate'] as const).map((policy) =>
+            ctx.scheduleSubOrchestration(waiter, 'go', { instanceId: ids[policy], onParentClose: policy }),
+          ),
+        ),
       );
       const handle = await house.play(async (ctx) => {
         void ctx.scheduleSubOrchestration('play', undefined, { instanceId: child, onParentClose: 'terminate' });
@@ -177,7 +206,9 @@ describeInHouses(
       await handle.raiseEvent('end');
       await handle.result({ timeout: PATIENCE });
       expect(await rejection(house.client.waitForResult(child, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_TERMINATED' });
-      expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_TERMINATED' });
+      expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({
+        code: 'ORCHESTRATION_TERMINATED',
+      });
       expect(await rejection(house.client.waitForResult(ids.cancel, { timeout: '3s' }))).toMatchObject({ code: 'ORCHESTRATION_CANCELLED' });
     });
 
@@ -190,18 +221,18 @@ describeInHouses(
       expect(await second.result({ timeout: PATIENCE })).toBe(2);
     });
 
-    test('that was replaced while it waited for a child starts its children anew', async () => {
+    test('that was replaced while it waited for a child has closed that one, and starts its children anew', async () => {
       const id = house.newId();
       house.cast(id, (ctx, event: string) => ctx.scheduleSubOrchestration(waiter, event));
       await house.client.startOrchestration(id, 'play', 'first');
-      await isWaiting(house, `${id}::1.2`);
+      const { fields } = (await house.log.waitFor((line) => line.message === 'waiting' && idOf(line).startsWith(`${id}::`)))[0] ?? none();
       const second = await house.client.startOrchestration(id, 'play', 'second', { onExisting: 'terminateExisting' });
-      const settled = second.result({ timeout: '3s' }).then(
-        (value) => value,
-        (error: unknown) => ({ code: codeOf(error), cause: codeOf((error as Error).cause) }),
-      );
-      await house.client.raiseEvent(`${id}::1.2`, 'second', 'of the second').catch(() => undefined);
-      expect(await settled).toBe('of the second');
+      const started = house.log.waitFor((line) => line.message === 'waiting' && idOf(line).startsWith(`${id}::`), 2);
+      const child = await Promise.race([started.then((lines) => idOf(lines[1] ?? none())), second.result({ timeout: PATIENCE })]);
+      const state = await house.client.getState(String(fields['instanceId']));
+      if (child !== fields['instanceId']) expect(state?.status).toBe('Cancelled');
+      await house.client.raiseEvent(String(child), 'second', 'of the second');
+      expect(await second.result({ timeout: PATIENCE })).toBe('of the second');
     });
 
     test('that was replaced does not take the answer of a child of its predecessor', async () => {
@@ -231,7 +262,9 @@ describeInHouses(
     test('that is in use is a conflict, which the parent can handle', async () => {
       const taken = house.newId();
       await house.client.startOrchestration(taken, waiter, 'go');
-      expect(await house.result((ctx) => ctx.scheduleSubOrchestration(double, 1, { instanceId: taken }).catch(codeOf))).toBe('INSTANCE_EXISTS');
+      expect(await house.result((ctx) => ctx.scheduleSubOrchestration(double, 1, { instanceId: taken }).catch(codeOf))).toBe(
+        'INSTANCE_EXISTS',
+      );
       await house.client.raiseEvent(taken, 'go', 'untouched');
       expect(await house.client.waitForResult(taken, { timeout: PATIENCE })).toBe('untouched');
     });
@@ -239,7 +272,9 @@ describeInHouses(
     test('may be that of an instance that has ended, with replaceTerminal', async () => {
       const taken = house.newId();
       await (await house.client.startOrchestration(taken, double, 1)).result({ timeout: PATIENCE });
-      const replaced = await house.result((ctx) => ctx.scheduleSubOrchestration(double, 5, { instanceId: taken, onExisting: 'replaceTerminal' }));
+      const replaced = await house.result((ctx) =>
+        ctx.scheduleSubOrchestration(double, 5, { instanceId: taken, onExisting: 'replaceTerminal' }),
+      );
       expect(replaced).toBe(10);
     });
 
@@ -257,14 +292,19 @@ describeInHouses(
       const taken = house.newId();
       await house.client.startOrchestration(taken, waiter, 'go');
       await isWaiting(house, taken);
-      expect(await house.result((ctx) => ctx.scheduleSubOrchestration(double, 5, { instanceId: taken, onExisting: 'terminateExisting' }))).toBe(10);
+      expect(
+        await house.result((ctx) => ctx.scheduleSubOrchestration(double, 5, { instanceId: taken, onExisting: 'terminateExisting' })),
+      ).toBe(10);
     });
 
-    test.each(['fail', 'replaceTerminal', 'terminateExisting'] as const)('cannot be that of the parent itself, with %s', async (onExisting) => {
-      expect(await house.result((ctx) => ctx.scheduleSubOrchestration(double, 5, { instanceId: ctx.instanceId, onExisting }).catch(codeOf))).toBe(
-        'INSTANCE_EXISTS',
-      );
-    });
+    test.each(['fail', 'replaceTerminal', 'terminateExisting'] as const)(
+      'cannot be that of the parent itself, with %s',
+      async (onExisting) => {
+        expect(
+          await house.result((ctx) => ctx.scheduleSubOrchestration(double, 5, { instanceId: ctx.instanceId, onExisting }).catch(codeOf)),
+        ).toBe('INSTANCE_EXISTS');
+      },
+    );
 
     test('may be used twice in a row by one parent, with replaceTerminal', async () => {
       const id = house.newId();
@@ -308,7 +348,11 @@ describeInHouses(
       expect(await handle.result({ timeout: PATIENCE })).toBe('activity');
       expect(await house.client.waitForResult(first, { timeout: PATIENCE })).toBe(2);
       expect(await house.client.waitForResult(second, { timeout: PATIENCE })).toBe(4);
-      expect((await kindsOf(handle)).slice(1, 4)).toEqual(['OrchestrationStartRequested', 'OrchestrationStartRequested', 'ActivityScheduled']);
+      expect((await kindsOf(handle)).slice(1, 4)).toEqual([
+        'OrchestrationStartRequested',
+        'OrchestrationStartRequested',
+        'ActivityScheduled',
+      ]);
       expect(await house.client.getState(first)).toMatchObject({ parentInstanceId: null });
     });
 

@@ -220,7 +220,9 @@ describeInHouses('continue-as-new', (house) => {
     expect(await handle.result({ timeout: PATIENCE })).toBe(kept);
     const warnings = house.log.lines.filter(({ level, fields }) => level === 'warn' && fields['instanceId'] === handle.instanceId);
     expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('dropped 1 unread external events')]);
-    const dropped = house.runtime.metrics().find(({ name, labels }) => name === 'duraloom_events_dropped_total' && labels['policy'] === onEventOverflow);
+    const dropped = house.runtime
+      .metrics()
+      .find(({ name, labels }) => name === 'duraloom_events_dropped_total' && labels['policy'] === onEventOverflow);
     expect(dropped).toMatchObject({ value: 1 });
   });
 

@@ -147,7 +147,9 @@ describeInHouses('an activity with a retry policy', (house) => {
       failed.open();
       throw new Error('no');
     });
-    const handle = await house.play((ctx) => ctx.scheduleActivity('perform', deed, { retry: { backoff: 'fixed', initialIntervalMs: 60_000 } }));
+    const handle = await house.play((ctx) =>
+      ctx.scheduleActivity('perform', deed, { retry: { backoff: 'fixed', initialIntervalMs: 60_000 } }),
+    );
     await failed.opened;
     await handle.cancel('enough');
     expect(await causeOf(handle)).toMatchObject({ code: 'CANCELLED', message: 'enough' });
@@ -225,7 +227,9 @@ describeInHouses('an activity with a retry policy', (house) => {
       if (ctx.attempt === 3) ctx.heartbeat(null);
       return failsUntil(4)(ctx);
     });
-    const handle = await house.play((ctx) => ctx.scheduleActivity('perform', deed, { retry: { maximumAttempts: 4, initialIntervalMs: 1 } }));
+    const handle = await house.play((ctx) =>
+      ctx.scheduleActivity('perform', deed, { retry: { maximumAttempts: 4, initialIntervalMs: 1 } }),
+    );
     expect(await handle.result({ timeout: PATIENCE })).toBe('attempt 4');
     expect(seen).toEqual([undefined, { page: 1 }, { page: 1 }, null]);
   });
@@ -282,7 +286,9 @@ describeInHouses(
 
     test('has no effect on an attempt that ends in time, and leaves no timer', async () => {
       const deed = house.deed(() => 'in time');
-      const handle = await house.play((ctx) => ctx.scheduleActivity('perform', deed, { attemptTimeoutMs: 60_000, timeoutMs: 60_000, retry: {} }));
+      const handle = await house.play((ctx) =>
+        ctx.scheduleActivity('perform', deed, { attemptTimeoutMs: 60_000, timeoutMs: 60_000, retry: {} }),
+      );
       expect(await handle.result({ timeout: PATIENCE })).toBe('in time');
       expect(await kindsOf(handle)).toEqual([
         'OrchestrationStarted',
@@ -311,7 +317,10 @@ describeInHouses(
     test('in all ends a pause', async () => {
       const deed = house.deed(failsUntil(9));
       const handle = await house.play((ctx) =>
-        ctx.scheduleActivity('perform', deed, { timeoutMs: 40, retry: { backoff: 'fixed', initialIntervalMs: 60_000, maximumIntervalMs: 60_000 } }),
+        ctx.scheduleActivity('perform', deed, {
+          timeoutMs: 40,
+          retry: { backoff: 'fixed', initialIntervalMs: 60_000, maximumIntervalMs: 60_000 },
+        }),
       );
       expect(await causeOf(handle)).toMatchObject({ code: 'ACTIVITY_TIMEOUT' });
       expect(ofKind(await handle.readHistory(), 'ActivityScheduled')).toHaveLength(1);
@@ -320,7 +329,10 @@ describeInHouses(
     test('in all holds over many attempts', async () => {
       const deed = house.deed(failsUntil(1_000_000));
       const handle = await house.play((ctx) =>
-        ctx.scheduleActivity('perform', deed, { timeoutMs: 60, retry: { maximumAttempts: 1_000_000, backoff: 'fixed', initialIntervalMs: 5 } }),
+        ctx.scheduleActivity('perform', deed, {
+          timeoutMs: 60,
+          retry: { maximumAttempts: 1_000_000, backoff: 'fixed', initialIntervalMs: 5 },
+        }),
       );
       expect(await causeOf(handle)).toMatchObject({ code: 'ACTIVITY_TIMEOUT' });
       expect(ofKind(await handle.readHistory(), 'ActivityScheduled').length).toBeGreaterThan(1);

@@ -122,7 +122,9 @@ describeInHouses('activities of a session', (house) => {
   test('that nobody may take end by their expiry', async () => {
     await house.restart({ maxSessions: 0 });
     const told = await house.result((ctx) =>
-      ctx.scheduleActivity('perform', whoAmI, { sessionId: 's', expiresAfterMs: 30 }).catch((error: unknown) => (error as { code?: string }).code),
+      ctx
+        .scheduleActivity('perform', whoAmI, { sessionId: 's', expiresAfterMs: 30 })
+        .catch((error: unknown) => (error as { code?: string }).code),
     );
     expect(told).toBe('ACTIVITY_EXPIRED');
     await house.restart();
@@ -148,7 +150,11 @@ describeInHouses('activities of a session', (house) => {
 describe('with threads, activities of a session', () => {
   test('share one thread, and sessions spread over threads', async () => {
     const { client } = await stage().open({ ...modules, activityThreads: 3 });
-    const handle = await client.startOrchestration<readonly { readonly threads: number; readonly counts: readonly number[] }[]>('s', 'countsPages', 6);
+    const handle = await client.startOrchestration<readonly { readonly threads: number; readonly counts: readonly number[] }[]>(
+      's',
+      'countsPages',
+      6,
+    );
     const sessions = await handle.result({ timeout: PATIENCE });
     for (const { threads, counts } of sessions) {
       expect(threads).toBe(1);

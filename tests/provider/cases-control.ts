@@ -501,7 +501,11 @@ const families: readonly ProviderCase[] = cases('children', {
 });
 
 function terminations(...children: readonly (readonly [instanceId: string, parent: ParentLink])[]): Partial<OrchestrationAck> {
-  return { effects: effects({ terminations: children.map(([instanceId, parent]) => ({ instanceId, parent, output: '"by parent"', cancelPayload: 'cancel' })) }) };
+  return {
+    effects: effects({
+      terminations: children.map(([instanceId, parent]) => ({ instanceId, parent, output: '"by parent"', cancelPayload: 'cancel' })),
+    }),
+  };
 }
 
 const byParent: readonly ProviderCase[] = cases('terminations by a parent', {

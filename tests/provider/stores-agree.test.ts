@@ -124,7 +124,12 @@ function randomAck(choose: Chooser, nowMs: number): Partial<OrchestrationAck> {
           subscriptions: some(() => ({ pattern: choose.one(['t/1', 't/*', '**']), subscribed: !choose.rarely(3) })),
           publications: some(() => ({ topic: choose.one(['t/1', 't/2', 'u']), payload: `p${choose.event()}`, ...key() })),
           sessionMessages: some(() => ({ sessionId: choose.one(['s1', 's2']), payload: `s${choose.event()}` })),
-          terminations: some(() => ({ instanceId: choose.one(IDS), parent: link(choose.one(IDS)), output: '"t"', cancelPayload: 'cancel' })),
+          terminations: some(() => ({
+            instanceId: choose.one(IDS),
+            parent: link(choose.one(IDS)),
+            output: '"t"',
+            cancelPayload: 'cancel',
+          })),
         })
       : null,
   };

@@ -209,6 +209,15 @@ describe('continue-as-new', () => {
     expect(instance.last).toMatchObject({ consumedMessages: 1, outcome: { kind: 'continuedAsNew' } });
   });
 
+  it.each<readonly [string, unknown]>([
+    ['that is empty', ''],
+    ['that is too long', 'x'.repeat(257)],
+    ['that is no text: it would write a history that nobody can read', 5],
+  ])('refuses a version %s', async (_, version) => {
+    const instance = await begin((ctx) => ctx.continueAsNew(1, { version: version as string }));
+    expect(instance.failure).toMatchObject({ code: 'ARGUMENT_INVALID', message: expect.stringContaining('version') as string });
+  });
+
   it('refuses an input that is no JSON value, catchably', async () => {
     const instance = await begin(async (ctx) => {
       try {

@@ -135,7 +135,7 @@ describe('ctx.kv', () => {
       ctx.kv.set('a', value);
       value.list.push(2);
       (ctx.kv.get('a') as typeof value).list.push(3);
-      (ctx.kv.entries()[0]?.[1] as typeof value).list.push(4);
+      for (const [, entry] of ctx.kv.entries()) (entry as typeof value).list.push(4);
       return ctx.kv.get('a');
     });
     expect(instance.result).toEqual({ list: [1] });

@@ -57,7 +57,7 @@ describe('a history of too many events', () => {
     const saved = await begin(
       async (ctx) => {
         try {
-          for (;;) void ctx.setCustomStatus(1);
+          for (;;) ctx.setCustomStatus(1);
         } catch {
           return ctx.continueAsNew('rest');
         }

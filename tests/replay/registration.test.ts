@@ -83,6 +83,23 @@ describe('code that is not registered', () => {
   });
 });
 
+describe('the number of an execution', () => {
+  it.each<readonly [string, object, number | undefined, number]>([
+    ['is that of the start', { executionId: 3 }, 9, 3],
+    ['is that of the turn when the start has none', {}, 9, 9],
+    ['is 1 when neither has one', {}, undefined, 1],
+  ])('%s', async (_, fields, given, executionId) => {
+    const definition = orchestration('test', (ctx) => ctx.scheduleActivity('a', ctx.executionId));
+    const engine = new ReplayEngine('i1', new TestHost([definition]));
+    const messages = [parseMessage(JSON.stringify({ kind: 'OrchestrationStarted', name: 'test', ...fields }))];
+    const result = await run(engine.turn({ nowMs: T0, messages, ...(given === undefined ? {} : { executionId: given }) }));
+    const events = parseEvents(result.events);
+    expect(events).toMatchObject([{ kind: 'OrchestrationStarted', executionId }, { input: executionId }]);
+    const rebuilt = await replayCold([definition], events);
+    expect([rebuilt.result.outcome, rebuilt.engine.executionId]).toEqual([{ kind: 'waiting' }, executionId]);
+  });
+});
+
 describe('messages before the start', () => {
   it('of another execution or without a decision are dropped', async () => {
     const engine = new ReplayEngine('i1', new TestHost(versions));

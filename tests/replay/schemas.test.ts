@@ -16,6 +16,7 @@ import {
   failed,
   faultOf,
   history,
+  nextMacrotask,
   orchestration,
   replayCold,
   started,
@@ -155,6 +156,15 @@ describe('schemas', () => {
     const forEvent = await begin((ctx) => ctx.waitForEvent('e').catch((error: Error) => error.name), { schemas: { events: { e: late } } });
     await forEvent.deliver(eventRaised('e'));
     expect(forEvent.result).toBe('ArgumentError');
+  });
+
+  it('that are asynchronous and reject leave no rejection behind, which would be nobody’s', async () => {
+    const late = schemaOf(() => Promise.reject(new Error('refused later')));
+    const instance = await begin((ctx) => ctx.waitForEvent('e').catch((error: Error) => error.name), { schemas: { events: { e: late } } });
+    await instance.deliver(eventRaised('e'));
+    await nextMacrotask();
+    expect(instance.result).toBe('ArgumentError');
+    expect(instance.host.faults).toEqual([]);
   });
 
   it('that throw fail the orchestration with what they throw', async () => {

@@ -142,6 +142,28 @@ describe('a call between turns', () => {
     expect(instance.host.faults).toHaveLength(1);
   });
 
+  it.each<readonly [string, (ctx: OrchestrationContext, foreign: () => Promise<unknown>) => PromiseLike<unknown>]>([
+    ['a scope', (ctx, foreign) => ctx.scope(foreign)],
+    ['a shield', (ctx, foreign) => ctx.shield(foreign)],
+    ['a helper', (_, foreign) => foreign()],
+  ])('need not come: the end of %s in a group, between turns, is late as well', async (_, inside) => {
+    // The group would count it, and the next event would end the code: a history that no replay can follow.
+    const instance = await begin(
+      (ctx) =>
+        ctx.all([
+          inside(ctx, async () => {
+            await nextMacrotask();
+            return 'foreign';
+          }),
+          ctx.scheduleActivity('a'),
+        ]),
+      { coldCheck: false },
+    );
+    await nextMacrotask();
+    await nextMacrotask();
+    expect(instance.host.faults).toMatchObject([{ instanceId: 'i1', failure: { code: 'LATE_CALL' } }]);
+  });
+
   it('to cancel a future is late as well', async () => {
     const outside = foreign();
     const instance = await begin(

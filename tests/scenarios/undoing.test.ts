@@ -66,7 +66,8 @@ inEveryMode({ module: 'undoing.ts' }, (world) => {
     await world.log.waitFor(({ message, fields }) => message === 'uploading' && fields['name'] === 'cats.mp4');
     await world.reach('post-1', 'publishing');
     await world.client.raiseEvent('post-1', 'skip video');
-    await world.interrupt(0);
+    await world.log.message('upload stopped', 'post-1');
+    await world.interrupt();
     await world.client.raiseEvent('post-1', 'picture is there');
     expect(await world.result('post-1')).toEqual({ video: 'CANCELLED', picture: 'with thumbnail', isCancellationRequested: false });
     const notes = world.notes('uploads');

@@ -35,7 +35,7 @@ export type Program =
   | { readonly op: 'again'; readonly body: Program }
   | {
       readonly op: 'keyValue';
-      readonly how: 'set' | 'get' | 'delete' | 'clear' | 'entries' | 'prune';
+      readonly how: 'set' | 'get' | 'delete' | 'setAndDelete' | 'clear' | 'entries' | 'prune';
       readonly key: string;
       readonly value: unknown;
     }
@@ -181,6 +181,9 @@ function keyValue(ctx: OrchestrationContext, { how, key, value }: Extract<Progra
       return kv.get(key);
     case 'delete':
       return kv.delete(key);
+    case 'setAndDelete':
+      kv.set(key, value ?? null);
+      return kv.delete(key);
     case 'clear':
       return kv.clear();
     case 'entries':
@@ -192,26 +195,24 @@ function keyValue(ctx: OrchestrationContext, { how, key, value }: Extract<Progra
 
 /** The same as a generator: sequences and attempts yield, everything else is evaluated. */
 function* generate(ctx: OrchestrationContext, program: Program): Generator<unknown, unknown, unknown> {
-  switch (program.op) {
-    case 'sequence': {
-      const values: unknown[] = [];
-      for (const step of program.steps) values.push(yield* generate(ctx, step));
-      return values;
-    }
-    case 'try':
-      try {
-        return yield* generate(ctx, program.body);
-      } catch (error) {
-        return [(error as Error).message, yield* generate(ctx, program.rescue)];
-      } finally {
-        yield* generate(ctx, program.last);
-      }
-    case 'group':
-      if (program.as === 'array' && program.by === 'all') return yield program.members.map((member) => evaluate(ctx, member));
-      return yield evaluate(ctx, program);
-    default:
-      return yield evaluate(ctx, program);
+  if (program.op === 'sequence') {
+    const values: unknown[] = [];
+    for (const step of program.steps) values.push(yield* generate(ctx, step));
+    return values;
   }
+  if (program.op === 'try') {
+    try {
+      return yield* generate(ctx, program.body);
+    } catch (error) {
+      return [(error as Error).message, yield* generate(ctx, program.rescue)];
+    } finally {
+      yield* generate(ctx, program.last);
+    }
+  }
+  if (program.op === 'group' && program.as === 'array' && program.by === 'all') {
+    return yield program.members.map((member) => evaluate(ctx, member));
+  }
+  return yield evaluate(ctx, program);
 }
 
 async function helper(
@@ -377,7 +378,7 @@ const { program } = fc.letrec<{ program: Program }>((tie) => {
       weight: 5,
       arbitrary: fc.record({
         op: fc.constant('keyValue' as const),
-        how: fc.constantFrom('set', 'set', 'set', 'get', 'delete', 'delete', 'clear', 'entries', 'prune'),
+        how: fc.constantFrom('set', 'set', 'set', 'get', 'delete', 'setAndDelete', 'clear', 'entries', 'prune'),
         key,
         value: payload,
       }),

@@ -446,7 +446,12 @@ export class TestInstance {
 
 const outcomeOf = ({ outcome }: ReplayResult): string => comparable(outcome);
 
-function toBodies(events: readonly HistoryEvent[]): readonly Body[] {
+/**
+ * Takes envelopes and stacks off events.
+ *
+ * @param events - parsed events
+ */
+export function toBodies(events: readonly HistoryEvent[]): readonly Body[] {
   return events.map((event) => {
     const { id: _, atMs: __, ...fields } = JSON.parse(withoutStacks(JSON.stringify(event))) as Body;
     return fields;

@@ -2,6 +2,7 @@
 // history before and after each turn (see replay-harness.ts). docs/traps.md lists all traps with their tests.
 import { describe, expect, test } from 'vitest';
 import type { OrchestrationContext } from '../../src/types/context.ts';
+import type { Failure } from '../../src/types/failure.ts';
 import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS, MAX_PAYLOAD_BYTES, MAX_VALUE_BYTES } from '../../src/types/limits.ts';
 import {
   activityCompleted,
@@ -120,7 +121,11 @@ describe('parents and children', () => {
 describe('completions', () => {
   test.each<readonly [string, (ctx: OrchestrationContext) => Promise<unknown>, readonly Body[]]>([
     ['an activity, failed first', (ctx) => ctx.scheduleActivity('a'), [activityFailed(2, 'no'), activityCompleted(2), activityFailed(2)]],
-    ['an activity, completed first', (ctx) => ctx.scheduleActivity('a'), [activityCompleted(2, 1), activityFailed(2), activityCompleted(2)]],
+    [
+      'an activity, completed first',
+      (ctx) => ctx.scheduleActivity('a'),
+      [activityCompleted(2, 1), activityFailed(2), activityCompleted(2)],
+    ],
     ['a child, failed first', (ctx) => ctx.scheduleSubOrchestration('a'), [childFailed(2, 'no'), childCompleted(2), childFailed(2)]],
     ['a child, completed first', (ctx) => ctx.scheduleSubOrchestration('a'), [childCompleted(2, 1), childFailed(2), childCompleted(2)]],
     ['a timer', (ctx) => ctx.scheduleTimer(1), [timerFired(2), timerFired(2)]],
@@ -248,16 +253,16 @@ describe('history', () => {
       (ctx) => ctx.scheduleSubOrchestration('k', 1, { instanceId: 'i', onParentClose: 'abandon' }),
       [childScheduled('k', 'i', 1, undefined, 'terminate')],
     ],
-    ['version of a detached start', (ctx) => ctx.startOrchestration('o', 'i', 1, { version: '2.0.0' }), [startRequested('o', 'i', 1, '1.0.0')]],
+    [
+      'version of a detached start',
+      (ctx) => ctx.startOrchestration('o', 'i', 1, { version: '2.0.0' }),
+      [startRequested('o', 'i', 1, '1.0.0')],
+    ],
     ['custom status', (ctx) => ctx.setCustomStatus({ step: 2 }), [statusSet({ step: 1 })]],
     ['topic', (ctx) => ctx.publish('a', 1), [topicPublished('b', 1)]],
     ['data of a topic', (ctx) => ctx.publish('a', 1), [topicPublished('a', 2)]],
     ['pattern of a subscription', (ctx) => ctx.subscribe('a/*'), [topicSubscribed('a/**')]],
-    [
-      'end of a subscription',
-      (ctx) => ctx.subscribe('a').unsubscribe(),
-      [topicSubscribed('a'), eventAwaited('end')],
-    ],
+    ['end of a subscription', (ctx) => ctx.subscribe('a').unsubscribe(), [topicSubscribed('a'), eventAwaited('end')]],
     ['session of a message', (ctx) => ctx.sendToSession('x', 1), [sessionMessageSent('y', 1)]],
     ['message to a session', (ctx) => ctx.sendToSession('x', 1), [sessionMessageSent('x', 2)]],
     ['id of a patch', (ctx) => ctx.deprecatePatch('a'), [patched('b')]],
@@ -399,6 +404,17 @@ describe('events', () => {
     await instance.deliver(timerFired(4));
     await instance.deliver(eventRaised('e', 'first'));
     expect(instance.result).toBe('first');
+  });
+
+  test('T19: a wait for a topic that lost a race takes no message', async () => {
+    const instance = await begin(async (ctx) => {
+      const topic = ctx.subscribe('t/*');
+      await ctx.race([topic.next(), ctx.scheduleTimer(1)]);
+      return topic.next();
+    });
+    await instance.deliver(timerFired(4));
+    await instance.deliver(topicReceived('t/1', 'first'));
+    expect(instance.result).toEqual({ topic: 't/1', data: 'first' });
   });
 
   test('T47: a long chain of events that are there already is no endless loop', async () => {
@@ -551,7 +567,11 @@ describe('limits', () => {
         },
         { parent },
       );
-      expect(instance.bodies.map(({ kind }) => kind)).toEqual(['OrchestrationStarted', 'OrchestrationStartRequested', 'OrchestrationFailed']);
+      expect(instance.bodies.map(({ kind }) => kind)).toEqual([
+        'OrchestrationStarted',
+        'OrchestrationStartRequested',
+        'OrchestrationFailed',
+      ]);
       expect(instance.failure.code).toMatch(/^(?:PAYLOAD_TOO_LARGE|ARGUMENT_INVALID)$/);
       expect(instance.last.starts.map(({ instanceId }) => instanceId)).toEqual(['o1']);
       expect(instance.last.messages.map(({ instanceId }) => instanceId)).toEqual(['mum']);
@@ -617,11 +637,22 @@ describe('cancellation', () => {
 
   test('T60: losers are cancelled once, in the same order live and on replay', async () => {
     const instance = await begin(async (ctx) => {
-      await ctx.race({ a: ctx.scheduleActivity('a'), t: ctx.scheduleTimer('1h'), e: ctx.waitForEvent('e'), k: ctx.scheduleSubOrchestration('k') });
+      await ctx.race({
+        a: ctx.scheduleActivity('a'),
+        t: ctx.scheduleTimer('1h'),
+        e: ctx.waitForEvent('e'),
+        k: ctx.scheduleSubOrchestration('k'),
+      });
       await ctx.waitForEvent('end');
     });
     await instance.deliver(eventRaised('e'));
-    expect(instance.lastBodies).toEqual([eventRaised('e'), futureCancelled(2), futureCancelled(3), futureCancelled(5), eventAwaited('end')]);
+    expect(instance.lastBodies).toEqual([
+      eventRaised('e'),
+      futureCancelled(2),
+      futureCancelled(3),
+      futureCancelled(5),
+      eventAwaited('end'),
+    ]);
     expect(instance.last).toMatchObject({ cancelledActivities: [2], cancelledTimers: [3], messages: [{ instanceId: 'i1::1.5' }] });
     await instance.deliver(eventRaised('end'));
     expect(instance.lastBodies).toEqual([eventRaised('end'), completed()]);
@@ -654,11 +685,12 @@ describe('retries', () => {
   });
 
   test('T34: errors that are marked so, or listed by code or name, are not tried again', async () => {
-    for (const failure of [
+    const failures: readonly Failure[] = [
       { name: 'Error', message: 'x', code: 'E_LISTED' },
       { name: 'ListedError', message: 'x' },
       { name: 'NonRetryableError', message: 'x', nonRetryable: true },
-    ]) {
+    ];
+    for (const failure of failures) {
       const instance = await begin((ctx) => ctx.scheduleActivity('a', 1, { retry: { nonRetryable: ['E_LISTED', 'ListedError'] } }));
       await instance.deliver(activityFailed(2, failure));
       expect(instance.lastBodies).toEqual([activityFailed(2, failure), failed(failure)]);

@@ -23,22 +23,17 @@ import { DURALOOM_URL, PATIENCE, quick, rejection, shareRuntime, stage } from '.
 
 const echo = defineActivity('echo', (_ctx, value: unknown) => value);
 
-/** Ends of `hold`, by key: lets it go on, and tells that its signal has aborted. */
+/** Lets `hold` go on, by key. */
 const releases = new Map<string, () => void>();
-const aborts = new Map<string, PromiseWithResolvers<void>>();
-
-function abortOf(key: string): PromiseWithResolvers<void> {
-  const known = aborts.get(key) ?? Promise.withResolvers<void>();
-  aborts.set(key, known);
-  return known;
-}
+/** Tells of signals that have aborted; the logger of a runtime hears nothing more after its end. */
+const aborts = new LogBook();
 
 /** Logs 'holding' and waits until the test lets it go on, or until its signal aborts. */
 const hold = defineActivity('hold', async (ctx, key: string) => {
   await new Promise<void>((resolve, reject) => {
     releases.set(key, resolve);
     ctx.signal.addEventListener('abort', () => {
-      abortOf(key).resolve();
+      aborts.info({ instanceId: key }, 'aborted');
       reject(ctx.signal.reason as Error);
     });
     ctx.log.info('holding', { key });
@@ -58,7 +53,21 @@ const throwsText = defineActivity('throwsText', (_ctx, { message, name }: { read
   throw Object.assign(new Error(message), { name });
 });
 
-const activities: readonly ActivityDefinition[] = [echo, hold, slowTwice, throwsText];
+/** Takes messages to its session. */
+const receives = defineActivity('receives', async (ctx, count: number) => {
+  const taken: unknown[] = [];
+  while (taken.length < count) taken.push(await ctx.receive());
+  return taken;
+});
+
+/** Tells how far it has come, fails, and gives back what the attempt before told. */
+const beats = defineActivity('beats', (ctx, details: unknown) => {
+  if (ctx.attempt > 1) return ctx.heartbeatDetails;
+  ctx.heartbeat(details);
+  throw new Error('once more');
+});
+
+const activities: readonly ActivityDefinition[] = [echo, hold, slowTwice, throwsText, receives, beats];
 
 const hello = defineOrchestration('hello', async (ctx, name: string) => `Hello, ${String(await ctx.scheduleActivity('echo', name))}!`);
 
@@ -139,7 +148,39 @@ const stringly = defineOrchestration('stringly', async (ctx, input: unknown) => 
   return [input, activity, event];
 });
 
+/** Sends each value to an activity of a session, and each through a heartbeat. */
+const sends = defineOrchestration('sends', async (ctx, values: readonly unknown[]) => {
+  const received = ctx.scheduleActivity('receives', values.length, { sessionId: ctx.instanceId });
+  for (const value of values) ctx.sendToSession(ctx.instanceId, value);
+  const beaten = values.map((value) => ctx.scheduleActivity('beats', value, { retry: { maximumAttempts: 2, backoff: 'none' } }));
+  return [await received, await ctx.all(beaten)];
+});
+
+/** A scope, a retry policy and a race with timers of their own, all won by something else. */
+const outruns = defineOrchestration('outruns', async (ctx, _input: unknown) => {
+  await ctx.withTimeout('1d', () => ctx.scheduleActivity('echo', 1));
+  await ctx.scheduleActivity('echo', 2, { timeoutMs: 86_400_000, retry: {} });
+  await ctx.race([ctx.scheduleTimer('1d'), ctx.scope(() => ctx.scheduleActivity('echo', 3))]);
+  const scope = ctx.scope(() => ctx.all([ctx.scheduleTimer('1d'), ctx.withTimeout('2d', () => ctx.waitForEvent('never'))]));
+  scope.cancel();
+  await scope.catch(() => null);
+  ctx.setCustomStatus('outrun');
+  return ctx.waitForEvent('go');
+});
+
+/** Has a child of each close policy, and then waits. */
+const mother = defineOrchestration('mother', async (ctx, _input: unknown) => {
+  for (const onParentClose of ['cancel', 'abandon', 'terminate'] as const) {
+    void ctx.scheduleSubOrchestration('waits', null, { instanceId: `${ctx.instanceId}-${onParentClose}`, onParentClose });
+  }
+  ctx.setCustomStatus('waiting');
+  await ctx.waitForEvent('go');
+});
+
 const orchestrations: readonly OrchestrationDefinition[] = [
+  sends,
+  outruns,
+  mother,
   hello,
   waits,
   wanders,
@@ -243,7 +284,12 @@ describe('parents and children', () => {
     await waitForStatus(client, 't27-child', 'waiting', 't27');
     // In place of the child, one with the same link whose start message nobody can read.
     const [record] = await provider.readInstances(['t27-child']);
-    const damaged = newInstance('t27-child', { name: 'waits', payload: 'damaged', parent: record?.parent ?? null, policy: 'terminateExisting' });
+    const damaged = newInstance('t27-child', {
+      name: 'waits',
+      payload: 'damaged',
+      parent: record?.parent ?? null,
+      policy: 'terminateExisting',
+    });
     expect(await provider.startInstances([damaged])).toEqual(['replaced']);
     expect(await handle.result({ timeout: PATIENCE })).toEqual(['INSTANCE_QUARANTINED', 'Hello, on!']);
     expect(await client.getState('t27-child')).toMatchObject({ status: 'Quarantined', name: 'waits' });
@@ -257,6 +303,23 @@ describe('parents and children', () => {
     await client.startOrchestration('t38', hello, 'anew', { onExisting: 'terminateExisting' });
     expect(await client.waitForResult('t38', { timeout: PATIENCE })).toBe('Hello, anew!');
     expect(await rejection(client.waitForResult('t38-child', { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_CANCELLED' });
+  });
+});
+
+describe('children of who cannot go on', () => {
+  test('T38: when a parent is quarantined its children are closed by their policy', async () => {
+    const { client, provider } = await stage().open({ ...inline });
+    await client.startOrchestration('t38', mother, null);
+    for (const policy of ['cancel', 'abandon', 'terminate']) await waitForStatus(client, `t38-${policy}`, 'waiting', 't38');
+    await provider.enqueueMessages([{ instanceId: 't38', payload: 'damaged' }]);
+    expect(await rejection(client.waitForResult('t38', { timeout: PATIENCE }))).toMatchObject({ code: 'INSTANCE_QUARANTINED' });
+    const codes: Readonly<Record<string, string>> = { cancel: 'ORCHESTRATION_CANCELLED', terminate: 'ORCHESTRATION_TERMINATED' };
+    for (const [policy, code] of Object.entries(codes)) {
+      expect(await rejection(client.waitForResult(`t38-${policy}`, { timeout: PATIENCE }))).toMatchObject({ code });
+    }
+    await client.raiseEvent('t38-abandon', 'go', 'alone');
+    expect(await client.waitForResult('t38-abandon', { timeout: PATIENCE })).toBe('alone');
+    expect(await client.terminate('t38')).toEqual({ done: true });
   });
 });
 
@@ -275,7 +338,9 @@ describe('damaged data', () => {
   test.each(['sqlite', 'memory'])('T26: an instance of a %s store whose history cannot be read is quarantined, once', async (store) => {
     const provider = store === 'sqlite' ? await stage().openProvider() : new MemoryProvider();
     onTestFinished(() => provider.close());
-    await provider.startInstances([newInstance('t26', { name: 'waits', payload: '{"kind":"OrchestrationStarted","executionId":1,"name":"waits"}' })]);
+    await provider.startInstances([
+      newInstance('t26', { name: 'waits', payload: '{"kind":"OrchestrationStarted","executionId":1,"name":"waits"}' }),
+    ]);
     await commit(provider, await fetchOne(provider), { page: { lastEventId: 2, events: '[{"id":1,"kind":"Unheard' } });
     let reads = 0;
     const runtime = await Runtime.start({ ...inline, provider: watch(provider, (method) => (reads += method === 'readHistory' ? 1 : 0)) });
@@ -293,9 +358,7 @@ describe('damaged data', () => {
     const bad = await client.startOrchestration('t49-bad', waits, null);
     const good = await client.startOrchestration('t49-good', waits, null);
     await waitForStatus(client, 't49-bad', 'waiting');
-    await provider.enqueueMessages(
-      ['{"kind":"EventRaised"', '{"kind":"Unheard"}'].map((payload) => ({ instanceId: 't49-bad', payload })),
-    );
+    await provider.enqueueMessages(['{"kind":"EventRaised"', '{"kind":"Unheard"}'].map((payload) => ({ instanceId: 't49-bad', payload })));
     await good.raiseEvent('go', 'well');
     expect(await rejection(bad.result({ timeout: PATIENCE }))).toMatchObject({
       code: 'INSTANCE_QUARANTINED',
@@ -317,7 +380,16 @@ describe('damaged data', () => {
       const payload = '{"kind":"OrchestrationStarted","executionId":1,"name":"call","input":{"name":"echo"}}';
       await provider.startInstances([newInstance(instanceId, { name: 'call', payload })]);
       const events = [
-        { id: 1, atMs: 1, kind: 'OrchestrationStarted', executionId: 1, name: 'call', version: '1.0.0', engine: 1, input: { name: 'echo' } },
+        {
+          id: 1,
+          atMs: 1,
+          kind: 'OrchestrationStarted',
+          executionId: 1,
+          name: 'call',
+          version: '1.0.0',
+          engine: 1,
+          input: { name: 'echo' },
+        },
         { id: 2, atMs: 1, kind: 'ActivityScheduled', name: 'echo' },
       ];
       await commit(provider, await fetchOne(provider), {
@@ -337,6 +409,49 @@ describe('damaged data', () => {
 // --- the store ----------------------------------------------------------------------------------------------------------------------
 
 describe('the store', () => {
+  /** The provider, with the first calls of some methods failing. */
+  const failing = (provider: Provider, left: Record<string, number>): Provider =>
+    watch(provider, (method) => {
+      const count = left[method] ?? 0;
+      left[method] = count - 1;
+      if (count > 0) throw new TypeError('the store is away');
+    });
+
+  test('T10: a store that fails again and again ends no orchestration and no activity, and charges nobody', async () => {
+    const stand = stage();
+    const provider = await stand.openProvider();
+    const left = {
+      fetchOrchestrationItems: 2,
+      ackOrchestrationItems: 8,
+      abandonOrchestrationItems: 1,
+      readHistory: 3,
+      fetchWorkItems: 2,
+      ackWorkItems: 3,
+    };
+    const flaky = failing(provider, left);
+    await stand.startRuntime({ ...quick, ...inline, provider: flaky, stickyCacheMb: 0 });
+    const client = new Client(provider);
+    const handle = await client.startOrchestration('t10', hello, 'T10');
+    expect(await handle.result({ timeout: PATIENCE })).toBe('Hello, T10!');
+    expect((await client.readHistory('t10')).filter(({ kind }) => kind === 'ActivityCompleted')).toHaveLength(1);
+    expect(Object.values(left).every((count) => count < 0)).toBe(true);
+  });
+
+  test('T8: renewals that fail abort no activity: only the news that it is gone does', async () => {
+    const stand = stage();
+    const provider = await stand.openProvider();
+    const logger = new LogBook();
+    const left = { renewWorkLocks: 2 };
+    await stand.startRuntime({ ...quick, ...inline, provider: failing(provider, left), activityLockMs: 1_200, logger });
+    const client = new Client(provider);
+    const handle = await client.startOrchestration('t8', call, { name: 'hold', input: 't8' });
+    await logger.message('holding', 't8');
+    await logger.waitFor(({ fields }) => fields['operation'] === 'renewWorkLocks', 2);
+    releases.get('t8')?.();
+    expect(await handle.result({ timeout: PATIENCE })).toBe('t8');
+    expect(logger.lines.filter(({ message }) => message === 'holding')).toHaveLength(1);
+  });
+
   test('T53: a store that is held by another process for a while ends nothing: all goes on when it is free', async () => {
     const stand = stage();
     const { client, provider } = await stand.open({ ...inline });
@@ -471,7 +586,7 @@ describe('activities', () => {
       await client.startOrchestration(id, holdsAndEnds, id);
       await logger.message('holding', id);
       await end(id);
-      await abortOf(id).promise;
+      await aborts.message('aborted', id);
       expect(await (await client.startOrchestration(`${id} next`, hello, how)).result({ timeout: PATIENCE })).toBe(`Hello, ${how}!`);
     }
   });
@@ -502,6 +617,24 @@ describe('activities', () => {
       'ActivityCompleted',
       'OrchestrationCompleted',
     ]);
+  });
+
+  test('T33: timers that were outrun leave the queue at once: of scopes, of retry policies, of races', async () => {
+    const { client, provider } = await stage().open({ ...inline });
+    const handle = await client.startOrchestration('t33', outruns, null);
+    await waitForStatus(client, 't33', 'outrun');
+    expect(await provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
+    await handle.raiseEvent('go');
+    await handle.result({ timeout: PATIENCE });
+    const fired = (await client.readHistory('t33')).filter(({ kind }) => kind === 'TimerFired');
+    expect(fired).toEqual([]);
+  });
+
+  test('T52: messages to sessions and details of heartbeats keep their type', async () => {
+    const { client } = await stage().open({ ...inline });
+    const values = ['42', 42, 'null', null, '', '{}', false, [[]]];
+    const handle = await client.startOrchestration('t52', sends, values);
+    expect(await handle.result({ timeout: PATIENCE })).toEqual([values, values]);
   });
 
   test('T37: work for a tag that nobody takes starves nobody, and expires with a typed error', async () => {
@@ -537,7 +670,10 @@ describe('activities', () => {
         code: 'ORCHESTRATION_FAILED',
         cause: { name: 'Error', message },
       });
-      const named = await client.startOrchestration(`t39-b-${index}`, call, { name: 'throwsText', input: { message, name: 'CancelledError' } });
+      const named = await client.startOrchestration(`t39-b-${index}`, call, {
+        name: 'throwsText',
+        input: { message, name: 'CancelledError' },
+      });
       expect(await rejection(named.result({ timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_FAILED', cause: { message } });
     }
     expect(await rejection(client.getHandle('t39-nobody').result())).toMatchObject({ code: 'INSTANCE_NOT_FOUND' });
@@ -555,7 +691,7 @@ describe('shutdown', () => {
     await client.startOrchestration('t12', call, { name: 'hold', input: 't12' });
     await logger.message('holding', 't12');
     await runtime.shutdown({ timeoutMs: 0 });
-    await abortOf('t12').promise;
+    await aborts.message('aborted', 't12');
     const after = calls;
     expect(runtime.stats()).toMatchObject({ state: 'stopped', turnsInFlight: 0, activitiesInFlight: 0 });
     expect(await client.listActivities('t12')).toMatchObject([{ name: 'hold', attempt: 0, isRunning: false }]);

@@ -27,7 +27,6 @@ import {
   link,
   LOCK_MS,
   newInstance,
-  page,
   payloads,
   queued,
   read,
@@ -50,7 +49,12 @@ describe.each(['memory', 'sqlite'] as const)('on %s', (store) => {
         ...newInstance(instanceId, { policy, parent: link('a', 2) }),
         conflictPayload: `${instanceId} is taken for ${policy}`,
       });
-      const starts = [taken('living', 'fail'), taken('living', 'replaceTerminal'), taken('ended', 'fail'), taken('ended', 'replaceTerminal')];
+      const starts = [
+        taken('living', 'fail'),
+        taken('living', 'replaceTerminal'),
+        taken('ended', 'fail'),
+        taken('ended', 'replaceTerminal'),
+      ];
       await run(provider, 'a', { starts: starts as [] });
       const items = await fetchItems(provider);
       expect(items.flatMap(payloads).toSorted()).toEqual([
@@ -61,16 +65,19 @@ describe.each(['memory', 'sqlite'] as const)('on %s', (store) => {
       ]);
     });
 
-    test.each(['fail', 'useExisting', 'replaceTerminal'] as const)('T5: a second start with %s reaches nothing of a living instance', async (policy) => {
-      const { provider } = await openStore(store);
-      await run(provider, 'a', { workItems: [activity(2)], customStatus: '1' });
-      const before = await read(provider, 'a');
-      const other = { policy, name: 'other', version: '9.0.0', payload: 'other', priority: MAX_PRIORITY, parent: link('p') };
-      expect(await startOne(provider, 'a', other)).toBe('exists');
-      expect(await read(provider, 'a')).toEqual(before);
-      expect(await queued(provider)).toEqual([0, 1]);
-      await fetchNone(provider);
-    });
+    test.each(['fail', 'useExisting', 'replaceTerminal'] as const)(
+      'T5: a second start with %s reaches nothing of a living instance',
+      async (policy) => {
+        const { provider } = await openStore(store);
+        await run(provider, 'a', { workItems: [activity(2)], customStatus: '1' });
+        const before = await read(provider, 'a');
+        const other = { policy, name: 'other', version: '9.0.0', payload: 'other', priority: MAX_PRIORITY, parent: link('p') };
+        expect(await startOne(provider, 'a', other)).toBe('exists');
+        expect(await read(provider, 'a')).toEqual(before);
+        expect(await queued(provider)).toEqual([0, 1]);
+        await fetchNone(provider);
+      },
+    );
 
     test('T31: of many starts that replace an ended instance one wins, and the check is part of its transaction', async () => {
       const { provider } = await openStore(store);
@@ -79,7 +86,7 @@ describe.each(['memory', 'sqlite'] as const)('on %s', (store) => {
         provider.startInstances([newInstance('a', { policy: 'replaceTerminal', payload: `start ${index}` }), newInstance(`free ${index}`)]),
       );
       const outcomes = await Promise.all(starts);
-      expect(outcomes.map(([first]) => first).toSorted()).toEqual([...Array.from({ length: 19 }, () => 'exists'), 'replaced']);
+      expect(outcomes.filter(([first]) => first === 'exists')).toHaveLength(19);
       expect(outcomes.map(([, second]) => second)).toEqual(Array.from({ length: 20 }, () => 'started'));
       const winner = outcomes.findIndex(([first]) => first === 'replaced');
       const item = (await fetchItems(provider)).find(({ instanceId }) => instanceId === 'a');
@@ -129,7 +136,7 @@ describe.each(['memory', 'sqlite'] as const)('on %s', (store) => {
         ],
         effects: effects({
           publications: [{ topic: 't', payload: 'm' }],
-          terminations: [{ instanceId: 'nobody', parent: link('a'), output: '"x"' }],
+          terminations: [{ instanceId: 'nobody', parent: link('a'), output: '"x"', cancelPayload: 'x' }],
         }),
       });
       await commit(provider, b);
@@ -142,7 +149,12 @@ describe.each(['memory', 'sqlite'] as const)('on %s', (store) => {
       const keyed = { instanceId: 'a', payload: 'keyed', key: 'k' };
       const plain = { instanceId: 'a', payload: 'plain' };
       expect(await provider.enqueueMessages([plain, keyed, plain, keyed])).toEqual(['enqueued', 'enqueued', 'enqueued', 'duplicate']);
-      expect(await provider.publish([{ topic: 't', payload: 'm' }, { topic: 't', payload: 'm' }])).toEqual([1, 1]);
+      expect(
+        await provider.publish([
+          { topic: 't', payload: 'm' },
+          { topic: 't', payload: 'm' },
+        ]),
+      ).toEqual([1, 1]);
       expect(payloads(await fetchOne(provider))).toEqual(['plain', 'keyed', 'plain', 'm', 'm']);
     });
 
