@@ -7,7 +7,7 @@ export type Batch = Wire | readonly ActivityRequest[];
 
 const isFlat = (batch: Batch): batch is Wire => typeof batch[0] !== 'object';
 
-const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, completionPayload: input });
+const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, completionPayload: input, receivedSeq: 0 });
 
 parentPort?.on('message', (batch: Batch) => {
   const answer = isFlat(batch)

@@ -77,6 +77,8 @@ const SUSPECT_ATTEMPT = 3;
 const ACK_RETRIES = 5;
 const ACK_BACKOFF = { initialMs: 50, maximumMs: 1_000 };
 
+/** How long an activity stays in the store whose session's thread is full, in milliseconds. */
+const PINNED_DELAY_MS = 500;
 /** Heartbeats are stored this often, in milliseconds. Reason: each is a write; a crash loses no more than this. */
 const HEARTBEAT_MS = 500;
 /** How long after the end of its grace a thread may still answer for an activity, in milliseconds (W8). */
@@ -259,7 +261,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     for (const log of logs) this.#log(log);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
-    for (const { seq, completionPayload } of replies) {
+    for (const { seq, completionPayload, receivedSeq } of replies) {
       const running = this.#running.get(seq);
       if (running === undefined || thread === undefined || running.thread !== thread) continue;
       const isLost = running.state === 'lost';
@@ -268,7 +270,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       leaveThread(running, 'committing');
       if (isLost) this.#forget(running);
       else if (completionPayload === null) this.#notRegistered(running);
-      else answers.push({ running, ack: { ...lockOf(running.item), completionPayload } });
+      else answers.push({ running, ack: { ...lockOf(running.item), completionPayload, ...receivedBy(running.item, receivedSeq) } });
     }
     if (thread !== undefined) adjustAhead(thread, replies.length, longestWaitMs);
     if (answers.length > 0) this.#commit(answers, 1);
@@ -281,7 +283,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** How many items could be sent to threads now. */
   #room(): number {
     const reserved = this.#reserved();
-    let room = -this.#homeless.length - this.#suspects.length;
+    const waiting = this.#homeless.length === 0 ? 0 : this.#homeless.filter((running) => !this.#isPinned(running)).length;
+    let room = -waiting - this.#suspects.length;
     for (const thread of this.#threads.values()) {
       if (thread.alone || thread === reserved) continue;
       room += Math.max(0, this.#options.activitiesPerThread + aheadOf(thread) - thread.inFlight);
@@ -341,8 +344,20 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   /** W4: the fetch was opened when the threads were fast, and they are not any more. */
   #returnSurplus(): void {
+    const pinned = this.#homeless.filter((running) => this.#isPinned(running));
+    // Others may take what is beyond a full thread; not at once, or this runtime would fetch it again and again.
+    this.#return(pinned.slice(this.#options.activitiesPerThread), PINNED_DELAY_MS);
     if ([...this.#threads.values()].some((thread) => aheadOf(thread) > 0)) return;
-    this.#return(this.#homeless, 0);
+    this.#return(
+      this.#homeless.filter((running) => !this.#isPinned(running)),
+      0,
+    );
+  }
+
+  /** W7: it waits for one thread only, whatever the others could take. */
+  #isPinned({ item }: Running): boolean {
+    const sessionId = item.routing?.sessionId ?? null;
+    return sessionId !== null && this.#sessions.get(sessionId) !== undefined;
   }
 
   /** Gives back what waits here, uncharged. */
@@ -652,7 +667,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** Ends an activity with an error that its orchestration sees. */
   #fail(running: Running, failure: Failure): void {
     const { item } = running;
-    if (failure.code === 'TOO_MANY_ATTEMPTS') this.#metrics.measure(item, 'tooManyAttempts', 0);
+    if (failure.code === 'TOO_MANY_ATTEMPTS') this.#metrics.count(item, 'tooManyAttempts');
     running.state = 'committing';
     const completionPayload = encodeRecord({ kind: 'ActivityFailed', executionId: item.executionId, sourceId: item.eventId, failure });
     this.#commit([{ running, ack: { ...lockOf(item), completionPayload } }], 1);
@@ -691,6 +706,12 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #storeTrouble(operation: string, error: unknown): void {
     this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
   }
+}
+
+/** Messages that an activity has taken go with its ack. */
+function receivedBy({ routing }: WorkItem, uptoSeq: number): Pick<WorkItemAck, 'received'> {
+  const sessionId = routing?.sessionId ?? null;
+  return sessionId === null || uptoSeq === 0 ? {} : { received: { sessionId, uptoSeq } };
 }
 
 function outcomeOf(isLost: boolean, completionPayload: string | null): ActivityOutcome {

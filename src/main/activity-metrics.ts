@@ -22,6 +22,17 @@ export class ActivityMetrics {
    * @param ms - from its hand-over to a thread to its answer, in milliseconds
    */
   measure(item: WorkItem, outcome: ActivityOutcome, ms: number): void {
+    const series = this.#find(item, outcome);
+    series.executions.record(1);
+    series.seconds.record(ms / 1_000);
+  }
+
+  /** Counts an end that took no time here. */
+  count(item: WorkItem, outcome: ActivityOutcome): void {
+    this.#find(item, outcome).executions.record(1);
+  }
+
+  #find(item: WorkItem, outcome: ActivityOutcome): { readonly executions: Series; readonly seconds: Series } {
     const key = `${outcome} ${item.name}`;
     let series = this.#series.get(key);
     if (series === undefined) {
@@ -33,7 +44,6 @@ export class ActivityMetrics {
       // Names come from user code: the map is as bounded as the series are.
       if (this.#series.size < 1_000) this.#series.set(key, series);
     }
-    series.executions.record(1);
-    series.seconds.record(ms / 1_000);
+    return series;
   }
 }

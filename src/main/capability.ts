@@ -35,6 +35,19 @@ export function makeAccepts(
   };
 }
 
+/**
+ * Tells whether a runtime of the fleet can run a code, by the versions that it reports. Its policy is not known: for a start that asks for none, any
+ * version will do.
+ *
+ * @param code - what an instance needs
+ * @param orchestrations - what the runtime has
+ * @returns true when it can
+ */
+export function canRun(code: InstanceCode, orchestrations: readonly { readonly name: string; readonly version: string }[]): boolean {
+  const versions = orchestrations.filter(({ name }) => name === code.name).map(({ version }) => version);
+  return chooseVersion(versions, code.version ?? undefined, undefined) !== null;
+}
+
 function refuse(code: InstanceCode, versions: readonly string[] | undefined, policy: string | undefined): string | null {
   if (code.engine > ENGINE_BEHAVIOUR)
     return `it needs engine behaviour ${code.engine}, this version knows up to ${ENGINE_BEHAVIOUR}: update duraloom`;

@@ -72,7 +72,8 @@ export type RuntimeOptions = {
   /** A session without activity for longer is given up, in milliseconds. Range: 200 to 604,800,000. @default 300000 */
   readonly sessionIdleMs?: number;
   /**
-   * How long an activity may go on after it was cancelled or timed out, in milliseconds. Then it is ended by force, with its thread.
+   * How long an activity may go on after it was cancelled or timed out, in milliseconds. Then it is answered for
+   * and its slot is free; when it does not give way to the event loop at all, its thread is ended.
    * Range: 0 to 3,600,000. @default 10000
    */
   readonly activityGraceMs?: number;

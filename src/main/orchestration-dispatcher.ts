@@ -10,6 +10,7 @@
 // D5. Of an instance at most one turn is current: the last one that was fetched, while its lease is held. The answer of any other is
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
+import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type {
   Provider,
   Fetched,
@@ -27,7 +28,7 @@ import { readReplayBatch, writeTurnRequest, type FaultReport, type Wire } from '
 import type { RegisteredName } from '../threads/registry.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { BoundedMap } from './bounded-map.ts';
-import { makeAccepts, type Refusal } from './capability.ts';
+import { canRun, makeAccepts, type Refusal } from './capability.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics } from './metrics.ts';
@@ -139,7 +140,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   start(): void {
-    this.#accepts = makeAccepts(this.#parent.names(), this.#options.versionPolicy, (refusal) => this.#refuse(refusal));
+    this.#accepts = makeAccepts(this.#parent.names(), this.#options.versionPolicy, (refusal) => void this.#refuse(refusal));
     this.#fetches.start();
     this.#leases.start();
     this.#watchedMs = performance.now();
@@ -518,8 +519,15 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
   }
 
-  /** An instance waits that this runtime cannot run: another one may, now or after a deploy. */
-  #refuse({ code, reason }: Refusal): void {
+  /** An instance waits that this runtime cannot run: another one may, now or after a deploy. Never rejects. */
+  async #refuse({ code, reason }: Refusal): Promise<void> {
+    try {
+      const runtimes = (await this.#provider.listRuntimes()).map(toRuntimeInfo);
+      // In a mixed fleet that is as it should be.
+      if (runtimes.some(({ orchestrations }) => canRun(code, orchestrations))) return;
+    } catch (error) {
+      this.#storeTrouble('listRuntimes', error);
+    }
     const what = code.version === null ? `'${code.name}'` : `'${code.name}' version ${code.version}`;
     const message = `instances of orchestration ${what} wait for a runtime that can run them: ${reason}. Export it from a module given as \`orchestrations\`, or start a runtime that has it`;
     this.#warnOnce(`${code.name}@${code.version ?? ''}`, { name: 'DurableError', message, code: 'ORCHESTRATION_NOT_REGISTERED' });

@@ -291,6 +291,8 @@ export type OrchestrationAckOutcome = 'committed' | 'lockLost' | 'instanceGone' 
 export type WorkItemAck = WorkItemLock & {
   /** Message for the orchestration; null: only remove the item. Dropped when the instance is gone or has ended. */
   readonly completionPayload: string | null;
+  /** Messages of its session that it has taken: they go with the item. */
+  readonly received?: { readonly sessionId: string; readonly uptoSeq: number };
 };
 
 /** `gone`: the item does not exist (cancelled or acked before); `lockLost`: somebody else has it, or the lock expired. */
@@ -318,6 +320,9 @@ export const IN_PROGRESS_HEAD_START_MS = 10_000;
  * for ever behind it. Only what is visible at once has a head start: delays and lock expiries do not shrink.
  */
 export const PRIORITY_HEAD_START_MS = 60_000;
+
+/** How long a message to a session is kept that nobody receives. Reason: a session that never comes back must not fill the store. */
+export const SESSION_MESSAGE_TTL_MS: number = 7 * 24 * 60 * 60 * 1000;
 
 /**
  * What to wait for: the end (or quarantine) of an instance; a change of its custom status beyond a version; a key-value pair that exists and is not
@@ -476,7 +481,8 @@ export interface Provider {
 
   /**
    * Extends the leases of an owner's sessions that were used (fetch, renewal or ack of an item) within `idleMs` or have items locked by it. The lease is
-   * routing only: an activity may be acked after its session is gone. Sessions whose lease ended and that have no items are forgotten.
+   * routing only: an activity may be acked after its session is gone. Sessions whose lease ended and that have no items are forgotten; their messages
+   * stay until they are received, at most `SESSION_MESSAGE_TTL_MS`.
    * Called when: a runtime with session activities lives; `leaseMs: 0` releases all. Idempotent: yes.
    *
    * @param claim - whose, how long, idle limit in milliseconds

@@ -37,6 +37,9 @@ const START_BUDGET_MS = 2;
 /** Most cancellations that are remembered (A4). Reason: most are of activities that have ended; an overtaken request is one message behind. */
 const EARLY_CANCELS_MAX = 4_096;
 
+/** Most inboxes that are kept; an idle one only remembers a number. */
+const MAX_INBOXES = 1_000;
+
 /** What an activity loop needs. */
 export type ActivityLoopOptions = {
   readonly port: MessagePort;
@@ -211,6 +214,10 @@ export class ActivityLoop implements ActivityControl {
   #inbox(sessionId: string): SessionInbox {
     let inbox = this.#inboxes.get(sessionId);
     if (inbox === undefined) this.#inboxes.set(sessionId, (inbox = new SessionInbox(this.#host, sessionId)));
+    if (this.#inboxes.size > MAX_INBOXES) {
+      const idle = [...this.#inboxes].find(([id, candidate]) => id !== sessionId && candidate.isIdle);
+      if (idle !== undefined) this.#inboxes.delete(idle[0]);
+    }
     return inbox;
   }
 
@@ -221,7 +228,9 @@ export class ActivityLoop implements ActivityControl {
   }
 
   #answer(request: ActivityRequest, completionPayload: string | null): void {
-    this.#replies.push({ seq: request.seq, completionPayload });
+    const sessionId = request.special?.sessionId ?? null;
+    const receivedSeq = sessionId === null ? 0 : (this.#inboxes.get(sessionId)?.lastSeq ?? 0);
+    this.#replies.push({ seq: request.seq, completionPayload, receivedSeq });
     this.#flushSoon();
   }
 

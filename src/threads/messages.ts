@@ -71,6 +71,8 @@ export type ActivityReply = {
   readonly seq: number;
   /** Message for the orchestration; null: no such activity in this thread. */
   readonly completionPayload: string | null;
+  /** Number of the last message of its session that was taken; 0: none. */
+  readonly receivedSeq: number;
 };
 
 /** Log lines of one activity. */
@@ -346,7 +348,7 @@ export function writeActivityBatch(batch: ActivityBatch): Wire {
   for (const { seq, line } of batch.logs) wire.push(seq, encodeLog(line));
   wire.push(batch.heartbeats.length);
   for (const { seq, details } of batch.heartbeats) wire.push(seq, details);
-  for (const reply of batch.replies) wire.push(reply.seq, reply.completionPayload);
+  for (const reply of batch.replies) wire.push(reply.seq, reply.completionPayload, reply.receivedSeq);
   return wire;
 }
 
@@ -357,7 +359,7 @@ export function readActivityBatch(wire: Wire): ActivityBatch {
   const logs = reader.list(() => ({ seq: reader.number(), line: parseRecord(reader.text()) as LogLine }));
   const heartbeats = reader.list(() => ({ seq: reader.number(), details: reader.text() }));
   const replies: ActivityReply[] = [];
-  while (!reader.atEnd) replies.push({ seq: reader.number(), completionPayload: reader.optionalText() });
+  while (!reader.atEnd) replies.push({ seq: reader.number(), completionPayload: reader.optionalText(), receivedSeq: reader.number() });
   return { longestWaitMs, logs, heartbeats, replies };
 }
 

@@ -1,7 +1,7 @@
 // Messages to the activities of one session, in the thread that the session is pinned to. Neighbours: activity-loop.ts, activity-host.ts.
 //
 // I1. First in, first out, for messages and for those who wait for them.
-// I2. The store is asked for more only when everything before was taken: what was not taken stays in the store, for the thread after this one.
+// I2. What nobody waits for is not kept here but in the store: the session may be elsewhere by the time when somebody asks again.
 import { decodePayload } from '../types/codec.ts';
 import type { ActivityHost, NumberedMessage } from './activity-host.ts';
 import { unwrap } from './activity-host.ts';
@@ -16,6 +16,16 @@ export class SessionInbox {
   readonly #waiters = new Set<Waiter>();
   #lastSeq = 0;
   #asking = false;
+
+  /** Nobody waits. */
+  get isIdle(): boolean {
+    return this.#waiters.size === 0;
+  }
+
+  /** Number of the last message that was taken, 0: none. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
 
   constructor(host: ActivityHost, sessionId: string) {
     this.#host = host;
@@ -55,6 +65,7 @@ export class SessionInbox {
       this.#waiters.delete(waiter);
       waiter.resolve(decodePayload(message.payload === '' ? undefined : message.payload));
     }
+    if (this.#waiters.size === 0) this.#messages.length = 0;
     if (this.#waiters.size === 0 || this.#asking) return;
     this.#asking = true;
     this.#host.receive(this.#sessionId, this.#lastSeq).then(

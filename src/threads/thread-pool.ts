@@ -147,7 +147,9 @@ export class ThreadPool<Control extends ThreadControl> {
       this.#piscina.on('error', () => undefined);
     }
     const slots = Array.from({ length: Math.max(1, threads) }, (_, index) => index);
-    await Promise.all(
+    // Nothing else may keep the process alive until the threads are ready, or their ports are closed again.
+    const alive = setInterval(() => undefined, 60_000);
+    const started = Promise.all(
       slots.map(
         (index) =>
           new Promise<void>((resolve, reject) => {
@@ -155,6 +157,11 @@ export class ThreadPool<Control extends ThreadControl> {
           }),
       ),
     );
+    try {
+      await started;
+    } finally {
+      clearInterval(alive);
+    }
   }
 
   /**

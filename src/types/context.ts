@@ -408,7 +408,10 @@ export interface ActivityContext {
   /** Event of the orchestration that scheduled this activity. With the two ids above: an idempotency key. */
   readonly eventId: number;
   readonly name: string;
-  /** Which try this is, from 1: it grows with every retry of the policy and with every attempt that was lost in a crash. */
+  /**
+   * Which try this is, from 1: attempts of the retry policy, and those of them that were lost in a crash as far as this one knows. Not unique:
+   * for an idempotency key use the ids.
+   */
   readonly attempt: number;
   /** Tag it was scheduled with; null: the default queue. */
   readonly tag: string | null;

@@ -107,9 +107,8 @@ export function defineActivity<Name extends string, Input = void, Output = unkno
 
 function assertSchema(name: string, schema: unknown): void {
   if (schema === undefined) return;
-  // From untyped code it may be anything.
-  const { version, validate } = ((schema as Partial<StandardSchema> | null)?.['~standard'] ?? {}) as Partial<StandardSchema['~standard']>;
-  if (version !== 1 || typeof validate !== 'function') {
+  const { '~standard': standard } = (schema ?? {}) as Partial<StandardSchema>;
+  if (standard?.version !== 1 || typeof standard.validate !== 'function') {
     throw new ArgumentError(
       `Expected the schemas of '${name}' to implement Standard Schema v1, such as those of zod ≥ 3.24 or valibot ≥ 1`,
     );

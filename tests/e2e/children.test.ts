@@ -97,7 +97,7 @@ describeInHouses(
       const handle = await house.play((ctx) => ctx.scheduleSubOrchestration(waiter, 'x', { instanceId: child }).catch(codeOf));
       await isWaiting(house, child);
       await house.client.startOrchestration(child, double, 1, { onExisting: 'terminateExisting' });
-      expect(await handle.result({ timeout: PATIENCE })).toBe('ORCHESTRATION_TERMINATED');
+      expect(await handle.result({ timeout: '4s' })).toBe('ORCHESTRATION_TERMINATED');
     });
 
     test('that loses interest in a child by a race cancels it, and its grandchildren', async () => {

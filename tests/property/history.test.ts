@@ -525,7 +525,9 @@ function* checkPrefix(instanceId: string, events: readonly HistoryEvent[], lengt
     nothing,
     length,
   ]);
-  expect(engine.isUsable).toBe(length < events.length);
+  // A terminated instance has a history without an end.
+  const last = events.at(-1);
+  expect(engine.isUsable).toBe(length < events.length || last === undefined || EVENT_ROLES[last.kind] !== 'terminal');
   const rest = events.slice(length);
   const results = yield* rerun(engine, rest.filter(isInput));
   expect(withoutStacks(JSON.stringify(results.flatMap((result) => parseEvents(result.events))))).toBe(withoutStacks(JSON.stringify(rest)));

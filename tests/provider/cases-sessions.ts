@@ -1,7 +1,13 @@
 // Contract cases: sessions of activities, who holds them, and their messages. Neighbours: provider-cases.ts lists them, cases-routing.ts,
 // case-kit.ts.
 import assert from 'node:assert/strict';
-import type { NewWorkItem, Provider, SessionMessage, TagFilter } from '../../src/provider/provider.ts';
+import {
+  SESSION_MESSAGE_TTL_MS,
+  type NewWorkItem,
+  type Provider,
+  type SessionMessage,
+  type TagFilter,
+} from '../../src/provider/provider.ts';
 import type { ActivityRouting } from '../../src/types/replay.ts';
 import {
   abandonWork,
@@ -25,6 +31,7 @@ import {
   run,
   start,
   waiting,
+  workAckFor,
 } from './case-kit.ts';
 import type { FetchChanges, ProviderCase, ProviderCaseContext } from './case-kit.ts';
 
@@ -511,7 +518,7 @@ const sessionMessages = cases('session messages', {
     await fetchOneWork(provider, as('n1'));
     assert.equal((await receive(provider)).length, 1);
   },
-  'messages go with a session that is forgotten': async (ctx) => {
+  'messages outlive a session that is forgotten, but not for ever': async (ctx) => {
     const { provider, clock } = ctx;
     await run(provider, 'sender');
     await run(provider, 'a', { workItems: [inSession(2)] });
@@ -522,7 +529,25 @@ const sessionMessages = cases('session messages', {
     assert.equal((await receive(provider)).length, 1);
     await clock.advance(1);
     await renew(provider, 'n2');
+    assert.equal((await receive(provider)).length, 1);
+    await clock.advance(SESSION_MESSAGE_TTL_MS);
+    await renew(provider, 'n2');
     assert.deepEqual(await receive(provider), []);
+  },
+  'messages that an activity has taken go with its ack': async (ctx) => {
+    const { provider } = ctx;
+    await run(provider, 'sender');
+    await run(provider, 'a', { workItems: [inSession(2)] });
+    const item = await fetchOneWork(provider, as('n1'));
+    await send(provider, 'sender', 's', 'm1');
+    await send(provider, 'sender', 's', 'm2');
+    const [first] = await receive(provider);
+    assert.ok(first !== undefined);
+    await provider.ackWorkItems([{ ...workAckFor(item), received: { sessionId: 's', uptoSeq: first.seq } }]);
+    assert.deepEqual(
+      (await receive(provider)).map(({ payload }) => payload),
+      ['m2'],
+    );
   },
   'messages outlive a takeover of their session': async (ctx) => {
     const { provider, clock } = ctx;

@@ -1,5 +1,6 @@
 // Which code runs: names, versions, and what happens when a thread does not have it (T24, T56).
 import { describe, expect, it } from 'vitest';
+import { parseMessage } from '../../src/replay/message.ts';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import type { Failure } from '../../src/types/failure.ts';
 import {
@@ -9,7 +10,9 @@ import {
   eventRaised,
   history,
   orchestration,
+  parseEvents,
   replayCold,
+  run,
   start,
   started,
   T0,

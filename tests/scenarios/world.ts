@@ -71,7 +71,8 @@ export class World {
     mkdirSync(this.#stage.file('ledgers'), { recursive: true });
     process.env[LEDGERS_VARIABLE] = this.#stage.file('ledgers');
     const clock = this.clock === null ? {} : { clock: this.clock };
-    const provider = await SqliteProvider.open(this.#stage.file(), clock);
+    // Nobody cuts the power here.
+    const provider = await SqliteProvider.open(this.#stage.file(), { synchronous: 'NORMAL', ...clock });
     const { module, runtime: options } = this.#options;
     const runtime = await Runtime.start({
       provider,

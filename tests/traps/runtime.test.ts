@@ -114,6 +114,12 @@ const holdsAndEnds = defineOrchestration('holdsAndEnds', async (ctx, key: string
   await ctx.waitForEvent('end');
 });
 
+/** Has a child with an activity, and terminates it at its end. */
+const terminates = defineOrchestration('terminates', async (ctx, id: string) => {
+  void ctx.scheduleSubOrchestration('holdsAndEnds', id, { instanceId: id, onParentClose: 'terminate' });
+  await ctx.waitForEvent('end');
+});
+
 const retries = defineOrchestration('retries', async (ctx, _input: unknown) =>
   ctx.scheduleActivity('slowTwice', null, { attemptTimeoutMs: 30, retry: { maximumAttempts: 5, backoff: 'none' } }),
 );
@@ -168,6 +174,17 @@ const outruns = defineOrchestration('outruns', async (ctx, _input: unknown) => {
   return ctx.waitForEvent('go');
 });
 
+/** Starts a child, and another one under its id. */
+const replacesChild = defineOrchestration('replacesChild', async (ctx, id: string) => {
+  const codeOf = (error: unknown): string => (error as { readonly code?: string }).code ?? 'no code';
+  const first: Promise<unknown> = ctx.scheduleSubOrchestration('waits', 1, { instanceId: id }).catch(codeOf);
+  ctx.setCustomStatus('started');
+  await ctx.waitForEvent('replace');
+  const second = ctx.scheduleSubOrchestration('waits', 2, { instanceId: id, onExisting: 'terminateExisting' });
+  ctx.setCustomStatus('replaced');
+  return ctx.all([first, second]);
+});
+
 /** Has a child of each close policy, and then waits. */
 const mother = defineOrchestration('mother', async (ctx, _input: unknown) => {
   for (const onParentClose of ['cancel', 'abandon', 'terminate'] as const) {
@@ -181,6 +198,8 @@ const orchestrations: readonly OrchestrationDefinition[] = [
   sends,
   outruns,
   mother,
+  replacesChild,
+  terminates,
   hello,
   waits,
   wanders,
@@ -265,6 +284,16 @@ describe('parents and children', () => {
     await waitForStatus(client, 't4-child', 'waiting', 't4');
     await client.startOrchestration('t4-child', waits, null, { onExisting: 'terminateExisting' });
     expect(await handle.result({ timeout: PATIENCE })).toEqual(['ORCHESTRATION_TERMINATED']);
+  });
+
+  test('T4: a parent that replaces its own child hears of both', async () => {
+    const { client } = shared;
+    const handle = await client.startOrchestration('t4-own', replacesChild, 't4-own-child');
+    await waitForStatus(client, 't4-own-child', 'waiting', 't4-own');
+    await handle.raiseEvent('replace');
+    await client.waitForCustomStatus('t4-own', { afterVersion: 1, timeout: PATIENCE });
+    await client.raiseEvent('t4-own-child', 'go', 'the new one');
+    expect(await handle.result({ timeout: PATIENCE })).toEqual(['ORCHESTRATION_TERMINATED', 'the new one']);
   });
 
   test('T11: a child whose result is too large fails, its parent is told, and what it started goes on', async () => {
@@ -591,16 +620,22 @@ describe('activities', () => {
     }
   });
 
-  test('T61, T33: an activity whose orchestration a client terminates is aborted without waiting for its lease', async () => {
+  test.each<readonly [string, (client: Client, id: string) => Promise<unknown>]>([
+    ['terminated by a client', (client, id) => client.terminate(id)],
+    ['terminated with its parent', (client, id) => client.raiseEvent(`${id} parent`, 'end')],
+    ['replaced', (client, id) => client.startOrchestration(id, hello, 'another', { onExisting: 'terminateExisting' })],
+  ])('T61, T33: an activity whose orchestration is %s is aborted at once and its slot is free', async (how, end) => {
     const { client } = shared;
-    await client.startOrchestration('t61-terminated', holdsAndEnds, 't61-terminated');
-    await logger.message('holding', 't61-terminated');
-    await client.terminate('t61-terminated');
-    const handle = await client.startOrchestration('t61-next', hello, 'next');
+    const id = `t61 ${how}`;
+    await client.startOrchestration(`${id} parent`, terminates, id);
+    await logger.message('holding', id);
+    await end(client, id);
+    const next = await client.startOrchestration(`${id} next`, hello, how);
     try {
-      expect(await handle.result({ timeout: PATIENCE })).toBe('Hello, next!');
+      expect(await next.result({ timeout: '10s' })).toBe(`Hello, ${how}!`);
     } finally {
-      releases.get('t61-terminated')?.();
+      releases.get(id)?.();
+      await client.terminate(`${id} parent`).catch(() => null);
     }
   });
 
@@ -664,7 +699,7 @@ describe('activities', () => {
 
   test('T39: errors are told apart by code, whatever their texts say', async () => {
     const { client } = shared;
-    for (const [index, message] of ['timeout', 'INSTANCE_NOT_FOUND', 'nondeterministic: canceled', 'poison: SQLITE_BUSY'].entries()) {
+    for (const [index, message] of ['timeout', 'INSTANCE_NOT_FOUND', 'nondeterministic: cancelled', 'poison: SQLITE_BUSY'].entries()) {
       const handle = await client.startOrchestration(`t39-${index}`, throwing, message);
       expect(await rejection(handle.result({ timeout: PATIENCE }))).toMatchObject({
         code: 'ORCHESTRATION_FAILED',

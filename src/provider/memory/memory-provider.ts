@@ -175,9 +175,10 @@ export class MemoryProvider implements Provider {
 
   async ackWorkItems(acks: readonly WorkItemAck[]): Promise<readonly WorkItemOutcome[]> {
     return this.#change('ackWorkItems', (nowMs) =>
-      this.#work.change(acks, nowMs, (item, { instanceId, completionPayload }) => {
+      this.#work.change(acks, nowMs, (item, { instanceId, completionPayload, received }) => {
         this.#work.markSessionUsed(item, nowMs);
         this.#work.remove(item);
+        if (received !== undefined) this.#sessionMessages.remove(received.sessionId, received.uptoSeq);
         if (completionPayload !== null) this.#instances.enqueue({ instanceId, payload: completionPayload });
       }),
     );
@@ -208,8 +209,8 @@ export class MemoryProvider implements Provider {
     return this.#change('renewSessions', (nowMs) => {
       const isBusy = (sessionId: string): boolean => this.#work.isSessionBusy(sessionId, claim.owner, nowMs);
       const held = this.#sessions.renew({ ...claim, isBusy }, nowMs);
-      const forgotten = this.#sessions.forget((sessionId) => this.#work.hasSessionItems(sessionId), nowMs);
-      for (const sessionId of forgotten) this.#sessionMessages.forget(sessionId);
+      this.#sessions.forget((sessionId) => this.#work.hasSessionItems(sessionId), nowMs);
+      this.#sessionMessages.removeOld(nowMs);
       return held;
     });
   }

@@ -1,28 +1,30 @@
-// The messages to the activities of sessions. Neighbours: turns.ts sends, memory-provider.ts receives, sessions.ts owns the leases.
+// The messages to the activities of sessions. Neighbours: turns.ts sends, memory-provider.ts receives.
 //
-// I1. Numbers of a session grow by one from 1 and are not used again while the session is known, also when all its messages were taken.
-import type { SessionMessage } from '../provider.ts';
+// I1. Numbers grow over all sessions and are never used again: a number that somebody remembers never hides a message that came after it.
+// I2. A message stays until it is received, also when its session is forgotten; at most `SESSION_MESSAGE_TTL_MS`.
+import { SESSION_MESSAGE_TTL_MS, type SessionMessage } from '../provider.ts';
 
 /** Most messages of one answer. */
 const MAX_MESSAGES = 100;
 
-type Mailbox = { lastSeq: number; messages: SessionMessage[] };
+type StoredMessage = SessionMessage & { readonly sentAtMs: number };
 
 /** Messages by session. */
 export class SessionMessages {
-  readonly #mailboxes = new Map<string, Mailbox>();
+  readonly #bySession = new Map<string, StoredMessage[]>();
+  #lastSeq = 0;
 
   /**
    * Adds a message.
    *
    * @param sessionId - to whom
    * @param payload - the message
+   * @param nowMs - the time, epoch milliseconds
    */
-  send(sessionId: string, payload: string): void {
-    const mailbox = this.#mailboxes.get(sessionId) ?? { lastSeq: 0, messages: [] };
-    this.#mailboxes.set(sessionId, mailbox);
-    mailbox.lastSeq += 1;
-    mailbox.messages.push({ seq: mailbox.lastSeq, payload });
+  send(sessionId: string, payload: string, nowMs: number): void {
+    this.#lastSeq += 1;
+    const messages = this.#bySession.get(sessionId) ?? [];
+    this.#bySession.set(sessionId, [...messages, { seq: this.#lastSeq, payload, sentAtMs: nowMs }]);
   }
 
   /**
@@ -33,18 +35,33 @@ export class SessionMessages {
    * @returns the oldest ones
    */
   receive(sessionId: string, afterSeq: number): readonly SessionMessage[] {
-    const mailbox = this.#mailboxes.get(sessionId);
-    if (mailbox === undefined) return [];
-    mailbox.messages = mailbox.messages.filter(({ seq }) => seq > afterSeq);
-    return mailbox.messages.slice(0, MAX_MESSAGES);
+    this.remove(sessionId, afterSeq);
+    const messages = this.#bySession.get(sessionId) ?? [];
+    return messages.slice(0, MAX_MESSAGES).map(({ seq, payload }) => ({ seq, payload }));
   }
 
   /**
-   * Drops what a forgotten session left.
+   * Removes what was taken.
    *
-   * @param sessionId - which
+   * @param sessionId - whose
+   * @param uptoSeq - the last number
    */
-  forget(sessionId: string): void {
-    this.#mailboxes.delete(sessionId);
+  remove(sessionId: string, uptoSeq: number): void {
+    this.#keep(sessionId, ({ seq }) => seq > uptoSeq);
+  }
+
+  /**
+   * Drops what nobody has received for long.
+   *
+   * @param nowMs - the time, epoch milliseconds
+   */
+  removeOld(nowMs: number): void {
+    for (const sessionId of this.#bySession.keys()) this.#keep(sessionId, ({ sentAtMs }) => sentAtMs >= nowMs - SESSION_MESSAGE_TTL_MS);
+  }
+
+  #keep(sessionId: string, isKept: (message: StoredMessage) => boolean): void {
+    const left = this.#bySession.get(sessionId)?.filter(isKept) ?? [];
+    if (left.length === 0) this.#bySession.delete(sessionId);
+    else this.#bySession.set(sessionId, left);
   }
 }

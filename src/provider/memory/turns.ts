@@ -106,7 +106,7 @@ function applyEffects({ instances, sessionMessages }: TurnTargets, instance: Sto
     else instances.subscriptions.remove(instanceId, pattern);
   }
   for (const publication of effects.publications) instances.publish(publication);
-  for (const { sessionId, payload } of effects.sessionMessages) sessionMessages.send(sessionId, payload);
+  for (const { sessionId, payload } of effects.sessionMessages) sessionMessages.send(sessionId, payload, nowMs);
   for (const { instanceId: childId, parent, output, cancelPayload } of effects.terminations) {
     const child = instances.get(childId);
     if (child === undefined || isEnded(child.record.status) || !isSameLink(parent, child.record.parent ?? undefined)) continue;

@@ -119,7 +119,8 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE session_messages (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     session_id TEXT NOT NULL,
-    payload TEXT NOT NULL
+    payload TEXT NOT NULL,
+    sent_at INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX session_messages_session ON session_messages (session_id, seq);
 

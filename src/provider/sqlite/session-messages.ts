@@ -1,7 +1,8 @@
 // Messages to the activities of sessions, in SQL. Neighbours: turn-effects.ts sends, sqlite-provider.ts lets activities receive.
-// What is sent before the first activity of a session waits for it; what a forgotten session left goes with it.
+// What is sent before the first activity of a session waits for it, and for the next one when the session was forgotten meanwhile.
 import type Database from 'better-sqlite3';
-import type { SessionMessage } from '../provider.ts';
+import type { Clock } from '../../types/clock.ts';
+import { SESSION_MESSAGE_TTL_MS, type SessionMessage } from '../provider.ts';
 
 /** Most messages of one answer. */
 const PAGE = 100;
@@ -12,18 +13,23 @@ export class SessionMessageTable {
   readonly #read: Database.Statement;
   readonly #hasTaken: Database.Statement;
   readonly #deleteTaken: Database.Statement;
-  readonly #deleteAll: Database.Statement;
+  readonly #deleteOld: Database.Statement;
+  readonly #clock: Clock;
 
-  constructor(database: Database.Database) {
-    this.#insert = database.prepare('INSERT INTO session_messages (session_id, payload) VALUES (?, ?)');
+  constructor(database: Database.Database, clock: Clock) {
+    this.#clock = clock;
+    this.#insert = database.prepare('INSERT INTO session_messages (session_id, payload, sent_at) VALUES (?, ?, ?)');
     this.#read = database.prepare(`SELECT seq, payload FROM session_messages WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ${PAGE}`);
     this.#hasTaken = database.prepare('SELECT 1 FROM session_messages WHERE session_id = ? AND seq <= ? LIMIT 1').pluck();
     this.#deleteTaken = database.prepare('DELETE FROM session_messages WHERE session_id = ? AND seq <= ?');
-    this.#deleteAll = database.prepare('DELETE FROM session_messages WHERE session_id = ?');
+    // Numbers grow with time: the oldest stand first.
+    this.#deleteOld = database.prepare(
+      'DELETE FROM session_messages WHERE seq IN (SELECT seq FROM session_messages ORDER BY seq LIMIT 1000) AND sent_at < ?',
+    );
   }
 
   send(sessionId: string, payload: string): void {
-    this.#insert.run(sessionId, payload);
+    this.#insert.run(sessionId, payload, this.#clock.nowMs());
   }
 
   read(sessionId: string, afterSeq: number): readonly SessionMessage[] {
@@ -39,7 +45,8 @@ export class SessionMessageTable {
     this.#deleteTaken.run(sessionId, uptoSeq);
   }
 
-  deleteAll(sessionId: string): void {
-    this.#deleteAll.run(sessionId);
+  /** Drops what nobody has received for long. */
+  deleteOld(): void {
+    this.#deleteOld.run(this.#clock.nowMs() - SESSION_MESSAGE_TTL_MS);
   }
 }

@@ -83,10 +83,9 @@ export class SessionTable {
     return this.leasesOf(owner).length;
   }
 
-  /** Removes sessions whose lease ended and that have no items. Returns which. */
-  forget(): readonly string[] {
+  /** Removes sessions whose lease ended and that have no items. */
+  forget(): void {
     const over = this.#selectOver.all(this.#clock.nowMs()) as string[];
     for (const sessionId of over) this.#delete.run(sessionId);
-    return over;
   }
 }

@@ -117,12 +117,12 @@ export class SqliteProvider implements Provider {
     const codes = new CodeTable(database);
     const instances = new InstanceTable(database, { clock, codes });
     const sessions = new SessionTable(database, clock);
-    const sessionMessages = new SessionMessageTable(database);
+    const sessionMessages = new SessionMessageTable(database, clock);
     const values = new ValueTable(database, clock);
     const subscriptions = new SubscriptionTable(database, instances);
     const selection = new WorkSelection(database, sessions);
     const routed = new RoutedItems(database, { clock, sessions });
-    const work = new WorkQueue(database, { clock, instances, routed, sessions, selection });
+    const work = new WorkQueue(database, { clock, instances, routed, sessions, selection, sessionMessages });
     const changes = this.#changes;
     const control = new InstanceControl(database, { clock, instances, work, subscriptions, values, changes });
     const effects = new TurnEffectWriter({ values, subscriptions, sessionMessages, control, changes });
@@ -275,7 +275,8 @@ export class SqliteProvider implements Provider {
   async renewSessions(claim: { readonly owner: string; readonly leaseMs: number; readonly idleMs: number }): Promise<number> {
     const [count] = await this.#write('renewSessions', [claim], (item) => {
       const held = this.#sessions.renew(item);
-      for (const sessionId of this.#sessions.forget()) this.#sessionMessages.deleteAll(sessionId);
+      this.#sessions.forget();
+      this.#sessionMessages.deleteOld();
       return held;
     });
     return count ?? 0;

@@ -9,6 +9,7 @@ import type { ActivityRouting } from '../../types/replay.ts';
 import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';
 import type { InstanceTable } from './instance-table.ts';
 import type { RoutedItems } from './routed-items.ts';
+import type { SessionMessageTable } from './session-messages.ts';
 import type { SessionTable } from './sessions.ts';
 import type { WorkSelect, WorkSelection } from './work-selection.ts';
 
@@ -30,6 +31,7 @@ export class WorkQueue {
   readonly #routed: RoutedItems;
   readonly #sessions: SessionTable;
   readonly #selection: WorkSelection;
+  readonly #sessionMessages: SessionMessageTable;
   /** The parked fetch that new items go to in the running transaction; null: none, they wait in the table. */
   demand: WorkDemand | null = null;
   readonly #insert: Database.Statement;
@@ -53,6 +55,7 @@ export class WorkQueue {
       readonly routed: RoutedItems;
       readonly sessions: SessionTable;
       readonly selection: WorkSelection;
+      readonly sessionMessages: SessionMessageTable;
     },
   ) {
     this.#clock = parts.clock;
@@ -60,6 +63,7 @@ export class WorkQueue {
     this.#routed = parts.routed;
     this.#sessions = parts.sessions;
     this.#selection = parts.selection;
+    this.#sessionMessages = parts.sessionMessages;
     const key = 'instance_id = ? AND execution_id = ? AND event_id = ?';
     const held = `${key} AND lock_token = ? AND ready_at > ?`;
     this.#insert = database.prepare(
@@ -181,6 +185,7 @@ export class WorkQueue {
     const outcomes = acks.map((ack): WorkItemOutcome => {
       const deleted = this.#deleteLocked.run(...lockKey(ack), nowMs);
       if (deleted.changes === 0 && !this.#routed.ack(ack)) return this.#missing(ack);
+      if (ack.received !== undefined) this.#sessionMessages.deleteTaken(ack.received.sessionId, ack.received.uptoSeq);
       if (ack.completionPayload !== null) completions.push(ack.completionPayload);
       return 'done';
     });
