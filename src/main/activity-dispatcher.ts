@@ -25,7 +25,7 @@ import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
 import { SessionPins } from './session-pins.ts';
 import { isFaultOfItem } from './store-fault.ts';
@@ -110,6 +110,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
   readonly #metrics: ActivityMetrics;
+  readonly #fetched: Series;
   readonly #terminate: (slot: Slot<ActivityControl>) => void;
   readonly #sessions: SessionPins<ThreadState>;
   /** With details that are not stored yet. */
@@ -124,6 +125,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#options = options;
     this.#provider = options.provider;
     this.#metrics = new ActivityMetrics(metrics);
+    this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
     this.#terminate = terminate;
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     const { nodeId: owner, sessionLeaseMs: leaseMs, sessionIdleMs: idleMs, maxSessions, tags } = options;
@@ -299,6 +301,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 
   #take(fetched: Fetched<WorkItem>): void {
+    this.#fetched.record(fetched.items.length);
     // What an idle thread could do once says nothing about what comes now.
     for (const thread of this.#threads.values()) thread.ahead = aheadOf(thread);
     for (const item of fetched.items) {

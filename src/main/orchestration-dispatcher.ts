@@ -31,7 +31,7 @@ import { BoundedMap } from './bounded-map.ts';
 import { canRun, makeAccepts, type Refusal } from './capability.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
 import { measureTurn } from './orchestration-metrics.ts';
 import { isFaultOfItem } from './store-fault.ts';
@@ -96,6 +96,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   /** Why an instance was charged its last attempt; kept until a turn of it commits. */
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
+  readonly #fetched: Series;
   /** Which code runs here. */
   #accepts: (code: InstanceCode) => boolean = () => false;
   #seq = 0;
@@ -111,6 +112,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#parent = parent;
     this.#options = options;
     this.#provider = options.provider;
+    this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#fetches = new FetchLoop({
       clock: options.clock,
@@ -228,6 +230,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   // --- turns -----------------------------------------------------------------------------------------------------------------
 
   #take(fetched: Fetched<OrchestrationItem>): void {
+    this.#fetched.record(fetched.items.length);
     const turns: Turn[] = [];
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {

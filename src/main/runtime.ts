@@ -130,7 +130,17 @@ export class Runtime {
 
   /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides for the list. */
   metrics(): readonly MetricSeries[] {
+    for (const [name, value] of Object.entries(this.#gauges())) this.#metrics.record({ kind: 'gauge', name, value, labels: {} });
     return this.#metrics.show();
+  }
+
+  #gauges(): Readonly<Record<string, number>> {
+    const { turnsInFlight, stickyInstances, activitiesInFlight } = this.stats();
+    return {
+      duraloom_turns_in_flight: turnsInFlight,
+      duraloom_sticky_instances: stickyInstances,
+      duraloom_activities_in_flight: activitiesInFlight,
+    };
   }
 
   /**

@@ -17,10 +17,11 @@ export type CombinatorKind = 'all' | 'allSettled' | 'any' | 'race';
  *
  * @param kind - which combinator
  * @param group - array or record of futures, promises or values
+ * @param isInTurn - whether user code may go on now; reports it when not
  * @returns the combined future
  * @throws {ArgumentError} when the group is neither an array nor a record
  */
-export function combine(kind: CombinatorKind, group: FutureGroup): FutureCore {
+export function combine(kind: CombinatorKind, group: FutureGroup, isInTurn: () => boolean): FutureCore {
   const members = listMembers(kind, group);
   // Closed before members are cancelled: their rejections must not decide the group.
   let closed = false;
@@ -35,8 +36,9 @@ export function combine(kind: CombinatorKind, group: FutureGroup): FutureCore {
   const results: Settled[] = [];
   let missing = members.length;
   members.forEach(({ key, value }, index) => {
-    observe(value, (settled) => {
-      if (closed) return;
+    observe(value, (settled, isReaction) => {
+      // A promise that was settled between two turns waited for something foreign: history does not know it.
+      if (closed || (isReaction && !isInTurn())) return;
       results[index] = settled;
       missing -= 1;
       const decided = decide(kind, { group, members, results, missing, key, settled });
@@ -115,19 +117,22 @@ function shape(group: FutureGroup, members: readonly Member[], values: readonly 
   return Array.isArray(group) ? [...values] : Object.fromEntries(members.map(({ key }, index) => [key, values[index]]));
 }
 
-function observe(value: unknown, listener: (settled: Settled) => void): void {
+function observe(value: unknown, listener: (settled: Settled, isReaction: boolean) => void): void {
   const core = coreOf(value);
-  if (core !== null) core.observe(listener);
+  if (core !== null) core.observe((settled) => listener(settled, false));
   else if (isThenable(value))
     Promise.resolve(value).then(
-      (result: unknown) => listener({ ok: true, value: result }),
-      (error: unknown) => listener({ ok: false, error }),
+      (result: unknown) => listener({ ok: true, value: result }, true),
+      (error: unknown) => listener({ ok: false, error }, true),
     );
-  else listener({ ok: true, value });
+  else listener({ ok: true, value }, false);
 }
 
 function cancelMembers(members: readonly Member[]): void {
-  for (const { value } of members) coreOf(value)?.cancel();
+  for (const { value } of members) {
+    const core = coreOf(value);
+    if (core?.survivesGroups === false) core.cancel();
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

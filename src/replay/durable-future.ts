@@ -21,6 +21,8 @@ export class FutureCore {
   #settled: Settled | null = null;
   #listeners: ((settled: Settled) => void)[] = [];
   #onCancel: ((core: FutureCore) => void) | null;
+  /** A group that it loses in does not give it up. */
+  survivesGroups = false;
 
   /**
    * @param onCancel - what giving up means, called before the future rejects with `CancelledError`; null: nothing more

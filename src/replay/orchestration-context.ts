@@ -209,6 +209,7 @@ class Context implements OrchestrationContext {
     if (!OVERFLOW_POLICIES.has(onEventOverflow)) {
       throw new ArgumentError(`Expected onEventOverflow to be 'fail', 'dropOldest' or 'dropNewest', got '${String(onEventOverflow)}'`);
     }
+    if (version !== undefined) assertName(version, 'version');
     return this.#engine.continueAsNew(encodePayload(input, 'input of continue-as-new'), version, onEventOverflow);
   }
 
@@ -230,7 +231,7 @@ class Context implements OrchestrationContext {
 
   #combine<Result>(kind: CombinatorKind, group: FutureGroup): DurableFuture<Result> {
     this.#engine.enterCombinator(kind);
-    return combine(kind, group).as<Result>();
+    return combine(kind, group, () => this.#engine.isInTurn(`a promise in ctx.${kind} was settled`)).as<Result>();
   }
 
   now(): number {

@@ -421,7 +421,9 @@ export class ReplayEngine {
     if (!this.#subscriptions.has(pattern)) return;
     this.#decide({ kind: 'TopicUnsubscribed', pattern });
     this.#subscriptions.delete(pattern);
-    this.#mailbox.drop(`${TOPIC_MAILBOX_PREFIX}${pattern}`);
+    const mailbox = `${TOPIC_MAILBOX_PREFIX}${pattern}`;
+    this.#mailbox.drop(mailbox);
+    for (const open of this.#open.values()) if (open.kind === 'event' && open.name === mailbox) open.core.cancel();
     if (this.#recorded === null) this.#turn.effects.subscriptions.push({ pattern, subscribed: false });
   }
 
@@ -484,7 +486,10 @@ export class ReplayEngine {
   /** Runs code in a scope below the current one; cancelling the future cancels the scope. */
   runInScope(run: () => unknown, isShield: boolean): FutureCore {
     this.#enterCall(isShield ? 'shield' : 'scope', '');
-    return this.#runIn(new Scope(this, this.currentScope(), isShield), run);
+    const core = this.#runIn(new Scope(this, this.currentScope(), isShield), run);
+    // A group that was cancelled gives up its losers, but not the cleaning up.
+    core.survivesGroups = isShield;
+    return core;
   }
 
   /** Runs code in a scope that is cancelled when a timer fires first. */
@@ -506,17 +511,29 @@ export class ReplayEngine {
 
   #runIn(scope: Scope, run: () => unknown): FutureCore {
     this.#hasScopes = true;
+    const settle = (settled: Settled): void => {
+      if (this.isInTurn('a scope ended')) core.settle(settled);
+    };
     const core = new FutureCore(() => {
       this.#enterCall('cancel', 'scope');
       this.#cancelScope(scope, new CancelledError('the scope was cancelled'));
     });
     this.#host
-      .enter(scope, async () => run())
+      .enter(scope, async () => {
+        const returned = run();
+        return isGenerator(returned) ? drive(returned) : returned;
+      })
       .then(
-        (value) => core.settle({ ok: true, value }),
-        (error: unknown) => core.settle({ ok: false, error }),
+        (value) => settle({ ok: true, value }),
+        (error: unknown) => settle({ ok: false, error }),
       );
     return core;
+  }
+
+  /** Tells whether user code may go on now (E4); when it must not, because it awaited a foreign promise, that is reported. */
+  isInTurn(what: string): boolean {
+    if (!this.#active) this.#reportLate(lateError(this.#culprit(), what));
+    return this.#active;
   }
 
   #cancelScope(scope: Scope, reason: CancelledError): void {

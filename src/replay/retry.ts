@@ -45,7 +45,8 @@ const HOPELESS: ReadonlySet<string> = new Set(['TOO_MANY_ATTEMPTS', 'PAYLOAD_NOT
  */
 export function resolveRetryPolicy(policy: RetryPolicy | undefined): ResolvedRetryPolicy {
   if (policy === undefined) return ONCE;
-  const resolved = { ...DEFAULTS, ...policy };
+  const given = Object.fromEntries(Object.entries(policy).filter(([, value]) => value !== undefined)) as RetryPolicy;
+  const resolved = { ...DEFAULTS, ...given };
   inRange('maximumAttempts', resolved.maximumAttempts, 1, 1_000_000);
   if (!Number.isInteger(resolved.maximumAttempts)) throw new ArgumentError('Expected retry.maximumAttempts to be a whole number');
   inRange('initialIntervalMs', resolved.initialIntervalMs, 0, MAX_DURATION_MS);

@@ -38,6 +38,8 @@ export function checkNow(schema: StandardSchema | undefined, value: unknown, wha
   if (schema === undefined) return value;
   const result = schema['~standard'].validate(value);
   if ('then' in result) {
+    // Nobody waits for it any more.
+    result.catch(() => undefined);
     throw new ArgumentError(
       `Expected the schema of ${what} to be synchronous, as orchestrations cannot wait for it. Check it in an activity`,
     );

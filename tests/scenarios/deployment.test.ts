@@ -1,8 +1,9 @@
 // A rolling deployment: three runtimes on one store, of the old code, of both, and of the new code.
 import { Client, type InstanceHandle, type InstanceState, type Runtime } from 'duraloom';
 import { describe, expect, test } from 'vitest';
+import { release } from '../support/integration-gate.ts';
 import { LogBook } from '../support/integration-log.ts';
-import { PATIENCE, stage, type Stage } from '../support/integration-stage.ts';
+import { modules, PATIENCE, stage, type Stage } from '../support/integration-stage.ts';
 import { LEDGERS_VARIABLE, notes } from './fixtures/outside.ts';
 import { scenarioModule } from './world.ts';
 
@@ -20,6 +21,8 @@ const CODE = {
   conductor: { orchestrations: [v2] },
   oldWorker: { activities: [v1] },
   newWorker: { activities: [packing, v2] },
+  busyWorker: { activities: [v2, modules.activities], activitiesPerThread: 1 },
+  busyConductor: { orchestrations: [v1, v2, modules.orchestrations], activities: [v1], maxAttempts: 2 },
 } as const;
 
 /** Runtimes of a fleet on one file, each with its own connection, and what each of them logged. */
@@ -169,5 +172,25 @@ describe.each([
     await fleet.go(ids);
     expect(await fleet.results(ids)).toEqual(ids.map((id) => `${id} packed and insured by version 2`));
     expect(notes('insured').toSorted()).toEqual(ids.toSorted());
+  });
+
+  test('a new activity waits for the worker that has it while that one is busy, however often one that lacks it looks', async () => {
+    const fleet = await Fleet.open(threads);
+    const { client } = fleet;
+    await fleet.start('busyWorker');
+    const logger = fleet.logs.get('busyWorker');
+    await fleet.start('busyConductor');
+    const key = `busy ${threads}`;
+    await client.startOrchestration('held', 'call', { activity: 'hold', input: key });
+    await logger?.message('holding', 'held');
+    await fleet.begin(['parcel'], 'ship', { version: '2.0.0' });
+    await fleet.go(['parcel']);
+    // Meanwhile the other runtime does a lot.
+    for (const id of named('other', 20)) {
+      await client.startOrchestration(id, 'call', { activity: 'pack', input: id });
+      await fleet.results([id]);
+    }
+    release(key);
+    expect(await fleet.results(['held', 'parcel'])).toEqual([expect.anything(), 'parcel packed and insured by version 2']);
   });
 });

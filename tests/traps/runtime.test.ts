@@ -471,7 +471,7 @@ describe('the store', () => {
     const provider = await stand.openProvider();
     const logger = new LogBook();
     const left = { renewWorkLocks: 2 };
-    await stand.startRuntime({ ...quick, ...inline, provider: failing(provider, left), activityLockMs: 1_200, logger });
+    await stand.startRuntime({ ...quick, ...inline, provider: failing(provider, left), activityLockMs: 3_000, logger });
     const client = new Client(provider);
     const handle = await client.startOrchestration('t8', call, { name: 'hold', input: 't8' });
     await logger.message('holding', 't8');
