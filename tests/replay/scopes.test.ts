@@ -573,6 +573,29 @@ describe('ctx.shield', () => {
     expect(instance.lastBodies).toEqual([cancelRequested(), futureCancelled(2), cancelled()]);
   });
 
+  it.each(['all', 'race'] as const)('is not given up by ctx.%s when another member is cancelled', async (kind) => {
+    const instance = await begin(async (ctx) => {
+      const cleaned = ctx.shield(async () => `cleaned up: ${await ctx.scheduleActivity<string>('clean')}`);
+      await outcome(ctx[kind]([cleaned, ctx.waitForEvent('never')]));
+      ctx.setCustomStatus(await cleaned);
+    });
+    await instance.deliver(cancelRequested('enough'));
+    expect(instance.last.cancelledActivities).toEqual([]);
+    await instance.deliver(activityCompleted(2, 'all'));
+    expect(instance.last).toMatchObject({ customStatus: '"cleaned up: all"', outcome: { kind: 'cancelled' } });
+  });
+
+  it('runs the code of a generator', async () => {
+    const instance = await begin((ctx) =>
+      ctx.shield(function* () {
+        const result: unknown = yield ctx.scheduleActivity('a');
+        return ['got', result];
+      } as unknown as () => Promise<unknown>),
+    );
+    await instance.deliver(activityCompleted(2, 1));
+    expect(instance.result).toEqual(['got', 1]);
+  });
+
   it('takes no second request to cancel', async () => {
     const instance = await begin(async (ctx) => {
       await ctx.scheduleTimer(5).catch(() => ctx.shield(() => ctx.scheduleActivity('undo')));

@@ -507,6 +507,18 @@ describe('unread events that are too large to be carried over', () => {
   });
 });
 
+describe('a subscription that is given up', () => {
+  it('rejects what waits for its next message', async () => {
+    const instance = await begin(async (ctx) => {
+      const orders = ctx.subscribe('orders/*');
+      const next = orders.next().catch((error: Error & { readonly code?: string }) => error.code);
+      orders.unsubscribe();
+      return await next;
+    });
+    expect(instance.result).toBe('CANCELLED');
+  });
+});
+
 describe('ctx.events', () => {
   it('loops over the events of a name, and gives up its wait when it is left while waiting', async () => {
     const instance = await begin(async (ctx) => {
