@@ -116,6 +116,7 @@ function makeInstance(number: number): NewInstance {
     version: null,
     payload: START_MESSAGE,
     parent: null,
+    parentNotice: null,
     onParentClose: 'abandon',
     policy: 'fail',
     priority: 0,

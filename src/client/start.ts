@@ -79,6 +79,7 @@ export function toNewInstance(request: StartRequest): NewInstance {
     version: version ?? null,
     payload: encodeStart({ name, version, input: encodePayload(input, `input of orchestration '${name}'`), parent: undefined }),
     parent: null,
+    parentNotice: null,
     // Without a parent it has no effect.
     onParentClose: 'abandon',
     policy: onExisting,

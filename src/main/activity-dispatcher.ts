@@ -23,6 +23,7 @@ import { readActivityBatch, writeActivityRequest, type ActivityLog, type Wire } 
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
 import { BoundedMap } from './bounded-map.ts';
+import { ExecutionWatch } from './execution-watch.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics, Series } from './metrics.ts';
@@ -83,7 +84,7 @@ const PINNED_DELAY_MS = 500;
 const HEARTBEAT_MS = 500;
 /** How long after the end of its grace a thread may still answer for an activity, in milliseconds (W8). */
 const OVERDUE_MS = 2_000;
-/** How often overdue activities are looked for, in milliseconds. */
+/** How often overdue activities are looked for, and from when on an activity runs long, in milliseconds. */
 const WATCH_MS = 500;
 const COMPLETED = '{"kind":"ActivityCompleted"';
 
@@ -109,6 +110,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #suspectKeys = new BoundedMap<string, number>();
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
+  readonly #executions: ExecutionWatch;
   readonly #metrics: ActivityMetrics;
   readonly #fetched: Series;
   readonly #terminate: (slot: Slot<ActivityControl>) => void;
@@ -128,6 +130,12 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
     this.#terminate = terminate;
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
+    this.#executions = new ExecutionWatch(
+      options.provider,
+      ({ instanceId, executionId }) =>
+        this.#lose([...this.#running.values()].filter(({ item }) => item.instanceId === instanceId && item.executionId === executionId)),
+      onError('waitForInstance'),
+    );
     const { nodeId: owner, sessionLeaseMs: leaseMs, sessionIdleMs: idleMs, maxSessions, tags } = options;
     this.#sessions = new SessionPins({
       provider: options.provider,
@@ -170,7 +178,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   start(): void {
     this.#fetches.start();
     this.#leases.start();
-    this.#watchTimer = setInterval(() => this.#watchOverdue(), WATCH_MS);
+    this.#watchTimer = setInterval(() => {
+      this.#watchOverdue();
+      this.#watchExecutions();
+    }, WATCH_MS);
     this.#watchTimer.unref();
   }
 
@@ -191,6 +202,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   async close(): Promise<void> {
     this.#leases.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
+    this.#executions.watchOnly([]);
     await this.#storeHeartbeats();
     if (this.#supplyTimer !== null) clearTimeout(this.#supplyTimer);
     const running = [...this.#running.values()];
@@ -531,6 +543,13 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       // The next one carries newer details anyway.
       this.#storeTrouble('renewWorkLocks', error);
     }
+  }
+
+  /** Those that run long are told when their orchestration is over, whoever ended it. */
+  #watchExecutions(): void {
+    const longAgoMs = performance.now() - WATCH_MS;
+    const long = [...this.#running.values()].filter(({ state, startedMs }) => state === 'running' && startedMs < longAgoMs);
+    this.#executions.watchOnly(long.map(({ item }) => item));
   }
 
   /** W8. */

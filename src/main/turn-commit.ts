@@ -35,6 +35,7 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
       ...start,
       parent: isChild ? { instanceId: item.instanceId, executionId: item.executionId, eventId } : null,
       delayMs: 0,
+      parentNotice: isChild ? replacedNotice(item, eventId) : null,
       // Only a start that may replace a living instance needs it: encoding it costs more than the rest of a start.
       closeChildren: start.policy === 'terminateExisting' ? closingOf(start.instanceId, 'was replaced') : null,
     })),
@@ -43,6 +44,11 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
     effects: result.effects === null ? null : toEffects(item, result.effects),
     closeChildren: null,
   };
+}
+
+/** What this parent is told when somebody replaces its child. A literal: every child start has one. */
+function replacedNotice({ executionId }: OrchestrationItem, eventId: number): string {
+  return `{"kind":"SubOrchestrationFailed","executionId":${executionId},"sourceId":${eventId},"failure":{"name":"OrchestrationError","message":"the sub-orchestration was terminated: another instance took its id","code":"ORCHESTRATION_TERMINATED"}}`;
 }
 
 function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {

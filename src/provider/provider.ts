@@ -12,7 +12,7 @@
 // P6. Fetches are long polls: with nothing to hand out they wait up to `waitMs` and are woken by commits of this and other
 //     processes and by visibility times; they do not spin.
 import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
-import type { InstanceRecord, InstanceStatus } from '../types/instance.ts';
+import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { ActivityRouting } from '../types/replay.ts';
 
@@ -54,6 +54,8 @@ export type NewInstance = {
   readonly delayMs: number;
   /** What becomes of the living children of an instance that this one replaces; null: they stay. */
   readonly closeChildren: CloseChildren | null;
+  /** Message for its parent, enqueued when this instance is replaced while it lives; null: none (T4). */
+  readonly parentNotice: string | null;
 };
 
 /** An activity to run. Its key is (instance, execution, event). */
@@ -325,17 +327,19 @@ export const PRIORITY_HEAD_START_MS = 60_000;
 export const SESSION_MESSAGE_TTL_MS: number = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * What to wait for: the end (or quarantine) of an instance; a change of its custom status beyond a version; a key-value pair that exists and is not
+ * What to wait for: the end (or quarantine) of an instance; that an execution is over, because the instance ended, was replaced or is at another
+ * one; a change of its custom status beyond a version; a key-value pair that exists and is not
  * `unless` (null: exists); that no message with the key is queued any more.
  */
 export type WaitCondition =
   | { readonly kind: 'ended' }
+  | { readonly kind: 'executionOver'; readonly executionId: number }
   | { readonly kind: 'customStatus'; readonly afterVersion: number }
   | { readonly kind: 'value'; readonly key: string; readonly unless: string | null }
   | { readonly kind: 'received'; readonly key: string };
 
 /** What of an instance a wait looks at. */
-export type InstanceProgress = Pick<InstanceRecord, 'status' | 'customStatusVersion'> & {
+export type InstanceProgress = Pick<InstanceRecord, 'status' | 'executionId' | 'customStatusVersion'> & {
   /** For `value`: the encoded value, null when there is none. */
   readonly value?: string | null;
   /** For `received`: a message with the key is queued. */
@@ -357,7 +361,7 @@ export interface Provider {
 
   /**
    * Creates instances with their first message. `replaceTerminal` replaces an instance that has ended, `terminateExisting` any: history, values,
-   * queues, work items, subscriptions of the old one go, a turn of it under way loses its lock, and a living parent of it is not told. The new one
+   * queues, work items, subscriptions of the old one go, a turn of it under way loses its lock, and its parent is told if it was alive. The new one
    * goes on counting executions: a late answer to the old one never fits it.
    * Called when: a client starts orchestrations. Atomic: each item by itself. Idempotent: by instance id (`exists`) with policy `fail`.
    *
@@ -625,6 +629,8 @@ export function meetsCondition(record: InstanceProgress, condition: WaitConditio
   switch (condition.kind) {
     case 'ended':
       return over;
+    case 'executionOver':
+      return isEnded(record.status) || record.executionId !== condition.executionId;
     case 'customStatus':
       return over || record.customStatusVersion > condition.afterVersion;
     case 'value': {

@@ -169,7 +169,9 @@ describeInHouses('a cancel request', (house) => {
     const handle = await house.play((ctx) =>
       ctx.all(
         Array.from({ length: 8 }, (_, index) =>
-          ctx.scheduleSubOrchestration('play', undefined, { instanceId: house.cast(`${ctx.instanceId}-${index}`, (child) => child.waitForEvent('never')) }),
+          ctx.scheduleSubOrchestration('play', undefined, {
+            instanceId: house.cast(`${ctx.instanceId}-${index}`, (child) => child.waitForEvent('never')),
+          }),
         ),
       ),
     );
@@ -255,16 +257,20 @@ describeInHouses('a scope', (house) => {
   });
 
   test('that ends in time leaves no timer', async () => {
-    const handle = await house.play((ctx) => ctx.withTimeout('1h', async () => {
-      await ctx.scheduleTimer(1);
-      return 'in time';
-    }));
+    const handle = await house.play((ctx) =>
+      ctx.withTimeout('1h', async () => {
+        await ctx.scheduleTimer(1);
+        return 'in time';
+      }),
+    );
     expect(await handle.result({ timeout: PATIENCE })).toBe('in time');
     expect(await house.provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
   });
 
   test('that fails rejects with its error', async () => {
-    expect(await house.failure((ctx) => ctx.withTimeout('1h', () => Promise.reject(new RangeError('mine'))))).toMatchObject({ name: 'RangeError' });
+    expect(await house.failure((ctx) => ctx.withTimeout('1h', () => Promise.reject(new RangeError('mine'))))).toMatchObject({
+      name: 'RangeError',
+    });
   });
 
   test.each([
@@ -304,30 +310,33 @@ describeInHouses('a scope', (house) => {
 });
 
 describeInHouses('a future that is cancelled', (house) => {
-  test.each(['timer', 'event', 'activity', 'child', 'group'] as const)('rejects, is an event, and leaves nothing behind: %s', async (what) => {
-    const deed = house.deed((ctx) => aborted(ctx.signal));
-    const child = house.cast(house.newId(), (ctx) => ctx.waitForEvent('never'));
-    const handle = await house.play(async (ctx) => {
-      const makers = {
-        timer: () => ctx.scheduleTimer('1h'),
-        event: () => ctx.waitForEvent('never'),
-        activity: () => ctx.scheduleActivity('perform', deed),
-        child: () => ctx.scheduleSubOrchestration('play', undefined, { instanceId: child }),
-        group: () => ctx.all([ctx.scheduleTimer('1h'), ctx.waitForEvent('never')]),
-      };
-      const future = makers[what]();
-      await ctx.scheduleTimer(1);
-      future.cancel();
-      future.cancel();
-      const code = await (future as Promise<unknown>).catch(codeOf);
-      await ctx.scheduleTimer(1);
-      return code;
-    });
-    expect(await handle.result({ timeout: PATIENCE })).toBe('CANCELLED');
-    expect((await kindsOf(handle)).filter((kind) => kind === 'FutureCancelled')).toHaveLength(what === 'group' ? 2 : 1);
-    if (what === 'child') await house.client.waitForResult(child, { timeout: PATIENCE }).catch(() => undefined);
-    expect(await house.provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
-  });
+  test.each(['timer', 'event', 'activity', 'child', 'group'] as const)(
+    'rejects, is an event, and leaves nothing behind: %s',
+    async (what) => {
+      const deed = house.deed((ctx) => aborted(ctx.signal));
+      const child = house.cast(house.newId(), (ctx) => ctx.waitForEvent('never'));
+      const handle = await house.play(async (ctx) => {
+        const makers = {
+          timer: () => ctx.scheduleTimer('1h'),
+          event: () => ctx.waitForEvent('never'),
+          activity: () => ctx.scheduleActivity('perform', deed),
+          child: () => ctx.scheduleSubOrchestration('play', undefined, { instanceId: child }),
+          group: () => ctx.all([ctx.scheduleTimer('1h'), ctx.waitForEvent('never')]),
+        };
+        const future = makers[what]();
+        await ctx.scheduleTimer(1);
+        future.cancel();
+        future.cancel();
+        const code = await (future as Promise<unknown>).catch(codeOf);
+        await ctx.scheduleTimer(1);
+        return code;
+      });
+      expect(await handle.result({ timeout: PATIENCE })).toBe('CANCELLED');
+      expect((await kindsOf(handle)).filter((kind) => kind === 'FutureCancelled')).toHaveLength(what === 'group' ? 2 : 1);
+      if (what === 'child') await house.client.waitForResult(child, { timeout: PATIENCE }).catch(() => undefined);
+      expect(await house.provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
+    },
+  );
 
   test('after it settled keeps its result', async () => {
     const told = await house.result(async (ctx) => {
@@ -476,7 +485,10 @@ describeInHouses(
       });
       await running.opened;
       await handle.terminate('off');
-      expect(await rejection(handle.result({ timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_TERMINATED', cause: { message: 'off' } });
+      expect(await rejection(handle.result({ timeout: PATIENCE }))).toMatchObject({
+        code: 'ORCHESTRATION_TERMINATED',
+        cause: { message: 'off' },
+      });
       expect(await handle.state()).toMatchObject({ status: 'Terminated', customStatus: undefined });
       // Its runtime hears of it with the next renewal of the lease.
       await ended.opened;

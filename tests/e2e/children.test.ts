@@ -16,7 +16,7 @@ import { causeOf, codeOf, describeInHouses, kindsOf, type House } from './fixtur
 const double = defineOrchestration('double', (_ctx, value: number) => value * 2);
 
 /** Waits to be told. */
-const waiter = defineOrchestration('waiter', async (ctx, event: string = 'go') => {
+const waiter = defineOrchestration('waiter', async (ctx, event: string) => {
   ctx.log.info('waiting');
   return await ctx.waitForEvent(event);
 });
@@ -51,7 +51,8 @@ describeInHouses(
         try {
           return await ctx.scheduleSubOrchestration(broken);
         } catch (error) {
-          return { code: codeOf(error), ...(error as Error), name: (error as Error).name, message: (error as Error).message };
+          const { name, message } = error as Error;
+          return { name, message, code: codeOf(error) };
         }
       });
       expect(told).toMatchObject({ name: 'RangeError', message: 'broken child', code: 'E_CHILD' });
@@ -118,7 +119,7 @@ describeInHouses(
     test('may race a child against a timer, and win either way', async () => {
       const told = await house.result(async (ctx) => {
         const first = await ctx.race({ child: ctx.scheduleSubOrchestration(double, 4), timer: ctx.scheduleTimer('1h') });
-        const second = await ctx.race({ child: ctx.scheduleSubOrchestration(waiter), timer: ctx.scheduleTimer(5) });
+        const second = await ctx.race({ child: ctx.scheduleSubOrchestration(waiter, 'go'), timer: ctx.scheduleTimer(5) });
         return [first, second.key];
       });
       expect(told).toEqual([{ key: 'child', value: 8 }, 'timer']);

@@ -96,7 +96,9 @@ describeInHouses(
       const turns = house.runtime.metrics().find((series) => matches(series, 'duraloom_orchestration_turns', { orchestration: 'eternal' }));
       // Two turns in each: the start, the timer.
       expect(turns).toMatchObject({ kind: 'histogram', count: 3, sum: 6 });
-      const events = house.runtime.metrics().find((series) => matches(series, 'duraloom_orchestration_history_size', { orchestration: 'eternal' }));
+      const events = house.runtime
+        .metrics()
+        .find((series) => matches(series, 'duraloom_orchestration_history_size', { orchestration: 'eternal' }));
       expect(events).toMatchObject({ count: 3, sum: 12 });
     });
 
@@ -107,7 +109,9 @@ describeInHouses(
       });
       await house.restart({ orchestrations: [code] });
       await run('lives', 0);
-      const series = house.runtime.metrics().find((series) => matches(series, 'duraloom_orchestration_duration_seconds', { orchestration: 'lives' }));
+      const series = house.runtime
+        .metrics()
+        .find((series) => matches(series, 'duraloom_orchestration_duration_seconds', { orchestration: 'lives' }));
       expect(series).toMatchObject({ count: 1 });
       expect((series as { readonly sum: number }).sum).toBeGreaterThanOrEqual(0.09);
       await house.restart();
@@ -128,7 +132,9 @@ describeInHouses(
       const labels = { parent: 'parent', child: 'child' };
       expect(measured(house, 'duraloom_suborchestration_calls_total', labels)).toBe(2);
       expect(measured(house, 'duraloom_suborchestration_duration_seconds', { ...labels, outcome: 'completed' })).toBe(2);
-      expect(measured(house, 'duraloom_suborchestration_duration_seconds', { parent: 'parent', child: 'fails', outcome: 'failed' })).toBe(1);
+      expect(measured(house, 'duraloom_suborchestration_duration_seconds', { parent: 'parent', child: 'fails', outcome: 'failed' })).toBe(
+        1,
+      );
       expect(measured(house, 'duraloom_orchestration_starts_total', { orchestration: 'child', initiated_by: 'parent' })).toBe(2);
     });
 

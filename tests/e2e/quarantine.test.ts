@@ -199,8 +199,12 @@ describeInHouses('the family of a quarantined instance', (house) => {
     for (const id of Object.values(ids)) await house.log.message('child waits', id);
     await breakIn(house, release, handle);
     await isQuarantined(handle);
-    expect(await rejection(house.client.waitForResult(ids.cancel, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_CANCELLED' });
-    expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_TERMINATED' });
+    expect(await rejection(house.client.waitForResult(ids.cancel, { timeout: PATIENCE }))).toMatchObject({
+      code: 'ORCHESTRATION_CANCELLED',
+    });
+    expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({
+      code: 'ORCHESTRATION_TERMINATED',
+    });
     await house.client.raiseEvent(ids.abandon, 'end', 'alone');
     expect(await house.client.waitForResult(ids.abandon, { timeout: PATIENCE })).toBe('alone');
     release.isBroken = false;
@@ -268,7 +272,9 @@ describeInHouses('code that no runtime has', (house) => {
 
   test('of a child is waited for, and its parent with it', async () => {
     const handle = await house.play((ctx) => ctx.scheduleSubOrchestration('upgrades', undefined, { version: '2.0.0' }));
-    await expect.poll(() => house.client.listInstances({ parentInstanceId: handle.instanceId }), { timeout: 10_000 }).toMatchObject([{ status: 'Pending' }]);
+    await expect
+      .poll(() => house.client.listInstances({ parentInstanceId: handle.instanceId }), { timeout: 10_000 })
+      .toMatchObject([{ status: 'Pending' }]);
     const other = await house.startRuntime({ orchestrations: [v2], tags: 'none' });
     expect(await handle.result({ timeout: PATIENCE })).toBe('on 2.0.0');
     await other.shutdown();
@@ -300,7 +306,10 @@ describeInHouses('code that no runtime has', (house) => {
 });
 
 describe('over threads', () => {
-  const modules = { orchestrations: fixture('../../e2e/fixtures/poison-definitions.ts'), activities: fixture('../../e2e/fixtures/poison-definitions.ts') };
+  const modules = {
+    orchestrations: fixture('../../e2e/fixtures/poison-definitions.ts'),
+    activities: fixture('../../e2e/fixtures/poison-definitions.ts'),
+  };
 
   test('a child that kills its thread is quarantined, its parent is told, its cousins go on', async () => {
     const { client } = await stage().open(modules);
@@ -312,9 +321,9 @@ describe('over threads', () => {
       sound: [2, 4, 6],
     });
     const quarantined = await client.listInstances({ status: 'Quarantined' });
-    expect(quarantined.map(({ name, error }) => [name, error?.code]).toSorted()).toEqual([
-      ['killsThread', 'TOO_MANY_ATTEMPTS'],
-      ['loops', 'TOO_MANY_ATTEMPTS'],
+    expect(quarantined.map(({ name, error }) => `${name}: ${error?.code ?? 'none'}`).toSorted()).toEqual([
+      'killsThread: TOO_MANY_ATTEMPTS',
+      'loops: TOO_MANY_ATTEMPTS',
     ]);
   });
 });

@@ -8,20 +8,20 @@
 // | which instances a fetch gives to whom                              | tests/provider/cases-capability.ts                        |
 // | a running instance stays on its version, also cold                 | tests/integration/traps.test.ts (T24)                     |
 // | code that no runtime has                                           | quarantine.test.ts                                        |
-import { defineOrchestration, type Definition, type OrchestrationContext, type RuntimeOptions } from 'duraloom';
+import { defineOrchestration, type OrchestrationContext, type OrchestrationDefinition, type RuntimeOptions } from 'duraloom';
 import { expect, test } from 'vitest';
 import { PATIENCE, rejection } from '../support/integration-stage.ts';
 import { describeInHouses, ofKind, type House } from './fixtures/house.ts';
 
 /** Tells its version. */
-function versions(name: string, ...list: readonly string[]): readonly Definition[] {
+function versions(name: string, ...list: readonly string[]): readonly OrchestrationDefinition[] {
   return list.map((version) => defineOrchestration(name, (ctx) => ctx.version, { version }));
 }
 
 const told = versions('told', '1.0.0', '1.2.0', '1.10.0', '2.0.0');
 
 /** Goes round and round until it is told to stop. */
-const rounds = (version: string): Definition =>
+const rounds = (version: string): OrchestrationDefinition =>
   defineOrchestration(
     'rounds',
     async (ctx, seen: readonly string[]): Promise<readonly string[]> => {
@@ -34,12 +34,19 @@ const rounds = (version: string): Definition =>
     { version },
   );
 
-const parentOf = (version?: string): Definition =>
-  defineOrchestration(`parent of ${version ?? 'any'}`, (ctx) => ctx.scheduleSubOrchestration('told', undefined, version === undefined ? {} : { version }));
+const parentOf = (version?: string): OrchestrationDefinition =>
+  defineOrchestration(`parent of ${version ?? 'any'}`, (ctx) =>
+    ctx.scheduleSubOrchestration('told', undefined, version === undefined ? {} : { version }),
+  );
 
 /** Runs instances under a set of definitions for one test. */
-async function withDefinitions(house: House, orchestrations: readonly Definition[], options: Partial<RuntimeOptions>, run: () => Promise<void>): Promise<void> {
-  await house.restart({ orchestrations: orchestrations as never, ...options });
+async function withDefinitions(
+  house: House,
+  orchestrations: readonly OrchestrationDefinition[],
+  options: Partial<RuntimeOptions>,
+  run: () => Promise<void>,
+): Promise<void> {
+  await house.restart({ orchestrations, ...options });
   try {
     await run();
   } finally {
@@ -113,7 +120,9 @@ describeInHouses(
     });
 
     test('is refused when it is no text', async () => {
-      expect(await rejection(house.client.startOrchestration('v', 'told', undefined, { version: '' }))).toMatchObject({ code: 'ARGUMENT_INVALID' });
+      expect(await rejection(house.client.startOrchestration('v', 'told', undefined, { version: '' }))).toMatchObject({
+        code: 'ARGUMENT_INVALID',
+      });
     });
   },
   { definitions: [...told, parentOf(), parentOf('1.2.0'), parentOf('^1')] },
@@ -142,29 +151,32 @@ describeInHouses('a running instance', (house) => {
     });
   });
 
-  test.each(['a client', 'a parent', 'continue-as-new'] as const)('that was started for a range by %s stays on the version that was chosen', async (who) => {
-    const id = house.newId();
-    const version = '^1.0';
-    const starter = defineOrchestration('starter', (ctx, child: string) => {
-      void ctx.scheduleSubOrchestration('rounds', [], { instanceId: child, version, onParentClose: 'abandon' });
-    });
-    await withDefinitions(house, [rounds('1.0.0'), starter], {}, async () => {
-      if (who === 'a parent') await (await house.client.startOrchestration(house.newId(), 'starter', id)).result({ timeout: PATIENCE });
-      else await house.client.startOrchestration(id, 'rounds', [], { version });
-      await seen(id, 0);
-      if (who !== 'continue-as-new') return;
-      await house.client.raiseEvent(id, 'next', { version });
-      await seen(id, 1);
-    });
-    await withDefinitions(house, [rounds('1.0.0'), rounds('1.1.0')], {}, async () => {
-      await house.client.raiseEvent(id, 'next', 'stop');
-      expect(await house.client.waitForResult(id, { timeout: PATIENCE })).toContain('ended on 1.0.0');
-      expect(await house.client.getState(id)).toMatchObject({ version: '1.0.0' });
-    });
-  });
+  test.each(['a client', 'a parent', 'continue-as-new'] as const)(
+    'that was started for a range by %s stays on the version that was chosen',
+    async (who) => {
+      const id = house.newId();
+      const version = '^1.0';
+      const starter = defineOrchestration('starter', (ctx, child: string) => {
+        void ctx.scheduleSubOrchestration('rounds', [], { instanceId: child, version, onParentClose: 'abandon' });
+      });
+      await withDefinitions(house, [rounds('1.0.0'), starter], {}, async () => {
+        if (who === 'a parent') await (await house.client.startOrchestration(house.newId(), 'starter', id)).result({ timeout: PATIENCE });
+        else await house.client.startOrchestration(id, 'rounds', [], { version });
+        await seen(id, 0);
+        if (who !== 'continue-as-new') return;
+        await house.client.raiseEvent(id, 'next', { version });
+        await seen(id, 1);
+      });
+      await withDefinitions(house, [rounds('1.0.0'), rounds('1.1.0')], {}, async () => {
+        await house.client.raiseEvent(id, 'next', 'stop');
+        expect(await house.client.waitForResult(id, { timeout: PATIENCE })).toContain('ended on 1.0.0');
+        expect(await house.client.getState(id)).toMatchObject({ version: '1.0.0' });
+      });
+    },
+  );
 
   test('asks for a version of the next execution', async () => {
-    const hops = (version: string, next: string | null): Definition =>
+    const hops = (version: string, next: string | null): OrchestrationDefinition =>
       defineOrchestration(
         'hops',
         (ctx, seen: readonly string[]): Promise<readonly string[]> | readonly string[] => {
@@ -254,40 +266,39 @@ describeInHouses('a running instance', (house) => {
   });
 });
 
-describeInHouses(
-  'a fleet of old and new runtimes',
-  (house) => {
-    test('gives every instance to one that has its version', async () => {
-      const starts = Array.from({ length: 12 }, (_, index) => ['1.0.0', '2.0.0'][index % 2] ?? '');
-      const older = await house.startRuntime({ orchestrations: versions('fleet', '1.0.0') as never });
-      const newer = await house.startRuntime({ orchestrations: versions('fleet', '2.0.0') as never });
-      const handles = await Promise.all(starts.map((version) => house.client.startOrchestration(house.newId(), 'fleet', undefined, { version })));
-      expect(await Promise.all(handles.map((handle) => handle.result({ timeout: PATIENCE })))).toEqual(starts);
-      expect([older.orchestrations, newer.orchestrations].map(([first]) => first?.version)).toEqual(['1.0.0', '2.0.0']);
-      await Promise.all([older.shutdown(), newer.shutdown()]);
-    });
+describeInHouses('a fleet of old and new runtimes', (house) => {
+  test('gives every instance to one that has its version', async () => {
+    const starts = Array.from({ length: 12 }, (_, index) => ['1.0.0', '2.0.0'][index % 2] ?? '');
+    const older = await house.startRuntime({ orchestrations: versions('fleet', '1.0.0') });
+    const newer = await house.startRuntime({ orchestrations: versions('fleet', '2.0.0') });
+    const handles = await Promise.all(
+      starts.map((version) => house.client.startOrchestration(house.newId(), 'fleet', undefined, { version })),
+    );
+    expect(await Promise.all(handles.map((handle) => handle.result({ timeout: PATIENCE })))).toEqual(starts);
+    expect([older.orchestrations, newer.orchestrations].map(([first]) => first?.version)).toEqual(['1.0.0', '2.0.0']);
+    await Promise.all([older.shutdown(), newer.shutdown()]);
+  });
 
-    test('takes an eternal instance to the new version as it rolls', async () => {
-      const id = house.newId();
-      const older = await house.startRuntime({ orchestrations: [rounds('1.0.0')] as never });
-      await house.client.startOrchestration(id, 'rounds', []);
-      await house.client.waitForCustomStatus(id, { afterVersion: 0, timeout: PATIENCE });
-      const newer = await house.startRuntime({ orchestrations: [rounds('1.0.0'), rounds('2.0.0')] as never });
-      await older.shutdown();
-      await house.client.raiseEvent(id, 'next');
-      await house.client.waitForCustomStatus(id, { afterVersion: 1, timeout: PATIENCE });
-      await house.client.raiseEvent(id, 'next', 'stop');
-      expect(await house.client.waitForResult(id, { timeout: PATIENCE })).toEqual(['1.0.0', '2.0.0', 'ended on 2.0.0']);
-      await newer.shutdown();
-    });
+  test('takes an eternal instance to the new version as it rolls', async () => {
+    const id = house.newId();
+    const older = await house.startRuntime({ orchestrations: [rounds('1.0.0')] });
+    await house.client.startOrchestration(id, 'rounds', []);
+    await house.client.waitForCustomStatus(id, { afterVersion: 0, timeout: PATIENCE });
+    const newer = await house.startRuntime({ orchestrations: [rounds('1.0.0'), rounds('2.0.0')] });
+    await older.shutdown();
+    await house.client.raiseEvent(id, 'next');
+    await house.client.waitForCustomStatus(id, { afterVersion: 1, timeout: PATIENCE });
+    await house.client.raiseEvent(id, 'next', 'stop');
+    expect(await house.client.waitForResult(id, { timeout: PATIENCE })).toEqual(['1.0.0', '2.0.0', 'ended on 2.0.0']);
+    await newer.shutdown();
+  });
 
-    test('tells clients who has what', async () => {
-      const runtime = await house.startRuntime({ orchestrations: versions('listed', '1.0.0', '3.0.0') as never, nodeId: house.newId() });
-      const infos = await house.client.listRuntimes();
-      const info = infos.find(({ runtimeId }) => runtimeId === runtime.runtimeId);
-      expect(info?.orchestrations.map(({ name, version }) => `${name}@${version}`).toSorted()).toEqual(['listed@1.0.0', 'listed@3.0.0']);
-      await runtime.shutdown();
-      expect((await house.client.listRuntimes()).map(({ runtimeId }) => runtimeId)).not.toContain(runtime.runtimeId);
-    });
-  },
-);
+  test('tells clients who has what', async () => {
+    const runtime = await house.startRuntime({ orchestrations: versions('listed', '1.0.0', '3.0.0'), nodeId: house.newId() });
+    const infos = await house.client.listRuntimes();
+    const info = infos.find(({ runtimeId }) => runtimeId === runtime.runtimeId);
+    expect(info?.orchestrations.map(({ name, version }) => `${name}@${version}`).toSorted()).toEqual(['listed@1.0.0', 'listed@3.0.0']);
+    await runtime.shutdown();
+    expect((await house.client.listRuntimes()).map(({ runtimeId }) => runtimeId)).not.toContain(runtime.runtimeId);
+  });
+});

@@ -332,6 +332,7 @@ function instanceOf(instanceId: string, name: string): NewInstance {
     version: null,
     payload: '',
     parent: null,
+    parentNotice: null,
     onParentClose: 'abandon',
     policy: 'fail',
     priority: 0,

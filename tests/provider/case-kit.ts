@@ -49,7 +49,7 @@ export const BIG = 'ä€😀"\\'.repeat(128 * 1024);
 
 export function newInstance(instanceId: string, changes: Partial<NewInstance> = {}): NewInstance {
   const where = { parent: null, onParentClose: 'cancel', policy: 'fail', priority: 0, startAtMs: null, delayMs: 0 } as const;
-  const closing = { closeChildren: null };
+  const closing = { closeChildren: null, parentNotice: null };
   return { instanceId, name: 'order', version: '1.0.0', payload: `start ${instanceId}`, ...where, ...closing, ...changes };
 }
 

@@ -163,9 +163,20 @@ const policies: readonly ProviderCase[] = [
       assert.deepEqual([current.payload, current.attempt], ['new', 1]);
       await fetchNone(provider);
     },
-    'a living parent of a replaced instance is not told': async ({ provider }) => {
+    'the parent of a living instance that is replaced is told with its notice': async ({ provider }) => {
       await run(provider, 'p');
-      await startOne(provider, 'a', { parent: link('p') });
+      await startOne(provider, 'a', { parent: link('p'), parentNotice: 'replaced' });
+      await startOne(provider, 'a', { policy: 'terminateExisting' });
+      const told = (await fetchItems(provider)).find(({ instanceId }) => instanceId === 'p');
+      assert.deepEqual(
+        told?.messages.map(({ payload }) => payload),
+        ['replaced'],
+      );
+    },
+    'the parent of an ended instance that is replaced is not told': async ({ provider }) => {
+      await run(provider, 'p');
+      await startOne(provider, 'a', { parent: link('p'), parentNotice: 'replaced' });
+      await commit(provider, await fetchOne(provider), { status: 'Completed', output: '1' });
       await startOne(provider, 'a', { policy: 'terminateExisting' });
       assert.deepEqual(instanceIds(await fetchItems(provider)), ['a']);
     },

@@ -5,13 +5,10 @@ import { release } from '../support/integration-gate.ts';
 import { LogBook } from '../support/integration-log.ts';
 import { modules, PATIENCE, stage, type Stage } from '../support/integration-stage.ts';
 import { LEDGERS_VARIABLE, notes } from './fixtures/outside.ts';
-import { scenarioModule } from './world.ts';
 
-const [v1, v2, packing] = ['deployment-v1.ts', 'deployment-v2.ts', 'deployment-pack.ts'].map((name) => scenarioModule(name)) as [
-  URL,
-  URL,
-  URL,
-];
+const v1 = new URL('fixtures/deployment-v1.ts', import.meta.url);
+const v2 = new URL('fixtures/deployment-v2.ts', import.meta.url);
+const packing = new URL('fixtures/deployment-pack.ts', import.meta.url);
 
 /** Which code each of the runtimes has. The activity `pack` is old, `insure` is new. */
 const CODE = {
@@ -19,8 +16,8 @@ const CODE = {
   both: { orchestrations: [v1, v2], activities: [v1, v2] },
   new: { orchestrations: [v2], activities: [packing, v2] },
   conductor: { orchestrations: [v2, modules.orchestrations] },
-  oldWorker: { activities: [v1] },
-  newWorker: { activities: [packing, v2] },
+  oldWorker: { activities: [v1], maxAttempts: 1_000 },
+  newWorker: { activities: [packing, v2], maxAttempts: 1_000 },
   busyWorker: { activities: [v2, modules.activities], activitiesPerThread: 1 },
   // Gives up soon: with the default of ten attempts and pauses of up to a minute the same takes four minutes.
   hastyWorker: { activities: [v1], maxAttempts: 2 },

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { backUpSite, cater, payTransaction, reportSales, runPipeline } from './fixtures/flows.ts';
+import { backUpSite, cater, payTransaction, repeat, reportSales, runPipeline, shout, trim } from './fixtures/flows.ts';
 import { inEveryMode } from './world.ts';
 
 function folder(): string {
@@ -63,13 +63,13 @@ inEveryMode({ module: 'flows.ts', runtime: { maxAttempts: 3 } }, (world) => {
   test('dynamic activities: the steps of a pipeline are named by its input', async () => {
     await world.client.startOrchestration('pipeline', runPipeline, {
       text: '  hey ',
-      steps: [{ activity: 'trim' }, { activity: 'repeat', options: { times: 3 } }, { activity: 'shout' }],
+      steps: [{ activity: trim.name }, { activity: repeat.name, options: { times: 3 } }, { activity: shout.name }],
     });
     expect(await world.result('pipeline')).toEqual({ text: 'HEYHEYHEY', passedOver: [] });
   });
 
   test('dynamic activities: a step that no runtime knows is passed over', async () => {
-    const steps = [{ activity: 'shout' }, { activity: 'whistle' }, { activity: 'repeat' }];
+    const steps = [{ activity: shout.name }, { activity: 'whistle' }, { activity: repeat.name }];
     await world.client.startOrchestration('pipeline-with-hole', runPipeline, { text: 'hey', steps });
     await world.interrupt();
     expect(await world.result('pipeline-with-hole')).toEqual({ text: 'HEYHEY', passedOver: ['whistle: TOO_MANY_ATTEMPTS'] });

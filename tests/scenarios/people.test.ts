@@ -1,6 +1,6 @@
 // Human interaction, expense approval, timer races: days of simulated time, on a store that may be closed and opened again meanwhile.
 import { expect, test } from 'vitest';
-import { approveExpense, fulfil, raceThree, verifyPhone, wakeUp } from './fixtures/people.ts';
+import { answerSession, approveExpense, fulfil, raceThree, verifyPhone, wakeUp } from './fixtures/people.ts';
 import { inEveryMode, type World } from './world.ts';
 
 const DAY = 24 * 60;
@@ -95,7 +95,7 @@ inEveryMode({ module: 'people.ts', simulated: true }, (world) => {
   test('timer race: an order in time', async () => {
     await world.client.startOrchestration('order-1', fulfil, 'order-1');
     await world.reach('order-1', 'processing');
-    await world.client.startOrchestration('worker-1', 'answerSession', 'order-1');
+    await world.client.startOrchestration('worker-1', answerSession, 'order-1');
     expect(await world.result('order-1')).toEqual({ isLate: false, result: 'order-1 shipped' });
     expect(world.notes('order-1')).toEqual([]);
   });
@@ -106,7 +106,7 @@ inEveryMode({ module: 'people.ts', simulated: true }, (world) => {
     await world.pass(10);
     await world.reach('order-2', 'late');
     await world.interrupt(0);
-    await world.client.startOrchestration('worker-2', 'answerSession', 'order-2');
+    await world.client.startOrchestration('worker-2', answerSession, 'order-2');
     expect(await world.result('order-2')).toEqual({ isLate: true, result: 'order-2 shipped' });
     expect(world.notes('order-2')).toEqual(['it takes longer than usual']);
   });

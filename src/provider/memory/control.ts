@@ -7,7 +7,7 @@ import type { Instances } from './instances.ts';
 import type { StoredInstance } from './stored-instance.ts';
 
 /**
- * Starts an instance by its policy. Living children of one that it replaces are closed.
+ * Starts an instance by its policy. The parent of a living one that it replaces is told, its children are closed.
  *
  * @param instances - the instances
  * @param start - the start
@@ -15,7 +15,12 @@ import type { StoredInstance } from './stored-instance.ts';
  * @returns what became of it
  */
 export function startInstance(instances: Instances, start: NewInstance, nowMs: number): StartOutcome {
+  const old = instances.get(start.instanceId);
   const outcome = instances.start(start);
+  const parent = old === undefined || isEnded(old.record.status) ? null : old.record.parent;
+  if (outcome === 'replaced' && parent !== null && old !== undefined && old.parentNotice !== null) {
+    instances.enqueue({ instanceId: parent.instanceId, payload: old.parentNotice });
+  }
   if (outcome === 'replaced' && start.closeChildren !== null) closeChildren(instances, start.instanceId, start.closeChildren, nowMs);
   return outcome;
 }

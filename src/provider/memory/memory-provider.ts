@@ -337,6 +337,7 @@ export class MemoryProvider implements Provider {
     if (instance === undefined) return false;
     switch (condition.kind) {
       case 'ended':
+      case 'executionOver':
       case 'customStatus':
         return meetsCondition(instance.record, condition);
       case 'value':

@@ -30,6 +30,8 @@ export type StoredMessage = {
 
 /** An instance with all that belongs to it but its work items and subscriptions. */
 export type StoredInstance = Grouped & {
+  /** Message for its parent, should it be replaced while it lives; null: none. */
+  readonly parentNotice: string | null;
   record: InstanceRecord;
   /** The code that its next turn needs; `group` names the same. Change both with `setCode`. */
   code: InstanceCode;
@@ -77,6 +79,7 @@ export function createInstance(start: NewInstance, nowMs: number, executionId: n
       updatedAtMs: nowMs,
     },
     code: { name, version, engine: 0 },
+    parentNotice: start.parentNotice,
     group: '',
     home: null,
     pages: new Map(),

@@ -21,6 +21,7 @@ type ControlRow = ParentColumns & {
   readonly last_event_id: number;
   readonly priority: number;
   readonly hold_until: number;
+  readonly parent_notice: string | null;
 };
 
 type ChildRow = { readonly instance_id: string; readonly on_parent_close: ParentClosePolicy };
@@ -61,7 +62,8 @@ export class InstanceControl {
     this.#values = parts.values;
     this.#changes = parts.changes;
     this.#select = database.prepare(
-      `SELECT status, execution_id, last_event_id, priority, hold_until, parent_instance_id, parent_execution_id, parent_event_id
+      `SELECT status, execution_id, last_event_id, priority, hold_until, parent_instance_id, parent_execution_id, parent_event_id,
+         parent_notice
        FROM instances WHERE instance_id = ?`,
     );
     const unlocked = 'lock_token = NULL, handed_seq = NULL, handed_at = NULL';
@@ -99,6 +101,9 @@ export class InstanceControl {
     for (const statement of this.#deleteInstance) statement.run(instanceId);
     if (start.closeChildren !== null) this.close(instanceId, start.closeChildren);
     this.#instances.start(start, row.execution_id + 1);
+    if (!isEnded(row.status) && row.parent_instance_id !== null && row.parent_notice !== null) {
+      this.#instances.enqueue({ instanceId: row.parent_instance_id, payload: row.parent_notice });
+    }
     return 'replaced';
   }
 

@@ -64,9 +64,9 @@ export class InstanceTable {
     this.#codes = parts.codes;
     this.#insertInstance = database.prepare(
       `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
-         message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close,
+         message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, parent_notice,
          created_at, updated_at)
-       VALUES (?, ?, ?, ?, 'Pending', ?, ?, 0, ?, ?, 1, 0, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+       VALUES (?, ?, ?, ?, 'Pending', ?, ?, 0, ?, ?, 1, 0, 0, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     // Two statements instead of an UPDATE with a CASE and RETURNING: that one opens a temporary table and costs more than both.
     this.#selectQueue = database.prepare(
@@ -85,7 +85,7 @@ export class InstanceTable {
       custom_status AS customStatus, custom_status_version AS customStatusVersion, parent_instance_id, parent_execution_id, parent_event_id,
       on_parent_close AS onParentClose, priority, created_at AS createdAtMs, updated_at AS updatedAtMs`;
     this.#readProgress = database.prepare(
-      'SELECT status, custom_status_version AS customStatusVersion FROM instances WHERE instance_id = ?',
+      'SELECT status, execution_id AS executionId, custom_status_version AS customStatusVersion FROM instances WHERE instance_id = ?',
     );
     this.#readRecord = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id = ?`);
     this.#readParent = database.prepare(
@@ -119,6 +119,7 @@ export class InstanceTable {
       parent === null ? null : parent.executionId,
       parent === null ? null : parent.eventId,
       start.onParentClose,
+      start.parentNotice,
       nowMs,
       nowMs,
     );

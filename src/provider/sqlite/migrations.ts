@@ -44,6 +44,7 @@ export const MIGRATIONS: readonly string[] = [
     parent_execution_id INTEGER,
     parent_event_id INTEGER,
     on_parent_close TEXT NOT NULL,
+    parent_notice TEXT,               -- message for the parent when it is replaced
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
