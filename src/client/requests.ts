@@ -13,7 +13,7 @@ import { assertTopic } from '../types/topics.ts';
 /** Options of raising and publishing. */
 export type RaiseOptions = {
   /**
-   * Your name for this event, 1 to 256 characters: an instance takes an event with one key once, however often it is raised, also over
+   * Your name for this event, 1 to 256 characters: an instance takes an event with one key once, whatever its name and however often it is raised, also over
    * continue-as-new (it remembers its last 1000 keys there). @default none: every raise is an event of its own
    */
   readonly key?: string;

@@ -14,6 +14,7 @@
 // W7. Activities of a session go to the thread that the session is pinned to, and wait for it while others go past them.
 // W8. A thread that does not answer for an activity that should have ended long ago is stuck in it: it is ended. The overdue activity fails, the
 //     others on the thread are given back uncharged.
+import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock } from '../provider/provider.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError, TimeoutError } from '../types/errors.ts';
@@ -109,6 +110,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** Keys of suspects that this process knows (W3), with how often each went back without having found a thread. */
   readonly #suspectKeys = new BoundedMap<string, number>();
   readonly #lastFailures = new BoundedMap<string, Failure>();
+  /** How often an activity was passed on that only other runtimes have. */
+  readonly #passes = new BoundedMap<string, number>();
   readonly #warned = new Set<string>();
   readonly #executions: ExecutionWatch;
   readonly #metrics: ActivityMetrics;
@@ -655,6 +658,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const key = keyOf(item);
     this.#lastFailures.delete(key);
     this.#suspectKeys.delete(key);
+    this.#passes.delete(key);
   }
 
   #log({ seq, line }: ActivityLog): void {
@@ -677,7 +681,29 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       process.emitWarning(error.message, { code: 'DURALOOM_NOT_REGISTERED', type: 'DuraloomWarning' });
     }
     this.#forget(running);
-    this.#charge(item, toFailure(error));
+    // Nothing rejects: failures are handled inside.
+    void this.#passOn(item, error);
+  }
+
+  /** An activity that another living runtime has waits for that one, however busy it is; one that nobody has is charged. */
+  async #passOn(item: WorkItem, error: DurableError): Promise<void> {
+    const key = keyOf(item);
+    let isKnown = false;
+    try {
+      const runtimes = (await this.#provider.listRuntimes()).map(toRuntimeInfo);
+      isKnown = runtimes.some(({ activities }) => activities.some(({ name }) => name === item.name));
+    } catch (cause) {
+      // Perhaps: so it is not charged.
+      isKnown = true;
+      this.#storeTrouble('listRuntimes', cause);
+    }
+    if (!isKnown) {
+      this.#charge(item, toFailure(error));
+      return;
+    }
+    const passes = (this.#passes.get(key) ?? 0) + 1;
+    this.#passes.set(key, passes);
+    this.#abandon([item], { delayMs: computeBackoffMs(passes, this.#options.retryBackoff), countAttempt: false });
   }
 
   /** Gives an item back with an attempt counted and a growing delay. */

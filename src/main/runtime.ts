@@ -172,6 +172,7 @@ export class Runtime {
 
   /** Waits for work to be done, but no longer than the timeout. */
   async #within(timeoutMs: number, done: Promise<unknown>): Promise<void> {
+    if (timeoutMs === 0) return;
     let cancel = (): void => undefined;
     const timeout = new Promise<void>((resolve) => {
       cancel = this.#options.clock.setTimer(timeoutMs, resolve);

@@ -26,7 +26,7 @@ import { MAX_CUSTOM_STATUS_BYTES, MAX_DURATION_MS, MAX_PRIORITY } from '../types
 import type { LogLevel } from '../types/logger.ts';
 import type { MetricLabels, MetricPoint } from '../types/metrics.ts';
 import { assertInstanceId, assertName, TOPIC_MAILBOX_PREFIX } from '../types/names.ts';
-import type { ActivityRouting } from '../types/replay.ts';
+import type { ActivityExtras, ActivityRouting } from '../types/replay.ts';
 import { assertTopic, assertTopicPattern } from '../types/topics.ts';
 import { combine, type CombinatorKind } from './combinators.ts';
 import type { FutureCore } from './durable-future.ts';
@@ -91,9 +91,14 @@ class Context implements OrchestrationContext {
     const timeoutMs = optionalMs('timeoutMs', options.timeoutMs);
     // Later attempts are scheduled while an event is delivered: they belong to the scope of this call.
     const scope = engine.currentScope();
+    let firstEventId = 0;
     const schedule = (attempt: number, heartbeat: unknown): FutureCore => {
-      const extras = attempt === 1 ? null : encodeRecord({ attempt, ...(heartbeat === undefined ? {} : { heartbeat }) });
-      return engine.scheduleActivity(name, encoded, { routing: withExtras(routing, extras), attempt, scope });
+      const extras: ActivityExtras | null =
+        attempt === 1 ? null : { attempt, firstEventId, ...(heartbeat === undefined ? {} : { heartbeat }) };
+      const how = { routing: withExtras(routing, extras === null ? null : encodeRecord(extras)), attempt, scope };
+      const core = engine.scheduleActivity(name, encoded, how);
+      if (attempt === 1) firstEventId = engine.lastEventId;
+      return core;
     };
     if (policy.maximumAttempts === 1 && timeoutMs === null) return schedule(1, undefined).as<Output>();
     const startTimer = (delayMs: number): FutureCore => engine.scheduleTimer(delayMs, scope);

@@ -44,7 +44,7 @@ export class RunningActivity implements ActivityContext {
     this.#startedMs = request.special === null ? 0 : Date.now();
     this.instanceId = request.instanceId;
     this.executionId = request.executionId;
-    this.eventId = request.eventId;
+    this.eventId = this.#extras?.firstEventId ?? request.eventId;
     this.name = request.name;
     this.attempt = request.attempt + (this.#extras?.attempt ?? 1) - 1;
     const logAt =

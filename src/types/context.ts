@@ -405,7 +405,7 @@ export interface OrchestrationContext {
 export interface ActivityContext {
   readonly instanceId: string;
   readonly executionId: number;
-  /** Event of the orchestration that scheduled this activity. With the two ids above: an idempotency key. */
+  /** Event of the orchestration that scheduled the first attempt of this activity. With the two ids above: an idempotency key for all attempts. */
   readonly eventId: number;
   readonly name: string;
   /**

@@ -36,6 +36,8 @@ export type ActivityRouting = {
 export type ActivityExtras = {
   /** Which attempt of the retry policy, from 1. */
   readonly attempt: number;
+  /** Event of the first attempt. */
+  readonly firstEventId: number;
   /** Last heartbeat details of the attempt before. */
   readonly heartbeat?: unknown;
 };

@@ -210,18 +210,18 @@ describe('a retried activity', () => {
     const instance = await begin(charging({ retry: { ...retry, backoff: 'none', maximumAttempts: 4 } }));
     expect(extrasOf(instance)).toBeNull();
     await instance.deliver(activityFailed(2, 'busy', 1, { page: 5 }));
-    expect(extrasOf(instance)).toEqual({ attempt: 2, heartbeat: { page: 5 } });
+    expect(extrasOf(instance)).toEqual({ attempt: 2, firstEventId: 2, heartbeat: { page: 5 } });
     await instance.deliver(activityFailed(4, 'busy'));
-    expect(extrasOf(instance)).toEqual({ attempt: 3 });
+    expect(extrasOf(instance)).toEqual({ attempt: 3, firstEventId: 2 });
     await instance.deliver(activityFailed(6, 'busy', 1, null));
-    expect(extrasOf(instance)).toEqual({ attempt: 4, heartbeat: null });
+    expect(extrasOf(instance)).toEqual({ attempt: 4, firstEventId: 2, heartbeat: null });
   });
 
   it('keeps the heartbeat over the pause and a rebuild', async () => {
     const instance = await begin(charging({ retry }));
     await instance.deliver(activityFailed(2, 'busy', 1, 'half'));
     await instance.deliver(timerFired(4));
-    expect(extrasOf(instance)).toEqual({ attempt: 2, heartbeat: 'half' });
+    expect(extrasOf(instance)).toEqual({ attempt: 2, firstEventId: 2, heartbeat: 'half' });
   });
 
   it('shows the heartbeat of the last attempt to the code', async () => {
@@ -239,7 +239,7 @@ describe('a retried activity', () => {
     expect(instance.last.activities).toEqual([{ eventId: 2, name: 'charge', input: '7', routing: { ...routing, extras: null } }]);
     await instance.deliver(activityFailed(2));
     expect(instance.last.activities).toEqual([
-      { eventId: 4, name: 'charge', input: '7', routing: { ...routing, extras: '{"attempt":2}' } },
+      { eventId: 4, name: 'charge', input: '7', routing: { ...routing, extras: '{"attempt":2,"firstEventId":2}' } },
     ]);
     expect(instance.bodies.filter(({ kind }) => kind === 'ActivityScheduled')).toEqual([
       activityScheduled('charge', 7, { tag: 'gpu', sessionId: 's1' }),
