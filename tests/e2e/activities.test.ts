@@ -9,7 +9,8 @@
 // | the queue of session messages in the store                              | tests/provider/cases-sessions.ts                     |
 import { defineOrchestration, type ActivityContext } from 'duraloom';
 import { describe, expect, test } from 'vitest';
-import { fixture, PATIENCE, quick, stage } from '../support/integration-stage.ts';
+import { release } from '../support/integration-gate.ts';
+import { PATIENCE, quick, stage } from '../support/integration-stage.ts';
 import { aborted, codeOf, describeInHouses, Gate } from './fixtures/house.ts';
 
 const adder = defineOrchestration('adder', async (ctx, [left, right]: readonly [number, number]) => {
@@ -19,8 +20,8 @@ const adder = defineOrchestration('adder', async (ctx, [left, right]: readonly [
 });
 
 const modules = {
-  orchestrations: fixture('../../e2e/fixtures/activity-definitions.ts'),
-  activities: fixture('../../e2e/fixtures/activity-definitions.ts'),
+  orchestrations: new URL('./fixtures/activity-definitions.ts', import.meta.url),
+  activities: new URL('./fixtures/activity-definitions.ts', import.meta.url),
 };
 
 describeInHouses(
@@ -48,6 +49,24 @@ describeInHouses(
         sessionId: null,
         deadline: null,
       });
+    });
+
+    test('has one event id for all its attempts: an idempotency key', async () => {
+      const keys: unknown[] = [];
+      const deed = house.deed((ctx) => {
+        keys.push([ctx.eventId, ctx.attempt]);
+        if (ctx.attempt < 3) throw new Error('again');
+      });
+      await house.result(async (ctx) => {
+        await ctx.scheduleActivity('perform', deed, { retry: { initialIntervalMs: 1 } });
+        await ctx.scheduleActivity('perform', deed, { retry: { maximumAttempts: 1 } }).catch(() => undefined);
+      });
+      expect(keys.slice(0, 3)).toEqual([
+        [2, 1],
+        [2, 2],
+        [2, 3],
+      ]);
+      expect(keys[3]).not.toEqual([2, 1]);
     });
 
     test('tells clients how far it is', async () => {
@@ -411,6 +430,8 @@ describe('over threads', () => {
   test('the details of a heartbeat outlive the thread', async () => {
     const { client } = await stage().open({ ...modules, ...quick, maxAttempts: 3 });
     const handle = await client.startOrchestration('crash', 'survives');
+    await expect.poll(async () => (await handle.listActivities())[0]?.heartbeat, { timeout: 10_000 }).toBe(3);
+    release('crash');
     expect(await handle.result({ timeout: PATIENCE })).toBe('went on after page 3');
   });
 });

@@ -44,6 +44,31 @@ describeInHouses('a cancel request', (house) => {
     expect(await causeOf(handle)).toMatchObject({ message: 'early' });
   });
 
+  test.each([
+    ['after the event that ends it comes too late', ['event', 'cancel'], 'done'],
+    ['before the event that would end it comes first', ['cancel', 'event'], 'CANCELLED'],
+  ] as const)('in one turn %s', async (_what, order, expected) => {
+    await house.runtime.shutdown();
+    const handle = await house.play((ctx) => ctx.waitForEvent('end'));
+    for (const what of order) await (what === 'cancel' ? handle.cancel() : handle.raiseEvent('end', 'done'));
+    await house.restart();
+    expect(await handle.result({ timeout: PATIENCE }).catch((error: unknown) => codeOf((error as Error).cause))).toBe(expected);
+  });
+
+  test('in the turn that continues as new reaches the next execution', async () => {
+    await house.runtime.shutdown();
+    const handle = await house.play(async (ctx, round: number) => {
+      if (round === 1) return await ctx.waitForEvent('never');
+      await ctx.waitForEvent('next');
+      return await ctx.continueAsNew(1);
+    }, 0);
+    await handle.raiseEvent('next');
+    await handle.cancel('for the second');
+    await house.restart();
+    expect(await causeOf(handle)).toMatchObject({ message: 'for the second' });
+    expect(await handle.state()).toMatchObject({ status: 'Cancelled', executionId: 2 });
+  });
+
   test('after the end changes nothing', async () => {
     const handle = await house.play(() => 'done');
     expect(await handle.result({ timeout: PATIENCE })).toBe('done');
@@ -298,6 +323,53 @@ describeInHouses('a scope', (house) => {
     expect(await handle.result({ timeout: PATIENCE })).toEqual(['TIMEOUT', 'TIMEOUT', 'TIMEOUT', 'went']);
   });
 
+  test.each(['scope', 'shield', 'withTimeout'] as const)(
+    'in which the instance continues as new leaves nothing behind: %s',
+    async (kind) => {
+      const handle = await house.play(async (ctx, round: number) => {
+        if (round === 1) return 'second';
+        const run = (): Promise<never> => ctx.continueAsNew(1);
+        if (kind === 'withTimeout') return await ctx.withTimeout('1h', run);
+        return kind === 'scope' ? await ctx.scope(run) : await ctx.shield(run);
+      }, 0);
+      expect(await handle.result({ timeout: PATIENCE })).toBe('second');
+      expect(await house.provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
+    },
+  );
+
+  test('with a timeout that is cancelled with its orchestration rejects with CANCELLED', async () => {
+    const handle = await house.play(async (ctx) => {
+      ctx.log.info('waiting');
+      return await ctx.withTimeout('1h', () => ctx.waitForEvent('never'));
+    });
+    await house.log.message('waiting', handle.instanceId);
+    await handle.cancel();
+    expect(await causeOf(handle)).toMatchObject({ code: 'CANCELLED' });
+    expect(await handle.state()).toMatchObject({ status: 'Cancelled' });
+  });
+
+  test('without any time still takes what is there already', async () => {
+    const handle = await house.play(async (ctx) => {
+      await ctx.waitForEvent('second');
+      return await ctx.withTimeout(0, () => ctx.waitForEvent('first'));
+    });
+    await handle.raiseEvent('first', 'was there');
+    await handle.raiseEvent('second');
+    expect(await handle.result({ timeout: PATIENCE })).toBe('was there');
+  });
+
+  test('may be nested deep', async () => {
+    const depth = await house.result(async (ctx) => {
+      const deep = async (level: number): Promise<number> => {
+        if (level === 0) return await ctx.scheduleTimer(1).then(() => 0);
+        const below = (): Promise<number> => deep(level - 1);
+        return 1 + (await (level % 2 === 0 ? ctx.scope(below) : ctx.shield(below)));
+      };
+      return await deep(60);
+    });
+    expect(depth).toBe(60);
+  });
+
   test('may be cancelled in a shield by its own handle', async () => {
     const told = await house.result(async (ctx) => {
       const shielded = ctx.shield(() => ctx.waitForEvent('never'));
@@ -494,6 +566,16 @@ describeInHouses(
       await ended.opened;
       expect(await house.provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
       expect(await rejection(handle.resume())).toMatchObject({ code: 'INSTANCE_ENDED' });
+    });
+
+    test('keeps its history where it stood', async () => {
+      const handle = await house.play(async (ctx) => {
+        ctx.log.info('waiting');
+        await ctx.waitForEvent('never');
+      });
+      await house.log.message('waiting', handle.instanceId);
+      await handle.terminate();
+      expect(await kindsOf(handle)).toEqual(['OrchestrationStarted', 'EventAwaited']);
     });
 
     test('can be started anew under its id', async () => {

@@ -11,7 +11,7 @@ import { defineOrchestration } from 'duraloom';
 import { expect, test } from 'vitest';
 import type { LoggedLine } from '../support/integration-log.ts';
 import { PATIENCE, rejection } from '../support/integration-stage.ts';
-import { causeOf, codeOf, describeInHouses, kindsOf, type House } from './fixtures/house.ts';
+import { aborted, causeOf, codeOf, describeInHouses, Gate, kindsOf, type House } from './fixtures/house.ts';
 
 const double = defineOrchestration('double', (_ctx, value: number) => value * 2);
 
@@ -236,6 +236,45 @@ describeInHouses(
       expect(await second.result({ timeout: PATIENCE })).toBe('of the second');
     });
 
+    test('that was replaced has its activity aborted, which does not answer the new one', async () => {
+      const [running, ended, release] = [new Gate(), new Gate(), new Gate()];
+      let runs = 0;
+      const deed = house.deed(async (ctx) => {
+        runs += 1;
+        if (runs > 1) return await release.opened.then(() => 'new');
+        running.open();
+        await aborted(ctx.signal);
+        ended.open();
+        return 'old';
+      });
+      const handle = await house.play((ctx) => ctx.scheduleActivity('perform', deed));
+      await running.opened;
+      const again = await house.client.startOrchestration(handle.instanceId, 'play', undefined, { onExisting: 'terminateExisting' });
+      // Its runtime hears of it with the next renewal of the lease.
+      await ended.opened;
+      release.open();
+      expect(await again.result({ timeout: PATIENCE })).toBe('new');
+    });
+
+    test('that was replaced is waited for as what replaced it', async () => {
+      const handle = await house.play((ctx) => ctx.waitForEvent('go'));
+      const waiting = handle.result({ timeout: PATIENCE });
+      const again = await house.client.startOrchestration(handle.instanceId, 'play', undefined, { onExisting: 'terminateExisting' });
+      await again.raiseEvent('go', 'new');
+      expect(await waiting).toBe('new');
+    });
+
+    test('that is cancelled takes a suspended child along once that is resumed', async () => {
+      const id = house.newId();
+      const handle = await house.play((ctx) => ctx.scheduleSubOrchestration(waiter, 'x', { instanceId: id }));
+      await isWaiting(house, id);
+      await house.client.suspend(id);
+      await handle.cancel();
+      await causeOf(handle);
+      await house.client.resume(id);
+      expect(await rejection(house.client.waitForResult(id, { timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_CANCELLED' });
+    });
+
     test('that was replaced does not take the answer of a child of its predecessor', async () => {
       const id = house.newId();
       const [old, young] = [house.newId(), house.newId()];
@@ -254,7 +293,7 @@ describeInHouses(
       expect(await second.result({ timeout: PATIENCE })).toBe('from the young child');
     });
   },
-  { definitions },
+  { definitions, activityLockMs: 300 },
 );
 
 describeInHouses(
@@ -330,6 +369,35 @@ describeInHouses(
         { status: 'fulfilled', value: 'first' },
         { status: 'fulfilled', value: 'INSTANCE_EXISTS' },
       ]);
+    });
+
+    test.each([
+      ['hears of it', false, 'ORCHESTRATION_TERMINATED'],
+      ['that is cancelled then does not take the second along', true, 'CANCELLED'],
+    ] as const)('is taken a second time by its own parent: the first future %s', async (_what, cancels, expected) => {
+      const id = house.newId();
+      const handle = await house.play(async (ctx) => {
+        const first = ctx.scheduleSubOrchestration(waiter, 'x', { instanceId: id });
+        const told = first.catch(codeOf);
+        await ctx.waitForEvent('replace');
+        const second = ctx.scheduleSubOrchestration(waiter, 'y', { instanceId: id, onExisting: 'terminateExisting' });
+        if (cancels) first.cancel();
+        return await ctx.all([told, second]);
+      });
+      await isWaiting(house, id);
+      await handle.raiseEvent('replace');
+      await house.log.waitFor((line) => line.message === 'waiting' && idOf(line) === id, 2);
+      await house.client.raiseEvent(id, 'y', 'second');
+      expect(await handle.result({ timeout: PATIENCE })).toEqual([expected, 'second']);
+    });
+
+    test('is taken by a detached start with terminateExisting: its parent hears of it', async () => {
+      const id = house.newId();
+      const handle = await house.play((ctx) => ctx.scheduleSubOrchestration(waiter, 'x', { instanceId: id }).catch(codeOf));
+      await isWaiting(house, id);
+      await house.result((ctx) => ctx.startOrchestration(waiter, id, 'y', { onExisting: 'terminateExisting' }));
+      expect(await handle.result({ timeout: '4s' })).toBe('ORCHESTRATION_TERMINATED');
+      await house.client.terminate(id);
     });
   },
   { definitions },
@@ -477,6 +545,13 @@ describeInHouses(
         await ctx.scheduleSubOrchestration('play', undefined, { instanceId: child, startAfter: 50 }),
       ])) as [number, number];
       expect(began - asked).toBeGreaterThanOrEqual(50);
+    });
+
+    test('of a child that continues as new keeps its parent and its priority', async () => {
+      const child = house.cast(house.newId(), (ctx, round: number) => (round === 1 ? ctx.executionId : ctx.continueAsNew(1)));
+      const options = { instanceId: child, startAfter: 10, priority: 3 };
+      expect(await house.result((ctx) => ctx.scheduleSubOrchestration('play', 0, options))).toBe(2);
+      expect(await house.client.getState(child)).toMatchObject({ priority: 3, executionId: 2 });
     });
 
     test('outlives a restart', async () => {

@@ -94,6 +94,22 @@ describeInHouses('an event', (house) => {
     expect(await handle.result({ timeout: PATIENCE })).toEqual([['a', 'b'], 'after']);
   });
 
+  test('goes to one of two loops', async () => {
+    const handle = await house.play(async (ctx) => {
+      const seen: unknown[] = [];
+      const loop = async (): Promise<void> => {
+        for await (const item of ctx.events('item')) {
+          if (item === 'stop') return;
+          seen.push(item);
+        }
+      };
+      await ctx.all([loop(), loop()]);
+      return seen;
+    });
+    for (const item of [1, 2, 3, 'stop', 'stop']) await handle.raiseEvent('item', item);
+    expect(await handle.result({ timeout: PATIENCE })).toEqual([1, 2, 3]);
+  });
+
   test('loop is left by a cancellation of the instance', async () => {
     const handle = await house.play(async (ctx) => {
       ctx.log.info('looping');
@@ -167,6 +183,46 @@ describeInHouses('an event with a key', (house) => {
     expect(await handle.result({ timeout: PATIENCE })).toBe('kept');
     expect(await handle.waitForReceipt('k')).toBe('received');
     expect(await handle.waitForReceipt('other')).toBe('dropped');
+  });
+});
+
+describeInHouses('a receipt', (house) => {
+  test('is known of every execution, however many follow', async () => {
+    const keys = ['k0', 'k1', 'k2', 'k3'];
+    const handle = await house.play(async (ctx, round: number): Promise<unknown> => {
+      await ctx.waitForEvent('item');
+      return round === 3 ? 'end' : await ctx.continueAsNew(round + 1);
+    }, 0);
+    for (const key of keys) await handle.raiseEvent('item', undefined, { key });
+    await handle.result({ timeout: PATIENCE });
+    for (const key of keys) expect(await handle.waitForReceipt(key)).toBe('received');
+  });
+
+  test('of an event for a suspended instance comes when that is resumed', async () => {
+    const handle = await house.play((ctx) => ctx.waitForEvent('item'));
+    await handle.suspend();
+    await handle.raiseEvent('item', 1, { key: 'k' });
+    const receipt = handle.waitForReceipt('k', { timeout: PATIENCE });
+    await handle.resume();
+    expect(await receipt).toBe('received');
+    expect(await handle.result({ timeout: PATIENCE })).toBe(1);
+  });
+
+  test('tells of the loss of an event that was queued when its instance was terminated', async () => {
+    const handle = await house.play((ctx) => ctx.waitForEvent('never'));
+    await handle.suspend();
+    await handle.raiseEvent('item', 1, { key: 'k' });
+    await handle.terminate();
+    expect(await handle.waitForReceipt('k', { timeout: PATIENCE })).toBe('dropped');
+  });
+
+  test('of an instance that was replaced is none of its successor, which may take the key again', async () => {
+    const handle = await house.play((ctx) => ctx.waitForEvent('item'));
+    await handle.raiseEvent('item', 'old', { key: 'k' });
+    await handle.result({ timeout: PATIENCE });
+    const again = await house.client.startOrchestration(handle.instanceId, 'play', undefined, { onExisting: 'replaceTerminal' });
+    await again.raiseEvent('item', 'new', { key: 'k' });
+    expect(await again.result({ timeout: PATIENCE })).toBe('new');
   });
 });
 
@@ -397,16 +453,28 @@ describeInHouses('a topic', (house) => {
     expect(await handle.result({ timeout: PATIENCE })).toBe('heard');
   });
 
-  test('gives up a wait of a subscription that is left', async () => {
+  test('cancels the wait of a subscription that is left', async () => {
     const topic = topicOf();
-    const handle = await house.play(async (ctx) => {
+    const code = await house.result(async (ctx) => {
       const subscription = ctx.subscribe(topic);
       const waiting = subscription.next();
       subscription.unsubscribe();
-      const { key } = await ctx.race({ waiting, timer: ctx.scheduleTimer(5) });
-      return key;
+      return await ctx.race([waiting, ctx.scheduleTimer(5)]).catch(codeOf);
     });
-    expect(await handle.result({ timeout: PATIENCE })).toBe('timer');
+    expect(code).toBe('CANCELLED');
+  });
+
+  test('keeps a message for the next wait when one has lost its race', async () => {
+    const topic = topicOf();
+    const handle = await house.play(async (ctx) => {
+      const subscription = ctx.subscribe(topic);
+      const { key } = await ctx.race({ message: subscription.next(), timer: ctx.scheduleTimer(1) });
+      ctx.log.info('lost');
+      return [key, (await subscription.next()).data];
+    });
+    await house.log.message('lost', handle.instanceId);
+    await house.client.publish(topic, 'kept');
+    expect(await handle.result({ timeout: PATIENCE })).toEqual(['timer', 'kept']);
   });
 
   test('has no subscriber left when its instance has ended, was terminated or was replaced', async () => {

@@ -10,7 +10,7 @@
 // | the formula of the back-off                                                 | tests/integration/bad-input.test.ts                   |
 import { defineActivity, defineOrchestration, type InstanceHandle, type OrchestrationContext } from 'duraloom';
 import { describe, expect, test } from 'vitest';
-import { fixture, PATIENCE, rejection, stage } from '../support/integration-stage.ts';
+import { PATIENCE, rejection, stage } from '../support/integration-stage.ts';
 import { causeOf, codeOf, describeInHouses, Gate, type House } from './fixtures/house.ts';
 
 /** Code that changes with a switch, as a bad deployment does: it waits for 'go', or, broken, for something else. */
@@ -166,6 +166,26 @@ describeInHouses('the family of a quarantined instance', (house) => {
     expect(await house.client.waitForResult(child, { timeout: PATIENCE })).toBe('went');
   });
 
+  test('is not bothered again when the child that was resumed ends', async () => {
+    const release = new Release();
+    const child = house.cast(house.newId(), async (ctx) => {
+      ctx.log.info('waiting');
+      return await release.wait(ctx);
+    });
+    const handle = await house.play(async (ctx) => {
+      const code = await ctx.scheduleSubOrchestration('play', undefined, { instanceId: child }).catch(codeOf);
+      ctx.setCustomStatus(code);
+      return [code, await ctx.waitForEvent('end')];
+    });
+    await breakIn(house, release, house.client.getHandle(child));
+    await handle.waitForCustomStatus({ afterVersion: 0, timeout: PATIENCE });
+    release.isBroken = false;
+    await house.client.resume(child);
+    expect(await house.client.waitForResult(child, { timeout: PATIENCE })).toBe('went');
+    await handle.raiseEvent('end', 'undisturbed');
+    expect(await handle.result({ timeout: PATIENCE })).toEqual(['INSTANCE_QUARANTINED', 'undisturbed']);
+  });
+
   test('goes up a chain: the grandparent fails by the same code', async () => {
     const release = new Release();
     const child = house.cast(house.newId(), async (ctx) => {
@@ -307,8 +327,8 @@ describeInHouses('code that no runtime has', (house) => {
 
 describe('over threads', () => {
   const modules = {
-    orchestrations: fixture('../../e2e/fixtures/poison-definitions.ts'),
-    activities: fixture('../../e2e/fixtures/poison-definitions.ts'),
+    orchestrations: new URL('./fixtures/poison-definitions.ts', import.meta.url),
+    activities: new URL('./fixtures/poison-definitions.ts', import.meta.url),
   };
 
   test('a child that kills its thread is quarantined, its parent is told, its cousins go on', async () => {

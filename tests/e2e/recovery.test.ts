@@ -14,12 +14,12 @@
 import { Client, Runtime, type HistoryEvent } from 'duraloom';
 import { describe, expect, test } from 'vitest';
 import { startHost } from '../support/integration-child.ts';
-import { fixture, PATIENCE, quick, stage } from '../support/integration-stage.ts';
+import { PATIENCE, quick, stage } from '../support/integration-stage.ts';
 import { describeInHouses, Gate, ofKind } from './fixtures/house.ts';
 
 const modules = {
-  orchestrations: fixture('../../e2e/fixtures/recovery-definitions.ts'),
-  activities: fixture('../../e2e/fixtures/recovery-definitions.ts'),
+  orchestrations: new URL('./fixtures/recovery-definitions.ts', import.meta.url),
+  activities: new URL('./fixtures/recovery-definitions.ts', import.meta.url),
 };
 
 /** Rules that hold for every history. */

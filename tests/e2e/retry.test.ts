@@ -8,7 +8,7 @@
 // | an activity that keeps killing its thread is not retried         | tests/integration/misbehaviour.test.ts                         |
 import { NonRetryableError, type ActivityContext, type HistoryEvent } from 'duraloom';
 import { expect, test } from 'vitest';
-import { fixture, PATIENCE, stage } from '../support/integration-stage.ts';
+import { PATIENCE, stage } from '../support/integration-stage.ts';
 import { aborted, causeOf, codeOf, describeInHouses, Gate, kindsOf, ofKind } from './fixtures/house.ts';
 
 /** Pauses between the attempts, as history has them. */
@@ -177,6 +177,23 @@ describeInHouses('an activity with a retry policy', (house) => {
     expect(told).toBe('CANCELLED');
   });
 
+  test('that is cancelled in the turn that asks for it never runs, and leaves nothing behind', async () => {
+    const deed = house.deed(failsUntil(1));
+    const handle = await house.play(async (ctx) => {
+      const work = ctx.scheduleActivity('perform', deed, {
+        retry: {},
+        timeoutMs: 60_000,
+        attemptTimeoutMs: 60_000,
+        expiresAfterMs: 60_000,
+      });
+      work.cancel();
+      return await work.catch(codeOf);
+    });
+    expect(await handle.result({ timeout: PATIENCE })).toBe('CANCELLED');
+    expect(ofKind(await handle.readHistory(), 'FutureCancelled')).toHaveLength(2);
+    expect(await house.provider.readQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
+  });
+
   test('runs many at once, each by its own policy', async () => {
     const deeds = [1, 2, 3, 4, 5].map((success) => house.deed(failsUntil(success)));
     const handle = await house.play((ctx) =>
@@ -330,7 +347,7 @@ describeInHouses(
       const deed = house.deed(failsUntil(1_000_000));
       const handle = await house.play((ctx) =>
         ctx.scheduleActivity('perform', deed, {
-          timeoutMs: 60,
+          timeoutMs: 300,
           retry: { maximumAttempts: 1_000_000, backoff: 'fixed', initialIntervalMs: 5 },
         }),
       );
@@ -365,6 +382,35 @@ describeInHouses(
       never.open();
     });
 
+    test('makes a late answer of an attempt worthless, also for the attempt after it', async () => {
+      const [answerLate, end] = [new Gate(), new Gate()];
+      const deed = house.deed(async (ctx) => {
+        if (ctx.attempt === 1) return await answerLate.opened.then(() => 'late');
+        answerLate.open();
+        await end.opened;
+        return 'second';
+      });
+      const handle = await house.play((ctx) =>
+        ctx.scheduleActivity('perform', deed, { attemptTimeoutMs: 500, retry: { backoff: 'none' } }),
+      );
+      await answerLate.opened;
+      await house.result((ctx) => ctx.scheduleTimer(5));
+      end.open();
+      expect(await handle.result({ timeout: PATIENCE })).toBe('second');
+    });
+
+    test('passes heartbeat details on, also of an attempt that was ended by force', async () => {
+      const never = new Gate();
+      const deed = house.deed(async (ctx) => {
+        if (ctx.attempt > 1) return ctx.heartbeatDetails;
+        ctx.heartbeat('page 7');
+        return await never.opened;
+      });
+      const options = { attemptTimeoutMs: 200, retry: { backoff: 'none' } } as const;
+      expect(await house.result((ctx) => ctx.scheduleActivity('perform', deed, options))).toBe('page 7');
+      never.open();
+    });
+
     test('is told to an attempt of a session as to any other', async () => {
       const deed = house.deed(async (ctx) => {
         if (ctx.attempt === 1) await aborted(ctx.signal);
@@ -382,8 +428,8 @@ describeInHouses(
 
 test('over threads and SQLite, attempts, pauses and timeouts do the same', async () => {
   const { client } = await stage().open({
-    orchestrations: fixture('../../e2e/fixtures/retry-definitions.ts'),
-    activities: fixture('../../e2e/fixtures/retry-definitions.ts'),
+    orchestrations: new URL('./fixtures/retry-definitions.ts', import.meta.url),
+    activities: new URL('./fixtures/retry-definitions.ts', import.meta.url),
     activityGraceMs: 50,
   });
   const handle = await client.startOrchestration('r', 'retries');

@@ -8,13 +8,13 @@
 // | messages to the activities of a session                                     | activities.test.ts               |
 import { describe, expect, test } from 'vitest';
 import { startHost } from '../support/integration-child.ts';
-import { fixture, PATIENCE, quick, stage } from '../support/integration-stage.ts';
+import { PATIENCE, quick, stage } from '../support/integration-stage.ts';
 import { Client, Runtime } from 'duraloom';
 import { describeInHouses, Gate } from './fixtures/house.ts';
 
 const modules = {
-  orchestrations: fixture('../../e2e/fixtures/session-definitions.ts'),
-  activities: fixture('../../e2e/fixtures/session-definitions.ts'),
+  orchestrations: new URL('./fixtures/session-definitions.ts', import.meta.url),
+  activities: new URL('./fixtures/session-definitions.ts', import.meta.url),
 };
 
 describeInHouses('activities of a session', (house) => {

@@ -9,7 +9,7 @@
 import type { Runtime, RuntimeOptions } from 'duraloom';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { MAX_NAME_LENGTH } from '../../src/types/limits.ts';
-import { fixture, PATIENCE, quick, stage } from '../support/integration-stage.ts';
+import { PATIENCE, quick, stage } from '../support/integration-stage.ts';
 import { aborted, codeOf, describeInHouses, Gate, ofKind, type House } from './fixtures/house.ts';
 
 /** A second runtime on the store of a house, for activities only. */
@@ -68,8 +68,8 @@ describeInHouses('a tagged activity', (house) => {
       return 'done';
     });
     const handle = await house.play(async (ctx) => {
-      const work = ctx.scheduleActivity('perform', deed, { expiresAfterMs: 200 });
-      await ctx.scheduleTimer(300);
+      const work = ctx.scheduleActivity('perform', deed, { expiresAfterMs: 1_000 });
+      await ctx.scheduleTimer(1_100);
       ctx.setCustomStatus('expiry is over');
       return await work;
     });
@@ -210,7 +210,7 @@ describeInHouses('priority', (house) => {
 describe('over threads', () => {
   test('an orchestration leads its work through runtimes of different kinds', async () => {
     const stand = stage();
-    const activities = fixture('../../e2e/fixtures/tag-definitions.ts');
+    const activities = new URL('./fixtures/tag-definitions.ts', import.meta.url);
     const { client, provider } = await stand.open({ orchestrations: activities, activities, nodeId: 'front' });
     await stand.startRuntime({ provider, ...quick, activities, tags: { only: ['gpu'] } });
     await stand.startRuntime({ provider, ...quick, activities, tags: { only: ['cpu'] } });
