@@ -64,7 +64,13 @@ export function encodeStarted(
   running: { readonly version: string; readonly executionId: number },
 ): string {
   const { message } = received;
-  const version = 'version' in message && message.version !== undefined ? '' : `,"version":${quote(running.version)}`;
+  const asked = 'version' in message ? message.version : undefined;
+  // A range was asked for: what was chosen is what history keeps, so that replay never chooses again.
+  if (asked !== undefined && asked !== running.version) {
+    const chosen = { ...message, version: running.version } as OrchestratorMessage;
+    return encodeStarted(atMs, { message: chosen, text: encodeRecord(chosen) }, running);
+  }
+  const version = asked === undefined ? `,"version":${quote(running.version)}` : '';
   const execution = 'executionId' in message && message.executionId !== undefined ? '' : `,"executionId":${running.executionId}`;
   return `${encodeInput(1, atMs, received).slice(0, -1)}${version}${execution},"engine":${ENGINE_BEHAVIOUR}}`;
 }

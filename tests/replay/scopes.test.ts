@@ -590,7 +590,7 @@ describe('ctx.shield', () => {
       ctx.shield(function* () {
         const result: unknown = yield ctx.scheduleActivity('a');
         return ['got', result];
-      } as unknown as () => Promise<unknown>),
+      }),
     );
     await instance.deliver(activityCompleted(2, 1));
     expect(instance.result).toEqual(['got', 1]);
