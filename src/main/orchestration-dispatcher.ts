@@ -33,7 +33,7 @@ import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
-import { measureTurn } from './orchestration-metrics.ts';
+import { OrchestrationMetrics } from './orchestration-metrics.ts';
 import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs, toAck, toQuarantine } from './turn-commit.ts';
 
@@ -97,6 +97,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
   readonly #fetched: Series;
+  readonly #measurements: OrchestrationMetrics;
   /** Which code runs here. */
   #accepts: (code: InstanceCode) => boolean = () => false;
   #seq = 0;
@@ -112,6 +113,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#parent = parent;
     this.#options = options;
     this.#provider = options.provider;
+    this.#measurements = new OrchestrationMetrics(parent.metrics);
     this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#fetches = new FetchLoop({
@@ -377,7 +379,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #committed({ turn: { item, nowMs }, ack, result }: Commit): void {
     this.#turnsCommitted += 1;
     const { metrics } = this.#parent;
-    if (result !== null) measureTurn(metrics, { item, result, nowMs });
+    if (result !== null) this.#measurements.measure({ item, result, nowMs });
     else
       metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
     this.#lastFailures.delete(item.instanceId);

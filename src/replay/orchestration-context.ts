@@ -50,8 +50,8 @@ class Context implements OrchestrationContext {
   readonly name: string;
   readonly version: string;
   readonly log: ReplaySafeLog;
-  readonly metrics: OrchestrationMetrics;
-  readonly kv: ValueStore;
+  #metrics: OrchestrationMetrics | null = null;
+  #kv: ValueStore | null = null;
   readonly #engine: ReplayEngine;
 
   constructor(engine: ReplayEngine) {
@@ -65,8 +65,16 @@ class Context implements OrchestrationContext {
       (message: string, fields: Readonly<Record<string, unknown>> = {}): void =>
         engine.log({ level, message, fields });
     this.log = { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
-    this.metrics = makeMetrics(engine);
-    this.kv = makeValueStore(engine);
+  }
+
+  get metrics(): OrchestrationMetrics {
+    this.#metrics ??= makeMetrics(this.#engine);
+    return this.#metrics;
+  }
+
+  get kv(): ValueStore {
+    this.#kv ??= makeValueStore(this.#engine);
+    return this.#kv;
   }
 
   get isReplaying(): boolean {

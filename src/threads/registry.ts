@@ -78,6 +78,8 @@ export class Registry<Kind extends Definition['kind']> {
   readonly #kind: Kind;
   /** By name, then by version ('' for activities), highest version first. */
   #policy: VersionPolicy = {};
+  /** What was found before, by name and wanted version: ranges cost microseconds, and every turn from history asks. */
+  readonly #found = new Map<string, Map<string, Definition | null>>();
   readonly #byName = new Map<string, { readonly version: string; readonly definition: Definition; readonly source: string }[]>();
 
   constructor(kind: Kind) {
@@ -93,6 +95,7 @@ export class Registry<Kind extends Definition['kind']> {
    */
   async load(sources: readonly ThreadSource[], policy: VersionPolicy = {}): Promise<void> {
     this.#policy = policy;
+    this.#found.clear();
     for (const { prefix, source } of sources) {
       if (typeof source === 'string') await this.#loadModule(source, prefix);
       else this.#add(source, { prefix, where: `the ${this.#kind}s given to the runtime` });
@@ -107,11 +110,22 @@ export class Registry<Kind extends Definition['kind']> {
    * @returns null when there is none
    */
   find(name: string, version?: string): (Kind extends 'activity' ? ActivityDefinition : OrchestrationDefinition) | null {
-    const versions = this.#byName.get(name);
-    const known = versions?.map((candidate) => candidate.version) ?? [];
+    const wanted = version ?? '';
+    const answers = this.#found.get(name) ?? new Map<string, Definition | null>();
+    let found = answers.get(wanted);
+    if (found === undefined) {
+      found = this.#choose(name, version);
+      // Only what is registered is remembered: what people ask for has no end.
+      if (found !== null) this.#found.set(name, answers.set(wanted, found));
+    }
+    return found as (Kind extends 'activity' ? ActivityDefinition : OrchestrationDefinition) | null;
+  }
+
+  #choose(name: string, version: string | undefined): Definition | null {
+    const versions = this.#byName.get(name) ?? [];
+    const known = versions.map((candidate) => candidate.version);
     const chosen = this.#kind === 'activity' ? '' : chooseVersion(known, version, this.#policy[name]);
-    const found = versions?.find((candidate) => candidate.version === chosen);
-    return (found?.definition ?? null) as (Kind extends 'activity' ? ActivityDefinition : OrchestrationDefinition) | null;
+    return versions.find((candidate) => candidate.version === chosen)?.definition ?? null;
   }
 
   list(): RegisteredName[] {
