@@ -13,7 +13,7 @@
 // W6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
 // W7. Activities of a session go to the thread that the session is pinned to, and wait for it while others go past them.
 // W8. A thread that does not answer for an activity that should have ended long ago is stuck in it: it is ended. The overdue activity fails, the
-//     others on the thread are given back uncharged.
+//     others on the thread are given back uncharged. When nobody knows which one keeps the thread, all become suspects (W3).
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock } from '../provider/provider.ts';
 import { encodeRecord } from '../types/codec.ts';
@@ -62,6 +62,8 @@ type ThreadState = {
   recalling: boolean;
   /** It runs a suspect alone (W3). */
   alone: boolean;
+  /** It was ended because it did not answer for what should have ended (W8). */
+  isOverdue: boolean;
 };
 
 /** An activity that waits no longer in its thread is not kept from another thread or host, in milliseconds (W2). */
@@ -122,6 +124,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #heartbeats = new Set<Running>();
   #seq = 0;
   #watchTimer: NodeJS.Timeout | null = null;
+  /** When overdue activities were looked for last. */
+  #watchedMs = 0;
   #supplyTimer: NodeJS.Timeout | null = null;
   #onIdle: (() => void) | null = null;
   #completed = 0;
@@ -181,6 +185,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   start(): void {
     this.#fetches.start();
     this.#leases.start();
+    this.#watchedMs = performance.now();
     this.#watchTimer = setInterval(() => {
       this.#watchOverdue();
       this.#watchExecutions();
@@ -237,7 +242,16 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   // --- threads ---------------------------------------------------------------------------------------------------------------
 
   onReady(slot: Slot<ActivityControl>): void {
-    this.#threads.set(slot, { slot, inFlight: 0, ahead: 0, answeredMs: 0, longestWaitMs: 0, recalling: false, alone: false });
+    this.#threads.set(slot, {
+      slot,
+      inFlight: 0,
+      ahead: 0,
+      answeredMs: 0,
+      longestWaitMs: 0,
+      recalling: false,
+      alone: false,
+      isOverdue: false,
+    });
     this.#place();
     this.#fetches.pump();
   }
@@ -249,10 +263,11 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const nowMs = performance.now();
     const dead = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
     // Code that ran synchronously is the culprit, and so is one that was alone; else anyone may be.
-    const isOverdue = dead.some((running) => running.answerByMs < nowMs);
-    const culprit = isOverdue ? -1 : (slot.progress.read()?.seq ?? (dead.length === 1 ? dead[0]?.seq : undefined));
+    const isOverdue = thread?.isOverdue === true;
+    const culprit = slot.progress.read()?.seq ?? (dead.length === 1 ? dead[0]?.seq : undefined);
     for (const running of dead) {
-      if (running.state !== 'lost' && running.answerByMs < nowMs) {
+      // W8: it ran alone, or was caught in the act.
+      if (isOverdue && running.seq === culprit && running.state !== 'lost' && running.answerByMs < nowMs) {
         leaveThread(running, 'committing');
         this.#fail(running, toFailure(this.#overdueError(running)));
         continue;
@@ -311,8 +326,9 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   /** The thread that is left to run dry while suspects wait (W3): the one that has the least to do. */
   #reserved(): ThreadState | null {
-    if (this.#suspects.length === 0) return null;
-    return leastBusy([...this.#threads.values()].filter((thread) => !thread.alone));
+    const [first] = this.#suspects;
+    if (first === undefined) return null;
+    return this.#pinOf(first) ?? leastBusy([...this.#threads.values()].filter((thread) => !thread.alone));
   }
 
   #take(fetched: Fetched<WorkItem>): void {
@@ -373,9 +389,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 
   /** W7: it waits for one thread only, whatever the others could take. */
-  #isPinned({ item }: Running): boolean {
-    const sessionId = item.routing?.sessionId ?? null;
-    return sessionId !== null && this.#sessions.get(sessionId) !== undefined;
+  #isPinned(running: Running): boolean {
+    return this.#pinOf(running) !== undefined;
   }
 
   /** Gives back what waits here, uncharged. */
@@ -408,11 +423,20 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #placeSuspects(wires: Map<ThreadState, Wire>): void {
     for (const thread of this.#threads.values()) {
       if (thread.inFlight > 0) continue;
-      const suspect = this.#suspects.shift();
-      if (suspect === undefined) return;
+      const suspect = this.#suspects.find((candidate) => (this.#pinOf(candidate) ?? thread) === thread);
+      if (suspect === undefined) continue;
+      this.#suspects = this.#suspects.filter((candidate) => candidate !== suspect);
+      const sessionId = suspect.item.routing?.sessionId ?? null;
+      if (sessionId !== null) this.#sessions.pin(sessionId, thread);
       this.#assign(suspect, thread, wires);
       thread.alone = true;
     }
+  }
+
+  /** The thread that it has to run in (W7); undefined: any. */
+  #pinOf({ item }: Running): ThreadState | undefined {
+    const sessionId = item.routing?.sessionId ?? null;
+    return sessionId === null ? undefined : this.#sessions.get(sessionId);
   }
 
   /** Each to the thread with the least to do. */
@@ -431,7 +455,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     for (const running of this.#homeless) {
       let best: ThreadState | null = null;
       const sessionId = running.item.routing?.sessionId ?? null;
-      const pinned = sessionId === null ? undefined : this.#sessions.get(sessionId);
+      const pinned = this.#pinOf(running);
       for (const { thread, limit } of places) {
         if (pinned !== undefined && thread !== pinned) continue;
         if (thread.inFlight < limit && (best === null || thread.inFlight < best.inFlight)) best = thread;
@@ -558,9 +582,23 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** W8. */
   #watchOverdue(): void {
     const nowMs = performance.now();
-    const stuck = new Set<ThreadState>();
-    for (const { answerByMs, thread } of this.#running.values()) if (thread !== null && answerByMs < nowMs) stuck.add(thread);
-    for (const thread of stuck) this.#terminate(thread.slot);
+    // Time in which this thread was kept from looking says nothing about the others.
+    const missedMs = Math.max(0, nowMs - this.#watchedMs - 2 * WATCH_MS);
+    this.#watchedMs = nowMs;
+    const overdue = new Map<ThreadState, Set<number>>();
+    for (const running of this.#running.values()) {
+      running.answerByMs += missedMs;
+      const { seq, thread } = running;
+      if (thread === null || running.answerByMs >= nowMs) continue;
+      overdue.set(thread, (overdue.get(thread) ?? new Set()).add(seq));
+    }
+    for (const [thread, seqs] of overdue) {
+      // Somebody else computes in it: what waits behind it is not stuck but late.
+      const current = thread.slot.progress.read();
+      if (current !== null && !seqs.has(current.seq)) continue;
+      thread.isOverdue = true;
+      this.#terminate(thread.slot);
+    }
   }
 
   #overdueError({ item }: Running): TimeoutError {
@@ -680,14 +718,15 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       this.#warned.add(item.name);
       process.emitWarning(error.message, { code: 'DURALOOM_NOT_REGISTERED', type: 'DuraloomWarning' });
     }
-    this.#forget(running);
     // Nothing rejects: failures are handled inside.
-    void this.#passOn(item, error);
+    void this.#passOn(running, error);
   }
 
   /** An activity that another living runtime has waits for that one, however busy it is; one that nobody has is charged. */
-  async #passOn(item: WorkItem, error: DurableError): Promise<void> {
+  async #passOn(running: Running, error: DurableError): Promise<void> {
+    const { item } = running;
     const key = keyOf(item);
+    const sessionId = item.routing?.sessionId ?? null;
     let isKnown = false;
     try {
       const runtimes = (await this.#provider.listRuntimes()).map(toRuntimeInfo);
@@ -697,6 +736,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       isKnown = true;
       this.#storeTrouble('listRuntimes', cause);
     }
+    if (isKnown && sessionId !== null) await this.#sessions.giveUp(sessionId);
+    // Given back meanwhile: the runtime is closing.
+    if (!this.#running.has(running.seq)) return;
+    this.#forget(running);
     if (!isKnown) {
       this.#charge(item, toFailure(error));
       return;

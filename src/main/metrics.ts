@@ -56,7 +56,7 @@ export class Series {
     this.#observations += 1;
     const bucket = this.#bounds.findIndex((bound) => value <= bound);
     if (bucket >= 0) this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
-    this.#sink?.record({ ...this.#point, value });
+    if (this.#sink !== null) pass(this.#sink, { ...this.#point, value });
   }
 
   show(): MetricSeries {
@@ -65,6 +65,15 @@ export class Series {
     let below = 0;
     const buckets = this.#bounds.map((le, index) => ({ le, count: (below += this.#counts[index] ?? 0) }));
     return { kind, name, labels, count: this.#observations, sum: this.#value, buckets };
+  }
+}
+
+/** A sink that throws must not cost a commit: it is told of as a warning. */
+function pass(sink: MetricsSink, point: MetricPoint): void {
+  try {
+    sink.record(point);
+  } catch (error) {
+    process.emitWarning(error instanceof Error ? error : String(error), { code: 'DURALOOM_METRICS_SINK' });
   }
 }
 

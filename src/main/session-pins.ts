@@ -45,6 +45,12 @@ export class SessionPins<Thread> {
     if (this.#cancelTimer === null) this.#renewLater();
   }
 
+  /** Lets other runtimes have one session: this one cannot run what it needs. Never rejects. */
+  async giveUp(sessionId: string): Promise<void> {
+    this.#threads.delete(sessionId);
+    await this.#renew(0, sessionId);
+  }
+
   /** A thread is gone: its sessions may go anywhere. */
   unpin(thread: Thread): void {
     for (const [sessionId, pinned] of this.#threads) if (pinned === thread) this.#threads.delete(sessionId);
@@ -52,8 +58,7 @@ export class SessionPins<Thread> {
 
   /** P2. Never rejects. */
   async release(): Promise<void> {
-    if (this.#cancelTimer === null) return;
-    this.#cancelTimer();
+    this.#cancelTimer?.();
     await this.#renew(0);
   }
 
@@ -65,10 +70,10 @@ export class SessionPins<Thread> {
     });
   }
 
-  async #renew(leaseMs: number): Promise<void> {
+  async #renew(leaseMs: number, sessionId?: string): Promise<void> {
     const { provider, owner, idleMs, onError } = this.#options;
     try {
-      await provider.renewSessions({ owner, leaseMs, idleMs });
+      await provider.renewSessions({ owner, leaseMs, idleMs, ...(sessionId === undefined ? {} : { sessionId }) });
     } catch (error) {
       onError(error);
     }

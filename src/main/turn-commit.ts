@@ -46,9 +46,9 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
   };
 }
 
-/** What this parent is told when somebody replaces its child. A literal: every child start has one. */
+/** What this parent is told when somebody replaces its child, or ends it while the parent is in quarantine. A literal: every child start has one. */
 function replacedNotice({ executionId }: OrchestrationItem, eventId: number): string {
-  return `{"kind":"SubOrchestrationFailed","executionId":${executionId},"sourceId":${eventId},"failure":{"name":"OrchestrationError","message":"the sub-orchestration was terminated: another instance took its id","code":"ORCHESTRATION_TERMINATED"}}`;
+  return `{"kind":"SubOrchestrationFailed","executionId":${executionId},"sourceId":${eventId},"failure":{"name":"OrchestrationError","message":"the sub-orchestration was terminated from outside, or another instance took its id","code":"ORCHESTRATION_TERMINATED"}}`;
 }
 
 function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {

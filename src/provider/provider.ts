@@ -54,7 +54,7 @@ export type NewInstance = {
   readonly delayMs: number;
   /** What becomes of the living children of an instance that this one replaces; null: they stay. */
   readonly closeChildren: CloseChildren | null;
-  /** Message for its parent, enqueued when this instance is replaced while it lives; null: none (T4). */
+  /** Message for its parent, enqueued when this instance is replaced while it lives, or terminated with a parent that lives on in quarantine (T4). */
   readonly parentNotice: string | null;
 };
 
@@ -487,13 +487,18 @@ export interface Provider {
    * Extends the leases of an owner's sessions that were used (fetch, renewal or ack of an item) within `idleMs` or have items locked by it. The lease is
    * routing only: an activity may be acked after its session is gone. Sessions whose lease ended and that have no items are forgotten; their messages
    * stay until they are received, at most `SESSION_MESSAGE_TTL_MS`.
-   * Called when: a runtime with session activities lives; `leaseMs: 0` releases all. Idempotent: yes.
+   * Called when: a runtime with session activities lives; `leaseMs: 0` releases all, or with `sessionId` that one. Idempotent: yes.
    *
    * @param claim - whose, how long, idle limit in milliseconds
    * @returns how many sessions the owner holds now
    * @throws {ProviderError} when the store fails
    */
-  renewSessions(claim: { readonly owner: string; readonly leaseMs: number; readonly idleMs: number }): Promise<number>;
+  renewSessions(claim: {
+    readonly owner: string;
+    readonly leaseMs: number;
+    readonly idleMs: number;
+    readonly sessionId?: string;
+  }): Promise<number>;
 
   /**
    * Reads the messages of a session after a number, and removes those up to it. First in, first out; woken by commits.

@@ -131,16 +131,24 @@ export function runAttempts(
     current = operations.startTimer(pauseMs);
     current.observe((settled) => {
       if (closed) return;
-      if (settled.ok) start(attempt + 1, heartbeat);
+      if (settled.ok) guarded(() => start(attempt + 1, heartbeat));
       else finish(settled);
     });
+  };
+  /** Later steps run while an event is delivered: what they throw (the history is full) is the outcome, as nobody called them. */
+  const guarded = (step: () => void): void => {
+    try {
+      step();
+    } catch (error) {
+      finish({ ok: false, error });
+    }
   };
   const start = (attempt: number, heartbeat: unknown): void => {
     current = operations.schedule(attempt, heartbeat);
     current.observe((settled) => {
       if (closed) return;
       if (settled.ok || attempt >= policy.maximumAttempts || !isRetryable(settled.error, policy)) finish(settled);
-      else pauseAfter(attempt, settled.error instanceof RemoteError ? settled.error.heartbeat : undefined);
+      else guarded(() => pauseAfter(attempt, heartbeatOf(settled.error)));
     });
   };
   start(1, undefined);
@@ -154,6 +162,10 @@ export function runAttempts(
     finish(settled.ok ? { ok: false, error } : settled);
   });
   return combined;
+}
+
+function heartbeatOf(error: unknown): unknown {
+  return error instanceof RemoteError ? error.heartbeat : undefined;
 }
 
 /** R3. */

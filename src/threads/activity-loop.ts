@@ -180,13 +180,13 @@ export class ActivityLoop implements ActivityControl {
     });
     this.#running.set(seq, context);
     const timeoutMs = request.special?.timeoutMs ?? null;
-    const timeout = timeoutMs === null ? null : setTimeout(() => this.#endSoon(context, seq, 'timeout'), timeoutMs);
+    const cancelTimeout = timeoutMs === null ? null : setLongTimeout(timeoutMs, () => this.#endSoon(context, seq, 'timeout'));
     this.#progress.begin(seq);
     // Until its first await the activity runs here and now: a death of the thread is its doing.
     const ended = run(definition, context, request);
     this.#progress.end();
     const settle = (payload: string): void => {
-      if (timeout !== null) clearTimeout(timeout);
+      cancelTimeout?.();
       // A5: what was ended by force has been answered.
       if (this.#running.get(seq) === context) this.#end(request, payload);
     };
@@ -222,14 +222,17 @@ export class ActivityLoop implements ActivityControl {
   }
 
   #end(request: ActivityRequest, payload: string): void {
+    const context = this.#running.get(request.seq);
     this.#running.delete(request.seq);
-    this.#answer(request, payload);
+    const sessionId = request.special?.sessionId ?? null;
+    // What a cancelled attempt took is in the store until its ack: the next attempt takes it again.
+    const isAlone = ![...this.#running.values()].some((other) => other.sessionId === sessionId);
+    if (sessionId !== null && context?.endReason === 'cancelled' && isAlone) this.#inboxes.delete(sessionId);
+    this.#answer(request, payload, context?.receivedSeq);
     this.#startLater();
   }
 
-  #answer(request: ActivityRequest, completionPayload: string | null): void {
-    const sessionId = request.special?.sessionId ?? null;
-    const receivedSeq = sessionId === null ? 0 : (this.#inboxes.get(sessionId)?.lastSeq ?? 0);
+  #answer(request: ActivityRequest, completionPayload: string | null, receivedSeq = 0): void {
     this.#replies.push({ seq: request.seq, completionPayload, receivedSeq });
     this.#flushSoon();
   }
@@ -275,4 +278,18 @@ function failed(request: ActivityRequest, error: unknown, heartbeat: string | nu
 function withCause(error: Error, cause: unknown): Error {
   if (cause !== error) error.cause = cause;
   return error;
+}
+
+/** Longest time that one timer of Node takes; beyond it fires at once. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+/** A timer of any length that keeps no process alive. Returns what cancels it. */
+function setLongTimeout(ms: number, callback: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const wait = (leftMs: number): void => {
+    timer = setTimeout(() => (leftMs > MAX_TIMER_MS ? wait(leftMs - MAX_TIMER_MS) : callback()), Math.min(leftMs, MAX_TIMER_MS));
+    timer.unref();
+  };
+  wait(ms);
+  return () => clearTimeout(timer);
 }

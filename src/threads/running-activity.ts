@@ -35,6 +35,7 @@ export class RunningActivity implements ActivityContext {
   #controller: AbortController | null = null;
   #endReason: EndReason | null = null;
   #details: string | null = null;
+  #receivedSeq = 0;
 
   constructor(request: ActivityRequest, outlets: ActivityOutlets) {
     this.request = request;
@@ -89,6 +90,11 @@ export class RunningActivity implements ActivityContext {
     return this.#details ?? inherited;
   }
 
+  /** Number of the last message of its session that it has taken; 0: none. */
+  get receivedSeq(): number {
+    return this.#receivedSeq;
+  }
+
   /** Why it is to end; null: it is not. */
   get endReason(): EndReason | null {
     return this.#endReason;
@@ -108,7 +114,9 @@ export class RunningActivity implements ActivityContext {
         `Expected activity '${this.name}' to have a session: schedule it with \`sessionId\` to let it receive messages`,
       );
     }
-    return (await this.#outlets.inbox(sessionId).receive(this.signal)) as Data;
+    const { seq, payload } = await this.#outlets.inbox(sessionId).receive(this.signal);
+    this.#receivedSeq = seq;
+    return decodePayload(payload === '' ? undefined : payload) as Data;
   }
 
   /** Aborts its signal; the first reason stays. */

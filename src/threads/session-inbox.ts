@@ -2,11 +2,15 @@
 //
 // I1. First in, first out, for messages and for those who wait for them.
 // I2. What nobody waits for is not kept here but in the store: the session may be elsewhere by the time when somebody asks again.
-import { decodePayload } from '../types/codec.ts';
 import type { ActivityHost, NumberedMessage } from './activity-host.ts';
 import { unwrap } from './activity-host.ts';
 
-type Waiter = { readonly resolve: (data: unknown) => void; readonly reject: (error: unknown) => void };
+type Waiter = {
+  readonly resolve: (message: NumberedMessage) => void;
+  readonly reject: (error: unknown) => void;
+  /** The signal of a long activity would keep every waiter otherwise. */
+  readonly stopListening: () => void;
+};
 
 /** The inbox of a session. */
 export class SessionInbox {
@@ -22,11 +26,6 @@ export class SessionInbox {
     return this.#waiters.size === 0;
   }
 
-  /** Number of the last message that was taken, 0: none. */
-  get lastSeq(): number {
-    return this.#lastSeq;
-  }
-
   constructor(host: ActivityHost, sessionId: string) {
     this.#host = host;
     this.#sessionId = sessionId;
@@ -36,23 +35,20 @@ export class SessionInbox {
    * Takes the next message.
    *
    * @param signal - gives up with its reason
-   * @returns the data
+   * @returns the message; its payload is encoded data
    */
-  receive(signal: AbortSignal): Promise<unknown> {
+  receive(signal: AbortSignal): Promise<NumberedMessage> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(signal.reason as Error);
         return;
       }
-      const waiter: Waiter = { resolve, reject };
+      const onAbort = (): void => {
+        if (this.#waiters.delete(waiter)) reject(signal.reason as Error);
+      };
+      const waiter: Waiter = { resolve, reject, stopListening: () => signal.removeEventListener('abort', onAbort) };
       this.#waiters.add(waiter);
-      signal.addEventListener(
-        'abort',
-        () => {
-          if (this.#waiters.delete(waiter)) reject(signal.reason as Error);
-        },
-        { once: true },
-      );
+      signal.addEventListener('abort', onAbort, { once: true });
       this.#serve();
     });
   }
@@ -63,7 +59,8 @@ export class SessionInbox {
       if (message === undefined) break;
       this.#lastSeq = message.seq;
       this.#waiters.delete(waiter);
-      waiter.resolve(decodePayload(message.payload === '' ? undefined : message.payload));
+      waiter.stopListening();
+      waiter.resolve(message);
     }
     if (this.#waiters.size === 0) this.#messages.length = 0;
     if (this.#waiters.size === 0 || this.#asking) return;
@@ -93,6 +90,9 @@ export class SessionInbox {
   #failAll(error: unknown): void {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    for (const waiter of waiters) waiter.reject(error);
+    for (const waiter of waiters) {
+      waiter.stopListening();
+      waiter.reject(error);
+    }
   }
 }

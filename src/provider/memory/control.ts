@@ -78,8 +78,11 @@ export function closeChildren(instances: Instances, parentId: string, closing: C
   for (const child of instances.childrenOf(parentId)) {
     const { instanceId, status, onParentClose } = child.record;
     if (isEnded(status)) continue;
-    if (onParentClose === 'terminate') terminate(instances, child, closing.output, closing, nowMs);
-    else if (onParentClose === 'cancel') instances.enqueue({ instanceId, payload: closing.cancelPayload });
+    if (onParentClose === 'terminate') {
+      terminate(instances, child, closing.output, closing, nowMs);
+      // A quarantined parent may be resumed, and waits for it then; one that ended takes no messages.
+      if (child.parentNotice !== null) instances.enqueue({ instanceId: parentId, payload: child.parentNotice });
+    } else if (onParentClose === 'cancel') instances.enqueue({ instanceId, payload: closing.cancelPayload });
   }
 }
 

@@ -63,11 +63,14 @@ export class Sessions {
       readonly leaseMs: number;
       readonly idleMs: number;
       readonly isBusy: (sessionId: string) => boolean;
+      /** To release only this one. */
+      readonly sessionId?: string | undefined;
     },
     nowMs: number,
   ): number {
-    const { owner, leaseMs, idleMs, isBusy } = renewal;
+    const { owner, leaseMs, idleMs, isBusy, sessionId } = renewal;
     for (const session of this.#heldBy(owner, nowMs)) {
+      if (leaseMs <= 0 && sessionId !== undefined && session.sessionId !== sessionId) continue;
       const isUsed = session.usedAtMs + idleMs > nowMs || isBusy(session.sessionId);
       if (leaseMs <= 0 || isUsed) this.#put({ ...session, leaseUntilMs: nowMs + Math.max(0, leaseMs) });
     }

@@ -24,7 +24,7 @@ type ControlRow = ParentColumns & {
   readonly parent_notice: string | null;
 };
 
-type ChildRow = { readonly instance_id: string; readonly on_parent_close: ParentClosePolicy };
+type ChildRow = { readonly instance_id: string; readonly on_parent_close: ParentClosePolicy; readonly parent_notice: string | null };
 
 /** Changes of instances from outside of their turns. */
 export class InstanceControl {
@@ -81,7 +81,7 @@ export class InstanceControl {
     this.#firstVisible = database.prepare('SELECT visible_at FROM orchestrator_queue WHERE instance_id = ? LIMIT 1').pluck();
     this.#deleteMessages = database.prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
     this.#livingChildren = database.prepare(
-      `SELECT instance_id, on_parent_close FROM instances WHERE parent_instance_id = ?
+      `SELECT instance_id, on_parent_close, parent_notice FROM instances WHERE parent_instance_id = ?
          AND status IN ('Pending', 'Running', 'Suspended', 'Quarantined') ORDER BY instance_id`,
     );
     this.#deleteInstance = ['instances', 'history', 'past_executions'].map((table) =>
@@ -145,6 +145,8 @@ export class InstanceControl {
       for (const child of this.#livingChildren.all(instanceId) as ChildRow[]) {
         if (child.on_parent_close === 'terminate') {
           this.#end(child.instance_id, output);
+          // A quarantined parent may be resumed, and waits for it then; one that ended takes no messages.
+          if (child.parent_notice !== null) this.#instances.enqueue({ instanceId, payload: child.parent_notice });
           open.push(child.instance_id);
         } else if (child.on_parent_close === 'cancel') {
           this.#instances.enqueue({ instanceId: child.instance_id, payload: cancelPayload });

@@ -4,7 +4,7 @@
 // N2. A session without a row, and one whose lease ended, are the same: free.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
-import type { SessionClaim } from '../provider.ts';
+import type { Provider, SessionClaim } from '../provider.ts';
 
 /** A session with items: whose it is, null when nobody's, and until when. */
 export type SessionRow = { readonly sessionId: string; readonly owner: string | null; readonly leaseUntilMs: number | null };
@@ -18,6 +18,7 @@ export class SessionTable {
   readonly #leasesOf: Database.Statement;
   readonly #extend: Database.Statement;
   readonly #releaseAll: Database.Statement;
+  readonly #releaseOne: Database.Statement;
   readonly #selectOver: Database.Statement;
   readonly #delete: Database.Statement;
 
@@ -45,6 +46,7 @@ export class SessionTable {
            AND lock_owner = sessions.owner))`,
     );
     this.#releaseAll = database.prepare('UPDATE sessions SET lease_until = ? WHERE owner = ? AND lease_until > ?');
+    this.#releaseOne = database.prepare('UPDATE sessions SET lease_until = ? WHERE owner = ? AND lease_until > ? AND session_id = ?');
     this.#selectOver = database
       .prepare(
         `SELECT session_id FROM sessions WHERE lease_until <= ?
@@ -76,9 +78,10 @@ export class SessionTable {
   }
 
   /** Extends what is in use. Returns how many sessions the owner holds. */
-  renew({ owner, leaseMs, idleMs }: { readonly owner: string; readonly leaseMs: number; readonly idleMs: number }): number {
+  renew({ owner, leaseMs, idleMs, sessionId }: Parameters<Provider['renewSessions']>[0]): number {
     const nowMs = this.#clock.nowMs();
-    if (leaseMs > 0) this.#extend.run(nowMs + leaseMs, owner, nowMs, nowMs - idleMs, nowMs);
+    if (leaseMs <= 0 && sessionId !== undefined) this.#releaseOne.run(nowMs, owner, nowMs, sessionId);
+    else if (leaseMs > 0) this.#extend.run(nowMs + leaseMs, owner, nowMs, nowMs - idleMs, nowMs);
     else this.#releaseAll.run(nowMs, owner, nowMs);
     return this.leasesOf(owner).length;
   }

@@ -209,7 +209,7 @@ export class SqliteProvider implements Provider {
   ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
     return this.#write('ackOrchestrationItems', acks, (ack) => {
       const outcome = this.#orchestrations.commit(ack);
-      const visible = ack.customStatus !== undefined || isEnded(ack.status) || ack.status === 'Quarantined';
+      const visible = ack.customStatus !== undefined || ack.next !== null || isEnded(ack.status) || ack.status === 'Quarantined';
       const isWatched = visible || (this.#watchedTurns.size > 0 && this.#watchedTurns.has(ack.instanceId));
       if (isWatched && outcome === 'committed') this.#changes.instances.add(ack.instanceId);
       return outcome;
@@ -272,7 +272,7 @@ export class SqliteProvider implements Provider {
     return this.#write('renewWorkLocks', items, (item) => this.#work.renew(item, lockMs));
   }
 
-  async renewSessions(claim: { readonly owner: string; readonly leaseMs: number; readonly idleMs: number }): Promise<number> {
+  async renewSessions(claim: Parameters<Provider['renewSessions']>[0]): Promise<number> {
     const [count] = await this.#write('renewSessions', [claim], (item) => {
       const held = this.#sessions.renew(item);
       this.#sessions.forget();
