@@ -68,11 +68,15 @@ export class Series {
   }
 }
 
-/** A sink that throws must not cost a commit: it is told of as a warning. */
+const brokenSinks = new WeakSet<MetricsSink>();
+
+/** A sink that throws must not cost a commit: a warning tells of it, once. */
 function pass(sink: MetricsSink, point: MetricPoint): void {
   try {
     sink.record(point);
   } catch (error) {
+    if (brokenSinks.has(sink)) return;
+    brokenSinks.add(sink);
     process.emitWarning(error instanceof Error ? error : String(error), { code: 'DURALOOM_METRICS_SINK' });
   }
 }

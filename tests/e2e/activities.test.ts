@@ -8,6 +8,7 @@
 // | attempts that a crash or a shutdown cut off                             | tests/integration/restart.test.ts, shutdown.test.ts  |
 // | the queue of session messages in the store                              | tests/provider/cases-sessions.ts                     |
 import { defineOrchestration, type ActivityContext } from 'duraloom';
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { release } from '../support/integration-gate.ts';
 import { PATIENCE, quick, stage } from '../support/integration-stage.ts';
@@ -130,6 +131,15 @@ describeInHouses(
       const leftMs = await house.result((ctx) => ctx.scheduleActivity<number>('perform', deed, { attemptTimeoutMs: 60_000 }));
       expect(leftMs).toBeGreaterThan(0);
       expect(leftMs).toBeLessThanOrEqual(60_000);
+    });
+
+    test('may have a limit beyond what one timer of Node takes', async () => {
+      const deed = house.deed(async (ctx) => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return ctx.signal.aborted;
+      });
+      const options = { attemptTimeoutMs: 60 * 24 * 60 * 60 * 1000 };
+      expect(await house.result((ctx) => ctx.scheduleActivity('perform', deed, options))).toBe(false);
     });
 
     test('sees its signal abort when its orchestration is cancelled, and its answer is worth nothing', async () => {
@@ -314,6 +324,18 @@ describeInHouses('messages to the activities of a session', (house) => {
       return await work;
     });
     expect(received).toEqual(['early', { nested: [1] }, null]);
+  });
+
+  test('leave nothing behind on the signal of the activity that takes them', async () => {
+    const deed = house.deed(async (ctx) => {
+      for (let count = 0; count < 20; count += 1) await ctx.receive();
+      return getEventListeners(ctx.signal, 'abort').length;
+    });
+    const left = await house.result((ctx) => {
+      for (let count = 0; count < 20; count += 1) ctx.sendToSession(ctx.instanceId, count);
+      return ctx.scheduleActivity('perform', deed, { sessionId: ctx.instanceId });
+    });
+    expect(left).toBe(0);
   });
 
   test('go to the next activity when one has ended without them', async () => {

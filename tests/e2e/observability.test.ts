@@ -5,6 +5,7 @@
 // | ---------------------------------------------------------------- | ------------------------------------------------------- |
 // | `ctx.log` and `ctx.metrics` on replay, event by event            | tests/replay/deterministic-helpers.test.ts, sub-orchestrations.test.ts |
 // | log formats, levels, exporters; fault injection; active gauges   | not there: the host's logger and metrics library do that |
+import { once } from 'node:events';
 import { defineOrchestration, type MetricLabels, type MetricPoint, type MetricSeries } from 'duraloom';
 import { expect, test } from 'vitest';
 import { PATIENCE } from '../support/integration-stage.ts';
@@ -178,6 +179,19 @@ describeInHouses(
       await run('counts');
       expect(points.filter(({ name }) => name === 'orders_total').map(({ value }) => value)).toEqual([1, 2]);
       await house.restart();
+    });
+
+    test('goes on when the bridge throws', async () => {
+      const warned = once(process, 'warning');
+      await house.restart({
+        metrics: {
+          record: () => {
+            throw new Error('the bridge is down');
+          },
+        },
+      });
+      expect(await house.result((ctx) => ctx.scheduleTimer(1))).toBeUndefined();
+      expect((await warned)[0]).toMatchObject({ message: 'the bridge is down' });
     });
 
     test('with ever new labels fills a bounded number of series', async () => {

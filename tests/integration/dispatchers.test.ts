@@ -1,5 +1,5 @@
 // The dispatchers in trouble: leases that are lost, suspects that wait, stores that refuse, threads that do not answer.
-import { Client, defineActivity, ProviderError } from 'duraloom';
+import { Client, defineActivity, defineOrchestration, ProviderError } from 'duraloom';
 import type { SqliteProvider } from 'duraloom/sqlite';
 import { writeFileSync } from 'node:fs';
 import { setImmediate as nextLoop } from 'node:timers/promises';
@@ -278,6 +278,38 @@ describe('activities that were supplied ahead', () => {
     await client.waitForCustomStatus('mixed', { afterVersion: 0, timeout: PATIENCE });
     release('mixed');
     expect(await handle.result({ timeout: PATIENCE })).toMatchObject({ attempt: 1 });
+  });
+});
+
+describe('a thread that computes', () => {
+  test('is not ended for what waits behind it', async () => {
+    const logger = new LogBook();
+    const limited = defineOrchestration('limited', async (ctx) => {
+      const spin = ctx.scheduleActivity<{ attempt: number }>('spin', 4_000);
+      const quick = ctx.scheduleActivity('echo', 'in time', { attemptTimeoutMs: 100 });
+      return [(await spin).attempt, await quick];
+    });
+    const options = { orchestrations: [limited], replayThreads: 0, activityThreads: 1, activityGraceMs: 0, activityLockMs: 600_000 };
+    const { client } = await stage().open({ ...options, logger });
+    const handle = await client.startOrchestration('limited', limited);
+    expect(await handle.result({ timeout: PATIENCE })).toEqual([1, 'in time']);
+    expect(logger.lines.filter(({ fields }) => fields['code'] === 'THREAD_DIED')).toEqual([]);
+  });
+});
+
+describe('a session in a mixed fleet', () => {
+  test('goes to the runtime that has its activity, whoever claimed it first', async () => {
+    const stand = stage();
+    const provider = await stand.openProvider();
+    const client = new Client(provider);
+    const inline = { ...quick, activityThreads: 0, replayThreads: 0, retryBackoff: { initialMs: 20, maximumMs: 100 } };
+    const asks = defineOrchestration('asks', (ctx) => ctx.scheduleActivity('special', null, { sessionId: ctx.instanceId }));
+    const plain = defineActivity('plain', () => null);
+    const special = defineActivity('special', () => 'done');
+    await stand.startRuntime({ provider, ...inline, orchestrations: asks, activities: plain });
+    const handles = await Promise.all([1, 2, 3].map((index) => client.startOrchestration(`asks-${index}`, asks)));
+    await stand.startRuntime({ provider, ...inline, activities: special });
+    for (const handle of handles) expect(await handle.result({ timeout: PATIENCE })).toBe('done');
   });
 });
 

@@ -368,6 +368,16 @@ const families: readonly ProviderCase[] = cases('children', {
     assert.equal(await ack(provider, child), 'lockLost');
     assert.deepEqual(await queued(provider), [3, 0]);
   },
+  'a quarantined parent is told of a child that is terminated with it': async ({ provider }) => {
+    await run(provider, 'a');
+    await startOne(provider, 'child', { parent: link('a'), onParentClose: 'terminate', parentNotice: 'child ended' });
+    await enqueue(provider, 'a', 'poison');
+    const parent = (await fetchItems(provider)).find(({ instanceId }) => instanceId === 'a');
+    assert.ok(parent !== undefined);
+    await commit(provider, parent, { status: 'Quarantined', output: '"poison"', closeChildren: closing });
+    await provider.controlInstances([{ kind: 'resume', instanceId: 'a' }]);
+    assert.ok(payloads(await fetchOne(provider)).includes('child ended'));
+  },
   'a turn without wishes for its children leaves them alone, also when it is the last': async ({ provider }) => {
     await startFamily(provider);
     await enqueue(provider, 'a', 'go');

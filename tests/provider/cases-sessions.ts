@@ -549,6 +549,14 @@ const sessionMessages = cases('session messages', {
       ['m2'],
     );
   },
+  'one session can be released alone': async (ctx) => {
+    const { provider } = ctx;
+    await run(provider, 'a', { workItems: [inSession(2), inSession(3, 't')] });
+    for (const item of await fetchWork(provider, as('n1'))) await abandonWork(provider, item, { countAttempt: false });
+    assert.equal(await renew(provider, 'n1'), 2);
+    assert.equal(await provider.renewSessions({ owner: 'n1', leaseMs: 0, idleMs: IDLE_MS, sessionId: 's' }), 1);
+    assert.deepEqual(eventIds(await fetchWork(provider, as('n2'))), [2]);
+  },
   'messages outlive a takeover of their session': async (ctx) => {
     const { provider, clock } = ctx;
     await runSession(ctx);

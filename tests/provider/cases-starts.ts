@@ -190,6 +190,19 @@ const policies: readonly ProviderCase[] = [
       await commit(provider, await fetchOne(provider), { status: 'Completed' });
       assert.equal((await wait.result)?.name, 'other');
     },
+    'a wait for the end of an execution is over when the instance continues as new, is replaced or ends': async (ctx) => {
+      const { provider } = ctx;
+      await start(provider, 'a');
+      const first = await watch(ctx, { kind: 'executionOver', executionId: 1 });
+      await commit(provider, await fetchOne(provider), { next: nextExecution });
+      assert.equal((await first.result)?.executionId, 2);
+      const second = await watch(ctx, { kind: 'executionOver', executionId: 2 });
+      await startOne(provider, 'a', { policy: 'terminateExisting' });
+      assert.equal((await second.result)?.executionId, 3);
+      const third = await watch(ctx, { kind: 'executionOver', executionId: 3 });
+      await commit(provider, await fetchOne(provider), { status: 'Failed' });
+      assert.equal((await third.result)?.status, 'Failed');
+    },
     'an ack starts by policy, too': async ({ provider }) => {
       await run(provider, 'ended', { status: 'Failed' });
       await run(provider, 'living');

@@ -1,7 +1,15 @@
 // Hard limits of the replay core: a breach is a typed error.
 import { describe, expect, it } from 'vitest';
 import { MAX_HISTORY_EVENTS } from '../../src/types/limits.ts';
-import { activityCompleted, begin, eventRaised, replayCold, type Handler, type TestInstance } from '../support/replay-harness.ts';
+import {
+  activityCompleted,
+  activityFailed,
+  begin,
+  eventRaised,
+  replayCold,
+  type Handler,
+  type TestInstance,
+} from '../support/replay-harness.ts';
 
 /** Sets the status so often that the first turn has the given number of events. */
 const filling =
@@ -46,6 +54,16 @@ describe('a history of too many events', () => {
     expect(instance.failure).toMatchObject({ code: 'HISTORY_TOO_LONG' });
     const { result } = await replayCold(instance.definitions, instance.events);
     expect(result.outcome.kind).toBe('failed');
+  });
+
+  it('fails an orchestration whose retry finds no room for its next attempt', async () => {
+    const instance = await begin(
+      filling(MAX_HISTORY_EVENTS, (ctx) => ctx.scheduleActivity('a', null, { retry: { maximumAttempts: 9, backoff: 'none' } })),
+      { coldCheck: false },
+    );
+    await instance.deliver(activityFailed(MAX_HISTORY_EVENTS));
+    expect(instance.last.outcome.kind).toBe('failed');
+    expect(instance.failure).toMatchObject({ code: 'HISTORY_TOO_LONG' });
   });
 
   it('can still continue as new when a call is refused', async () => {
