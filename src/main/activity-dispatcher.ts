@@ -302,7 +302,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       leaveThread(running, 'committing');
       if (isLost) this.#forget(running);
       else if (completionPayload === null) this.#notRegistered(running);
-      else answers.push({ running, ack: { ...lockOf(running.item), completionPayload, ...receivedBy(running.item, receivedSeq) } });
+      else answers.push({ running, ack: toAnswer(running.item, completionPayload, receivedSeq) });
     }
     if (thread !== undefined) adjustAhead(thread, replies.length, longestWaitMs);
     if (answers.length > 0) this.#commit(answers, 1);
@@ -800,9 +800,14 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 }
 
 /** Messages that an activity has taken go with its ack. */
-function receivedBy({ routing }: WorkItem, uptoSeq: number): Pick<WorkItemAck, 'received'> {
-  const sessionId = routing?.sessionId ?? null;
-  return sessionId === null || uptoSeq === 0 ? {} : { received: { sessionId, uptoSeq } };
+function toAnswer(
+  { instanceId, executionId, eventId, lockToken, routing }: WorkItem,
+  completionPayload: string,
+  uptoSeq: number,
+): WorkItemAck {
+  const ack = { instanceId, executionId, eventId, lockToken, completionPayload };
+  if (routing === null || routing.sessionId === null || uptoSeq === 0) return ack;
+  return { ...ack, received: { sessionId: routing.sessionId, uptoSeq } };
 }
 
 function outcomeOf(isLost: boolean, completionPayload: string | null): ActivityOutcome {

@@ -5,10 +5,20 @@ import type { Metrics, Series } from './metrics.ts';
 /** How an activity ended here. */
 export type ActivityOutcome = 'completed' | 'failed' | 'lost' | 'tooManyAttempts';
 
-/** Series of one activity, kept because activities are the most frequent thing there is. */
+type ActivitySeries = { readonly executions: Series; readonly seconds: Series };
+
+/** Most names whose series are kept. */
+const MAX_KEPT = 1_000;
+
+/** Series of activities by name, kept because activities are the most frequent thing there is. */
 export class ActivityMetrics {
   readonly #metrics: Metrics;
-  readonly #series = new Map<string, { readonly executions: Series; readonly seconds: Series }>();
+  readonly #series: Readonly<Record<ActivityOutcome, Map<string, ActivitySeries>>> = {
+    completed: new Map(),
+    failed: new Map(),
+    lost: new Map(),
+    tooManyAttempts: new Map(),
+  };
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
@@ -32,17 +42,17 @@ export class ActivityMetrics {
     this.#find(item, outcome).executions.record(1);
   }
 
-  #find(item: WorkItem, outcome: ActivityOutcome): { readonly executions: Series; readonly seconds: Series } {
-    const key = `${outcome} ${item.name}`;
-    let series = this.#series.get(key);
+  #find({ name }: WorkItem, outcome: ActivityOutcome): ActivitySeries {
+    const kept = this.#series[outcome];
+    let series = kept.get(name);
     if (series === undefined) {
-      const labels = { activity: item.name, outcome };
+      const labels = { activity: name, outcome };
       series = {
         executions: this.#metrics.series('counter', 'duraloom_activity_executions_total', labels),
         seconds: this.#metrics.series('histogram', 'duraloom_activity_duration_seconds', labels),
       };
-      // Names come from user code: the map is as bounded as the series are.
-      if (this.#series.size < 1_000) this.#series.set(key, series);
+      // Names come from user code: the maps are as bounded as the series are.
+      if (kept.size < MAX_KEPT) kept.set(name, series);
     }
     return series;
   }

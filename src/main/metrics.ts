@@ -54,8 +54,11 @@ export class Series {
   record(value: number): void {
     this.#value = this.#point.kind === 'gauge' ? value : this.#value + value;
     this.#observations += 1;
-    const bucket = this.#bounds.findIndex((bound) => value <= bound);
-    if (bucket >= 0) this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
+    for (let bucket = 0; bucket < this.#bounds.length; bucket += 1) {
+      if (value > (this.#bounds[bucket] ?? 0)) continue;
+      this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
+      break;
+    }
     if (this.#sink !== null) pass(this.#sink, { ...this.#point, value });
   }
 

@@ -155,7 +155,7 @@ export interface Subscription<Data = unknown> extends AsyncIterable<TopicMessage
   readonly pattern: string;
   /** The next message. */
   next(): DurableFuture<TopicMessage<Data>>;
-  /** Takes no more messages; what was not taken is dropped. */
+  /** Takes no more messages: what was not taken is dropped, and what waits for the next one rejects with `CANCELLED`. */
   unsubscribe(): void;
 }
 

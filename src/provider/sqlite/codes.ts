@@ -20,7 +20,8 @@ export class CodeTable {
   readonly #find: Database.Statement;
   readonly #insert: Database.Statement;
   #codes = new Map<number, InstanceCode>();
-  #ids = new Map<string, number>();
+  /** The same by name: few each, and searching them costs less than making a key. */
+  #byName = new Map<string, CodeRow[]>();
   #highest = 0;
   /** What each filter said. */
   #answers = new WeakMap<CodeFilter, Map<number, boolean>>();
@@ -34,8 +35,7 @@ export class CodeTable {
 
   /** Number of a code; a new one gets the next. Only inside a transaction. */
   idOf(name: string, version: string | null, engine: number): number {
-    const known = this.#ids.get(keyOf(name, version, engine));
-    if (known !== undefined) return known;
+    for (const known of this.#byName.get(name) ?? []) if (known.version === version && known.engine === engine) return known.codeId;
     const stored = this.#find.get(name, version, engine) as number | undefined;
     return stored ?? Number(this.#insert.run(name, version, engine).lastInsertRowid);
   }
@@ -49,9 +49,10 @@ export class CodeTable {
   /** Reads what was added since, by this process or another: each fetch asks, nearly always in vain, so a short look comes first. */
   refresh(): void {
     if (this.#hasNew.get(this.#highest) === undefined) return;
-    for (const { codeId, name, version, engine } of this.#selectNew.all(this.#highest) as CodeRow[]) {
+    for (const row of this.#selectNew.all(this.#highest) as CodeRow[]) {
+      const { codeId, name, version, engine } = row;
       this.#codes.set(codeId, { name, version, engine });
-      this.#ids.set(keyOf(name, version, engine), codeId);
+      this.#byName.set(name, [...(this.#byName.get(name) ?? []), row]);
       this.#highest = codeId;
     }
   }
@@ -78,12 +79,8 @@ export class CodeTable {
   /** After a rollback: numbers that were read may not exist any more. */
   forget(): void {
     this.#codes = new Map();
-    this.#ids = new Map();
+    this.#byName = new Map();
     this.#highest = 0;
     this.#answers = new WeakMap();
   }
-}
-
-function keyOf(name: string, version: string | null, engine: number): string {
-  return version === null ? `${engine}\0${name}` : `${engine}\0${name}\0${version}`;
 }
