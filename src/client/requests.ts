@@ -142,7 +142,7 @@ export function toTerminate(record: InstanceRecord, reason: string): ControlRequ
  * @param what - what happened to it
  * @returns what the provider takes
  */
-export function closingOf(instanceId: string, what: 'was terminated' | 'was replaced'): CloseChildren {
+export function closingOf(instanceId: string, what: 'ended' | 'was quarantined' | 'was replaced' | 'was terminated'): CloseChildren {
   const reason = `parent '${instanceId}' ${what}`;
   return { cancelPayload: encodeMessage({ kind: 'CancelRequested', reason }), output: encodeRecord(terminated(reason)) };
 }

@@ -211,7 +211,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#leases.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     this.#executions.watchOnly([]);
-    await this.#storeHeartbeats();
+    const heartbeats = this.#takeHeartbeats();
     if (this.#supplyTimer !== null) clearTimeout(this.#supplyTimer);
     const running = [...this.#running.values()];
     this.#running.clear();
@@ -219,6 +219,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#suspects = [];
     this.#cancelInThreads(running);
     const items = running.filter(({ state }) => state !== 'lost').map(({ item }) => item);
+    // No await before this: a batch that comes meanwhile must find nothing to start. Details first, they need the locks.
+    await this.#storeHeartbeats(heartbeats);
     if (items.length > 0) await this.#giveBack(items, { delayMs: 0, countAttempt: false });
     await this.#sessions.release();
   }
@@ -552,15 +554,20 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #noteHeartbeat(seq: number, details: string): void {
     const running = this.#running.get(seq);
     if (running === undefined || running.state !== 'running') return;
-    if (this.#heartbeats.size === 0) this.#options.clock.setTimer(HEARTBEAT_MS, () => void this.#storeHeartbeats());
+    if (this.#heartbeats.size === 0) this.#options.clock.setTimer(HEARTBEAT_MS, () => void this.#storeHeartbeats(this.#takeHeartbeats()));
     running.heartbeat = details;
     this.#heartbeats.add(running);
   }
 
-  /** Never rejects. */
-  async #storeHeartbeats(): Promise<void> {
+  /** Those whose details are to be stored now. */
+  #takeHeartbeats(): readonly Running[] {
     const noted = [...this.#heartbeats].filter(({ seq, state }) => this.#running.has(seq) && state === 'running');
     this.#heartbeats.clear();
+    return noted;
+  }
+
+  /** Never rejects. */
+  async #storeHeartbeats(noted: readonly Running[]): Promise<void> {
     if (noted.length === 0) return;
     const beats = noted.map(({ item, heartbeat }) => ({ ...lockOf(item), ...(heartbeat === null ? {} : { heartbeat }) }));
     try {
@@ -815,7 +822,8 @@ function outcomeOf(isLost: boolean, completionPayload: string | null): ActivityO
   return completionPayload?.startsWith(COMPLETED) === true ? 'completed' : 'failed';
 }
 
-function lockOf({ instanceId, executionId, eventId, lockToken }: WorkItem): WorkItemLock {
+/** What names an item and the right to it. */
+export function lockOf({ instanceId, executionId, eventId, lockToken }: WorkItem): WorkItemLock {
   return { instanceId, executionId, eventId, lockToken };
 }
 

@@ -8,6 +8,7 @@ import { DurableError } from '../types/errors.ts';
 import { toFailure, type Failure } from '../types/failure.ts';
 import { field } from '../types/message-text.ts';
 import { READ_VALUE_ACTIVITY, SYSTEM_TAG } from '../types/names.ts';
+import { lockOf } from './activity-dispatcher.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
 import { computeBackoffMs } from './turn-commit.ts';
@@ -205,8 +206,4 @@ function parseAddress(payload: string): ValueAddress | null {
   }
   const { instanceId, key } = (parsed ?? {}) as Partial<Record<keyof ValueAddress, unknown>>;
   return typeof instanceId === 'string' && typeof key === 'string' ? { instanceId, key } : null;
-}
-
-function lockOf({ instanceId, executionId, eventId, lockToken }: WorkItem): Omit<WorkItemAck, 'completionPayload'> {
-  return { instanceId, executionId, eventId, lockToken };
 }

@@ -1,8 +1,9 @@
 // Pure: what a turn asks for → what the provider commits. Neighbour: orchestration-dispatcher.ts.
-import type { AckEffects, CloseChildren, NewMessage, OrchestrationAck, OrchestrationItem } from '../provider/provider.ts';
+import { closingOf } from '../client/requests.ts';
+import type { AckEffects, NewMessage, OrchestrationAck, OrchestrationItem } from '../provider/provider.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
-import { toFailure, type Failure } from '../types/failure.ts';
+import { toFailure } from '../types/failure.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { ReplayResult, TurnEffects, TurnOutcome } from '../types/replay.ts';
 
@@ -62,24 +63,11 @@ function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {
     terminations: terminations.map((termination) => ({
       instanceId: termination.instanceId,
       parent: { instanceId, executionId, eventId: termination.eventId },
-      ...closingOf(termination.instanceId, 'was terminated'),
+      output: closingOf(instanceId, 'ended').output,
+      // For its own children the child is the parent.
+      cancelPayload: closingOf(termination.instanceId, 'was terminated').cancelPayload,
     })),
   };
-}
-
-function closingOf(instanceId: string, what: string): CloseChildren {
-  return {
-    cancelPayload: encodeRecord({ kind: 'CancelRequested', reason: `parent ${instanceId} ${what}` }),
-    output: encodeRecord(parentClosedFailure(instanceId)),
-  };
-}
-
-/** Why a child ended whose parent is gone. The stack would show our own code only. */
-function parentClosedFailure(instanceId: string): Failure {
-  const { stack: _, ...failure } = toFailure(
-    new DurableError('ORCHESTRATION_TERMINATED', `terminated with its parent '${instanceId}', as its \`onParentClose\` says`),
-  );
-  return failure;
 }
 
 function toStatus(outcome: CommittedOutcome): Pick<OrchestrationAck, 'status' | 'output' | 'next'> {

@@ -225,11 +225,15 @@ export class ActivityLoop implements ActivityControl {
     const context = this.#running.get(request.seq);
     this.#running.delete(request.seq);
     const sessionId = request.special?.sessionId ?? null;
-    // What a cancelled attempt took is in the store until its ack: the next attempt takes it again.
-    const isAlone = ![...this.#running.values()].some((other) => other.sessionId === sessionId);
-    if (sessionId !== null && context?.endReason === 'cancelled' && isAlone) this.#inboxes.delete(sessionId);
+    if (sessionId !== null && context?.endReason === 'cancelled') this.#forgetInbox(sessionId);
     this.#answer(request, payload, context?.receivedSeq);
     this.#startLater();
+  }
+
+  /** What a cancelled attempt took is in the store until its ack: unless others of the session run, the next attempt takes it again. */
+  #forgetInbox(sessionId: string): void {
+    const isAlone = ![...this.#running.values()].some((other) => other.sessionId === sessionId);
+    if (isAlone) this.#inboxes.delete(sessionId);
   }
 
   #answer(request: ActivityRequest, completionPayload: string | null, receivedSeq = 0): void {

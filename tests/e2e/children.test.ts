@@ -145,6 +145,7 @@ describeInHouses(
       });
       expect(await rejection(house.client.waitForResult(ids.terminate, { timeout: PATIENCE }))).toMatchObject({
         code: 'ORCHESTRATION_TERMINATED',
+        message: expect.stringContaining(`parent '${handle.instanceId}' ended`) as string,
       });
       await house.client.raiseEvent(ids.abandon, 'go', 'alone');
       expect(await house.client.waitForResult(ids.abandon, { timeout: PATIENCE })).toBe('alone');
