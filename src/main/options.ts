@@ -6,7 +6,7 @@ import type { Provider, TagFilter } from '../provider/provider.ts';
 import { systemClock } from '../provider/system-clock.ts';
 import type { DefinitionSource } from '../threads/registry.ts';
 import { assertVersionPolicy, type VersionPolicy } from '../threads/versions.ts';
-import type { Clock } from '../types/clock.ts';
+import { isClock, type Clock } from '../types/clock.ts';
 import { OptionError } from '../types/errors.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { silentLogger, type Logger } from '../types/logger.ts';
@@ -276,10 +276,8 @@ function checkMetrics(metrics: MetricsSink | undefined): MetricsSink | null {
 }
 
 function checkClock(clock: Clock): Clock {
-  if (typeof clock?.nowMs !== 'function' || typeof clock.setTimer !== 'function') {
-    throw new OptionError(`Expected \`clock\` to have nowMs and setTimer, got ${show(clock)}`);
-  }
-  return clock;
+  if (isClock(clock)) return clock;
+  throw new OptionError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${show(clock)}`);
 }
 
 function checkLogger(logger: Logger): Logger {

@@ -2,19 +2,17 @@
 //
 // I1. Time moves only in `advance`, `runToNextTimer` and `jump`.
 // I2. Timers follow elapsed time, not the time of day: as on a real machine, a `jump` neither fires them nor changes how long they still take.
-// I3. Timers fire in the order of their due times, ties in the order of creation, each with `nowMs()` at its due time.
+// I3. Timers fire in the order of their due times, ties in the order of creation, each with `nowMs()` at its due time; those in the background
+//     may fire later, at the next stop of the clock.
 import { setImmediate as nextEventLoopTurn } from 'node:timers/promises';
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError } from '../types/errors.ts';
 import { MAX_DURATION_MS } from '../types/limits.ts';
 
-/**
- * How many turns the event loop makes between timers. One lets promise chains run; a store that commits in a `setImmediate`, and the
- * caller that hears of it there, take one more each.
- */
+/** How many turns the event loop makes between timers after nothing is deferred any more: what crosses a port of Node takes some. */
 const SETTLE_TURNS = 3;
 
-type Timer = { readonly dueMs: number; readonly callback: () => void };
+type Timer = { readonly dueMs: number; readonly callback: () => void; readonly background: boolean };
 
 /**
  * A clock for tests: hours pass in microseconds, and every run is the same.
@@ -32,6 +30,8 @@ export class SimulatedClock implements Clock {
   /** In the order in which they fire (I3). */
   readonly #timers: Timer[] = [];
   #isMoving = false;
+  /** Calls of `defer` that were not made yet. */
+  #deferred = 0;
 
   /**
    * @param startMs - time at the start, epoch milliseconds
@@ -51,16 +51,39 @@ export class SimulatedClock implements Clock {
   }
 
   /**
+   * Tells how far the clock was moved.
+   *
+   * @returns milliseconds since the start, jumps not counted
+   */
+  monotonicMs(): number {
+    return this.#elapsedMs;
+  }
+
+  /**
+   * Calls back once in a later turn of the real event loop.
+   *
+   * @param callback - what to call
+   */
+  defer(callback: () => void): void {
+    this.#deferred += 1;
+    setImmediate(() => {
+      this.#deferred -= 1;
+      callback();
+    });
+  }
+
+  /**
    * Calls back once when the time was advanced far enough.
    *
    * @param delayMs - how long, in milliseconds; as in Node, less than 1 means 1, and no timer takes more than 100 years
    * @param callback - what to call; what it throws rejects the `advance` that fired it
+   * @param background - the clock does not stop for it: it fires at the next stop. @default false
    * @returns a function that cancels the timer
    */
-  setTimer(delayMs: number, callback: () => void): () => void {
+  setTimer(delayMs: number, callback: () => void, background = false): () => void {
     // A timer that is set again and again without delay would keep `advance` from ever getting on. NaN fails the comparison, too.
     const wholeMs = delayMs > 1 ? Math.ceil(delayMs) : 1;
-    const timer: Timer = { dueMs: this.#elapsedMs + Math.min(wholeMs, MAX_DURATION_MS), callback };
+    const timer: Timer = { dueMs: this.#elapsedMs + Math.min(wholeMs, MAX_DURATION_MS), callback, background };
     this.#timers.splice(this.#timers.findLastIndex((other) => other.dueMs <= timer.dueMs) + 1, 0, timer);
     return () => {
       const index = this.#timers.indexOf(timer);
@@ -71,6 +94,12 @@ export class SimulatedClock implements Clock {
   /** How many timers wait. */
   get pendingTimers(): number {
     return this.#timers.length;
+  }
+
+  /** When the next timer is due for which the clock stops, epoch milliseconds; null: none waits. */
+  get nextTimerAtMs(): number | null {
+    const dueMs = this.#nextStopMs();
+    return dueMs === null ? null : this.#originMs + dueMs;
   }
 
   /**
@@ -87,13 +116,13 @@ export class SimulatedClock implements Clock {
   }
 
   /**
-   * Moves the time on to the next timer and fires it, with all timers of the same moment.
+   * Moves the time on to the next timer for which the clock stops and fires it, with all timers that are due by then.
    *
-   * @returns false when no timer waits: the time stays then
+   * @returns false when none waits: the time stays then
    * @throws {ArgumentError} when the clock is being moved already
    */
   async runToNextTimer(): Promise<boolean> {
-    return await this.#move(() => this.#timers[0]?.dueMs ?? this.#elapsedMs);
+    return await this.#move(() => this.#nextStopMs() ?? this.#elapsedMs);
   }
 
   /**
@@ -113,25 +142,35 @@ export class SimulatedClock implements Clock {
     this.#isMoving = true;
     let fired = false;
     try {
-      await settle();
+      await this.#settle();
       const targetMs = target();
-      for (let timer = this.#timers[0]; timer !== undefined && timer.dueMs <= targetMs; timer = this.#timers[0]) {
+      for (;;) {
+        this.#elapsedMs = Math.max(this.#elapsedMs, Math.min(this.#nextStopMs() ?? targetMs, targetMs));
+        const timer = this.#timers[0];
+        if (timer === undefined || timer.dueMs > this.#elapsedMs) break;
         this.#timers.shift();
-        this.#elapsedMs = timer.dueMs;
         fired = true;
         timer.callback();
-        await settle();
+        await this.#settle();
       }
-      this.#elapsedMs = targetMs;
     } finally {
       this.#isMoving = false;
     }
     return fired;
   }
-}
 
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await nextEventLoopTurn();
+  /** When the next timer is due that is no background, by `#elapsedMs`. */
+  #nextStopMs(): number | null {
+    return this.#timers.find(({ background }) => !background)?.dueMs ?? null;
+  }
+
+  /** Lets the event loop turn until everything that was deferred has run, and what that deferred. */
+  async #settle(): Promise<void> {
+    for (let quiet = 0; quiet < SETTLE_TURNS; quiet += 1) {
+      if (this.#deferred > 0) quiet = 0;
+      await nextEventLoopTurn();
+    }
+  }
 }
 
 function assertWholeMs(value: number, what: string): number {

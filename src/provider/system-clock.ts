@@ -1,13 +1,25 @@
 // The real clock: the only file of the library that reads the machine's time and sets timers for it.
 import type { Clock } from '../types/clock.ts';
 
+/** Longest time that one timer of Node takes, in milliseconds; beyond it fires at once. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+/** Taken before user code runs or guards replace them: a thread asks for the time also from within an orchestration. */
+const { setTimeout, setImmediate } = globalThis;
+const { now } = Date;
+
 /** The machine's clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
-  nowMs: () => Date.now(),
+  nowMs: now,
+  monotonicMs: performance.now.bind(performance),
   setTimer(delayMs, callback) {
-    // Node's timers overflow beyond 2^31-1 ms and fire at once; waking early is harmless, every caller looks at the clock again.
-    const timer = setTimeout(callback, Math.min(delayMs, 2_147_483_647));
-    timer.unref();
+    let timer: NodeJS.Timeout;
+    const wait = (leftMs: number): void => {
+      timer = setTimeout(() => (leftMs > MAX_TIMER_MS ? wait(leftMs - MAX_TIMER_MS) : callback()), Math.min(leftMs, MAX_TIMER_MS));
+      timer.unref();
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   },
+  defer: (callback) => void setImmediate(callback),
 };

@@ -2,6 +2,7 @@
 import { Client, defineActivity, defineOrchestration, type Clock, type InstanceHandle, type RuntimeOptions } from 'duraloom';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/provider/system-clock.ts';
 import { LogBook } from '../support/integration-log.ts';
 import { DURALOOM_URL, fixture, modules, PATIENCE, quick, rejection, shareRuntime, Stage, stage } from '../support/integration-stage.ts';
 import type { Readings } from './fixtures/misbehaving-orchestrations.ts';
@@ -85,13 +86,7 @@ describe('globals in an orchestration', () => {
 
   /** The store lives in another decade, so that its time cannot be taken for real time. */
   const SHIFT_MS = 10 * 365 * 86_400_000;
-  const shifted: Clock = {
-    nowMs: () => Date.now() - SHIFT_MS,
-    setTimer: (delayMs, callback) => {
-      const timer = setTimeout(callback, delayMs);
-      return () => clearTimeout(timer);
-    },
-  };
+  const shifted: Clock = { ...systemClock, nowMs: () => Date.now() - SHIFT_MS };
 
   const platform = new Stage();
   afterAll(() => platform[Symbol.asyncDispose]());

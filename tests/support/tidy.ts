@@ -30,7 +30,7 @@ type Import = {
   readonly isEager: boolean;
 };
 
-const CHECKED_FOLDERS = new Set(['src', 'tests', 'bench', 'stress', 'demo', 'examples', 'scripts', 'docs']);
+const CHECKED_FOLDERS = new Set(['src', 'tests', 'bench', 'stress', 'simulate', 'demo', 'examples', 'scripts', 'docs']);
 
 /** What a folder may import besides its own files. */
 type ImportRow = { readonly folders: readonly string[]; readonly node: boolean; readonly packages: readonly string[] };
@@ -42,6 +42,12 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   'src/client': { folders: ['src/types', 'src/provider'], node: false, packages: [] },
   'src/threads': { folders: ['src/types', 'src/replay', 'src/client'], node: true, packages: ['piscina', 'comlink', 'semver'] },
   'src/main': { folders: ['src/types', 'src/provider', 'src/client', 'src/threads'], node: true, packages: [] },
+  'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
+  'src/testing': {
+    folders: ['src/types', 'src/replay', 'src/provider', 'src/client', 'src/threads', 'src/main'],
+    node: true,
+    packages: [],
+  },
 };
 
 /** Driver packages of the folders `src/provider/<name>`. */

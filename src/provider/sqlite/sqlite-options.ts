@@ -1,5 +1,5 @@
 // Options and figures of the SQLite provider. Apart from the code that uses the driver, so that users' compilers need no types of it.
-import type { Clock } from '../../types/clock.ts';
+import { isClock, type Clock } from '../../types/clock.ts';
 import { OptionError } from '../../types/errors.ts';
 import { systemClock } from '../system-clock.ts';
 
@@ -55,8 +55,8 @@ export function resolveSqliteOptions(options: SqliteOptions): Required<SqliteOpt
       throw new OptionError(`Expected \`${name}\` to be a number of milliseconds ≥ 1, got ${String(value)}`);
     }
   }
-  if (typeof clock?.nowMs !== 'function' || typeof clock.setTimer !== 'function') {
-    throw new OptionError(`Expected \`clock\` to have nowMs and setTimer, got ${typeof clock}`);
+  if (!isClock(clock)) {
+    throw new OptionError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${typeof (clock as unknown)}`);
   }
   return { synchronous, maxCommitMs, changePollMs, clock };
 }
