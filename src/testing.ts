@@ -1,3 +1,17 @@
 // `duraloom/testing`: helpers for tests of your own orchestrations. Re-exports only.
 export { MemoryProvider } from './provider/memory/memory-provider.ts';
 export { SimulatedClock } from './provider/simulated-clock.ts';
+export type { Fault, FaultKind, FaultPlan, FaultRates, FaultyOperation, ScriptedFault } from './testing/fault-plan.ts';
+export type { DebugPoint, DebugPointName } from './testing/fault-points.ts';
+export { faulty, type FaultyOptions, type FaultyProvider } from './testing/faulty.ts';
+export { exportHistory, type HistoryInput, type RecordedExecution, type RecordedHistory } from './testing/recorded-history.ts';
+export { replayAll, type HistoryFiles, type ReplayAllOptions, type ReplayAllResult, type ReplayFileResult } from './testing/replay-all.ts';
+export {
+  replayHistory,
+  type ReplayedExecution,
+  type ReplayedHistory,
+  type ReplayOptions,
+  type ReplayOutcome,
+  type ReplaySources,
+} from './testing/replay-history.ts';
+export { HistoryMismatchError, ReplayError } from './types/errors.ts';

@@ -1,44 +1,83 @@
-// A host process of the kill stress: runs what is in the store and starts new orchestrations until it is killed, or until all are done.
-// Arguments: database file, name of this life, number of orchestrations to start. Says on stdout what it did, a line each.
-import { Client, Runtime } from 'duraloom';
+// A host process: runs what is in the store and a load of its own, until it is killed or told to finish. Argument: HostOptions as JSON.
+// Says on stdout, a line each: `running`, `started <id>`, `ended <count>`, and `report <json>` at its end.
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
-import { mixed } from './orchestrations.ts';
+import type { HostOptions, HostReport } from './host-process.ts';
+import { intercepted, type Hook } from './intercept.ts';
+import { Load } from './load.ts';
+import { Random } from './random.ts';
+import { startRuntime } from './runtime.ts';
 
-const [file = '', life = '', starts = '0'] = process.argv.slice(2);
-const provider = await SqliteProvider.open(file);
-const runtime = await Runtime.start({
-  provider,
-  orchestrations: new URL('./orchestrations.ts', import.meta.url),
-  activities: new URL('./activities.ts', import.meta.url),
-  orchestrationLockMs: 500,
-  activityLockMs: 500,
-  // A kill charges an attempt to whatever was in flight; being unlucky many times in a row is no poison.
-  maxAttempts: 1000,
+/** How often the number of ended jobs is said, in milliseconds. */
+const SAY_MS = 50;
+/** How often a drain looks for what is left, in milliseconds. */
+const DRAIN_MS = 50;
+
+const options = JSON.parse(process.argv[2] ?? '') as HostOptions;
+const counts = { refusedTurns: 0, refusedActivities: 0, storeErrors: 0, fatalStoreErrors: 0 };
+let deathsLeft = options.dieAt?.count ?? 0;
+
+const hook: Hook = (operation, phase, outcome) => {
+  if (options.dieAt?.operation === operation && options.dieAt.phase === phase && isDeed(operation, outcome)) {
+    deathsLeft -= 1;
+    // Nothing runs any more after this line: no handler, no flush.
+    if (deathsLeft === 0) process.kill(process.pid, 'SIGKILL');
+  }
+  if (phase === 'before' || !Array.isArray(outcome)) return;
+  const refused = outcome.filter((item) => item === 'lockLost' || item === 'conflict').length;
+  if (operation === 'ackOrchestrationItems') counts.refusedTurns += refused;
+  if (operation === 'ackWorkItems') counts.refusedActivities += refused;
+};
+
+/** A fetch that brought nothing is no moment to die at. */
+function isDeed(operation: string, outcome: unknown): boolean {
+  return !operation.startsWith('fetch') || outcome === undefined || (outcome as { readonly items: readonly unknown[] }).items.length > 0;
+}
+
+// From the start of the process on: the wish may come while the runtime starts.
+const wish = new Promise<'drain' | 'finish'>((resolve) => process.once('message', (message) => resolve(message as 'drain' | 'finish')));
+let isTold = false;
+void wish.then(() => {
+  isTold = true;
 });
+
+const provider = intercepted(await SqliteProvider.open(options.file), hook);
+const runtime = await startRuntime({ ...options, provider });
 const client = new Client(provider);
 console.log('running');
 
-await Promise.all(
-  Array.from({ length: Number(starts) }, async (_, index) => {
-    const instanceId = `${life}-${index}`;
-    await client.startOrchestration(instanceId, mixed, { n: index % 20, sum: 0, round: 1 });
-    console.log(`started ${instanceId}`);
-  }),
-);
-
-process.on('message', () => {
-  void (async () => {
-    for (let after: string | undefined; ;) {
-      const page = await client.listInstances({ limit: 1000, ...(after === undefined ? {} : { after }) });
-      for (const { instanceId, parentInstanceId } of page) {
-        if (parentInstanceId === null) await client.getHandle(instanceId).result({ timeout: '60s' });
-      }
-      after = page.at(-1)?.instanceId;
-      if (page.length < 1000) break;
-    }
-    await runtime.shutdown();
-    await provider.close();
-    console.log('all done');
-    process.disconnect();
-  })();
+const load = new Load({
+  client,
+  random: new Random(options.seed),
+  prefix: options.prefix,
+  kinds: options.kinds,
+  inFlight: options.inFlight,
+  isOver: (begun) => isTold || (options.jobs !== null && begun >= options.jobs),
+  onStarted: ({ instanceId }) => console.log(`started ${instanceId}`),
+  onStoreError: ({ retryable }) => {
+    counts.storeErrors += 1;
+    if (!retryable) counts.fatalStoreErrors += 1;
+  },
 });
+const saying = setInterval(() => console.log(`ended ${load.ended}`), SAY_MS);
+
+const drain = (await wish) === 'drain';
+await load.done;
+if (drain) await emptyStore();
+clearInterval(saying);
+await runtime.shutdown();
+await provider.close();
+const report: HostReport = { ended: load.ended, violations: load.violations, ...counts };
+console.log(`report ${JSON.stringify(report)}`);
+process.disconnect();
+
+/** Resolves when every instance in the store has ended. */
+async function emptyStore(): Promise<void> {
+  for (;;) {
+    let left = 0;
+    for (const status of ['Running', 'Pending'] as const) left += (await client.listInstances({ status, limit: 1 })).length;
+    if (left === 0) return;
+    await pause(DRAIN_MS);
+  }
+}

@@ -1,6 +1,8 @@
 // The client: starts orchestrations, talks to them, reads them. Needs a store only: a client process starts no thread.
 // Neighbours: instance-handle.ts (the same for one instance), start.ts and requests.ts (what is sent), wait.ts, receipt.ts.
 import type { ControlRequest } from '../provider/provider.ts';
+import { systemClock } from '../provider/system-clock.ts';
+import { isClock, type Clock } from '../types/clock.ts';
 import { decodeStored, encodePayload } from '../types/codec.ts';
 import type { InputArguments } from '../types/context.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
@@ -74,19 +76,30 @@ export type Receipt = 'received' | 'dropped';
 const RAISE_POLL_MS = 250;
 const LIST_LIMIT = { default: 100, maximum: 1000 };
 
+/** Options of a client. */
+export type ClientOptions = {
+  /** Clock of the timeouts of waits, for tests. @default the machine's clock */
+  readonly clock?: Clock;
+};
+
 /** A way into the store: in the runtime's process, in another one, or in an activity. */
 export class Client {
   readonly #store: ClientStore;
+  readonly #clock: Clock;
 
   /**
    * @param provider - the store; it stays the caller's to close
-   * @throws {ArgumentError} when it is none
+   * @param options - rarely needed
+   * @throws {ArgumentError} when one of them is none
    */
-  constructor(provider: ClientStore) {
+  constructor(provider: ClientStore, { clock = systemClock }: ClientOptions = {}) {
     if (typeof provider?.startInstances !== 'function') {
       throw new ArgumentError('Expected provider to be a provider, such as await SqliteProvider.open(file)');
     }
+    if (!isClock(clock))
+      throw new ArgumentError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${typeof (clock as unknown)}`);
     this.#store = provider;
+    this.#clock = clock;
   }
 
   // --- starting --------------------------------------------------------------------------------------------------------------
@@ -214,6 +227,7 @@ export class Client {
       return isEnded(record.status) ? { value: 'dropped' } : null;
     };
     return await waitUntil(this.#store, {
+      clock: this.#clock,
       instanceId: assertTarget(instanceId),
       condition: { kind: 'received', key },
       options,
@@ -323,6 +337,7 @@ export class Client {
    */
   async waitForResult<Output = unknown>(instanceId: string, options: WaitOptions = {}): Promise<Output> {
     return await waitUntil(this.#store, {
+      clock: this.#clock,
       instanceId: assertTarget(instanceId),
       condition: { kind: 'ended' },
       options,
@@ -345,6 +360,7 @@ export class Client {
   ): Promise<InstanceState<Output>> {
     const { afterVersion } = options;
     return await waitUntil(this.#store, {
+      clock: this.#clock,
       instanceId: assertTarget(instanceId),
       condition: { kind: 'customStatus', afterVersion },
       options,
@@ -407,7 +423,7 @@ export class Client {
       if (isEnded(record.status)) throw hasEnded(instanceId, `will not set '${key}' any more`);
       return null;
     };
-    return await waitUntil(this.#store, { instanceId, condition: { kind: 'value', key, unless }, options, check });
+    return await waitUntil(this.#store, { clock: this.#clock, instanceId, condition: { kind: 'value', key, unless }, options, check });
   }
 
   /**

@@ -2,6 +2,7 @@
 //
 // Long polls are slices: a store that knows no signal (it is in another thread) only makes an abandoned slice run out unseen.
 import type { WaitCondition } from '../provider/provider.ts';
+import type { Clock } from '../types/clock.ts';
 import { toMilliseconds, type Duration } from '../types/duration.ts';
 import { DurableError } from '../types/errors.ts';
 import type { InstanceRecord } from '../types/instance.ts';
@@ -24,6 +25,7 @@ export type Wait<Value> = {
   readonly instanceId: string;
   readonly condition: WaitCondition;
   readonly options: WaitOptions;
+  readonly clock: Clock;
   /** Looks whether the wait is over, whenever the store says that the condition is met, or that a slice has passed. */
   readonly check: (record: InstanceRecord) => WaitResult<Value> | Promise<WaitResult<Value>>;
   /** Pause after each slice, for conditions that may be met although the wait goes on, in milliseconds. @default none */
@@ -43,20 +45,20 @@ const POLL_MS = 15_000;
  * @throws {DurableError} `WAIT_TIMEOUT`
  */
 export async function waitUntil<Value>(store: ClientStore, wait: Wait<Value>): Promise<Value> {
-  const { instanceId, condition, options, check, pauseMs } = wait;
+  const { instanceId, condition, options, clock, check, pauseMs } = wait;
   const { timeout, signal } = options;
   const limitMs = timeout === undefined ? Number.POSITIVE_INFINITY : toMilliseconds(timeout, 'timeout');
-  const startedMs = performance.now();
+  const startedMs = clock.monotonicMs();
   for (;;) {
     signal?.throwIfAborted();
-    const leftMs = limitMs - (performance.now() - startedMs);
+    const leftMs = limitMs - (clock.monotonicMs() - startedMs);
     const waitMs = Math.max(0, Math.min(leftMs, POLL_MS));
     const record = await unlessAborted(store.waitForInstance({ instanceId, condition, waitMs, ...(signal && { signal }) }), signal);
     if (record === null) throw notFound(instanceId);
     const result = await check(record);
     if (result !== null) return result.value;
     if (leftMs <= 0) throw timedOut(store, record, limitMs);
-    if (pauseMs !== undefined) await unlessAborted(pause(Math.min(pauseMs, leftMs)), signal);
+    if (pauseMs !== undefined) await unlessAborted(pause(clock, Math.min(pauseMs, leftMs)), signal);
   }
 }
 
@@ -76,9 +78,14 @@ async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal
   }
 }
 
-function pause(ms: number): Promise<void> {
+function pause(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, ms);
+    // The clock's timers keep no process alive; somebody here waits.
+    const alive = setInterval(() => undefined, 60_000);
+    clock.setTimer(ms, () => {
+      clearInterval(alive);
+      resolve();
+    });
   });
 }
 

@@ -16,6 +16,7 @@
 //     others on the thread are given back uncharged. When nobody knows which one keeps the thread, all become suspects (W3).
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock } from '../provider/provider.ts';
+import type { Clock } from '../types/clock.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError, TimeoutError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
@@ -28,7 +29,7 @@ import { ExecutionWatch } from './execution-watch.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics, Series } from './metrics.ts';
-import type { ResolvedRuntimeOptions } from './options.ts';
+import { clockOfThreads, type ResolvedRuntimeOptions } from './options.ts';
 import { SessionPins } from './session-pins.ts';
 import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs } from './turn-commit.ts';
@@ -62,6 +63,8 @@ type ThreadState = {
   recalling: boolean;
   /** It runs a suspect alone (W3). */
   alone: boolean;
+  /** Activities for which it did not answer in time at the last look. One look is not enough: what waited behind another may be just starting. */
+  overdue: ReadonlySet<number>;
   /** It was ended because it did not answer for what should have ended (W8). */
   isOverdue: boolean;
 };
@@ -89,6 +92,7 @@ const HEARTBEAT_MS = 500;
 const OVERDUE_MS = 2_000;
 /** How often overdue activities are looked for, and from when on an activity runs long, in milliseconds. */
 const WATCH_MS = 500;
+const NONE: ReadonlySet<number> = new Set();
 const COMPLETED = '{"kind":"ActivityCompleted"';
 
 /** What the dispatcher needs of its runtime. */
@@ -102,6 +106,8 @@ export type ActivityDispatcherOptions = {
 export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #options: ResolvedRuntimeOptions;
   readonly #provider: Provider;
+  /** Time of the threads. */
+  readonly #clock: Clock;
   readonly #fetches: FetchLoop<WorkItem>;
   readonly #leases: LeaseKeeper<Running>;
   readonly #threads = new Map<Slot<ActivityControl>, ThreadState>();
@@ -123,16 +129,18 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** With details that are not stored yet. */
   readonly #heartbeats = new Set<Running>();
   #seq = 0;
-  #watchTimer: NodeJS.Timeout | null = null;
+  /** Stops the look at what runs; null: nothing runs. */
+  #stopWatch: (() => void) | null = null;
   /** When overdue activities were looked for last. */
   #watchedMs = 0;
-  #supplyTimer: NodeJS.Timeout | null = null;
+  #stopSupplyWatch: (() => void) | null = null;
   #onIdle: (() => void) | null = null;
   #completed = 0;
 
   constructor({ options, metrics, terminate }: ActivityDispatcherOptions) {
     this.#options = options;
     this.#provider = options.provider;
+    this.#clock = clockOfThreads(options, options.activityThreads);
     this.#metrics = new ActivityMetrics(metrics);
     this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
     this.#terminate = terminate;
@@ -184,13 +192,6 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   start(): void {
     this.#fetches.start();
-    this.#leases.start();
-    this.#watchedMs = performance.now();
-    this.#watchTimer = setInterval(() => {
-      this.#watchOverdue();
-      this.#watchExecutions();
-    }, WATCH_MS);
-    this.#watchTimer.unref();
   }
 
   /** Stops fetching. Resolves when no new activity can arrive. */
@@ -209,10 +210,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** Aborts and gives back what is still in flight, and stops renewing. */
   async close(): Promise<void> {
     this.#leases.stop();
-    if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
+    this.#stopWatch?.();
     this.#executions.watchOnly([]);
     const heartbeats = this.#takeHeartbeats();
-    if (this.#supplyTimer !== null) clearTimeout(this.#supplyTimer);
+    this.#stopSupplyWatch?.();
     const running = [...this.#running.values()];
     this.#running.clear();
     this.#homeless = [];
@@ -252,6 +253,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       longestWaitMs: 0,
       recalling: false,
       alone: false,
+      overdue: NONE,
       isOverdue: false,
     });
     this.#place();
@@ -262,7 +264,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const thread = this.#threads.get(slot);
     this.#threads.delete(slot);
     if (thread !== undefined) this.#sessions.unpin(thread);
-    const nowMs = performance.now();
+    const nowMs = this.#clock.monotonicMs();
     const dead = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
     // Code that ran synchronously is the culprit, and so is one that was alone; else anyone may be.
     const isOverdue = thread?.isOverdue === true;
@@ -291,7 +293,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   onBatch(slot: Slot<ActivityControl>, wire: Wire): void {
     const thread = this.#threads.get(slot);
     const { longestWaitMs, logs, heartbeats, replies } = readActivityBatch(wire);
-    const nowMs = performance.now();
+    const nowMs = this.#clock.monotonicMs();
     for (const log of logs) this.#log(log);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
@@ -306,7 +308,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       else if (completionPayload === null) this.#notRegistered(running);
       else answers.push({ running, ack: toAnswer(running.item, completionPayload, receivedSeq) });
     }
-    if (thread !== undefined) adjustAhead(thread, replies.length, longestWaitMs);
+    if (thread !== undefined) adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
     if (answers.length > 0) this.#commit(answers, 1);
     this.#place();
     this.#fetches.pump();
@@ -321,7 +323,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     let room = -waiting - this.#suspects.length;
     for (const thread of this.#threads.values()) {
       if (thread.alone || thread === reserved) continue;
-      room += Math.max(0, this.#options.activitiesPerThread + aheadOf(thread) - thread.inFlight);
+      room += Math.max(0, this.#options.activitiesPerThread + this.#aheadOf(thread) - thread.inFlight);
     }
     return room;
   }
@@ -336,7 +338,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #take(fetched: Fetched<WorkItem>): void {
     this.#fetched.record(fetched.items.length);
     // What an idle thread could do once says nothing about what comes now.
-    for (const thread of this.#threads.values()) thread.ahead = aheadOf(thread);
+    for (const thread of this.#threads.values()) thread.ahead = this.#aheadOf(thread);
     for (const item of fetched.items) {
       this.#seq = (this.#seq + 1) & 0x7fff_ffff;
       const running: Running = {
@@ -353,6 +355,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       else if (this.#isSuspect(item)) this.#addSuspect(running);
       else this.#homeless.push(running);
     }
+    this.#leases.wake();
+    this.#watch();
     this.#place();
     this.#returnSurplus();
   }
@@ -383,7 +387,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const pinned = this.#homeless.filter((running) => this.#isPinned(running));
     // Others may take what is beyond a full thread; not at once, or this runtime would fetch it again and again.
     this.#return(pinned.slice(this.#options.activitiesPerThread), PINNED_DELAY_MS);
-    if ([...this.#threads.values()].some((thread) => aheadOf(thread) > 0)) return;
+    if ([...this.#threads.values()].some((thread) => this.#aheadOf(thread) > 0)) return;
     this.#return(
       this.#homeless.filter((running) => !this.#isPinned(running)),
       0,
@@ -450,7 +454,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const places = open.map((thread) => {
       // W2: nothing goes ahead to a thread while another one could start it at once.
       const mayAhead = idle.every((other) => other === thread);
-      return { thread, limit: this.#options.activitiesPerThread + (mayAhead ? aheadOf(thread) : 0) };
+      return { thread, limit: this.#options.activitiesPerThread + (mayAhead ? this.#aheadOf(thread) : 0) };
     });
     let placed = 0;
     const passed: Running[] = [];
@@ -477,15 +481,25 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   /** Looks in a while whether what was supplied ahead or waits here can still start soon. */
   #watchSupply(): void {
-    if (this.#supplyTimer !== null) return;
+    if (this.#stopSupplyWatch !== null) return;
     if (this.#homeless.length === 0 && ![...this.#threads.values()].some((thread) => this.#isSupplied(thread))) return;
-    this.#supplyTimer = setTimeout(() => {
-      this.#supplyTimer = null;
-      for (const thread of this.#threads.values()) if (this.#isSupplied(thread) && isSlow(thread)) void this.#recall(thread);
+    this.#stopSupplyWatch = this.#clock.setTimer(FORGET_BUSY_MS, () => {
+      this.#stopSupplyWatch = null;
+      for (const thread of this.#threads.values()) if (this.#isSupplied(thread) && this.#isSlow(thread)) void this.#recall(thread);
       this.#returnSurplus();
       this.#watchSupply();
-    }, FORGET_BUSY_MS);
-    this.#supplyTimer.unref();
+    });
+  }
+
+  /** How many activities a thread is supplied ahead: none when it has not answered lately, its speed is not known then. */
+  #aheadOf(thread: ThreadState): number {
+    const forgetMs = thread.inFlight === 0 ? FORGET_IDLE_MS : FORGET_BUSY_MS;
+    return this.#clock.monotonicMs() - thread.answeredMs > forgetMs ? 0 : thread.ahead;
+  }
+
+  /** What waits in the thread has waited long, or does so now. */
+  #isSlow(thread: ThreadState): boolean {
+    return thread.longestWaitMs > FORGET_BUSY_MS || this.#clock.monotonicMs() - thread.answeredMs > FORGET_BUSY_MS;
   }
 
   #isSupplied(thread: ThreadState): boolean {
@@ -523,7 +537,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     thread.inFlight += 1;
     running.state = 'running';
     running.thread = thread;
-    running.startedMs = performance.now();
+    running.startedMs = this.#clock.monotonicMs();
     const timeoutMs = routing?.timeoutMs ?? null;
     if (timeoutMs !== null) running.answerByMs = running.startedMs + timeoutMs + this.#options.activityGraceMs + OVERDUE_MS;
     let wire = wires.get(thread);
@@ -579,16 +593,35 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     }
   }
 
+  /** Looks now and then as long as something runs. */
+  #watch(): void {
+    if (this.#stopWatch !== null || this.#running.size === 0) return;
+    this.#watchedMs = this.#clock.monotonicMs();
+    const next = (): void => {
+      this.#stopWatch = this.#clock.setTimer(
+        WATCH_MS,
+        () => {
+          this.#watchOverdue();
+          this.#watchExecutions();
+          if (this.#running.size > 0) next();
+          else this.#stopWatch = null;
+        },
+        true,
+      );
+    };
+    next();
+  }
+
   /** Those that run long are told when their orchestration is over, whoever ended it. */
   #watchExecutions(): void {
-    const longAgoMs = performance.now() - WATCH_MS;
+    const longAgoMs = this.#clock.monotonicMs() - WATCH_MS;
     const long = [...this.#running.values()].filter(({ state, startedMs }) => state === 'running' && startedMs < longAgoMs);
     this.#executions.watchOnly(long.map(({ item }) => item));
   }
 
   /** W8. */
   #watchOverdue(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.monotonicMs();
     // Time in which this thread was kept from looking says nothing about the others.
     const missedMs = Math.max(0, nowMs - this.#watchedMs - 2 * WATCH_MS);
     this.#watchedMs = nowMs;
@@ -599,10 +632,13 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       if (thread === null || running.answerByMs >= nowMs) continue;
       overdue.set(thread, (overdue.get(thread) ?? new Set()).add(seq));
     }
-    for (const [thread, seqs] of overdue) {
+    for (const thread of this.#threads.values()) {
       // Somebody else computes in it: what waits behind it is not stuck but late.
       const current = thread.slot.progress.read();
-      if (current !== null && !seqs.has(current.seq)) continue;
+      const seqs = current === null || overdue.get(thread)?.has(current.seq) === true ? (overdue.get(thread) ?? NONE) : NONE;
+      const isStuck = [...seqs].some((seq) => thread.overdue.has(seq));
+      thread.overdue = seqs;
+      if (!isStuck) continue;
       thread.isOverdue = true;
       this.#terminate(thread.slot);
     }
@@ -663,7 +699,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const inThreads = held.filter(({ state }) => state === 'running');
     for (const running of inThreads) {
       running.state = 'lost';
-      running.answerByMs = performance.now() + this.#options.activityGraceMs + OVERDUE_MS;
+      running.answerByMs = this.#clock.monotonicMs() + this.#options.activityGraceMs + OVERDUE_MS;
     }
     this.#cancelInThreads(inThreads);
     const waiting = held.filter(({ state }) => state === 'waiting');
@@ -846,21 +882,13 @@ function leaveThread(running: Running, state: 'waiting' | 'committing'): void {
   thread.alone &&= thread.inFlight > 0;
 }
 
-/** How many activities a thread is supplied ahead: none when it has not answered lately, its speed is not known then. */
-function aheadOf(thread: ThreadState): number {
-  const forgetMs = thread.inFlight === 0 ? FORGET_IDLE_MS : FORGET_BUSY_MS;
-  return performance.now() - thread.answeredMs > forgetMs ? 0 : thread.ahead;
-}
-
-/** What waits in the thread has waited long, or does so now. */
-function isSlow(thread: ThreadState): boolean {
-  return thread.longestWaitMs > FORGET_BUSY_MS || performance.now() - thread.answeredMs > FORGET_BUSY_MS;
-}
-
 /** W2: the supply grows by what was answered while nothing waited long, and is halved when something did. */
-function adjustAhead(thread: ThreadState, answers: number, longestWaitMs: number): void {
+function adjustAhead(
+  thread: ThreadState,
+  { answers, longestWaitMs, nowMs }: { readonly answers: number; readonly longestWaitMs: number; readonly nowMs: number },
+): void {
   // Log lines are no answer: an activity may write them for hours.
-  if (answers > 0) thread.answeredMs = performance.now();
+  if (answers > 0) thread.answeredMs = nowMs;
   thread.longestWaitMs = longestWaitMs;
   thread.ahead = longestWaitMs > LONG_WAIT_MS ? thread.ahead >> 1 : Math.min(AHEAD_MAX, thread.ahead + answers);
 }

@@ -24,32 +24,35 @@ const RENEWALS_PER_LEASE = 4;
 /** Keeps leases until it is stopped. */
 export class LeaseKeeper<Lock> {
   readonly #options: LeaseKeeperOptions<Lock>;
+  /** null: nothing is in flight. */
   #stopTimer: (() => void) | null = null;
+  #isStopped = false;
 
   constructor(options: LeaseKeeperOptions<Lock>) {
     this.#options = options;
   }
 
-  start(): void {
+  /** Something is in flight. Renewals go on until nothing is. */
+  wake(): void {
+    if (this.#stopTimer !== null || this.#isStopped) return;
     const { clock, lockMs } = this.#options;
-    this.#stopTimer = clock.setTimer(lockMs / RENEWALS_PER_LEASE, () => {
-      this.#renewAll().then(
-        () => this.#next(),
-        (error: unknown) => {
-          this.#options.onError(error);
-          this.#next();
-        },
-      );
-    });
+    this.#stopTimer = clock.setTimer(lockMs / RENEWALS_PER_LEASE, () => void this.#renewAndGoOn());
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#stopTimer?.();
-    this.#stopTimer = null;
   }
 
-  #next(): void {
-    if (this.#stopTimer !== null) this.start();
+  /** Never rejects. */
+  async #renewAndGoOn(): Promise<void> {
+    try {
+      await this.#renewAll();
+    } catch (error) {
+      this.#options.onError(error);
+    }
+    this.#stopTimer = null;
+    if (this.#options.list().length > 0) this.wake();
   }
 
   async #renewAll(): Promise<void> {

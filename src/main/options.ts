@@ -78,6 +78,11 @@ export type RuntimeOptions = {
    */
   readonly activityGraceMs?: number;
   /**
+   * How long the store may take to answer an operation, in milliseconds; long polls: beyond their wait. Then the call counts as failed, its outcome
+   * as unknown (`PROVIDER_TIMEOUT`): a connection that is half open must not hold work for ever. Range: 100 to 3,600,000. @default 30000
+   */
+  readonly storeTimeoutMs?: number;
+  /**
    * Version that starts without one get, by the name of the orchestration: `latest`, an exact version such as '1.2.3', or a semver range
    * such as '^1.2', of which the highest is taken. Running executions stay on theirs. @default 'latest' for all
    */
@@ -120,6 +125,7 @@ const RANGES = {
   sessionLeaseMs: [200, 3_600_000],
   sessionIdleMs: [200, 604_800_000],
   activityGraceMs: [0, 3_600_000],
+  storeTimeoutMs: [100, 3_600_000],
   replayThreadMemoryMb: [16, 1_048_576],
   activityThreadMemoryMb: [16, 1_048_576],
 } as const satisfies Readonly<Record<string, readonly [number, number]>>;
@@ -195,6 +201,7 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     sessionLeaseMs: integer('sessionLeaseMs', 30_000),
     sessionIdleMs: integer('sessionIdleMs', 300_000),
     activityGraceMs: integer('activityGraceMs', 10_000),
+    storeTimeoutMs: integer('storeTimeoutMs', 30_000),
     versionPolicy: checkVersionPolicy(options.versionPolicy ?? {}),
     metrics: checkMetrics(options.metrics),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
@@ -202,6 +209,17 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     logger: checkLogger(options.logger ?? silentLogger),
     clock: checkClock(options.clock ?? systemClock),
   };
+}
+
+/**
+ * Tells by which clock the threads of a kind live.
+ *
+ * @param options - of the runtime
+ * @param threads - how many there are; 0: inline
+ * @returns the runtime's clock for loops that run inline, else the machine's
+ */
+export function clockOfThreads(options: ResolvedRuntimeOptions, threads: number): Clock {
+  return threads === 0 ? options.clock : systemClock;
 }
 
 function checkInteger(name: NumericOption, value: number): number {

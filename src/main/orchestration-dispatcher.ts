@@ -146,7 +146,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   start(): void {
     this.#accepts = makeAccepts(this.#parent.names(), this.#options.versionPolicy, (refusal) => void this.#refuse(refusal));
     this.#fetches.start();
-    this.#leases.start();
+    // Inline there is no thread that could be ended; and a real one lives by the real time.
+    if (this.#options.replayThreads === 0) return;
     this.#watchedMs = performance.now();
     this.#watchdog = setInterval(() => this.#watch(), WATCH_MS);
     this.#watchdog.unref();
@@ -245,6 +246,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       if (attemptOf(item) > this.#options.maxAttempts) poisoned.push(this.#quarantine(turn, this.#tooManyAttempts(item)));
       else turns.push(turn);
     }
+    this.#leases.wake();
     if (poisoned.length > 0) this.#commit(poisoned);
     this.#send(turns);
   }

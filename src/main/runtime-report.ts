@@ -53,10 +53,14 @@ export class RuntimeReporter {
   }
 
   #schedule(): void {
-    this.#stopTimer = this.#options.clock.setTimer(TTL_MS / REPORTS_PER_TTL, () => {
-      this.#open = this.#report(TTL_MS);
-      this.#schedule();
-    });
+    this.#stopTimer = this.#options.clock.setTimer(
+      TTL_MS / REPORTS_PER_TTL,
+      () => {
+        this.#open = this.#report(TTL_MS);
+        this.#schedule();
+      },
+      true,
+    );
   }
 
   async #report(ttlMs: number): Promise<void> {

@@ -6,13 +6,14 @@ import { ActivityLoop } from '../threads/activity-loop.ts';
 import { ReplayLoop } from '../threads/replay-loop.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import type { RegisteredName } from '../threads/registry.ts';
+import { withDeadline } from '../provider/deadline.ts';
 import { instrumented } from '../provider/instrumented.ts';
 import { OptionError } from '../types/errors.ts';
 import { assertNodeVersion } from '../types/node-version.ts';
 import { makeActivityHost } from '../threads/activity-host.ts';
 import { ActivityDispatcher } from './activity-dispatcher.ts';
 import { Metrics, type MetricSeries } from './metrics.ts';
-import { resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
+import { clockOfThreads, resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
 import { OrchestrationDispatcher } from './orchestration-dispatcher.ts';
 import { RuntimeReporter } from './runtime-report.ts';
 import { SystemDispatcher } from './system-dispatcher.ts';
@@ -55,7 +56,12 @@ export class Runtime {
 
   private constructor(given: ResolvedRuntimeOptions) {
     this.#metrics = new Metrics(given.metrics);
-    const options = { ...given, provider: instrumented(given.provider, (point) => this.#metrics.record(point)) };
+    const patient = withDeadline(given.provider, {
+      clock: given.clock,
+      timeoutMs: given.storeTimeoutMs,
+      onLateFailure: (error) => given.logger.warn({ error }, 'items of a fetch that was answered too late wait for the end of their lease'),
+    });
+    const options = { ...given, provider: instrumented(patient, (point) => this.#metrics.record(point)) };
     this.#options = options;
     this.#system = new SystemDispatcher(options);
     this.#reporter = new RuntimeReporter(options);
@@ -134,6 +140,17 @@ export class Runtime {
     return this.#metrics.show();
   }
 
+  /**
+   * Ends one thread as a crash would, to see that nothing is lost by it: what it ran is given back, another thread takes its place. Inline
+   * (`replayThreads: 0`) the loop is dropped with its live engines, and the activities that it ran go on without being heard.
+   *
+   * @param thread - which kind, and which of them, from 0
+   * @returns false when there is none, or it is just being started
+   */
+  crashThread({ kind, index = 0 }: { readonly kind: 'replay' | 'activity'; readonly index?: number }): boolean {
+    return (kind === 'replay' ? this.#replay : this.#work)?.pool.crash(index) ?? false;
+  }
+
   #gauges(): Readonly<Record<string, number>> {
     const { turnsInFlight, stickyInstances, activitiesInFlight } = this.stats();
     return {
@@ -196,10 +213,11 @@ function makeOrchestrations(
   });
   const { orchestrations: sources, replayThreads: threads, replayThreadMemoryMb: memoryMb, versionPolicy } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
+  const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', threads, sources, versionPolicy, limit, memoryMb, activities: null },
+    { kind: 'replay', clock, threads, sources, versionPolicy, limit, memoryMb, activities: null },
     dispatcher,
-    (port, progress) => new ReplayLoop({ port, progress, cacheBytes: limit }),
+    (port, progress) => new ReplayLoop({ port, clock, progress, cacheBytes: limit }),
   );
   return { pool, dispatcher };
 }
@@ -224,10 +242,11 @@ function makeActivities(
     activitiesPerThread: limit,
     activityGraceMs: graceMs,
   } = options;
+  const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ActivityControl>(
-    { kind: 'activity', threads, sources, versionPolicy, limit, memoryMb, activities: { host, storeName, graceMs } },
+    { kind: 'activity', clock, threads, sources, versionPolicy, limit, memoryMb, activities: { host, storeName, graceMs } },
     dispatcher,
-    (port, progress) => new ActivityLoop({ port, progress, slots: limit, host, storeName, graceMs }),
+    (port, progress) => new ActivityLoop({ port, clock, progress, slots: limit, host, storeName, graceMs }),
   );
   return { pool, dispatcher, waits };
 }

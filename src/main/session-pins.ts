@@ -64,10 +64,14 @@ export class SessionPins<Thread> {
 
   #renewLater(): void {
     const { clock, leaseMs } = this.#options;
-    this.#cancelTimer = clock.setTimer(leaseMs / RENEWALS_PER_LEASE, () => {
-      this.#renewLater();
-      void this.#renew(leaseMs);
-    });
+    this.#cancelTimer = clock.setTimer(
+      leaseMs / RENEWALS_PER_LEASE,
+      () => {
+        this.#renewLater();
+        void this.#renew(leaseMs);
+      },
+      true,
+    );
   }
 
   async #renew(leaseMs: number, sessionId?: string): Promise<void> {

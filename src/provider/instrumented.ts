@@ -1,43 +1,7 @@
 // A wrapper around any provider that measures its operations. Long polls are counted, not timed: their time is waiting.
 import type { MetricPoint } from '../types/metrics.ts';
+import { LONG_POLLS, OPERATIONS, type Operation } from './operations.ts';
 import type { Provider } from './provider.ts';
-
-type Operation = Exclude<keyof Provider, 'name'>;
-
-/** Operations that wait on purpose. */
-const WAITING: ReadonlySet<Operation> = new Set<Operation>([
-  'fetchOrchestrationItems',
-  'fetchWorkItems',
-  'waitForInstance',
-  'receiveSessionMessages',
-]);
-
-const OPERATIONS: readonly Operation[] = [
-  'startInstances',
-  'enqueueMessages',
-  'fetchOrchestrationItems',
-  'ackOrchestrationItems',
-  'abandonOrchestrationItems',
-  'renewOrchestrationLocks',
-  'readHistory',
-  'fetchWorkItems',
-  'ackWorkItems',
-  'abandonWorkItems',
-  'renewWorkLocks',
-  'renewSessions',
-  'receiveSessionMessages',
-  'publish',
-  'controlInstances',
-  'readValues',
-  'readWorkItems',
-  'reportRuntime',
-  'listRuntimes',
-  'readInstances',
-  'listInstances',
-  'waitForInstance',
-  'readQueueDepths',
-  'close',
-];
 
 /**
  * Measures every operation of a provider: `duraloom_provider_operation_duration_seconds` by operation and status, and
@@ -68,7 +32,7 @@ function measure(provider: Provider, operation: Operation, record: (point: Metri
       record({ kind: 'counter', name: 'duraloom_provider_errors_total', value: 1, labels });
       throw error;
     } finally {
-      if (!WAITING.has(operation)) {
+      if (!LONG_POLLS.has(operation)) {
         const value = (performance.now() - startedMs) / 1_000;
         record({ kind: 'histogram', name: 'duraloom_provider_operation_duration_seconds', value, labels: { operation, status } });
       }

@@ -194,11 +194,15 @@ export class Parking<Value> {
 
   #startTimeout(caller: Caller<Value>, waitMs: number): void {
     const sliceMs = Math.min(waitMs, TIMER_SLICE_MS);
-    caller.stopTimeout = this.#clock.setTimer(sliceMs, () => {
-      caller.stopTimeout = doNothing;
-      if (waitMs > sliceMs) this.#startTimeout(caller, waitMs - sliceMs);
-      else this.#giveUp(caller);
-    });
+    caller.stopTimeout = this.#clock.setTimer(
+      sliceMs,
+      () => {
+        caller.stopTimeout = doNothing;
+        if (waitMs > sliceMs) this.#startTimeout(caller, waitMs - sliceMs);
+        else this.#giveUp(caller);
+      },
+      true,
+    );
   }
 
   #giveUp(caller: Caller<Value>): void {

@@ -4,7 +4,7 @@
 // C2. Losers are cancelled at the moment of the decision, in the order of the group, before user code continues.
 // C3. Members that are plain promises (async helpers) take part by their reactions within the same drain; they cannot be cancelled.
 import type { FutureGroup } from '../types/context.ts';
-import { ArgumentError } from '../types/errors.ts';
+import { ArgumentError, assert } from '../types/errors.ts';
 import { coreOf, FutureCore, type Settled } from './durable-future.ts';
 
 type Member = { readonly key: string | number; readonly value: unknown };
@@ -140,11 +140,13 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 function valueOf(settled: Settled): unknown {
-  return settled.ok ? settled.value : undefined;
+  assert(settled.ok, 'all() has values only');
+  return settled.value;
 }
 
 function errorOf(settled: Settled): unknown {
-  return settled.ok ? undefined : settled.error;
+  assert(!settled.ok, 'any() without a winner has errors only');
+  return settled.error;
 }
 
 function toSettledResult(settled: Settled): PromiseSettledResult<unknown> {

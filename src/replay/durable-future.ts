@@ -16,8 +16,9 @@ type Carrier = Promise<unknown> & { cancel: () => void; [CORE]: FutureCore };
 /** The inside of a durable future: who owns it settles and cancels it. */
 export class FutureCore {
   readonly promise: Carrier;
-  #resolve: (value: unknown) => void = () => undefined;
-  #reject: (error: unknown) => void = () => undefined;
+  // Both are set below, by the promise.
+  #resolve: (value: unknown) => void = ignore;
+  #reject: (error: unknown) => void = ignore;
   #settled: Settled | null = null;
   #listeners: ((settled: Settled) => void)[] = [];
   #onCancel: ((core: FutureCore) => void) | null;

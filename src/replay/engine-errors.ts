@@ -17,11 +17,30 @@ export function nondeterminismError(
   culprit: Culprit,
   at: { readonly eventId: number; readonly recorded: HistoryEvent | undefined; readonly now: string },
 ): DeterminismError {
-  const had = at.recorded === undefined ? 'history ends here' : `history has ${describeEvent(at.recorded)}`;
   return new DeterminismError(
     'NONDETERMINISM',
-    `${where(culprit)} does not follow its history at event ${at.eventId}: ${had}, but ${at.now}. Deploy the code that wrote this history, or register the changed code as a new version`,
+    `${where(culprit)} does not follow its history at event ${at.eventId}${recordedSide(at.recorded)}${at.now}${ADVICE}`,
   );
+}
+
+const ADVICE = '. Deploy the code that wrote this history, or register the changed code as a new version';
+
+function recordedSide(recorded: HistoryEvent | undefined): string {
+  return `: ${recorded === undefined ? 'history ends here' : `history has ${describeEvent(recorded)}`}, but `;
+}
+
+/**
+ * Finds in the message of a `nondeterminismError` what the code does now: errors cross threads and the store as text.
+ *
+ * @param message - the message
+ * @param recorded - the event that the code does not follow; undefined: history ends there
+ * @returns what was given as `now`
+ */
+export function emittedSide(message: string, recorded: HistoryEvent | undefined): string {
+  const before = recordedSide(recorded);
+  const from = message.indexOf(before);
+  const to = message.lastIndexOf(ADVICE);
+  return from < 0 || to < from ? message : message.slice(from + before.length, to);
 }
 
 /** The code waits for nothing durable. */
@@ -88,7 +107,8 @@ export function notRegisteredError(name: string, version: string | undefined, re
  * @returns text to append to a message; empty when the stack does not tell
  */
 export function callSite(): string {
-  const frames = (new Error('call site').stack ?? '').split('\n').slice(1);
+  // Hosts can turn stacks off or into objects.
+  const frames = String(new Error('call site').stack).split('\n').slice(1);
   const frame = frames.find(
     (line) => !/replay[\\/](?:replay-engine|engine-errors|orchestration-context|durable-future|combinators|retry|scope)\.[jt]s/.test(line),
   );

@@ -25,11 +25,11 @@ export class KeyValues {
 
   /** What the next execution gets. */
   carry(): readonly CarriedValue[] {
-    return this.keys().map((key) => ({ key, value: this.read(key), updatedAtMs: this.#entries.get(key)?.updatedAtMs ?? 0 }));
+    return this.#sorted().map(([key, { encoded, updatedAtMs }]) => ({ key, value: decodePayload(encoded), updatedAtMs }));
   }
 
   keys(): readonly string[] {
-    return [...this.#entries.keys()].toSorted(byCodeUnits);
+    return this.#sorted().map(([key]) => key);
   }
 
   /** A fresh copy each time. */
@@ -43,7 +43,9 @@ export class KeyValues {
 
   /** Keys that were last set before a time. */
   keysBefore(beforeMs: number): readonly string[] {
-    return this.keys().filter((key) => (this.#entries.get(key)?.updatedAtMs ?? 0) < beforeMs);
+    return this.#sorted()
+      .filter(([, { updatedAtMs }]) => updatedAtMs < beforeMs)
+      .map(([key]) => key);
   }
 
   /**
@@ -52,14 +54,13 @@ export class KeyValues {
    * @throws {DurableError} `VALUE_LIMIT`
    */
   assertRoom(key: string, encoded: string): void {
-    const before = this.#entries.get(key);
-    if (before === undefined && this.#entries.size >= MAX_VALUES) {
+    if (!this.#entries.has(key) && this.#entries.size >= MAX_VALUES) {
       throw new DurableError(
         'VALUE_LIMIT',
         `the instance has ${MAX_VALUES} key-value pairs already. Delete some, or keep the data in a store of your own`,
       );
     }
-    const units = this.#units + encoded.length - (before?.encoded.length ?? 0);
+    const units = this.#units + encoded.length - this.#unitsOf(key);
     if (units > MAX_VALUES_UNITS) {
       throw new DurableError(
         'VALUE_LIMIT',
@@ -69,13 +70,22 @@ export class KeyValues {
   }
 
   write(key: string, encoded: string, updatedAtMs: number): void {
-    this.#units += encoded.length - (this.#entries.get(key)?.encoded.length ?? 0);
+    this.#units += encoded.length - this.#unitsOf(key);
     this.#entries.set(key, { encoded, updatedAtMs });
   }
 
   remove(key: string): void {
-    this.#units -= this.#entries.get(key)?.encoded.length ?? 0;
+    this.#units -= this.#unitsOf(key);
     this.#entries.delete(key);
+  }
+
+  #unitsOf(key: string): number {
+    return this.#entries.get(key)?.encoded.length ?? 0;
+  }
+
+  /** V1. No two keys are equal. */
+  #sorted(): readonly (readonly [string, Entry])[] {
+    return [...this.#entries].toSorted(([left], [right]) => (left < right ? -1 : 1));
   }
 }
 
@@ -93,8 +103,4 @@ export function encodeValue(key: string, value: unknown): string {
   if (encoded === undefined)
     throw new ArgumentError(`Expected the value of key '${key}' to be a JSON value, got undefined. Use kv.delete to remove it`);
   return encoded;
-}
-
-function byCodeUnits(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -3,6 +3,7 @@
 //
 // M1. A name has buffered events or waiters, never both.
 // M2. Waiters are served in the order in which they came; one that gave up takes no event (T19).
+import { assert } from '../types/errors.ts';
 import type { CarriedEvent } from '../types/history-event.ts';
 
 /** Buffered events and waiters, by name. */
@@ -39,7 +40,9 @@ export class Mailbox<Waiter> {
   }
 
   giveUp(name: string, waiter: Waiter): void {
-    const left = this.#waiting.get(name)?.filter((candidate) => candidate !== waiter) ?? [];
+    const waiting = this.#waiting.get(name);
+    assert(waiting !== undefined, 'only a waiter gives up');
+    const left = waiting.filter((candidate) => candidate !== waiter);
     if (left.length === 0) this.#waiting.delete(name);
     else this.#waiting.set(name, left);
   }

@@ -597,8 +597,13 @@ export class ReplayEngine {
         return message.key === undefined || this.#eventKeys?.has(message.key) !== true;
       case 'TopicReceived':
         if (message.key !== undefined && this.#eventKeys?.has(message.key) === true) return false;
-        return [...(this.#subscriptions ?? [])].some((pattern) => matchesTopic(pattern, message.topic));
+        return this.#patternsOf(message.topic).length > 0;
     }
+  }
+
+  /** The subscriptions that a topic reaches, oldest first. */
+  #patternsOf(topic: string): readonly string[] {
+    return [...(this.#subscriptions ?? [])].filter((pattern) => matchesTopic(pattern, topic));
   }
 
   #isOpen(message: { readonly executionId: number; readonly sourceId: number }, kind: OpenDecision['kind']): boolean {
@@ -612,7 +617,8 @@ export class ReplayEngine {
     this.#atMs = Math.max(this.#atMs, nowMs);
     if (message.kind === 'TimerFired') {
       const open = this.#open.get(message.sourceId);
-      if (open?.kind === 'timer') this.#atMs = Math.max(this.#atMs, open.fireAtMs);
+      assert(open?.kind === 'timer', 'only an open timer fires');
+      this.#atMs = Math.max(this.#atMs, open.fireAtMs);
     }
     if (message.kind !== 'OrchestrationStarted') {
       if (this.#started === null) {
@@ -698,9 +704,8 @@ export class ReplayEngine {
         return;
       case 'TopicReceived':
         this.#remember(event.key);
-        for (const pattern of this.#subscriptions ?? []) {
-          const { topic, data } = event;
-          if (matchesTopic(pattern, topic)) this.#raise(`${TOPIC_MAILBOX_PREFIX}${pattern}`, { topic, data });
+        for (const pattern of this.#patternsOf(event.topic)) {
+          this.#raise(`${TOPIC_MAILBOX_PREFIX}${pattern}`, { topic: event.topic, data: event.data });
         }
         return;
       case 'CancelRequested':
@@ -718,7 +723,7 @@ export class ReplayEngine {
 
   #measureChild(sourceId: number, outcome: 'completed' | 'failed'): void {
     const open = this.#open.get(sourceId);
-    if (open?.kind !== 'child') return;
+    assert(open?.kind === 'child', `event ${sourceId} is an open child`);
     this.#measure({
       kind: 'histogram',
       name: 'duraloom_suborchestration_duration_seconds',
@@ -990,70 +995,65 @@ export class ReplayEngine {
   }
 
   #continueAsNew({ version, input, overflow }: Extract<Ending, { kind: 'continuedAsNew' }>): void {
-    const carried = this.#carryEvents(overflow);
-    if (carried === null) return;
-    const values = this.#values?.carry() ?? [];
-    const subscriptions = [...(this.#subscriptions ?? [])];
-    const eventKeys = [...(this.#eventKeys ?? [])].slice(-MAX_CARRIED_EVENT_KEYS);
-    const payload = this.#writeCarried(() =>
-      encodeRecord({
-        kind: 'OrchestrationStarted',
-        executionId: this.executionId + 1,
-        name: this.name,
-        version,
-        input: decodePayload(input),
-        parent: this.#started?.parent,
-        carried: carried.length === 0 ? undefined : carried,
-        customStatus: decodePayload(this.#customStatus),
-        values: values.length === 0 ? undefined : values,
-        subscriptions: subscriptions.length === 0 ? undefined : subscriptions,
-        eventKeys: eventKeys.length === 0 ? undefined : eventKeys,
-      }),
-    );
-    if (payload === null) return;
+    let payload: string;
+    try {
+      payload = this.#encodeNextStart(version, input, this.#carryEvents(overflow));
+    } catch (cause) {
+      // An event from outside may be nested deeper than it can be written again.
+      const message = 'what continue-as-new carries over cannot be written as JSON';
+      const error = cause instanceof DurableError ? cause : new PayloadError('PAYLOAD_NOT_SERIALIZABLE', message, { cause });
+      this.#fail(toFailure(error));
+      return;
+    }
     this.#decide({ kind: 'OrchestrationContinuedAsNew', version, input });
     this.#outcome = { kind: 'continuedAsNew', name: this.name, version: version ?? null, payload };
   }
 
-  /** Writes what is carried over; null: it cannot be written, and the orchestration failed for it. */
-  #writeCarried<Written>(write: () => Written): Written | null {
-    let written: Written;
-    try {
-      written = write();
-    } catch (cause) {
-      // An event from outside may be nested deeper than it can be written again.
-      const message = 'what continue-as-new carries over cannot be written as JSON';
-      this.#fail(toFailure(new PayloadError('PAYLOAD_NOT_SERIALIZABLE', message, { cause })));
-      return null;
-    }
-    return written;
+  /** The message that starts the next execution. */
+  #encodeNextStart(version: string | undefined, input: EncodedPayload, carried: readonly CarriedEvent[]): string {
+    const values = this.#values?.carry() ?? [];
+    const subscriptions = [...(this.#subscriptions ?? [])];
+    const eventKeys = [...(this.#eventKeys ?? [])].slice(-MAX_CARRIED_EVENT_KEYS);
+    return encodeRecord({
+      kind: 'OrchestrationStarted',
+      executionId: this.executionId + 1,
+      name: this.name,
+      version,
+      input: decodePayload(input),
+      parent: this.#started?.parent,
+      carried: carried.length === 0 ? undefined : carried,
+      customStatus: decodePayload(this.#customStatus),
+      values: values.length === 0 ? undefined : values,
+      subscriptions: subscriptions.length === 0 ? undefined : subscriptions,
+      eventKeys: eventKeys.length === 0 ? undefined : eventKeys,
+    });
   }
 
-  /** Unread events for the next execution, within the limit (T16); null: the orchestration failed for it. */
-  #carryEvents(overflow: OverflowPolicy): readonly CarriedEvent[] | null {
-    const carried = [...this.#mailbox.unread()];
-    const sizes = this.#writeCarried(() => carried.map((event) => encodeRecord(event).length));
-    if (sizes === null) return null;
-    let units = sizes.reduce((sum, size) => sum + size, 0);
-    if (units <= MAX_CARRIED_EVENT_UNITS) return carried;
-    if (overflow === 'fail') {
-      this.#fail(toFailure(carriedTooLargeError(carried.length, units)));
-      return null;
-    }
-    const before = carried.length;
+  /**
+   * Unread events for the next execution, within the limit (T16).
+   *
+   * @throws {DurableError} when they are too large and may not be dropped
+   */
+  #carryEvents(overflow: OverflowPolicy): readonly CarriedEvent[] {
+    const unread = this.#mailbox.unread().map((event) => ({ event, units: encodeRecord(event).length }));
+    const before = unread.length;
+    let units = unread.reduce((sum, { units: size }) => sum + size, 0);
+    if (units > MAX_CARRIED_EVENT_UNITS && overflow === 'fail') throw carriedTooLargeError(before, units);
     while (units > MAX_CARRIED_EVENT_UNITS) {
-      units -= (overflow === 'dropOldest' ? sizes.shift() : sizes.pop()) ?? 0;
-      if (overflow === 'dropOldest') carried.shift();
-      else carried.pop();
+      const dropped = overflow === 'dropOldest' ? unread.shift() : unread.pop();
+      assert(dropped !== undefined, 'no events are within the limit');
+      units -= dropped.units;
     }
-    const dropped = before - carried.length;
+    if (unread.length < before) this.#reportDropped(before - unread.length, overflow);
+    return unread.map(({ event }) => event);
+  }
+
+  #reportDropped(dropped: number, overflow: OverflowPolicy): void {
     const labels = { orchestration: this.name, policy: overflow };
     this.#measure({ kind: 'counter', name: 'duraloom_events_dropped_total', value: dropped, labels });
-    if (this.#recorded === null) {
-      const message = `continue-as-new dropped ${dropped} unread external events: they were larger than ${MAX_CARRIED_EVENT_UNITS} characters`;
-      this.#turn.logs.push({ level: 'warn', message, fields: { policy: overflow } });
-    }
-    return carried;
+    if (this.#recorded !== null) return;
+    const message = `continue-as-new dropped ${dropped} unread external events: they were larger than ${MAX_CARRIED_EVENT_UNITS} characters`;
+    this.#turn.logs.push({ level: 'warn', message, fields: { policy: overflow } });
   }
 
   #culprit(): Culprit {
@@ -1076,10 +1076,18 @@ const GIVES_UP: ReadonlySet<Decision['kind']> = new Set<Decision['kind']>([
 
 const HAS_ENDED: ReadonlySet<TurnOutcome['kind']> = new Set<TurnOutcome['kind']>(['completed', 'failed', 'cancelled']);
 
-/** A cancellation, also one that went through `any`. */
-function isCancellation(error: unknown): boolean {
-  if (error instanceof CancelledError) return true;
-  return error instanceof AggregateError && error.errors.length > 0 && error.errors.every(isCancellation);
+/** Deepest nesting of errors of `any` that is looked into. Reason: one may hold itself. */
+const MAX_AGGREGATES = 32;
+
+/** A cancellation, also one that went through `any`. Never throws: user code may have thrown anything. */
+function isCancellation(error: unknown, levelsLeft = MAX_AGGREGATES): boolean {
+  try {
+    if (error instanceof CancelledError) return true;
+    if (!(error instanceof AggregateError) || levelsLeft === 0) return false;
+    return error.errors.length > 0 && error.errors.every((inner) => isCancellation(inner, levelsLeft - 1));
+  } catch {
+    return false;
+  }
 }
 
 /** What a start needs besides the name. */

@@ -5,7 +5,7 @@
 // R2. Whatever is still open of it then, attempt, pause or total timer, is cancelled before user code goes on.
 // R3. Cancellations and errors that say so themselves are never retried (T34).
 import type { RetryPolicy } from '../types/context.ts';
-import { ArgumentError, CancelledError, TimeoutError } from '../types/errors.ts';
+import { ArgumentError, assert, CancelledError, TimeoutError } from '../types/errors.ts';
 import { RemoteError } from '../types/failure.ts';
 import { MAX_DURATION_MS } from '../types/limits.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
@@ -165,7 +165,8 @@ export function runAttempts(
 }
 
 function heartbeatOf(error: unknown): unknown {
-  return error instanceof RemoteError ? error.heartbeat : undefined;
+  assert(error instanceof RemoteError, 'only an attempt that ran is tried again');
+  return error.heartbeat;
 }
 
 /** R3. */

@@ -1,6 +1,6 @@
 // Checks a stored history before it is replayed: a pure function over untrusted data. Rules H1–H3 of types/history-event.ts.
 import { ENGINE_BEHAVIOUR, EVENT_ROLES, type EventKind, type HistoryEvent, type OrchestrationStarted } from '../types/history-event.ts';
-import { HistoryError } from '../types/errors.ts';
+import { assert, HistoryError } from '../types/errors.ts';
 import { isSameLink } from '../types/names.ts';
 import type { History } from '../types/replay.ts';
 import { matchesTopic } from '../types/topics.ts';
@@ -189,8 +189,9 @@ function checkSources(event: HistoryEvent, open: Map<number, HistoryEvent>, star
   if (wanted !== undefined && source.kind !== wanted) {
     throw new HistoryError(event.id, `${event.kind} points at event ${sourceId}, which is ${source.kind}`);
   }
-  if (wanted !== undefined && 'executionId' in event && event.executionId !== started?.executionId) {
-    throw new HistoryError(event.id, `${event.kind} belongs to execution ${event.executionId}, this is ${started?.executionId ?? 'none'}`);
+  assert(started !== null, 'the first event is the start');
+  if (wanted !== undefined && 'executionId' in event && event.executionId !== started.executionId) {
+    throw new HistoryError(event.id, `${event.kind} belongs to execution ${event.executionId}, this is ${started.executionId}`);
   }
   if (event.kind === 'TimerFired' && source.kind === 'TimerCreated' && event.atMs < source.fireAtMs) {
     throw new HistoryError(event.id, `the timer fired at ${event.atMs}, before it was due (${source.fireAtMs})`);

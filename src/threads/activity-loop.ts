@@ -7,8 +7,8 @@
 // A3. Starting activities yields to the event loop every few milliseconds, so that answers and cancellations flow meanwhile.
 // A4. Cancellations come over a port of their own: one that overtakes its request is remembered until the request comes.
 // A5. An activity that is to end has a grace period to do so; after it, it is answered for and its slot is free, whatever it still does.
-import type { MessagePort } from 'node:worker_threads';
 import { Client } from '../client/client.ts';
+import type { Clock } from '../types/clock.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type { ActivityClient, ActivityContext } from '../types/context.ts';
 import type { ActivityDefinition } from '../types/definition.ts';
@@ -31,6 +31,7 @@ import type { Progress } from './progress.ts';
 import { Registry, type ThreadSource } from './registry.ts';
 import { RunningActivity, type EndReason } from './running-activity.ts';
 import { SessionInbox } from './session-inbox.ts';
+import type { WorkPort } from './work-port.ts';
 
 /** How long a loop may start activities before it yields (A3). */
 const START_BUDGET_MS = 2;
@@ -42,7 +43,8 @@ const MAX_INBOXES = 1_000;
 
 /** What an activity loop needs. */
 export type ActivityLoopOptions = {
-  readonly port: MessagePort;
+  readonly port: WorkPort;
+  readonly clock: Clock;
   readonly progress: Progress;
   readonly slots: number;
   /** The main thread, for clients and session messages. */
@@ -55,7 +57,8 @@ export type ActivityLoopOptions = {
 
 /** The loop of one activity thread. */
 export class ActivityLoop implements ActivityControl {
-  readonly #port: MessagePort;
+  readonly #port: WorkPort;
+  readonly #clock: Clock;
   readonly #progress: Progress;
   readonly #slots: number;
   readonly #host: ActivityHost;
@@ -79,6 +82,7 @@ export class ActivityLoop implements ActivityControl {
 
   constructor(options: ActivityLoopOptions) {
     this.#port = options.port;
+    this.#clock = options.clock;
     this.#progress = options.progress;
     this.#slots = options.slots;
     this.#host = options.host;
@@ -117,7 +121,7 @@ export class ActivityLoop implements ActivityControl {
   }
 
   #receive(requests: readonly ActivityRequest[]): void {
-    const sinceMs = performance.now();
+    const sinceMs = this.#clock.monotonicMs();
     for (const request of requests) {
       if (this.#earlyCancels.delete(request.seq)) this.#skip(request);
       else this.#waiting.set(request.seq, { request, sinceMs });
@@ -138,14 +142,14 @@ export class ActivityLoop implements ActivityControl {
 
   #startMore(): void {
     this.#starting = false;
-    let nowMs = performance.now();
+    let nowMs = this.#clock.monotonicMs();
     const giveWayAtMs = nowMs + START_BUDGET_MS;
     for (const [seq, { request, sinceMs }] of this.#waiting) {
       if (this.#running.size >= this.#slots) return;
       this.#waiting.delete(seq);
       this.#longestWaitMs = Math.max(this.#longestWaitMs, nowMs - sinceMs);
       this.#start(request);
-      nowMs = performance.now();
+      nowMs = this.#clock.monotonicMs();
       if (nowMs > giveWayAtMs) {
         this.#startLater();
         return;
@@ -156,7 +160,7 @@ export class ActivityLoop implements ActivityControl {
   #startLater(): void {
     if (this.#starting || this.#waiting.size === 0) return;
     this.#starting = true;
-    setImmediate(() => this.#startMore());
+    this.#clock.defer(() => this.#startMore());
   }
 
   #start(request: ActivityRequest): void {
@@ -167,6 +171,7 @@ export class ActivityLoop implements ActivityControl {
     }
     const { seq } = request;
     const context = new RunningActivity(request, {
+      nowMs: () => this.#clock.nowMs(),
       log: (level, message, fields) => {
         this.#logs.push({ seq, line: { level, message, fields } });
         this.#flushSoon();
@@ -180,7 +185,7 @@ export class ActivityLoop implements ActivityControl {
     });
     this.#running.set(seq, context);
     const timeoutMs = request.special?.timeoutMs ?? null;
-    const cancelTimeout = timeoutMs === null ? null : setLongTimeout(timeoutMs, () => this.#endSoon(context, seq, 'timeout'));
+    const cancelTimeout = timeoutMs === null ? null : this.#clock.setTimer(timeoutMs, () => this.#endSoon(context, seq, 'timeout'));
     this.#progress.begin(seq);
     // Until its first await the activity runs here and now: a death of the thread is its doing.
     const ended = run(definition, context, request);
@@ -200,14 +205,13 @@ export class ActivityLoop implements ActivityControl {
   #endSoon(context: RunningActivity, seq: number, reason: EndReason): void {
     if (context.endReason !== null) return;
     context.end(reason);
-    const force = setTimeout(() => {
+    this.#clock.setTimer(this.#graceMs, () => {
       if (this.#running.get(seq) === context) this.#end(context.request, failed(context.request, context.endError(), context.lastDetails));
-    }, this.#graceMs);
-    force.unref();
+    });
   }
 
   #sharedClient(): ActivityClient {
-    this.#client ??= new Client(hostStore(this.#host, this.#storeName));
+    this.#client ??= new Client(hostStore(this.#host, this.#storeName), { clock: this.#clock });
     return this.#client;
   }
 
@@ -244,11 +248,11 @@ export class ActivityLoop implements ActivityControl {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    setImmediate(() => {
+    this.#clock.defer(() => {
       this.#flushing = false;
       // Those that still wait count, too: an activity that never ends must not hide them.
       const oldest = this.#waiting.values().next().value;
-      const waitedMs = oldest === undefined ? 0 : performance.now() - oldest.sinceMs;
+      const waitedMs = oldest === undefined ? 0 : this.#clock.monotonicMs() - oldest.sinceMs;
       const heartbeats = Array.from(this.#heartbeats, ([seq, details]): ActivityHeartbeat => ({ seq, details }));
       const longestWaitMs = Math.max(this.#longestWaitMs, waitedMs);
       const batch = { longestWaitMs, replies: this.#replies, logs: this.#logs, heartbeats };
@@ -282,18 +286,4 @@ function failed(request: ActivityRequest, error: unknown, heartbeat: string | nu
 function withCause(error: Error, cause: unknown): Error {
   if (cause !== error) error.cause = cause;
   return error;
-}
-
-/** Longest time that one timer of Node takes; beyond it fires at once. */
-const MAX_TIMER_MS = 2_147_483_647;
-
-/** A timer of any length that keeps no process alive. Returns what cancels it. */
-function setLongTimeout(ms: number, callback: () => void): () => void {
-  let timer: NodeJS.Timeout;
-  const wait = (leftMs: number): void => {
-    timer = setTimeout(() => (leftMs > MAX_TIMER_MS ? wait(leftMs - MAX_TIMER_MS) : callback()), Math.min(leftMs, MAX_TIMER_MS));
-    timer.unref();
-  };
-  wait(ms);
-  return () => clearTimeout(timer);
 }

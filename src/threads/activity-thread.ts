@@ -1,4 +1,5 @@
 // Entry of an activity thread: one long task of the Piscina pool that lives until its work port is closed.
+import { systemClock } from '../provider/system-clock.ts';
 import { assert } from '../types/errors.ts';
 import { connectHost } from './activity-host.ts';
 import { ActivityLoop } from './activity-loop.ts';
@@ -27,6 +28,9 @@ export function activityThread(task: ThreadTask): Promise<void> {
   const { hostPort, storeName, graceMs } = activities;
   const progress = new Progress(task.progress);
   const host = connectHost(hostPort);
-  serveControl(new ActivityLoop({ port: workPort, progress, slots: task.limit, host, storeName, graceMs }), controlPort);
+  serveControl(
+    new ActivityLoop({ port: workPort, clock: systemClock, progress, slots: task.limit, host, storeName, graceMs }),
+    controlPort,
+  );
   return new Promise((resolve) => workPort.on('close', resolve));
 }

@@ -25,13 +25,22 @@ const CANDIDATES: readonly Drain[] = [
 /** Length of the promise chain of the self-test. Reason: longer than any heuristic that waits a fixed number of microtasks. */
 const CHAIN = 200;
 
+/** Of this thread. */
+let chosen: Promise<Drain> | null = null;
+
 /**
  * Finds the fastest way to drain that works here: every continuation of a long chain of awaits has run, and an unhandled rejection was
- * raised before the drain ended. A synchronous drain works only outside of microtasks, so this tests from a macrotask.
+ * raised before the drain ended. A synchronous drain works only outside of microtasks, so this tests from a macrotask, once in each
+ * thread.
  *
  * @returns the drain
  */
-export async function chooseDrain(): Promise<Drain> {
+export function chooseDrain(): Promise<Drain> {
+  chosen ??= findDrain();
+  return chosen;
+}
+
+async function findDrain(): Promise<Drain> {
   for (const candidate of CANDIDATES) {
     if (await passesSelfTest(candidate)) return candidate;
   }

@@ -6,12 +6,13 @@
 // L3. A live engine is used only when it stands exactly at the stored event of the same execution; else the answer is `miss`.
 // L4. The cache is bounded by weight. What is evicted is told to main with the next batch.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isMainThread, type MessagePort } from 'node:worker_threads';
+import { isMainThread } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
 import { ReplayEngine } from '../replay/replay-engine.ts';
 import type { ReplayHost } from '../replay/replay-host.ts';
 import type { Scope } from '../replay/scope.ts';
 import { validateHistory } from '../replay/validate-history.ts';
+import type { Clock } from '../types/clock.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { HistoryError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
@@ -24,21 +25,20 @@ import { readTurnRequests, writeReplayBatch, type FaultReport, type TurnReply, t
 import type { Progress } from './progress.ts';
 import { Registry, type ThreadSource } from './registry.ts';
 import type { VersionPolicy } from './versions.ts';
+import type { WorkPort } from './work-port.ts';
 
 /** Memory of a live engine besides its events: promises, closures, maps, and the user's frames. Measured: 4.2 KB for an instance that waits for an event. */
 const ENGINE_BYTES = 4_500;
 /** A batch that takes longer answers in parts, so that commits overlap with replay. */
 const FLUSH_AFTER_MS = 5;
 
-/** The real clock: a fault is reported from within user code, where `performance` is the instance's. Taken before the guards are installed. */
-const monotonicMs: () => number = performance.now.bind(performance);
-
 /** The user code that is running is an instance's, in a scope of it. One storage for all loops of a thread. */
 const running = new AsyncLocalStorage<Scope>();
 
 /** What a replay loop needs. */
 export type ReplayLoopOptions = {
-  readonly port: MessagePort;
+  readonly port: WorkPort;
+  readonly clock: Clock;
   readonly progress: Progress;
   /** Most memory of live engines, in bytes. */
   readonly cacheBytes: number;
@@ -46,7 +46,8 @@ export type ReplayLoopOptions = {
 
 /** The loop of one replay thread. */
 export class ReplayLoop implements ReplayControl {
-  readonly #port: MessagePort;
+  readonly #port: WorkPort;
+  readonly #clock: Clock;
   readonly #progress: Progress;
   readonly #cacheBytes: number;
   readonly #registry = new Registry('orchestration');
@@ -67,6 +68,7 @@ export class ReplayLoop implements ReplayControl {
 
   constructor(options: ReplayLoopOptions) {
     this.#port = options.port;
+    this.#clock = options.clock;
     this.#progress = options.progress;
     this.#cacheBytes = options.cacheBytes;
     this.#host = {
@@ -113,7 +115,7 @@ export class ReplayLoop implements ReplayControl {
     const drain = this.#drain;
     if (drain === null) return;
     this.#pumping = true;
-    this.#flushedAtMs = monotonicMs();
+    this.#flushedAtMs = this.#clock.monotonicMs();
     if (drain.synchronous) {
       this.#pump(drain.run);
       return;
@@ -171,7 +173,7 @@ export class ReplayLoop implements ReplayControl {
     this.#progress.end();
     this.#current = null;
     this.#replies.push(reply);
-    if (monotonicMs() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
+    if (this.#clock.monotonicMs() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
   }
 
   /** One turn: finds or rebuilds the engine, runs it. Yields where microtasks are to be drained. */
@@ -208,7 +210,7 @@ export class ReplayLoop implements ReplayControl {
   }
 
   #flush(): void {
-    this.#flushedAtMs = monotonicMs();
+    this.#flushedAtMs = this.#clock.monotonicMs();
     if (this.#replies.length === 0 && this.#evicted.length === 0 && this.#faults.length === 0) return;
     this.#port.postMessage(writeReplayBatch({ replies: this.#replies, evicted: this.#evicted, faults: this.#faults }));
     this.#replies = [];

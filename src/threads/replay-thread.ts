@@ -1,5 +1,6 @@
 // Entry of a replay thread: one long task of the Piscina pool that lives until its work port is closed.
 import type { MessagePort } from 'node:worker_threads';
+import { systemClock } from '../provider/system-clock.ts';
 import { serveControl } from './control.ts';
 import { Progress } from './progress.ts';
 import { ReplayLoop } from './replay-loop.ts';
@@ -27,6 +28,7 @@ export type ThreadTask = {
  */
 export function replayThread(task: ThreadTask): Promise<void> {
   const { workPort, controlPort } = task;
-  serveControl(new ReplayLoop({ port: workPort, progress: new Progress(task.progress), cacheBytes: task.limit }), controlPort);
+  const progress = new Progress(task.progress);
+  serveControl(new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes: task.limit }), controlPort);
   return new Promise((resolve) => workPort.on('close', resolve));
 }

@@ -9,6 +9,7 @@ import type { SessionInbox } from './session-inbox.ts';
 
 /** What a running activity can do beyond its own thread. */
 export type ActivityOutlets = {
+  readonly nowMs: () => number;
   readonly log: (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) => void;
   /** Passes on encoded details. */
   readonly heartbeat: (details: string) => void;
@@ -42,7 +43,7 @@ export class RunningActivity implements ActivityContext {
     this.#outlets = outlets;
     const extras = request.special?.extras ?? null;
     this.#extras = extras === null ? null : (parseRecord(extras) as ActivityExtras);
-    this.#startedMs = request.special === null ? 0 : Date.now();
+    this.#startedMs = request.special === null ? 0 : outlets.nowMs();
     this.instanceId = request.instanceId;
     this.executionId = request.executionId;
     this.eventId = this.#extras?.firstEventId ?? request.eventId;

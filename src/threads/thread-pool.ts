@@ -6,8 +6,8 @@
 // T2. When a thread dies its slot is told dead exactly once, before a new thread takes its place: nobody waits for answers of the dead.
 // T3. Answers of a thread that arrive after its death was told are dropped.
 import { Piscina } from 'piscina';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { setTimeout as delay } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
+import type { Clock } from '../types/clock.ts';
 import { ArgumentError, assert, DefinitionError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import { serveHost, type ActivityHost } from './activity-host.ts';
@@ -18,6 +18,7 @@ import { Progress } from './progress.ts';
 import { toThreadSource, type DefinitionSource, type RegisteredName, type ThreadSource } from './registry.ts';
 import type { ThreadTask } from './replay-thread.ts';
 import type { VersionPolicy } from './versions.ts';
+import { makeInlineChannel, type WorkPort } from './work-port.ts';
 
 /** One thread of a pool, as its dispatcher sees it. */
 export type Slot<Control> = {
@@ -40,6 +41,8 @@ export interface PoolListener<Control> {
 /** What a pool needs. */
 export type PoolOptions = {
   readonly kind: 'replay' | 'activity';
+  /** Time of the threads: the real one, unless they are inline. */
+  readonly clock: Clock;
   /** Number of threads; 0: inline. */
   readonly threads: number;
   readonly sources: readonly DefinitionSource[];
@@ -83,13 +86,14 @@ type Session<Control> = {
 export class ThreadPool<Control extends ThreadControl> {
   readonly #options: PoolOptions;
   readonly #listener: PoolListener<Control>;
-  readonly #makeInline: (port: MessagePort, progress: Progress) => InlineLoop<Control>;
+  readonly #makeInline: (port: WorkPort, progress: Progress) => InlineLoop<Control>;
   readonly #sources: readonly ThreadSource[];
   readonly #sessions = new Map<number, Session<Control>>();
   readonly #serving: Promise<void>[] = [];
   #piscina: Piscina | null = null;
   #names: readonly RegisteredName[] = [];
   #closed = false;
+  #alive: NodeJS.Timeout | null = null;
 
   /**
    * @param options - how many threads, with what
@@ -100,7 +104,7 @@ export class ThreadPool<Control extends ThreadControl> {
   constructor(
     options: PoolOptions,
     listener: PoolListener<Control>,
-    makeInline: (port: MessagePort, progress: Progress) => InlineLoop<Control>,
+    makeInline: (port: WorkPort, progress: Progress) => InlineLoop<Control>,
   ) {
     this.#options = options;
     this.#listener = listener;
@@ -147,9 +151,9 @@ export class ThreadPool<Control extends ThreadControl> {
       this.#piscina.on('error', () => undefined);
     }
     const slots = Array.from({ length: Math.max(1, threads) }, (_, index) => index);
-    // Nothing else may keep the process alive until the threads are ready, or their ports are closed again.
-    const alive = setInterval(() => undefined, 60_000);
-    const started = Promise.all(
+    // Until the threads are ready, and inline also later, nothing else may keep the process alive.
+    this.#alive = setInterval(() => undefined, 60_000);
+    await Promise.all(
       slots.map(
         (index) =>
           new Promise<void>((resolve, reject) => {
@@ -157,11 +161,6 @@ export class ThreadPool<Control extends ThreadControl> {
           }),
       ),
     );
-    try {
-      await started;
-    } finally {
-      clearInterval(alive);
-    }
   }
 
   /**
@@ -174,9 +173,22 @@ export class ThreadPool<Control extends ThreadControl> {
     if (session?.slot === slot) session.abort();
   }
 
+  /**
+   * Ends a thread as if it had crashed.
+   *
+   * @param index - which, from 0
+   * @returns false when it is not running at the moment
+   */
+  crash(index: number): boolean {
+    const session = this.#sessions.get(index);
+    session?.abort();
+    return session !== undefined;
+  }
+
   /** Closes all ports and ends all threads. */
   async close(): Promise<void> {
     this.#closed = true;
+    if (this.#alive !== null) clearInterval(this.#alive);
     for (const session of this.#sessions.values()) session.close();
     await this.#piscina?.destroy();
     await Promise.all(this.#serving);
@@ -197,7 +209,7 @@ export class ThreadPool<Control extends ThreadControl> {
           return;
         }
         process.emitWarning(failure, { code: 'DURALOOM_THREAD_RESTART' });
-        await delay(RESTART_DELAY_MS);
+        await new Promise<void>((resolve) => this.#options.clock.setTimer(RESTART_DELAY_MS, resolve));
         continue;
       }
       let alive = true;
@@ -215,12 +227,12 @@ export class ThreadPool<Control extends ThreadControl> {
 
   /** Loads the modules. Returns what went wrong, null for nothing. */
   async #load(session: Session<Control>): Promise<DurableError | null> {
-    const timeout = new AbortController();
-    const late = delay(LOAD_TIMEOUT_MS, 'late' as const, { signal: timeout.signal });
-    // Aborted when the load is over; nobody waits for it then.
-    late.catch(() => undefined);
+    let stopTimeout = (): void => undefined;
+    const late = new Promise<'late'>((resolve) => {
+      stopTimeout = this.#options.clock.setTimer(LOAD_TIMEOUT_MS, () => resolve('late'), true);
+    });
     const loaded = await Promise.race([session.slot.control.load(this.#sources, this.#options.versionPolicy), session.ended, late]);
-    timeout.abort();
+    stopTimeout();
     if (loaded === 'late') {
       session.abort();
       const modules = this.#sources.map(({ source }) => (typeof source === 'string' ? source : source.name)).join(', ');
@@ -273,24 +285,23 @@ export class ThreadPool<Control extends ThreadControl> {
   }
 
   #openInline(index: number): Session<Control> {
-    const work = new MessageChannel();
+    const [port, loopPort] = makeInlineChannel(this.#options.clock);
     const progress = new Progress();
-    const loop = this.#makeInline(work.port2, progress);
+    const loop = this.#makeInline(loopPort, progress);
     const ended = new Promise<DurableError>((resolve) => {
-      work.port2.on('close', () => {
+      loopPort.on('close', () => {
         loop.dispose?.();
         resolve(new DurableError('THREAD_DIED', 'the inline loop was closed'));
       });
     });
-    const close = (): void => work.port1.close();
-    return this.#session({ index, control: loop, progress, port: work.port1, ended, abort: close, release: () => undefined });
+    return this.#session({ index, control: loop, progress, port, ended, abort: () => port.close(), release: () => undefined });
   }
 
   #session(parts: {
     readonly index: number;
     readonly control: Control;
     readonly progress: Progress;
-    readonly port: MessagePort;
+    readonly port: WorkPort;
     readonly ended: Promise<DurableError>;
     readonly abort: () => void;
     readonly release: () => void;

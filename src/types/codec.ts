@@ -1,6 +1,7 @@
 // Payloads: the one place where user values become text and come back. JSON.parse and JSON.stringify are banned elsewhere.
 // The main thread only passes the text on; encoding and decoding happen in the thread (or client call) that owns the value.
 import { DurableError, PayloadError } from './errors.ts';
+import { toFailure } from './failure.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 
 /** The text of a JSON value. `undefined` stands for the value `undefined`, which JSON cannot write. */
@@ -22,7 +23,7 @@ export function encodePayload(value: unknown, what: string, maxBytes: number = M
   try {
     encoded = JSON.stringify(value);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
+    const [reason] = toFailure(cause).message.split('\n', 1);
     throw new PayloadError('PAYLOAD_NOT_SERIALIZABLE', `${what} is not a JSON value: ${reason}. Convert it first`, { cause });
   }
   if (encoded === undefined) {

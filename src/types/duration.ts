@@ -5,7 +5,13 @@ import { MAX_DURATION_MS } from './limits.ts';
 /** A length of time: milliseconds as a number, or a number with a unit: `'250ms'`, `'30s'`, `'5m'`, `'2h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1_000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
 
 /**
  * Converts a duration to milliseconds.
@@ -20,8 +26,8 @@ export function toMilliseconds(duration: Duration, what: string): number {
   let ms = Number.NaN;
   if (typeof value === 'number') ms = value;
   if (typeof value === 'string') {
-    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value);
-    if (match !== null) ms = Number(match[1]) * (UNIT_MS[match[2] ?? ''] ?? Number.NaN);
+    const unit = value.replace(/^\d+(?:\.\d+)?/, '');
+    ms = Number.parseFloat(value) * (UNIT_MS.get(unit) ?? Number.NaN);
   }
   if (!(ms >= 0 && ms <= MAX_DURATION_MS)) {
     throw new ArgumentError(

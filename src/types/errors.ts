@@ -35,6 +35,8 @@ export type ErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   | 'PROVIDER_CLOSED'
   | 'PROVIDER_FAILED'
+  | 'PROVIDER_TIMEOUT'
+  | 'REPLAY_FAILED'
   | 'SCHEMA_MISMATCH'
   | 'SCHEMA_TOO_NEW'
   | 'THREAD_DIED'
@@ -97,6 +99,48 @@ export class DeterminismError extends DurableError {
     options?: { readonly cause?: unknown },
   ) {
     super(code, message, options);
+  }
+}
+
+/** What `replayHistory` rejects with when the code does not follow a recorded history: production's `NONDETERMINISM`, with a diff. */
+export class HistoryMismatchError extends DeterminismError {
+  readonly instanceId: string;
+  readonly executionId: number;
+  /** Id of the first event that the code does not follow. */
+  readonly eventId: number;
+  /** What history has there, as text; null: it ends there. */
+  readonly recorded: string | null;
+  /** What the code does instead, as text. */
+  readonly emitted: string;
+  /** Both sides (`-` history, `+` code) between the events around them. */
+  readonly diff: string;
+
+  constructor(
+    message: string,
+    details: Pick<HistoryMismatchError, 'instanceId' | 'executionId' | 'eventId' | 'recorded' | 'emitted' | 'diff'>,
+    options?: { readonly cause?: unknown },
+  ) {
+    super('NONDETERMINISM', `${message}\n\n${details.diff}`, options);
+    this.instanceId = details.instanceId;
+    this.executionId = details.executionId;
+    this.eventId = details.eventId;
+    this.recorded = details.recorded;
+    this.emitted = details.emitted;
+    this.diff = details.diff;
+  }
+}
+
+/** What `replayAll` rejects with when histories could not be replayed: all of them, each with its error. */
+export class ReplayError extends DurableError {
+  /** The histories that could not be replayed, in the order of the files. */
+  readonly failures: readonly { readonly file: string; readonly error: unknown }[];
+  /** How many could. */
+  readonly replayed: number;
+
+  constructor(message: string, failures: ReplayError['failures'], replayed: number) {
+    super('REPLAY_FAILED', message, { cause: failures[0]?.error });
+    this.failures = failures;
+    this.replayed = replayed;
   }
 }
 
@@ -191,7 +235,7 @@ export class ProviderError extends DurableError {
   readonly retryable: boolean;
 
   constructor(
-    code: 'PROVIDER_CLOSED' | 'PROVIDER_FAILED' | 'DATABASE_FOREIGN' | 'DATABASE_UNREADABLE' | 'SCHEMA_TOO_NEW',
+    code: 'PROVIDER_CLOSED' | 'PROVIDER_FAILED' | 'PROVIDER_TIMEOUT' | 'DATABASE_FOREIGN' | 'DATABASE_UNREADABLE' | 'SCHEMA_TOO_NEW',
     details: { readonly operation: string; readonly retryable: boolean; readonly message: string; readonly cause?: unknown },
   ) {
     super(code, details.message, details.cause === undefined ? undefined : { cause: details.cause });

@@ -46,14 +46,19 @@ const MAX_TEXT = 16_384;
  * @returns the failure; a thrown non-error becomes one named `NonError` with the value as text
  */
 export function toFailure(thrown: unknown): Failure {
+  return describe(thrown, MAX_CAUSES);
+}
+
+/** Each link of the chain by itself: a cause that cannot be read does not hide the error that has it. */
+function describe(thrown: unknown, causesLeft: number): Failure {
   try {
-    return describe(thrown, MAX_CAUSES);
+    return read(thrown, causesLeft);
   } catch {
     return { name: 'Error', message: 'the thrown value could not be read' };
   }
 }
 
-function describe(thrown: unknown, causesLeft: number): Failure {
+function read(thrown: unknown, causesLeft: number): Failure {
   if (!(thrown instanceof Error)) return { name: 'NonError', message: text(String(thrown)) };
   const { code, nonRetryable } = thrown as { readonly code?: unknown; readonly nonRetryable?: unknown };
   const { cause } = thrown;

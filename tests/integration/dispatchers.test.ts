@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/provider/system-clock.ts';
 import { makeActivityHost } from '../../src/threads/activity-host.ts';
 import { ActivityLoop } from '../../src/threads/activity-loop.ts';
 import { readActivityBatch, writeActivityRequest, type Wire } from '../../src/threads/messages.ts';
@@ -319,7 +320,15 @@ describe('a cancellation that overtakes its activity', () => {
     const ran: string[] = [];
     const note = defineActivity('note', (_ctx, name: string) => ran.push(name));
     const host = makeActivityHost(await stage().openProvider(), new AbortController().signal);
-    const loop = new ActivityLoop({ port: port2, progress: new Progress(), slots: 4, host, storeName: 'sqlite', graceMs: 1_000 });
+    const loop = new ActivityLoop({
+      port: port2,
+      clock: systemClock,
+      progress: new Progress(),
+      slots: 4,
+      host,
+      storeName: 'sqlite',
+      graceMs: 1_000,
+    });
     await loop.load([{ prefix: '', source: note }]);
     const answered = new Promise<Wire>((resolve) => port1.on('message', resolve));
     await loop.cancel([7]);

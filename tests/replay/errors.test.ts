@@ -12,6 +12,29 @@ const declined: Failure = {
   cause: { name: 'TypeError', message: 'limit', cause: { name: 'NonError', message: '42' } },
 };
 
+/** Values that cannot be looked into without care. */
+const traps: readonly (readonly [string, () => unknown])[] = [
+  [
+    'an AggregateError that holds itself',
+    () => {
+      const error = new AggregateError([], 'cycle');
+      error.errors.push(error);
+      return error;
+    },
+  ],
+  ['an AggregateError without errors', () => Object.assign(new AggregateError([], 'bare'), { errors: undefined })],
+  ['an AggregateError with one error for a list', () => Object.assign(new AggregateError([], 'odd'), { errors: { length: 1 } })],
+  [
+    'a proxy that refuses every question',
+    () =>
+      new Proxy(new Error('closed'), {
+        getPrototypeOf: () => {
+          throw new Error('trap');
+        },
+      }),
+  ],
+];
+
 describe('a failed activity or child', () => {
   it.each([
     ['activity', (ctx: Parameters<Handler>[0]) => ctx.scheduleActivity('a'), activityFailed(2, declined)],
@@ -117,6 +140,31 @@ describe('a thrown value', () => {
     expect(instance.failure).toMatchObject({ name: 'AggregateError' });
   });
 
+  it.each([
+    ['lost its stack', () => Object.assign(new Error('x'), { stack: undefined })],
+    ['has a list for a stack', () => Object.assign(new Error('x'), { stack: ['at home'] })],
+  ])('that is an error that %s has none afterwards', async (_, make) => {
+    const instance = await begin(() => {
+      throw make();
+    });
+    expect(JSON.parse('failure' in instance.last.outcome ? instance.last.outcome.failure : '')).toEqual({ name: 'Error', message: 'x' });
+  });
+
+  it.each(traps)('that is %s ends the orchestration failed', async (_, make) => {
+    const instance = await begin(() => {
+      throw make();
+    });
+    expect(instance.last.outcome.kind).toBe('failed');
+  });
+
+  it.each(traps)('that nobody handles and that is %s fails the orchestration', async (_, make) => {
+    const instance = await begin((ctx) => {
+      void Promise.reject(make());
+      return ctx.waitForEvent('never');
+    });
+    expect(instance.failure).toMatchObject({ code: 'UNHANDLED_REJECTION' });
+  });
+
   it('keeps its stack', async () => {
     const instance = await begin(() => {
       throw new Error('here');
@@ -135,6 +183,11 @@ describe('failures', () => {
     let depth = 0;
     for (let failure: Failure | undefined = toFailure(error); failure !== undefined; failure = failure.cause) depth += 1;
     expect(depth).toBe(9);
+  });
+
+  it('keep an error whose cause cannot be read', () => {
+    const failure = toFailure(new TypeError('outer', { cause: Object.create(null) }));
+    expect(failure).toMatchObject({ name: 'TypeError', message: 'outer', cause: { message: 'the thrown value could not be read' } });
   });
 
   it('cut long messages and stacks', () => {

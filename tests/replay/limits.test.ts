@@ -99,6 +99,30 @@ describe('a history of too many events', () => {
   });
 });
 
+describe('shouldContinueAsNew', () => {
+  const HALF = MAX_HISTORY_EVENTS / 2;
+
+  it.each([
+    [HALF - 1, false],
+    [HALF, true],
+    [HALF + 1, true],
+  ])('after %i events is %s, live and on replay', async (events, expected) => {
+    const seen: boolean[] = [];
+    const instance = await begin(
+      filling(events, async (ctx) => {
+        // The wait is the last of them.
+        const go = ctx.waitForEvent('go');
+        seen.push(ctx.shouldContinueAsNew);
+        await go;
+      }),
+      { coldCheck: false },
+    );
+    expect(instance.engine.lastEventId).toBe(events);
+    await replayCold(instance.definitions, instance.events);
+    expect(seen).toEqual([expected, expected]);
+  });
+});
+
 describe('weight', () => {
   it('grows with what is kept', async () => {
     const instance = await begin((ctx) => ctx.scheduleActivity('a'));

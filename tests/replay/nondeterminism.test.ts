@@ -43,6 +43,17 @@ function deepFreeze<Value>(value: Value): Value {
   return value;
 }
 
+/** Runs something while the thread makes stacks in another way. */
+async function withStacks<Result>(change: Partial<typeof Error>, run: () => Promise<Result>): Promise<Result> {
+  const before = { stackTraceLimit: Error.stackTraceLimit, prepareStackTrace: Reflect.get(Error, 'prepareStackTrace') as unknown };
+  Object.assign(Error, change);
+  try {
+    return await run();
+  } finally {
+    Object.assign(Error, before);
+  }
+}
+
 /** What the code decides after one activity. */
 const after =
   (decide: Handler): Handler =>
@@ -155,6 +166,18 @@ describe('replay', () => {
     expect(message).toContain('Deploy the code that wrote this history, or register the changed code as a new version');
     const [had = '', has = ''] = message.split(', but the code now decides ');
     expect(had.slice(had.indexOf('history has ') + 12)).not.toBe(has.slice(0, had.length));
+  });
+
+  it.each<readonly [string, Partial<typeof Error>]>([
+    ['turned off', { stackTraceLimit: 'none' as never }],
+    ['made into lists', { prepareStackTrace: (_, sites) => sites }],
+    ['empty', { stackTraceLimit: 0 }],
+  ])('shows both sides also when stacks are %s', async (_, change) => {
+    const { result } = await withStacks(change, () => replay((ctx) => ctx.scheduleActivity('b'), [started(), activityScheduled('a')]));
+    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM' });
+    expect(faultOf(result).message).toMatch(
+      /history has ActivityScheduled \{name: "a"\}, but the code now decides ActivityScheduled \{name: "b"\}\. Deploy/,
+    );
   });
 
   it.each([...decisions, ...passing])('finds %s that is missing from the code', async (_, __, event) => {

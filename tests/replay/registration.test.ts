@@ -54,6 +54,25 @@ describe('the code of an instance', () => {
     expect(end).toMatchObject({ version: '1.0.0', outcome: { kind: 'completed' } });
   });
 
+  it('is what a range of versions was resolved to, and the range is not recorded', async () => {
+    // The range is the business of the host; what it finds is history.
+    const host = new TestHost(versions);
+    const engine = new ReplayEngine('i1', {
+      find: (name, version) => host.find(name, version === '^2.0.0' ? '2.0.0' : version),
+      describeRegistered: () => host.describeRegistered(),
+      enter: (scope, code) => host.enter(scope, code),
+      currentScope: () => host.currentScope(),
+      noteCall: (call) => host.noteCall(call),
+      reportFault: (faulty, failure) => host.reportFault(faulty, failure),
+    });
+    const result = await turn(engine, [start({ version: '^2.0.0', input: 5 })], T0);
+    expect(result).toMatchObject({ version: '2.0.0', outcome: { kind: 'waiting' } });
+    expect(result.events).not.toContain('^');
+    expect(parseEvents(result.events)).toMatchObject([{ version: '2.0.0', input: 5, engine: 1 }, { name: 'code 2.0.0' }]);
+    const rebuilt = await replayCold(versions, parseEvents(result.events));
+    expect([rebuilt.engine.version, rebuilt.result.outcome]).toEqual(['2.0.0', { kind: 'waiting' }]);
+  });
+
   it('shows in the context', async () => {
     const instance = await begin((ctx) => [ctx.instanceId, ctx.executionId, ctx.name, ctx.version], { instanceId: 'x', executionId: 7 });
     expect(instance.result).toEqual(['x', 7, 'test', '1.0.0']);
@@ -100,6 +119,20 @@ describe('the number of an execution', () => {
     expect(events).toMatchObject([{ kind: 'OrchestrationStarted', executionId }, { input: executionId }]);
     const rebuilt = await replayCold([definition], events);
     expect([rebuilt.result.outcome, rebuilt.engine.executionId]).toEqual([{ kind: 'waiting' }, executionId]);
+  });
+});
+
+describe('an engine before the start', () => {
+  it('has no name, version, event or call yet', () => {
+    const { name, version, executionId, lastEventId, lastCall, isUsable } = new ReplayEngine('i1', new TestHost(versions));
+    expect({ name, version, executionId, lastEventId, lastCall, isUsable }).toEqual({
+      name: '',
+      version: '',
+      executionId: 1,
+      lastEventId: 0,
+      lastCall: 'none',
+      isUsable: true,
+    });
   });
 });
 

@@ -38,6 +38,68 @@ const GIVEN_UP = ['rejected', 'CancelledError', 'the durable future was cancelle
 const SCOPE_GONE = ['rejected', 'CancelledError', 'the scope was cancelled'];
 const ASKED = ['rejected', 'CancelledError', "orchestration 'test' was asked to cancel: enough"];
 
+describe('code that runs in no scope of its instance', () => {
+  /** Reactions that are registered here run outside of every instance, although an instance causes them. */
+  const outsider = (): { readonly wake: () => void; readonly woken: Promise<void> } => {
+    let wake = (): void => undefined;
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    return { wake, woken };
+  };
+
+  it('of nobody belongs to the orchestration as a whole', async () => {
+    const { wake, woken } = outsider();
+    let call = (): void => undefined;
+    void woken.then(() => call());
+    const instance = await begin(
+      async (ctx) => {
+        call = () => void ctx.scheduleActivity('from outside');
+        const scope = ctx.scope(async () => {
+          wake();
+          await ctx.waitForEvent('never');
+        });
+        await ctx.waitForEvent('go');
+        scope.cancel();
+        await ctx.waitForEvent('end');
+      },
+      { coldCheck: false },
+    );
+    await instance.deliver(eventRaised('go'));
+    // Not 4, which nobody's scope has asked for.
+    expect(instance.bodies.slice(1, 4)).toEqual([eventAwaited('never'), eventAwaited('go'), activityScheduled('from outside')]);
+    expect(instance.lastBodies).toEqual([eventRaised('go'), futureCancelled(2), eventAwaited('end')]);
+  });
+
+  it('of another instance does as well', async () => {
+    const { wake, woken } = outsider();
+    let call = (): void => undefined;
+    await begin(
+      async (ctx) => {
+        await ctx.scope(async () => {
+          void woken.then(() => call());
+          await ctx.waitForEvent('never');
+        });
+      },
+      { coldCheck: false, instanceId: 'other' },
+    );
+    const instance = await begin(
+      async (ctx) => {
+        call = () => void ctx.scheduleActivity('from the other');
+        const scope = ctx.scope(() => ctx.waitForEvent('never'));
+        wake();
+        await ctx.waitForEvent('go');
+        scope.cancel();
+        await ctx.waitForEvent('end');
+      },
+      { coldCheck: false },
+    );
+    await instance.deliver(eventRaised('go'));
+    expect(instance.bodies).toContainEqual(activityScheduled('from the other'));
+    expect(instance.lastBodies).toEqual([eventRaised('go'), futureCancelled(2), eventAwaited('end')]);
+  });
+});
+
 describe.each(DRAINS)('ctx.scope (drain: %s)', (drain) => {
   it('is no event, and gives the result of its code', async () => {
     const instance = await begin((ctx) => ctx.scope(async () => `${await ctx.scheduleActivity<string>('a')}!`), { drain });

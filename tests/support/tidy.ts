@@ -40,7 +40,11 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   'src/replay': { folders: ['src/types'], node: false, packages: [] },
   'src/provider': { folders: ['src/types'], node: true, packages: [] },
   'src/client': { folders: ['src/types', 'src/provider'], node: false, packages: [] },
-  'src/threads': { folders: ['src/types', 'src/replay', 'src/client'], node: true, packages: ['piscina', 'comlink', 'semver'] },
+  'src/threads': {
+    folders: ['src/types', 'src/replay', 'src/provider', 'src/client'],
+    node: true,
+    packages: ['piscina', 'comlink', 'semver'],
+  },
   'src/main': { folders: ['src/types', 'src/provider', 'src/client', 'src/threads'], node: true, packages: [] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {

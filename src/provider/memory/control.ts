@@ -16,13 +16,18 @@ import type { StoredInstance } from './stored-instance.ts';
  */
 export function startInstance(instances: Instances, start: NewInstance, nowMs: number): StartOutcome {
   const old = instances.get(start.instanceId);
-  const outcome = instances.start(start);
-  const parent = old === undefined || isEnded(old.record.status) ? null : old.record.parent;
-  if (outcome === 'replaced' && parent !== null && old !== undefined && old.parentNotice !== null) {
-    instances.enqueue({ instanceId: parent.instanceId, payload: old.parentNotice });
+  if (old === undefined) {
+    instances.add(start, 1);
+    return 'started';
   }
-  if (outcome === 'replaced' && start.closeChildren !== null) closeChildren(instances, start.instanceId, start.closeChildren, nowMs);
-  return outcome;
+  if (!mayReplace(old, start)) return 'exists';
+  // The children are closed while nobody has the id: what they tell their parent is not for the new instance, and nothing closes that one.
+  instances.remove(old);
+  if (start.closeChildren !== null) closeChildren(instances, start.instanceId, start.closeChildren, nowMs);
+  instances.add(start, old.record.executionId + 1);
+  const parent = isEnded(old.record.status) ? null : old.record.parent;
+  if (parent !== null && old.parentNotice !== null) instances.enqueue({ instanceId: parent.instanceId, payload: old.parentNotice });
+  return 'replaced';
 }
 
 /**
@@ -86,9 +91,13 @@ export function closeChildren(instances: Instances, parentId: string, closing: C
   }
 }
 
+function mayReplace({ record }: StoredInstance, { policy }: NewInstance): boolean {
+  return policy === 'terminateExisting' || (policy === 'replaceTerminal' && isEnded(record.status));
+}
+
 function resumed(instance: StoredInstance): Pick<InstanceRecord, 'status' | 'output'> {
   for (const message of instance.messages) message.attempt = 0;
   const { executionId, lastEventId } = instance.record;
-  const status: InstanceStatus = executionId === 1 && lastEventId === 0 ? 'Pending' : 'Running';
+  const status: InstanceStatus = executionId === instance.firstExecutionId && lastEventId === 0 ? 'Pending' : 'Running';
   return { status, output: null };
 }

@@ -17,8 +17,8 @@ import type {
   OrchestrationItem,
   OrchestrationLock,
   Publication,
-  StartOutcome,
 } from '../provider.ts';
+import { compareCodePoints } from './code-points.ts';
 import { ReadyGroups } from './ready-groups.ts';
 import {
   addImmediateMessage,
@@ -86,30 +86,42 @@ export class Instances {
    * Finds the children of an instance.
    *
    * @param instanceId - the parent
-   * @returns the children, ended ones included
+   * @returns the children, ended ones included, in the order of their ids
    */
   childrenOf(instanceId: string): readonly StoredInstance[] {
-    return [...(this.#childrenOf.get(instanceId) ?? [])];
+    const children = this.#childrenOf.get(instanceId) ?? [];
+    return [...children].toSorted((a, b) => compareCodePoints(a.record.instanceId, b.record.instanceId));
   }
 
   /**
-   * Starts an instance.
+   * Adds an instance.
    *
-   * @param start - the instance and what to do when its id is in use
-   * @returns what became of it
+   * @param start - the instance; its id is free
+   * @param executionId - number of its first execution
    */
-  start(start: NewInstance): StartOutcome {
-    const old = this.#instances.get(start.instanceId);
-    if (old !== undefined && !mayReplace(old, start)) return 'exists';
-    if (old !== undefined) this.#forget(old);
-    const instance = createInstance(start, this.#clock.nowMs(), old === undefined ? 1 : old.record.executionId + 1);
+  add(start: NewInstance, executionId: number): void {
+    const instance = createInstance(start, this.#clock.nowMs(), executionId);
     this.#instances.set(start.instanceId, instance);
     if (start.parent !== null) {
       const siblings = this.#childrenOf.get(start.parent.instanceId) ?? new Set();
       this.#childrenOf.set(start.parent.instanceId, siblings.add(instance));
     }
     this.settle(instance);
-    return old === undefined ? 'started' : 'replaced';
+  }
+
+  /**
+   * Removes an instance with all that it has; its children stay.
+   *
+   * @param instance - which
+   */
+  remove(instance: StoredInstance): void {
+    const { instanceId, parent } = instance.record;
+    this.clear(instance);
+    this.#ready.place(instance, null);
+    this.#instances.delete(instanceId);
+    const siblings = parent === null ? undefined : this.#childrenOf.get(parent.instanceId);
+    siblings?.delete(instance);
+    if (parent !== null && siblings?.size === 0) this.#childrenOf.delete(parent.instanceId);
   }
 
   /**
@@ -161,6 +173,11 @@ export class Instances {
     while (items.length < maxItems) {
       const instance = this.#ready.takeReady(nowMs, ({ code }) => accepts?.(code) ?? true);
       if (instance === undefined) break;
+      if (visibleMessages(instance, nowMs).length === 0) {
+        // Its lock ran out, and what it was locked for lies in the future again: the clock was set back.
+        this.settle(instance);
+        continue;
+      }
       instance.lockToken = lockToken;
       this.#ready.place(instance, nowMs + lockMs);
       items.push(handOut(instance, lockToken, nowMs));
@@ -233,19 +250,6 @@ export class Instances {
     if (touched.size > 0) this.#touched = new Set();
     return touched;
   }
-
-  #forget(instance: StoredInstance): void {
-    const { parent } = instance.record;
-    this.clear(instance);
-    this.#ready.place(instance, null);
-    const siblings = parent === null ? undefined : this.#childrenOf.get(parent.instanceId);
-    siblings?.delete(instance);
-    if (parent !== null && siblings?.size === 0) this.#childrenOf.delete(parent.instanceId);
-  }
-}
-
-function mayReplace({ record }: StoredInstance, { policy }: NewInstance): boolean {
-  return policy === 'terminateExisting' || (policy === 'replaceTerminal' && isEnded(record.status));
 }
 
 function headStartMs({ status, priority }: InstanceRecord): number {

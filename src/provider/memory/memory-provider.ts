@@ -136,7 +136,7 @@ export class MemoryProvider implements Provider {
         const instance = this.#instances.locked(item);
         if (instance === undefined) return 'lockLost';
         if (!item.countAttempt) for (const message of instance.handedOut) message.attempt -= 1;
-        instance.holdUntilMs = nowMs + item.delayMs;
+        instance.holdUntilMs = item.delayMs > 0 ? nowMs + item.delayMs : Number.NEGATIVE_INFINITY;
         this.#instances.settle(instance);
         return 'done';
       }),

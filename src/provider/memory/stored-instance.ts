@@ -32,6 +32,8 @@ export type StoredMessage = {
 export type StoredInstance = Grouped & {
   /** Message for its parent, should it be replaced while it lives; null: none. */
   readonly parentNotice: string | null;
+  /** The execution that it began with: 1, or more when it replaced another instance. */
+  readonly firstExecutionId: number;
   record: InstanceRecord;
   /** The code that its next turn needs; `group` names the same. Change both with `setCode`. */
   code: InstanceCode;
@@ -56,6 +58,7 @@ export type StoredInstance = Grouped & {
  *
  * @param start - the instance as its starter wants it
  * @param nowMs - the time, epoch milliseconds
+ * @param executionId - number of its first execution
  * @returns the instance, not yet ready
  */
 export function createInstance(start: NewInstance, nowMs: number, executionId: number): StoredInstance {
@@ -80,6 +83,7 @@ export function createInstance(start: NewInstance, nowMs: number, executionId: n
     },
     code: { name, version, engine: 0 },
     parentNotice: start.parentNotice,
+    firstExecutionId: executionId,
     group: '',
     home: null,
     pages: new Map(),
@@ -197,7 +201,9 @@ export function takesTurns({ record }: StoredInstance): boolean {
 export function computeReadyAtMs(instance: StoredInstance, nowMs: number): number | null {
   if (!takesTurns(instance) || instance.messages.length === 0) return null;
   let earliestMs = Number.POSITIVE_INFINITY;
-  for (const { visibleAtMs } of instance.messages) earliestMs = Math.min(earliestMs, visibleAtMs);
+  for (const { timerEventId, visibleAtMs } of instance.messages) {
+    earliestMs = Math.min(earliestMs, timerEventId === null ? Number.NEGATIVE_INFINITY : visibleAtMs);
+  }
   // Never before now: an instance that had its turn goes behind those that wait, however old its backlog is (T50).
   return withHeadStart(Math.max(earliestMs, instance.holdUntilMs), instance.record.priority, nowMs);
 }

@@ -10,6 +10,7 @@ import type { Clock } from '../../types/clock.ts';
 import type { ParentClosePolicy } from '../../types/history-event.ts';
 import type { AckEffects, CloseChildren, ControlOutcome, ControlRequest, NewInstance, StartOutcome } from '../provider.ts';
 import type { StoreChanges } from './changes.ts';
+import { describeDamage, isDamage } from './damage.ts';
 import { readyAtOnceMs, toParentLink, type InstanceTable, type ParentColumns } from './instance-table.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
 import type { ValueTable } from './values.ts';
@@ -38,8 +39,10 @@ export class InstanceControl {
   readonly #terminate: Database.Statement;
   readonly #suspend: Database.Statement;
   readonly #resume: Database.Statement;
+  readonly #quarantine: Database.Statement;
   readonly #forgetAttempts: Database.Statement;
   readonly #firstVisible: Database.Statement;
+  readonly #hasPast: Database.Statement;
   readonly #deleteMessages: Database.Statement;
   readonly #livingChildren: Database.Statement;
   readonly #deleteInstance: readonly Database.Statement[];
@@ -77,8 +80,12 @@ export class InstanceControl {
     this.#resume = database.prepare(
       `UPDATE instances SET status = ?, output = NULL, updated_at = ?, ready_at = ?, ${unlocked} WHERE instance_id = ?`,
     );
+    this.#quarantine = database.prepare(
+      `UPDATE instances SET status = 'Quarantined', output = ?, updated_at = ?, ready_at = NULL, ${unlocked} WHERE instance_id = ?`,
+    );
     this.#forgetAttempts = database.prepare('UPDATE orchestrator_queue SET attempts = 0 WHERE instance_id = ? AND attempts > 0');
     this.#firstVisible = database.prepare('SELECT visible_at FROM orchestrator_queue WHERE instance_id = ? LIMIT 1').pluck();
+    this.#hasPast = database.prepare('SELECT 1 FROM past_executions WHERE instance_id = ? LIMIT 1').pluck();
     this.#deleteMessages = database.prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
     this.#livingChildren = database.prepare(
       `SELECT instance_id, on_parent_close, parent_notice FROM instances WHERE parent_instance_id = ?
@@ -130,6 +137,20 @@ export class InstanceControl {
     }
   }
 
+  /** Takes an instance out of service whose queue cannot be read. Its parent is told. */
+  quarantineDamaged(instanceId: string): void {
+    const row = this.#select.get(instanceId) as ControlRow | undefined;
+    this.#quarantine.run(describeDamage(), this.#clock.nowMs(), instanceId);
+    this.noteChange(instanceId);
+    if (row === undefined || row.parent_instance_id === null || row.parent_notice === null) return;
+    this.#instances.enqueue({ instanceId: row.parent_instance_id, payload: row.parent_notice });
+  }
+
+  /** Wakes those who wait for an instance, after the transaction. */
+  noteChange(instanceId: string): void {
+    this.#changes.instances.add(instanceId);
+  }
+
   /** Ends a child for its parent, unless the instance of that id is somebody else's. */
   terminateChild({ instanceId, parent, output, cancelPayload }: AckEffects['terminations'][number]): void {
     const row = this.#select.get(instanceId) as ControlRow | undefined;
@@ -160,12 +181,20 @@ export class InstanceControl {
     this.#forgetAttempts.run(instanceId);
     const firstVisibleMs = this.#firstVisible.get(instanceId) as number | undefined;
     const readyAtMs = firstVisibleMs === undefined ? null : readyAtOnceMs(Math.max(firstVisibleMs, row.hold_until), row.priority, nowMs);
-    const status = row.execution_id === 1 && row.last_event_id === 0 ? 'Pending' : 'Running';
+    // Not by the number of the execution: one that replaced another does not begin at 1.
+    const isNew = row.last_event_id === 0 && this.#hasPast.get(instanceId) === undefined;
+    const status = isNew ? 'Pending' : 'Running';
     this.#resume.run(status, nowMs, readyAtMs, instanceId);
   }
 
   #end(instanceId: string, output: string): void {
-    this.#terminate.run(output, this.#clock.nowMs(), instanceId);
+    try {
+      this.#terminate.run(output, this.#clock.nowMs(), instanceId);
+    } catch (error) {
+      // A damaged child must not keep its parent from ending.
+      if (!isDamage(error) || !this.#instances.repair.mendInstance(instanceId)) throw error;
+      this.#terminate.run(output, this.#clock.nowMs(), instanceId);
+    }
     this.#clear(instanceId);
   }
 

@@ -10,6 +10,7 @@
 //     On a slow disk the budget grows to twice what a commit costs, else the process would do little but sync.
 // G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 import type Database from 'better-sqlite3';
+import type { Clock } from '../../types/clock.ts';
 import { ProviderError } from '../../types/errors.ts';
 import { isBusy, sqliteCode } from './open-database.ts';
 import type { CommitStats } from './sqlite-options.ts';
@@ -52,6 +53,7 @@ export class GroupCommit {
   readonly #database: Database.Database;
   readonly #frame: TransactionFrame;
   readonly #maxCommitMs: number;
+  readonly #clock: Clock;
   readonly #begin: Database.Statement;
   readonly #commit: Database.Statement;
   readonly #rollback: Database.Statement;
@@ -61,10 +63,15 @@ export class GroupCommit {
   #scheduled = false;
   #idle: (() => void)[] = [];
 
-  constructor(database: Database.Database, frame: TransactionFrame, maxCommitMs: number) {
+  constructor(
+    database: Database.Database,
+    frame: TransactionFrame,
+    { maxCommitMs, clock }: { readonly maxCommitMs: number; readonly clock: Clock },
+  ) {
     this.#database = database;
     this.#frame = frame;
     this.#maxCommitMs = maxCommitMs;
+    this.#clock = clock;
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
     this.#rollback = database.prepare('ROLLBACK');
@@ -101,7 +108,7 @@ export class GroupCommit {
   schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => this.#tick());
+    this.#clock.defer(() => this.#tick());
   }
 
   /** Resolves when everything that was asked so far is committed or failed. */
@@ -135,9 +142,9 @@ export class GroupCommit {
       this.#frame.begin(true);
       this.#runItems((operation) => operation.runItem(operation.cursor));
       this.#frame.run();
-      const startedMs = performance.now();
+      const startedMs = this.#clock.monotonicMs();
       this.#commit.run();
-      this.#commitMs += (performance.now() - startedMs - this.#commitMs) * 0.1;
+      this.#commitMs += (this.#clock.monotonicMs() - startedMs - this.#commitMs) * 0.1;
     } catch (error) {
       this.#undo();
       if (isBusy(error)) this.#retryLater();
@@ -175,12 +182,12 @@ export class GroupCommit {
   }
 
   #runItems(runItem: (operation: Operation) => void): void {
-    const deadline = performance.now() + Math.max(this.#maxCommitMs, 2 * this.#commitMs);
+    const deadline = this.#clock.monotonicMs() + Math.max(this.#maxCommitMs, 2 * this.#commitMs);
     for (const operation of this.#operations) {
       for (operation.cursor = operation.next; operation.cursor < operation.count; operation.cursor += 1) {
         runItem(operation);
         this.stats.items += 1;
-        if (performance.now() > deadline) {
+        if (this.#clock.monotonicMs() > deadline) {
           operation.cursor += 1;
           return;
         }
@@ -210,7 +217,7 @@ export class GroupCommit {
   #retryLater(): void {
     this.stats.busyRetries += 1;
     this.#scheduled = true;
-    // Random, so that two processes do not meet again and again.
+    // Random, so that two processes do not meet again and again; real time, for the other one lives by it.
     setTimeout(() => this.#tick(), 0.5 + Math.random() * 4);
   }
 

@@ -14,6 +14,8 @@ import {
   type NewTimer,
 } from '../provider.ts';
 import type { CodeTable } from './codes.ts';
+import { isDamage, RowRepair } from './damage.ts';
+import { sqliteCode } from './open-database.ts';
 
 /** `visible_at` of a start message: before every other message of the instance. */
 const START = 0;
@@ -42,6 +44,8 @@ type RecordRow = Omit<InstanceRecord, 'parent'> & ParentColumns;
 
 /** Instances and the orchestrator queue. */
 export class InstanceTable {
+  /** For rows that were damaged outside. */
+  readonly repair: RowRepair;
   readonly #clock: Clock;
   readonly #codes: CodeTable;
   readonly #insertInstance: Database.Statement;
@@ -50,6 +54,7 @@ export class InstanceTable {
   readonly #insertMessage: Database.Statement;
   readonly #insertKeyed: Database.Statement;
   readonly #hasKey: Database.Statement;
+  readonly #mendSeq: Database.Statement;
   readonly #readProgress: Database.Statement;
   readonly #readRecord: Database.Statement;
   readonly #readParent: Database.Statement;
@@ -62,6 +67,7 @@ export class InstanceTable {
   constructor(database: Database.Database, parts: { readonly clock: Clock; readonly codes: CodeTable }) {
     this.#clock = parts.clock;
     this.#codes = parts.codes;
+    this.repair = new RowRepair(database);
     this.#insertInstance = database.prepare(
       `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
          message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, parent_notice,
@@ -81,6 +87,10 @@ export class InstanceTable {
        VALUES (?, ${AT_ONCE}, ?, ?, 0, ?, ?)`,
     );
     this.#hasKey = database.prepare('SELECT 1 FROM orchestrator_queue WHERE instance_id = ? AND message_key = ?').pluck();
+    this.#mendSeq = database.prepare(
+      `UPDATE instances SET message_seq = (SELECT max(message_id) FROM orchestrator_queue WHERE orchestrator_queue.instance_id = instances.instance_id)
+       WHERE instance_id = ?`,
+    );
     const columns = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
       custom_status AS customStatus, custom_status_version AS customStatusVersion, parent_instance_id, parent_execution_id, parent_event_id,
       on_parent_close AS onParentClose, priority, created_at AS createdAtMs, updated_at AS updatedAtMs`;
@@ -130,27 +140,47 @@ export class InstanceTable {
 
   enqueue({ instanceId, payload, key }: NewMessage): EnqueueOutcome {
     if (key === undefined) return this.enqueueAll(instanceId, [payload]);
+    return this.#mending(instanceId, () => this.#enqueueKeyed({ instanceId, payload, key }));
+  }
+
+  #enqueueKeyed({ instanceId, payload, key }: Required<NewMessage>): EnqueueOutcome {
     const nowMs = this.#clock.nowMs();
     const row = this.#selectQueue.get(instanceId) as QueueRow | undefined;
     if (row === undefined) return 'notFound';
     if (isEnded(row.status)) return 'ended';
     if (this.isQueued(instanceId, key)) return 'duplicate';
     const messageId = row.message_seq + 1;
-    this.#insertKeyed.run(instanceId, messageId, nowMs, key, payload);
     this.#announce.run(messageId, readyWithMessage(row, nowMs), instanceId);
+    this.#insertKeyed.run(instanceId, messageId, nowMs, key, payload);
     return 'enqueued';
   }
 
   /** Enqueues messages of one instance: all of them or none. */
   enqueueAll(instanceId: string, payloads: readonly string[]): EnqueueOutcome {
+    return this.#mending(instanceId, () => this.#enqueueEach(instanceId, payloads));
+  }
+
+  /** The instance comes first: when its row is damaged, nothing is written yet. */
+  #enqueueEach(instanceId: string, payloads: readonly string[]): EnqueueOutcome {
     const nowMs = this.#clock.nowMs();
     const row = this.#selectQueue.get(instanceId) as QueueRow | undefined;
     if (row === undefined) return 'notFound';
     if (isEnded(row.status)) return 'ended';
     let messageId = row.message_seq;
+    this.#announce.run(messageId + payloads.length, readyWithMessage(row, nowMs), instanceId);
     for (const payload of payloads) this.#insertMessage.run(instanceId, AT_ONCE, (messageId += 1), nowMs, null, payload);
-    this.#announce.run(messageId, readyWithMessage(row, nowMs), instanceId);
     return 'enqueued';
+  }
+
+  /** A damaged instance must not fail the senders of its messages: it is mended, and the message is tried once more. */
+  #mending(instanceId: string, enqueue: () => EnqueueOutcome): EnqueueOutcome {
+    try {
+      return enqueue();
+    } catch (error) {
+      if (sqliteCode(error) === 'SQLITE_CONSTRAINT_PRIMARYKEY') this.#mendSeq.run(instanceId);
+      else if (!isDamage(error) || !this.repair.mendInstance(instanceId)) throw error;
+      return enqueue();
+    }
   }
 
   /** Inserts a message whose id the caller has taken; the caller sets the ready order. */

@@ -18,6 +18,7 @@ import type {
 } from '../provider.ts';
 import type { CodeFilter, CodeTable } from './codes.ts';
 import type { InstanceControl } from './control.ts';
+import { isDamage, readText } from './damage.ts';
 import { readyAtOnceMs, type InstanceTable } from './instance-table.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
 import type { TurnEffectWriter } from './turn-effects.ts';
@@ -122,7 +123,8 @@ export class OrchestratorQueue {
       `SELECT ready_at FROM instances WHERE code_id = ? AND ready_at >= ${Number.MIN_SAFE_INTEGER} LIMIT 1`,
     ).pluck();
     this.#lock = prepare(
-      `UPDATE instances SET lock_token = ?, ready_at = ?, before_seq = handed_seq, before_at = handed_at, handed_seq = message_seq, handed_at = ?
+      `UPDATE instances SET lock_token = ?, ready_at = ?, before_seq = handed_seq, before_at = handed_at, handed_seq = message_seq, handed_at = ?,
+         hold_until = 0
        WHERE instance_id IN (SELECT value FROM json_each(?))
        RETURNING instance_id, name, version, status, execution_id, last_event_id, before_seq, before_at,
          parent_instance_id, created_at`,
@@ -185,8 +187,9 @@ export class OrchestratorQueue {
   nextReadyAtMs(filter: CodeFilter | undefined): number | null {
     let earliestMs: number | null = null;
     for (const codeId of this.#codes.candidates(filter)) {
-      const readyAtMs = this.#nextReady.get(codeId) as number | undefined;
-      if (readyAtMs === undefined || (earliestMs !== null && readyAtMs >= earliestMs)) continue;
+      const readyAtMs = this.#nextReady.get(codeId);
+      // A damaged row may hold anything; text and bytes stand behind all numbers.
+      if (typeof readyAtMs !== 'number' || (earliestMs !== null && readyAtMs >= earliestMs)) continue;
       if (this.#codes.accepts(filter, codeId)) earliestMs = readyAtMs;
     }
     return earliestMs;
@@ -202,21 +205,18 @@ export class OrchestratorQueue {
     const nowMs = this.#clock.nowMs();
     const instanceIds = this.#selectIds(params.accepts, nowMs, params.maxItems);
     if (instanceIds.length === 0) return [];
-    const rows = this.#lock.all(lockToken, nowMs + params.lockMs, nowMs, encodeRecord(instanceIds)) as FetchRow[];
+    const rows = this.#lockAll(instanceIds, [lockToken, nowMs + params.lockMs, nowMs]);
     const byId = new Map(rows.map((row) => [row.instance_id, row]));
     const items: OrchestrationItem[] = [];
+    let isShort = false;
     for (const instanceId of instanceIds) {
       const row = byId.get(instanceId);
       if (row === undefined) continue;
-      // A hand-out that was neither acked nor abandoned: its lock expired, and it counts.
-      if (row.before_seq !== null) this.#countAttempts.run(instanceId, row.before_at, row.before_seq);
-      const messages = this.#selectMessages.all(instanceId, nowMs) as MessageRow[];
+      const messages = this.#takeMessages(row, nowMs);
       if (messages.length === 0) {
-        // Its lock ran out, and what it was locked for is not there any more.
-        this.#release.run(0, this.#firstVisibleMs(instanceId), instanceId);
+        isShort = true;
         continue;
       }
-      if (messages.length === MAX_MESSAGES_PER_TURN) this.#limitHandOut(instanceId, messages);
       items.push({
         instanceId,
         lockToken,
@@ -230,7 +230,42 @@ export class OrchestratorQueue {
         createdAtMs: row.created_at,
       });
     }
-    return items;
+    // Who had nothing to hand out is not ready any more, and leaves its place to the next one, which is.
+    return isShort ? [...items, ...this.fetch({ ...params, maxItems: instanceIds.length - items.length })] : items;
+  }
+
+  /** Locks instances. Those whose rows are damaged are quarantined and left out. */
+  #lockAll(instanceIds: readonly string[], lock: readonly [lockToken: string, untilMs: number, nowMs: number]): readonly FetchRow[] {
+    let rows: FetchRow[];
+    try {
+      rows = this.#lock.all(...lock, encodeRecord(instanceIds)) as FetchRow[];
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      const sound = instanceIds.filter((instanceId) => !this.#instances.repair.mendInstance(instanceId));
+      if (sound.length === instanceIds.length) throw error;
+      for (const instanceId of instanceIds) if (!sound.includes(instanceId)) this.#control.noteChange(instanceId);
+      rows = this.#lock.all(...lock, encodeRecord(sound)) as FetchRow[];
+      return rows;
+    }
+    if (rows.length < instanceIds.length) this.#instances.repair.mendUnnamed();
+    return rows;
+  }
+
+  /** The messages of an instance that was just locked; none: it is released, or quarantined because its queue is damaged. */
+  #takeMessages({ instance_id: instanceId, before_seq, before_at }: FetchRow, nowMs: number): readonly MessageRow[] {
+    try {
+      // A hand-out that was neither acked nor abandoned: its lock expired, and it counts.
+      if (before_seq !== null) this.#countAttempts.run(instanceId, before_at, before_seq);
+      const messages = this.#selectMessages.all(instanceId, nowMs) as MessageRow[];
+      // Its lock ran out, and what it was locked for is not there any more.
+      if (messages.length === 0) this.#release.run(0, this.#firstVisibleMs(instanceId), instanceId);
+      if (messages.length === MAX_MESSAGES_PER_TURN) this.#limitHandOut(instanceId, messages);
+      if (messages.every(isReadable)) return messages;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    this.#control.quarantineDamaged(instanceId);
+    return [];
   }
 
   /** The accepted instances that are ready for longest: one look at each code, then at the instances of those that are accepted. */
@@ -367,7 +402,10 @@ export class OrchestratorQueue {
   }
 
   readHistory(request: HistoryRequest): readonly HistoryPage[] {
-    return this.#selectPages.all(request.instanceId, request.executionId, request.afterEventId) as readonly HistoryPage[];
+    const pages = this.#selectPages.all(request.instanceId, request.executionId, request.afterEventId) as readonly HistoryPage[];
+    return pages.every(({ events }) => typeof events === 'string')
+      ? pages
+      : pages.map((page) => ({ ...page, events: readText(page.events) }));
   }
 }
 
@@ -376,18 +414,27 @@ function holdsLock(row: LockRow, lockToken: string, nowMs: number): boolean {
 }
 
 /** In the order of arrival, a timer arriving when it is due; but messages keep their own order also when the clock jumped back. */
-function inOrder(rows: MessageRow[]): readonly MessageRow[] {
+function inOrder(rows: readonly MessageRow[]): readonly MessageRow[] {
   // Most turns have no timer, or nothing else: the store's order is right then.
   if (!rows.some((row) => row.timer_id !== null) || rows.every((row) => row.timer_id !== null)) return rows;
   const messages = rows.filter((row) => row.timer_id === null);
   const timers = rows.filter((row) => row.timer_id !== null);
   const ordered: MessageRow[] = [];
   for (const message of messages) {
-    while (message.visible_at > 0 && timers[0] !== undefined && timers[0].visible_at < message.arrived_at)
-      ordered.push(...timers.splice(0, 1));
+    while (message.visible_at > 0 && timers[0] !== undefined && isOlder(timers[0], message)) ordered.push(...timers.splice(0, 1));
     ordered.push(message);
   }
   return [...ordered, ...timers];
+}
+
+/** Equally old: who was added first comes first. */
+function isOlder(timer: MessageRow, message: MessageRow): boolean {
+  return timer.visible_at === message.arrived_at ? timer.message_id < message.message_id : timer.visible_at < message.arrived_at;
+}
+
+/** Rows that were damaged outside may hold anything. */
+function isReadable({ message_id, attempts, payload }: MessageRow): boolean {
+  return typeof payload === 'string' && Number.isSafeInteger(message_id) && Number.isSafeInteger(attempts);
 }
 
 function toMessage(row: MessageRow): FetchedMessage {

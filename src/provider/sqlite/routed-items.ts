@@ -2,11 +2,15 @@
 // does not find there; work-selection.ts says which may be taken; sessions.ts is told of the use of sessions.
 // A key is in one of the two tables only: an event schedules one activity, so nothing checks it.
 import type Database from 'better-sqlite3';
-import { encodeRecord } from '../../types/codec.ts';
+import { encodeRecord, parseRecord } from '../../types/codec.ts';
 import type { Clock } from '../../types/clock.ts';
 import type { ActivityRouting } from '../../types/replay.ts';
 import { PRIORITY_HEAD_START_MS, type WorkItem, type WorkItemLock } from '../provider.ts';
+import { readText } from './damage.ts';
 import type { SessionTable } from './sessions.ts';
+
+/** Where a routed item goes, by its columns. */
+type RoutingColumns = { readonly tag: string | null; readonly sessionId: string | null; readonly priority: number };
 
 /** An item that somebody holds. */
 type HeldRow = { readonly session_id: string | null; readonly lock_owner: string | null };
@@ -77,10 +81,12 @@ export class RoutedItems {
   }
 
   /** Locks an item that may be taken. What somebody takes to run does not expire any more; what somebody takes as expired stays so. */
-  lock(item: WorkItemLock, params: { readonly untilMs: number; readonly owner: string | null; readonly isExpired: boolean }): void {
+  lock(item: WorkItemLock, params: { readonly untilMs: number; readonly owner: string | null; readonly isExpired: boolean }): boolean {
     const { instanceId, executionId, eventId, lockToken } = item;
-    if (params.isExpired) this.#lockExpired.run(lockToken, params.untilMs, instanceId, executionId, eventId);
-    else this.#lock.run(lockToken, params.untilMs, params.owner, instanceId, executionId, eventId);
+    const { changes } = params.isExpired
+      ? this.#lockExpired.run(lockToken, params.untilMs, instanceId, executionId, eventId)
+      : this.#lock.run(lockToken, params.untilMs, params.owner, instanceId, executionId, eventId);
+    return changes === 1;
   }
 
   /** Removes an item whose lock is held. */
@@ -110,4 +116,42 @@ export class RoutedItems {
     if (row.session_id !== null) this.#sessions.touch(row.session_id, row.lock_owner);
     return true;
   }
+}
+
+/**
+ * Reads the routing of an item.
+ *
+ * @param text - column `routing`
+ * @returns the routing; null when it was damaged outside
+ */
+export function parseRouting(text: unknown): ActivityRouting | null {
+  try {
+    const routing = parseRecord(readText(text)) as ActivityRouting;
+    const { tag, sessionId, priority, expiresAfterMs, timeoutMs, extras } = routing;
+    // Extras are parsed where the activity runs.
+    const isExtras = extras === null || (typeof extras === 'string' && typeof parseRecord(extras) === 'object');
+    const isRouting =
+      [tag, sessionId].every(isTextOrNull) && [expiresAfterMs, timeoutMs].every(isNumberOrNull) && Number.isInteger(priority);
+    return isRouting && isExtras ? routing : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Makes the routing of an item whose own cannot be read.
+ *
+ * @param columns - what the table knows of it
+ * @returns a routing that keeps the item where it is
+ */
+export function routingOf({ tag, sessionId, priority }: RoutingColumns): ActivityRouting {
+  return { tag, sessionId, priority, expiresAfterMs: null, timeoutMs: null, extras: null };
+}
+
+function isTextOrNull(value: unknown): boolean {
+  return value === null || typeof value === 'string';
+}
+
+function isNumberOrNull(value: unknown): boolean {
+  return value === null || typeof value === 'number';
 }

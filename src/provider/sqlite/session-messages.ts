@@ -2,6 +2,7 @@
 // What is sent before the first activity of a session waits for it, and for the next one when the session was forgotten meanwhile.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
+import { readText } from './damage.ts';
 import { SESSION_MESSAGE_TTL_MS, type SessionMessage } from '../provider.ts';
 
 /** Most messages of one answer. */
@@ -33,7 +34,8 @@ export class SessionMessageTable {
   }
 
   read(sessionId: string, afterSeq: number): readonly SessionMessage[] {
-    return this.#read.all(sessionId, afterSeq) as readonly SessionMessage[];
+    const messages = this.#read.all(sessionId, afterSeq) as readonly SessionMessage[];
+    return messages.map(({ seq, payload }) => ({ seq, payload: readText(payload) }));
   }
 
   /** True when there is something to remove: most calls need no transaction. */

@@ -5,6 +5,7 @@
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
 import type { Provider, SessionClaim } from '../provider.ts';
+import { isDamage, RowRepair } from './damage.ts';
 
 /** A session with items: whose it is, null when nobody's, and until when. */
 export type SessionRow = { readonly sessionId: string; readonly owner: string | null; readonly leaseUntilMs: number | null };
@@ -12,6 +13,7 @@ export type SessionRow = { readonly sessionId: string; readonly owner: string | 
 /** Table `sessions`. */
 export class SessionTable {
   readonly #clock: Clock;
+  readonly #repair: RowRepair;
   readonly #claim: Database.Statement;
   readonly #touch: Database.Statement;
   readonly #withItems: Database.Statement;
@@ -24,6 +26,7 @@ export class SessionTable {
 
   constructor(database: Database.Database, clock: Clock) {
     this.#clock = clock;
+    this.#repair = new RowRepair(database);
     this.#claim = database.prepare(
       `INSERT INTO sessions (session_id, owner, lease_until, used_at) VALUES (?, ?, ?, ?) ON CONFLICT (session_id)
        DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until, used_at = excluded.used_at`,
@@ -59,12 +62,12 @@ export class SessionTable {
   /** Gives a session to an owner, or lets it keep it for longer. The caller knows that it is free or its own. */
   claim(sessionId: string, { owner, leaseMs }: SessionClaim): void {
     const nowMs = this.#clock.nowMs();
-    this.#claim.run(sessionId, owner, nowMs + leaseMs, nowMs);
+    this.#forgettingDamaged(() => void this.#claim.run(sessionId, owner, nowMs + leaseMs, nowMs));
   }
 
   /** Marks a session as used by its owner; nothing when it has another one now. */
   touch(sessionId: string, owner: string | null): void {
-    this.#touch.run(this.#clock.nowMs(), sessionId, owner);
+    this.#forgettingDamaged(() => void this.#touch.run(this.#clock.nowMs(), sessionId, owner));
   }
 
   /** Sessions that have items, ready or not. */
@@ -79,11 +82,26 @@ export class SessionTable {
 
   /** Extends what is in use. Returns how many sessions the owner holds. */
   renew({ owner, leaseMs, idleMs, sessionId }: Parameters<Provider['renewSessions']>[0]): number {
+    this.#forgettingDamaged(() => this.#extendOrRelease({ owner, leaseMs, idleMs, ...(sessionId !== undefined && { sessionId }) }));
+    return this.leasesOf(owner).length;
+  }
+
+  #extendOrRelease({ owner, leaseMs, idleMs, sessionId }: Parameters<Provider['renewSessions']>[0]): void {
     const nowMs = this.#clock.nowMs();
     if (leaseMs <= 0 && sessionId !== undefined) this.#releaseOne.run(nowMs, owner, nowMs, sessionId);
     else if (leaseMs > 0) this.#extend.run(nowMs + leaseMs, owner, nowMs, nowMs - idleMs, nowMs);
     else this.#releaseAll.run(nowMs, owner, nowMs);
-    return this.leasesOf(owner).length;
+  }
+
+  /** One damaged row must not cost an owner all its sessions. */
+  #forgettingDamaged(update: () => void): void {
+    try {
+      update();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#repair.forgetSessions();
+      update();
+    }
   }
 
   /** Removes sessions whose lease ended and that have no items. */

@@ -155,7 +155,7 @@ export class SqliteProvider implements Provider {
         rolledBack: () => this.#afterRollback(),
         failed: (error) => this.#failWaits(error),
       },
-      options.maxCommitMs,
+      { maxCommitMs: options.maxCommitMs, clock },
     );
   }
 

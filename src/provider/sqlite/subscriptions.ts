@@ -51,7 +51,7 @@ export class SubscriptionTable {
 
   /** Enqueues one message for each subscriber. Returns how many got it. */
   publish({ topic, payload, key }: Publication): number {
-    const patterns = [topic, ...(this.#wildPatterns.all() as string[]).filter((pattern) => matchesTopic(pattern, topic))];
+    const patterns = [topic, ...this.#wildPatterns.all().filter((pattern) => typeof pattern === 'string' && matchesTopic(pattern, topic))];
     const subscribers = new Set(patterns.flatMap((pattern) => this.#subscribers.all(pattern) as string[]));
     let count = 0;
     for (const instanceId of subscribers) {

@@ -3,15 +3,14 @@
 // All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. Plain items come first everywhere: one statement
 // to insert, one to lock unless it is inserted locked, one to ack. Only who is not found among them is looked for among the routed ones.
 import type Database from 'better-sqlite3';
-import { parseRecord } from '../../types/codec.ts';
 import type { Clock } from '../../types/clock.ts';
-import type { ActivityRouting } from '../../types/replay.ts';
 import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';
 import type { InstanceTable } from './instance-table.ts';
-import type { RoutedItems } from './routed-items.ts';
+import { isDamage, readText } from './damage.ts';
+import { parseRouting, routingOf, type RoutedItems } from './routed-items.ts';
 import type { SessionMessageTable } from './session-messages.ts';
 import type { SessionTable } from './sessions.ts';
-import type { WorkSelect, WorkSelection } from './work-selection.ts';
+import type { WorkRow, WorkSelect, WorkSelection } from './work-selection.ts';
 
 /** Who waits for work: items that a transaction inserts go to it at once, locked, without a second statement. */
 export type WorkDemand = {
@@ -159,23 +158,58 @@ export class WorkQueue {
     readonly lockToken: string;
   }): WorkItem[] {
     const nowMs = this.#clock.nowMs();
-    const { select, lockToken, lockMs } = params;
-    const claim = select.kind === 'queue' ? select.session : null;
     const claimed = new Set<string>();
-    return this.#selection.take(select, nowMs, params.maxItems).map((row) => {
-      const { instanceId, executionId, eventId, name, payload, heartbeat } = row;
-      const routing = row.routing === undefined ? null : (parseRecord(row.routing) as ActivityRouting);
-      if (routing === null) this.#lock.run(lockToken, nowMs + lockMs, instanceId, executionId, eventId);
-      else {
-        const { sessionId } = routing;
-        const owner = claim === null || sessionId === null ? null : claim.owner;
-        if (claim !== null && sessionId !== null && !claimed.has(sessionId)) this.#sessions.claim(sessionId, claim);
-        if (sessionId !== null) claimed.add(sessionId);
-        const lock = { untilMs: nowMs + lockMs, owner, isExpired: select.kind === 'expired' };
-        this.#routed.lock({ instanceId, executionId, eventId, lockToken }, lock);
-      }
-      return { instanceId, executionId, eventId, name, payload, lockToken, attempt: row.attempts + 1, routing, heartbeat };
-    });
+    const items: WorkItem[] = [];
+    for (const row of this.#selection.take(params.select, nowMs, params.maxItems)) {
+      const item = this.#mending(row, () => this.#take(row, { ...params, nowMs, claimed }));
+      if (item !== null) items.push(item);
+    }
+    return items;
+  }
+
+  /** Locks an item. Returns null when its key does not find it. */
+  #take(
+    row: WorkRow,
+    params: {
+      readonly select: WorkSelect;
+      readonly lockMs: number;
+      readonly lockToken: string;
+      readonly nowMs: number;
+      /** Sessions that this fetch has claimed. */
+      readonly claimed: Set<string>;
+    },
+  ): WorkItem | null {
+    const { select, lockToken, nowMs, claimed } = params;
+    const { instanceId, executionId, eventId, name, heartbeat } = row;
+    const untilMs = nowMs + params.lockMs;
+    const item = { instanceId, executionId, eventId, name, lockToken, attempt: row.attempts + 1, heartbeat };
+    if (row.routing === undefined) {
+      const { changes } = this.#lock.run(lockToken, untilMs, instanceId, executionId, eventId);
+      return changes === 1 ? { ...item, payload: row.payload, routing: null } : null;
+    }
+    const claim = select.kind === 'queue' ? select.session : null;
+    const routing = parseRouting(row.routing);
+    const { tag = null, sessionId = null, priority = 0 } = row;
+    const owner = claim === null || sessionId === null ? null : claim.owner;
+    if (!this.#routed.lock(item, { untilMs, owner, isExpired: select.kind === 'expired' })) return null;
+    if (claim !== null && sessionId !== null && !claimed.has(sessionId)) this.#sessions.claim(sessionId, claim);
+    if (sessionId !== null) claimed.add(sessionId);
+    // An activity must not run without its limits: with damaged routing it gets an input that fails it.
+    if (routing === null) return { ...item, payload: readText(null), routing: routingOf({ tag, sessionId, priority }) };
+    return { ...item, payload: row.payload, routing };
+  }
+
+  /** A damaged item must not keep others from being handed out: it is mended, or removed when nobody can name it. */
+  #mending(row: WorkRow, take: () => WorkItem | null): WorkItem | null {
+    try {
+      const item = take();
+      if (item !== null) return item;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    this.#instances.repair.mendWork(row.routing === undefined ? 'work_items' : 'routed_items');
+    // Mended, it is fetched again; where it was handed out and is sound, nothing changed.
+    return null;
   }
 
   /** Acks of one instance: its messages are announced once. */

@@ -27,8 +27,11 @@ export type WorkRow = {
   readonly name: string;
   readonly payload: string;
   readonly attempts: number;
-  /** JSON of an `ActivityRouting`; absent: a plain item. */
+  /** JSON of an `ActivityRouting`; absent: a plain item. With it come the columns that it is made of. */
   readonly routing?: string;
+  readonly tag?: string | null;
+  readonly sessionId?: string | null;
+  readonly priority?: number;
   readonly heartbeat: string | null;
 };
 
@@ -54,7 +57,7 @@ export class WorkSelection {
   readonly #nextPlain: Database.Statement;
   readonly #nextTagged: Database.Statement;
   readonly #nextInSession: Database.Statement;
-  readonly #nextTag: Database.Statement;
+  readonly #tags: Database.Statement;
   readonly #hasRouted: Database.Statement;
   readonly #nextOfExpired: Database.Statement;
   readonly #nextExpiry: Database.Statement;
@@ -65,7 +68,7 @@ export class WorkSelection {
     const byKey = 'instance_id, execution_id, event_id LIMIT ?';
     const routed = (where: string, order: string): Database.Statement =>
       database.prepare(
-        `SELECT ${columns}, routing, ready_at AS readyAtMs FROM routed_items WHERE ${where} AND ready_at <= ? ORDER BY ${order}, ${byKey}`,
+        `SELECT ${columns}, routing, tag, session_id AS sessionId, priority, ready_at AS readyAtMs FROM routed_items WHERE ${where} AND ready_at <= ? ORDER BY ${order}, ${byKey}`,
       );
     // Indexes are in the right order already: ORDER BY and min() would say so, but cost more than the rest of these looks. The lowest of all
     // numbers makes them searches.
@@ -87,7 +90,21 @@ export class WorkSelection {
     this.#nextPlain = database.prepare(`SELECT ready_at FROM work_items WHERE ready_at ${always} LIMIT 1`).pluck();
     this.#nextTagged = next(`routed_items INDEXED BY routed_items_tag WHERE ${tagged}`);
     this.#nextInSession = next(`routed_items INDEXED BY routed_items_session WHERE ${inSession}`);
-    this.#nextTag = database.prepare('SELECT tag FROM routed_items WHERE tag >= ? AND session_id IS NULL ORDER BY tag LIMIT 1').pluck();
+    // From tag to tag, in SQL: a tag that is no UTF-8 would come back as another one, which is before it.
+    const firstTag = (where: string): string =>
+      `(SELECT tag FROM routed_items WHERE tag ${where} AND session_id IS NULL ORDER BY tag LIMIT 1)`;
+    const isReserved = `tag >= '${RESERVED_PREFIX}' AND tag < '${AFTER_RESERVED}'`;
+    this.#tags = database
+      .prepare(
+        `WITH RECURSIVE stored (tag) AS (
+           SELECT ${firstTag(`>= ''`)}
+           UNION ALL
+           SELECT CASE WHEN ${isReserved} THEN ${firstTag(`>= '${AFTER_RESERVED}'`)} ELSE ${firstTag('> stored.tag')} END
+           FROM stored WHERE tag IS NOT NULL
+         )
+         SELECT tag FROM stored WHERE tag IS NOT NULL AND NOT (${isReserved})`,
+      )
+      .pluck();
     this.#hasRouted = database.prepare("SELECT 1 FROM routed_items WHERE instance_id >= '' LIMIT 1").pluck();
     const expiry = 'FROM routed_items INDEXED BY routed_items_expiry WHERE expires_at';
     this.#nextOfExpired = database.prepare(`SELECT min(ready_at) ${expiry} <= ?`).pluck();
@@ -143,15 +160,8 @@ export class WorkSelection {
     }
   }
 
-  #storedTags(): string[] {
-    const tags: string[] = [];
-    let tag = this.#nextTag.get('') as string | undefined;
-    while (tag !== undefined) {
-      const isReserved = tag.startsWith(RESERVED_PREFIX);
-      if (!isReserved) tags.push(tag);
-      tag = this.#nextTag.get(isReserved ? AFTER_RESERVED : `${tag}\0`) as string | undefined;
-    }
-    return tags;
+  #storedTags(): readonly string[] {
+    return this.#tags.all().filter((tag) => typeof tag === 'string');
   }
 
   #takeFromSessions(
@@ -186,7 +196,7 @@ export class WorkSelection {
   }
 
   #nextExpiredAtMs(nowMs: number): number | null {
-    return earlier(this.#nextOfExpired.get(nowMs) as number | null, this.#nextExpiry.get(nowMs));
+    return earlier(earlier(null, this.#nextOfExpired.get(nowMs)), this.#nextExpiry.get(nowMs));
   }
 }
 

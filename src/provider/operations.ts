@@ -1,0 +1,41 @@
+// The operations of a provider by name, for wrappers around any provider. Neighbours: instrumented.ts, deadline.ts.
+import type { Provider } from './provider.ts';
+
+/** An operation of a provider. */
+export type Operation = Exclude<keyof Provider, 'name'>;
+
+/** Operations that wait on purpose. */
+export const LONG_POLLS: ReadonlySet<Operation> = new Set<Operation>([
+  'fetchOrchestrationItems',
+  'fetchWorkItems',
+  'waitForInstance',
+  'receiveSessionMessages',
+]);
+
+/** All of them. */
+export const OPERATIONS: readonly Operation[] = [
+  'startInstances',
+  'enqueueMessages',
+  'fetchOrchestrationItems',
+  'ackOrchestrationItems',
+  'abandonOrchestrationItems',
+  'renewOrchestrationLocks',
+  'readHistory',
+  'fetchWorkItems',
+  'ackWorkItems',
+  'abandonWorkItems',
+  'renewWorkLocks',
+  'renewSessions',
+  'receiveSessionMessages',
+  'publish',
+  'controlInstances',
+  'readValues',
+  'readWorkItems',
+  'reportRuntime',
+  'listRuntimes',
+  'readInstances',
+  'listInstances',
+  'waitForInstance',
+  'readQueueDepths',
+  'close',
+];

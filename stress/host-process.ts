@@ -1,0 +1,111 @@
+// Starts a host process, listens to what it says, sends it signals. Neighbours: host.ts is what runs there, workspace.ts keeps the list.
+import { fork, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Kind } from './workload.ts';
+
+/** What a host does; it travels as its argument. */
+export type HostOptions = {
+  readonly file: string;
+  /** Sets the ids of its jobs apart. */
+  readonly prefix: string;
+  readonly seed: number;
+  readonly kinds: readonly [Kind, ...Kind[]];
+  /** Jobs at once. */
+  readonly inFlight: number;
+  /** Jobs in all; null: until it is told to finish. */
+  readonly jobs: number | null;
+  readonly replayThreads: number;
+  readonly activityThreads: number;
+  readonly lockMs: number;
+  /** Kills itself with SIGKILL when this provider method is called (or has returned) for the n-th time. */
+  readonly dieAt: { readonly operation: string; readonly phase: 'before' | 'after'; readonly count: number } | null;
+};
+
+/** What a host says at its end. */
+export type HostReport = {
+  readonly ended: number;
+  readonly violations: readonly string[];
+  /** Acks of this host that the store refused, because others had taken over. */
+  readonly refusedTurns: number;
+  readonly refusedActivities: number;
+  /** Errors of the store that its client saw. */
+  readonly storeErrors: number;
+  /** Those of them that were not retryable. */
+  readonly fatalStoreErrors: number;
+};
+
+/** How a host ended. */
+export type HostEnd = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
+
+/** A host process, from its start to its end. */
+export class HostProcess {
+  /** Ids whose start the store has acknowledged. Grows. */
+  readonly acknowledged: string[] = [];
+  /** Resolves when it is gone and all that it said was heard. */
+  readonly ended: Promise<HostEnd>;
+  /** Resolves when its runtime runs, or it is gone. */
+  readonly running: Promise<void>;
+  /** What it said at its end; null before, and when it was killed. */
+  report: HostReport | null = null;
+  /** How many of its jobs have ended. */
+  endedJobs = 0;
+  readonly #child: ChildProcess;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(options: HostOptions) {
+    // The child inherits `--conditions` from the flags of this process.
+    this.#child = fork(new URL('./host.ts', import.meta.url), [JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+    this.ended = new Promise((resolve) => {
+      // 'close' comes after the last output, 'exit' may come before it.
+      this.#child.once('close', (code, signal) => resolve({ code, signal }));
+    });
+    this.running = new Promise((resolve) => {
+      void this.ended.then(() => resolve());
+      const { stdout } = this.#child;
+      if (stdout === null) throw new Error('the host has no stdout');
+      createInterface({ input: stdout }).on('line', (line) => {
+        if (line === 'running') resolve();
+        this.#hear(line);
+      });
+    });
+    void this.ended.then(() => this.#notify());
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error('the host process could not be started');
+    return pid;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Asks it to end its jobs, report and exit; with `drain` only when nothing in the store is left to do. */
+  finish({ drain }: { readonly drain: boolean }): void {
+    if (this.#child.connected) this.#child.send(drain ? 'drain' : 'finish', () => undefined);
+  }
+
+  /** Resolves when this many starts are acknowledged, when this many jobs have ended, or when it is gone. */
+  async reached(goal: { readonly acknowledged?: number; readonly endedJobs?: number }): Promise<void> {
+    const { acknowledged = 0, endedJobs = 0 } = goal;
+    const isGone = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null;
+    while (!isGone() && (this.acknowledged.length < acknowledged || this.endedJobs < endedJobs)) {
+      await new Promise<void>((resolve) => this.#listeners.add(resolve));
+    }
+  }
+
+  #hear(line: string): void {
+    const [word = '', rest = ''] = line.split(/ (.*)/, 2);
+    if (word === 'started') this.acknowledged.push(rest);
+    else if (word === 'ended') this.endedJobs = Number(rest);
+    else if (word === 'report') this.report = JSON.parse(rest) as HostReport;
+    this.#notify();
+  }
+
+  #notify(): void {
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    for (const listener of listeners) listener();
+  }
+}

@@ -1,0 +1,153 @@
+// kill: host processes on one file are killed with SIGKILL: at random moments, at chosen points between a commit and what follows it, and
+// while another process shares the file. Neighbours: host.ts is what dies, invariants.ts what looks afterwards.
+import { setTimeout as pause } from 'node:timers/promises';
+import { finishAndCheck, LOCK_MS } from '../finish.ts';
+import type { HostOptions, HostProcess } from '../host-process.ts';
+import type { Operation } from '../intercept.ts';
+import { checkInvariants } from '../invariants.ts';
+import type { Settings } from '../options.ts';
+import { Random } from '../random.ts';
+import type { Mode, Outcome } from '../report.ts';
+import { KINDS } from '../workload.ts';
+import type { Workspace } from '../workspace.ts';
+
+/** Where a host kills itself: around every write and hand-out of the store. */
+const POINTS: readonly [Operation, ...Operation[]] = [
+  'startInstances',
+  'enqueueMessages',
+  'fetchOrchestrationItems',
+  'ackOrchestrationItems',
+  'fetchWorkItems',
+  'ackWorkItems',
+  'renewWorkLocks',
+];
+
+/** How one round goes. */
+type Plan = 'start-up' | 'moment' | 'point' | 'pair';
+
+/** More rounds at points and with two processes than while a host starts, where little can be torn. */
+const PLANS: readonly [Plan, ...Plan[]] = ['start-up', 'moment', 'moment', 'moment', 'point', 'point', 'point', 'point', 'pair', 'pair'];
+
+/** How long a host may take until it has started its jobs, or has come to its point; then it is killed anyway, in milliseconds. */
+const PATIENCE_MS = 3000;
+/** Longest time between the chosen acknowledgement and the kill, in milliseconds: a job takes less. */
+const MOMENT_MS = 300;
+
+/** The mode. */
+export const kill: Mode = {
+  summary: 'host processes are killed with SIGKILL at random moments and chosen points',
+  length: 'rounds',
+  defaultLength: 200,
+  defaultInFlight: 30,
+  run: (settings, workspace) => new KillRun(settings, workspace).run(),
+};
+
+class KillRun {
+  readonly #settings: Settings;
+  readonly #workspace: Workspace;
+  readonly #random: Random;
+  readonly #acknowledged = new Set<string>();
+  readonly #settled = new Set<string>();
+  readonly #violations: string[] = [];
+  readonly #figures = { kills: 0, killsAtPoints: 0, roundsOfTwo: 0, checks: 0 };
+
+  constructor(settings: Settings, workspace: Workspace) {
+    this.#settings = settings;
+    this.#workspace = workspace;
+    this.#random = new Random(settings.seed);
+  }
+
+  async run(): Promise<Outcome> {
+    let checking: Promise<void> | null = null;
+    for (let round = 1; round <= this.#settings.rounds && this.#violations.length === 0; round += 1) {
+      const plan = this.#random.pick(PLANS);
+      const hosts = await (plan === 'pair' ? this.#killPair(round) : this.#killOne(round, plan));
+      await checking;
+      for (const host of hosts) for (const instanceId of host.acknowledged) this.#acknowledged.add(instanceId);
+      checking = this.#check();
+      // Half of the looks are over before the next host comes, so that they recover the log; the others share the file with it.
+      if (this.#random.chance(0.5)) await checking;
+    }
+    await checking;
+    const { violations, census, latency } = await finishAndCheck(this.#workspace, this.#settings, this.#acknowledged);
+    const { instances, activities, events, completed } = census;
+    return {
+      violations: [...this.#violations, ...violations],
+      completed,
+      latency,
+      figures: { ...this.#figures, acknowledged: this.#acknowledged.size, instances, activities, events },
+    };
+  }
+
+  async #killOne(round: number, plan: Exclude<Plan, 'pair'>): Promise<readonly HostProcess[]> {
+    const isAtPoint = plan === 'point';
+    const dieAt = isAtPoint
+      ? {
+          operation: this.#random.pick(POINTS),
+          phase: this.#random.pick<'before' | 'after'>(['before', 'after']),
+          // Some points come often, others now and then only.
+          count: this.#random.chance(0.5) ? 1 : this.#random.integer(2, 12),
+        }
+      : null;
+    const host = this.#start(`r${round}`, dieAt);
+    if (plan === 'start-up') await Promise.race([host.running, pause(this.#random.integer(20, 400))]);
+    else if (isAtPoint) await Promise.race([host.ended, pause(PATIENCE_MS, undefined, { ref: false })]);
+    else await this.#moment(host);
+    await this.#end(host, isAtPoint);
+    return [host];
+  }
+
+  /** Two hosts share the file. One is killed while the other works; that one is killed as well, or takes over and ends in peace. */
+  async #killPair(round: number): Promise<readonly HostProcess[]> {
+    this.#figures.roundsOfTwo += 1;
+    const first = this.#start(`r${round}a`, null);
+    const second = this.#start(`r${round}b`, null);
+    await this.#moment(first);
+    await this.#end(first, false);
+    if (this.#random.chance(0.5)) {
+      await pause(this.#random.integer(0, MOMENT_MS));
+      await this.#end(second, false);
+    } else {
+      second.finish({ drain: this.#random.chance(0.5) });
+      await Promise.race([second.ended, pause(10 * PATIENCE_MS, undefined, { ref: false })]);
+      if (second.report === null) this.#violations.push(`round ${round}: the survivor of two did not finish`);
+      else this.#violations.push(...second.report.violations);
+      second.signal('SIGKILL');
+      await second.ended;
+    }
+    return [first, second];
+  }
+
+  #start(prefix: string, dieAt: HostOptions['dieAt']): HostProcess {
+    const { inFlight, replayThreads, activityThreads } = this.#settings;
+    const seed = this.#random.integer(0, 1e9);
+    const own = { kinds: KINDS, inFlight, jobs: inFlight, lockMs: LOCK_MS };
+    return this.#workspace.startHost({ prefix, seed, replayThreads, activityThreads, dieAt, ...own });
+  }
+
+  /** A random moment: some time after a random number of starts was acknowledged. */
+  async #moment(host: HostProcess): Promise<void> {
+    const acknowledged = this.#random.integer(0, this.#settings.inFlight);
+    const delayMs = this.#random.integer(0, MOMENT_MS);
+    await Promise.race([host.reached({ acknowledged }), pause(PATIENCE_MS, undefined, { ref: false })]);
+    await pause(delayMs);
+  }
+
+  async #end(host: HostProcess, isAtPoint: boolean): Promise<void> {
+    const isSelfKill = isAtPoint && (await Promise.race([host.ended.then(() => true), pause(0, false)]));
+    host.signal('SIGKILL');
+    const { code, signal } = await host.ended;
+    if (signal !== 'SIGKILL') this.#violations.push(`a host ended by itself: code ${String(code)}, signal ${String(signal)}`);
+    this.#figures.kills += 1;
+    if (isSelfKill) this.#figures.killsAtPoints += 1;
+  }
+
+  async #check(): Promise<void> {
+    this.#figures.checks += 1;
+    const acknowledged = [...this.#acknowledged];
+    await this.#workspace.withStore(async (provider, client) => {
+      const { violations } = await checkInvariants(provider, client, { acknowledged, settled: this.#settled, final: false });
+      this.#violations.push(...violations);
+    });
+  }
+}

@@ -1,0 +1,54 @@
+// pause: of two host processes on one file one is stopped (SIGSTOP) past its leases, so that the other one takes over, and then goes on
+// (SIGCONT) in the belief that it still has them: the store must refuse what it brings. Neighbours: host.ts counts the refusals.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { awaitFinish, finishAndCheck, LOCK_MS } from '../finish.ts';
+import type { HostProcess } from '../host-process.ts';
+import { Random } from '../random.ts';
+import type { Mode } from '../report.ts';
+import { KINDS } from '../workload.ts';
+
+/** Rounds from which on a run without a single refused ack has proved nothing. */
+const ENOUGH_ROUNDS = 5;
+
+/** The mode. */
+export const pause: Mode = {
+  summary: 'a process is stopped past its leases, another one takes over, the first one goes on',
+  length: 'rounds',
+  defaultLength: 30,
+  defaultInFlight: 50,
+  async run(settings, workspace) {
+    const { rounds, inFlight, replayThreads, activityThreads } = settings;
+    const random = new Random(settings.seed);
+    const own = { kinds: KINDS, inFlight, jobs: null, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
+    const start = (prefix: string): HostProcess => workspace.startHost({ ...own, prefix, seed: random.integer(0, 1e9) });
+    const hosts = [start('a'), start('b')] as const;
+    await Promise.all(hosts.map((host) => host.running));
+    let takeovers = 0;
+    for (let round = 1; round <= rounds; round += 1) {
+      const [zombie, heir] = random.chance(0.5) ? hosts : ([hosts[1], hosts[0]] as const);
+      await sleep(random.integer(100, 500));
+      const before = heir.endedJobs;
+      zombie.signal('SIGSTOP');
+      await sleep(random.integer(2 * LOCK_MS, 4 * LOCK_MS));
+      // None when the zombie was stopped within a transaction: SQLite lets nobody else write then.
+      if (heir.endedJobs > before) takeovers += 1;
+      zombie.signal('SIGCONT');
+    }
+    for (const host of hosts) host.finish({ drain: false });
+    const wrong = (await Promise.all(hosts.map((host) => awaitFinish(host, 'a host')))).flat();
+    const sum = (name: 'refusedTurns' | 'refusedActivities'): number =>
+      hosts.reduce((total, { report }) => total + (report?.[name] ?? 0), 0);
+    const [refusedTurns, refusedActivities] = [sum('refusedTurns'), sum('refusedActivities')];
+    const isProof = rounds < ENOUGH_ROUNDS || refusedTurns + refusedActivities > 0;
+    const idle = isProof ? [] : ['no ack of a stopped process was refused: the run has proved nothing'];
+    const acknowledged = hosts.flatMap((host) => host.acknowledged);
+    const { violations, census, latency } = await finishAndCheck(workspace, settings, acknowledged);
+    const { instances, activities, events, completed } = census;
+    return {
+      violations: [...wrong, ...idle, ...violations],
+      completed,
+      latency,
+      figures: { takeovers, refusedTurns, refusedActivities, acknowledged: acknowledged.length, instances, activities, events },
+    };
+  },
+};

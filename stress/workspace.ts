@@ -1,0 +1,54 @@
+// Where a run has its database, and the processes and tidying that must not outlive it. Neighbours: main.ts makes it, modes use it.
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'duraloom';
+import { SqliteProvider } from 'duraloom/sqlite';
+import { HostProcess, type HostOptions } from './host-process.ts';
+
+/** One run's place. */
+export class Workspace {
+  readonly folder: string;
+  /** The database. */
+  readonly file: string;
+  readonly #isOwn: boolean;
+  readonly #hosts = new Set<HostProcess>();
+
+  /**
+   * @param folder - an existing one, which is kept; null: makes one
+   */
+  constructor(folder: string | null) {
+    this.#isOwn = folder === null;
+    this.folder = folder ?? mkdtempSync(join(tmpdir(), 'duraloom-stress-'));
+    if (folder !== null) mkdirSync(folder, { recursive: true });
+    this.file = join(this.folder, `stress-${process.pid}.db`);
+  }
+
+  /** Starts a host process on the file. */
+  startHost(options: Omit<HostOptions, 'file'>): HostProcess {
+    const host = new HostProcess({ ...options, file: this.file });
+    this.#hosts.add(host);
+    void host.ended.then(() => this.#hosts.delete(host));
+    return host;
+  }
+
+  /** Opens the store for the length of a call. */
+  async withStore<Value>(use: (provider: SqliteProvider, client: Client) => Promise<Value>): Promise<Value> {
+    const provider = await SqliteProvider.open(this.file);
+    try {
+      return await use(provider, new Client(provider));
+    } finally {
+      await provider.close();
+    }
+  }
+
+  /** Ends what still runs. */
+  killHosts(): void {
+    for (const host of this.#hosts) host.signal('SIGKILL');
+  }
+
+  /** Removes the folder, if it was made here. */
+  remove(): void {
+    if (this.#isOwn) rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
