@@ -2,7 +2,21 @@
 import assert from 'node:assert/strict';
 import { IN_PROGRESS_HEAD_START_MS } from '../provider/provider.ts';
 import { MAX_MESSAGES_PER_TURN } from '../types/limits.ts';
-import { abandon, attempts, cases, commit, enqueue, fetchItems, fetchOne, instanceIds, payloads, run, start, timer } from './case-kit.ts';
+import {
+  abandon,
+  attempts,
+  cases,
+  commit,
+  enqueue,
+  fetchItems,
+  fetchOne,
+  instanceIds,
+  payloads,
+  run,
+  start,
+  startOne,
+  timer,
+} from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
 const counting = cases('attempts', {
@@ -149,6 +163,16 @@ const readyOrder = cases('ready order', {
     await start(provider, 'z');
     await clock.advance(1);
     await start(provider, 'a');
+    await clock.advance(1);
+    await enqueue(provider, 'z', 'late');
+    assert.deepEqual(instanceIds(await fetchItems(provider)), ['z', 'a']);
+  },
+  'a later message does not move an instance back that began with a delay': async ({ provider, clock }) => {
+    await startOne(provider, 'z', { priority: 1, delayMs: 1_000 });
+    await clock.advance(30_000);
+    await enqueue(provider, 'z', 'early');
+    await clock.advance(1);
+    await startOne(provider, 'a', { priority: 1 });
     await clock.advance(1);
     await enqueue(provider, 'z', 'late');
     assert.deepEqual(instanceIds(await fetchItems(provider)), ['z', 'a']);
