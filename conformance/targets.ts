@@ -47,7 +47,7 @@ export const TARGETS: Readonly<Record<string, ConformanceTarget>> = Object.fromE
 let emptyBytes: Promise<Buffer> | null = null;
 
 /** The file of a database that was opened and closed, made once: SQLite syncs a new file several times. */
-function emptyDatabase(): Promise<Buffer> {
+export function emptyDatabase(): Promise<Buffer> {
   emptyBytes ??= makeEmptyDatabase();
   return emptyBytes;
 }
