@@ -333,6 +333,23 @@ const leases = cases('session leases', {
     assert.equal(await ackWork(provider, work, 'result'), 'done');
     assert.deepEqual(payloads(await fetchOne(provider)), ['result']);
   },
+  'what an earlier owner does with its items is no use of the session': async ({ provider, clock }) => {
+    await run(provider, 'a', { workItems: [inSession(2), inSession(3), inSession(4), inSession(5)] });
+    const [late] = await fetchWork(provider, { ...as('n1'), maxItems: 1, lockMs: 1_000_000 });
+    assert.ok(late !== undefined);
+    await clock.advance(LEASE_MS);
+    await ackWork(provider, await fetchOneWork(provider, { ...as('n2'), maxItems: 1 }), null);
+    await clock.advance(5_000);
+    assert.deepEqual(await renewWork(provider, [late], 1_000_000), ['done']);
+    // Nor does it keep the session busy for the present owner.
+    await renew(provider, 'n2', LEASE_MS, 1_000);
+    assert.equal(await ackWork(provider, late, null), 'done');
+    await renew(provider, 'n2', LEASE_MS, 1_000);
+    await clock.advance(LEASE_MS - 5_001);
+    assert.deepEqual(await fetchWork(provider, as('n3')), []);
+    await clock.advance(1);
+    assert.deepEqual(eventIds(await fetchWork(provider, as('n3'))), [4, 5]);
+  },
   'an item whose lock expired goes back to the owner while the lease lasts': async ({ provider, clock }) => {
     await run(provider, 'a', { workItems: [inSession(2)] });
     await fetchOneWork(provider, { ...as('n1'), lockMs: 1_000 });

@@ -8,12 +8,9 @@ import type { SimulatedClock } from '../../../src/provider/simulated-clock.ts';
 import { SqliteProvider } from '../../../src/provider/sqlite/sqlite-provider.ts';
 import type { StoreKind } from './world.ts';
 
-/** One transaction for calls that are made together, however slow the machine is: what a wait sees in between is open. */
-const MAX_COMMIT_MS = 60_000;
-
 async function openSqlite(file: string, clock: SimulatedClock): Promise<SqliteProvider> {
   if (!existsSync(file)) await writeFile(file, await emptyDatabase());
-  return await SqliteProvider.open(file, { clock, synchronous: 'NORMAL', maxCommitMs: MAX_COMMIT_MS });
+  return await SqliteProvider.open(file, { clock, synchronous: 'NORMAL' });
 }
 
 /** All of them, each in each way in which it can be used. */
@@ -25,7 +22,7 @@ export const STORES: readonly StoreKind[] = [
     name: 'sqlite in memory',
     clients: 1,
     survives: false,
-    open: (_file, clock) => SqliteProvider.open(':memory:', { clock, maxCommitMs: MAX_COMMIT_MS }),
+    open: (_file, clock) => SqliteProvider.open(':memory:', { clock }),
   },
   {
     name: 'the journal of the provider guide',
