@@ -14,4 +14,6 @@ export {
   type ReplayOutcome,
   type ReplaySources,
 } from './testing/replay-history.ts';
+export { simulate, type SimulatedOutside, type SimulationOptions, type SimulationReport } from './testing/simulation/simulate.ts';
+export type { TroubleCounts, TroubleKind, TroubleOptions } from './testing/simulation/troubles.ts';
 export { HistoryMismatchError, ReplayError } from './types/errors.ts';

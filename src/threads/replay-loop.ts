@@ -35,6 +35,11 @@ const FLUSH_AFTER_MS = 5;
 /** The user code that is running is an instance's, in a scope of it. One storage for all loops of a thread. */
 const running = new AsyncLocalStorage<Scope>();
 
+/** Tells whether the code that is running is an orchestration's. */
+export function isOrchestrationCode(): boolean {
+  return running.getStore() !== undefined;
+}
+
 /** What a replay loop needs. */
 export type ReplayLoopOptions = {
   readonly port: WorkPort;

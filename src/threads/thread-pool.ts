@@ -86,7 +86,7 @@ type Session<Control> = {
 export class ThreadPool<Control extends ThreadControl> {
   readonly #options: PoolOptions;
   readonly #listener: PoolListener<Control>;
-  readonly #makeInline: (port: WorkPort, progress: Progress) => InlineLoop<Control>;
+  readonly #makeInline: (port: WorkPort, progress: Progress, clock: Clock) => InlineLoop<Control>;
   readonly #sources: readonly ThreadSource[];
   readonly #sessions = new Map<number, Session<Control>>();
   readonly #serving: Promise<void>[] = [];
@@ -98,13 +98,13 @@ export class ThreadPool<Control extends ThreadControl> {
   /**
    * @param options - how many threads, with what
    * @param listener - who uses them
-   * @param makeInline - makes the loop for inline mode
+   * @param makeInline - makes the loop for inline mode, which lives by the clock that it gets
    * @throws {ArgumentError} when a definition instead of a module is given to threads, or a relative path
    */
   constructor(
     options: PoolOptions,
     listener: PoolListener<Control>,
-    makeInline: (port: WorkPort, progress: Progress) => InlineLoop<Control>,
+    makeInline: (port: WorkPort, progress: Progress, clock: Clock) => InlineLoop<Control>,
   ) {
     this.#options = options;
     this.#listener = listener;
@@ -285,9 +285,11 @@ export class ThreadPool<Control extends ThreadControl> {
   }
 
   #openInline(index: number): Session<Control> {
-    const [port, loopPort] = makeInlineChannel(this.#options.clock);
+    const { clock, kind } = this.#options;
+    const loopClock = clock.thread?.(`${kind} thread`) ?? clock;
+    const [port, loopPort] = makeInlineChannel(clock, loopClock);
     const progress = new Progress();
-    const loop = this.#makeInline(loopPort, progress);
+    const loop = this.#makeInline(loopPort, progress, loopClock);
     const ended = new Promise<DurableError>((resolve) => {
       loopPort.on('close', () => {
         loop.dispose?.();

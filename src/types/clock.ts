@@ -21,6 +21,12 @@ export interface Clock {
    * @param callback - what to call
    */
   defer(callback: () => void): void;
+  /**
+   * Gives the clock of a loop that would be another thread: same time, an order of its own for what it defers. Left out: one order for all.
+   *
+   * @param name - what runs by it
+   */
+  thread?(name: string): Clock;
 }
 
 /**
