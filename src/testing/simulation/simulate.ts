@@ -2,6 +2,7 @@
 // is one world; ../replay-history.ts follows its histories in the end.
 //
 // Z1. One simulation at a time in a process: it looks after unhandled rejections meanwhile.
+import { setImmediate as nextEventLoopTurn } from 'node:timers/promises';
 import type { Client } from '../../client/client.ts';
 import type { RuntimeOptions } from '../../main/options.ts';
 import { MemoryProvider } from '../../provider/memory/memory-provider.ts';
@@ -155,6 +156,8 @@ async function simulateAlone(given: SimulationOptions): Promise<SimulationReport
     end = await new World(options).run();
     violations.push(...end.violations, ...(await followHistories(options.orchestrations, end)));
   } finally {
+    // Rejections of the last engines come when everything else has run.
+    await nextEventLoopTurn();
     restore();
   }
   const { instances, executions, troubles, steps, elapsedMs, trace } = end;
