@@ -50,11 +50,12 @@ export async function makeScenario(seed: number, store: StoreName): Promise<Simu
     activities,
     workload: (outside) => new Workload(roots, outside, { isSteady }).run(),
     openStore: async (clock) => (store === 'memory' ? new MemoryProvider({ clock }) : await SqliteProvider.open(':memory:', { clock })),
+    slowMs: [0, 50, 400, 1_500][draw(4)] ?? 0,
     activityMs: [0, 20, 400][draw(3)] ?? 0,
     faults: { rates: { any: ratesTimes(faults) }, maxDelayMs: [5, 100, 1_500][draw(3)] ?? 5 },
     troubles: {
       kinds: { crash: 3, stop: 1, replayThread: 2, activityThread: 2, pause: 3, disconnect: 1, clockJump: draw(2) },
-      everyMs: forMs / (2 + draw(14)),
+      odds: [4, 10, 30][draw(3)] ?? 10,
       forMs,
       longestMs: [100, 1_500, 4_000][draw(3)] ?? 1_500,
     },

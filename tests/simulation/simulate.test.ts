@@ -15,7 +15,7 @@ const sumOfSquares = defineOrchestration('sumOfSquares', async (ctx, count: numb
 const CALM: Partial<SimulationOptions> = {
   processes: 1,
   faults: {},
-  troubles: { kinds: {}, everyMs: 100, forMs: 0, longestMs: 100 },
+  troubles: { kinds: {}, odds: 100, forMs: 0, longestMs: 100 },
 };
 
 function world(changes: Partial<SimulationOptions> = {}): SimulationOptions {

@@ -84,9 +84,10 @@ export class SimulatedProcess {
     const group = new LaneGroup();
     const lanes = new Map<ThreadKind, Lane>();
     // A thread that is started again replaces the one before.
-    const main = scheduler.lane(`${this.name}.${this.#lives}`, group, (lane) =>
-      lanes.set(lane.name.endsWith('replay thread') ? 'replay' : 'activity', lane),
-    );
+    const main = scheduler.lane(`${this.name}.${this.#lives}`, {
+      group,
+      onThread: (lane) => void lanes.set(lane.name.endsWith('replay thread') ? 'replay' : 'activity', lane),
+    });
     lanes.set('main', main);
     const connection = faulty(connect(), { ...faults, seed: random.nextUint32() }, { clock: main });
     if (this.#isCalm) connection.calm();

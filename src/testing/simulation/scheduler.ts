@@ -16,6 +16,8 @@ import { MAX_DURATION_MS } from '../../types/limits.ts';
 const SLOW_ODDS = 8;
 /** Longest time that a callback takes, in milliseconds. */
 const SLOW_MS = 3;
+/** How slow lanes are, in parts of the slowest: most threads are fast, and some stand in the way of everything. */
+const SPEEDS = [0, 0, 0, 0.05, 0.3, 1];
 /** Over a longer time in which nothing else happens, timers in the background fire once, at its end, in milliseconds. */
 const FAR_MS = 120_000;
 /** Callbacks between two turns of the real event loop. Reason: a host that simulates stays alive, and what is real and was begun goes on. */
@@ -28,6 +30,8 @@ type Timer = {
   readonly lane: Lane;
   readonly callback: () => void;
   readonly background: boolean;
+  /** It may be due already and wait for its lane. */
+  isCancelled: boolean;
 };
 
 /** Lanes that stop together, such as the threads of a process. */
@@ -42,15 +46,21 @@ export class Lane implements Clock {
   readonly group: LaneGroup;
   /** Nothing in it runs before, by elapsed time. */
   frozenUntilMs = 0;
+  /** How slow it is, in parts of the slowest. */
+  readonly slowness: number;
   /** What is to run, oldest first. */
   readonly queue: (() => void)[] = [];
   readonly #scheduler: Scheduler;
   readonly #onThread: (lane: Lane) => void;
 
-  constructor(scheduler: Scheduler, name: string, group: LaneGroup, onThread: (lane: Lane) => void) {
+  constructor(
+    scheduler: Scheduler,
+    { name, group, slowness, onThread }: Readonly<Pick<Lane, 'name' | 'group' | 'slowness'> & { onThread: (lane: Lane) => void }>,
+  ) {
     this.#scheduler = scheduler;
     this.name = name;
     this.group = group;
+    this.slowness = slowness;
     this.#onThread = onThread;
   }
 
@@ -71,7 +81,7 @@ export class Lane implements Clock {
   }
 
   thread(name: string): Clock {
-    const lane = this.#scheduler.lane(`${this.name} ${name}`, this.group);
+    const lane = this.#scheduler.lane(`${this.name} ${name}`, { group: this.group });
     this.#onThread(lane);
     return lane;
   }
@@ -89,6 +99,10 @@ export type RunEnd = 'quiet' | 'limit';
 
 /** The order of a world. */
 export class Scheduler {
+  /** Called after each callback. Whoever makes trouble does it here: between callbacks is where something is under way. */
+  onStep: (() => void) | null = null;
+  /** Longest time that a callback takes in the slowest lane, in milliseconds; other lanes go on meanwhile. */
+  slowMs: number;
   readonly #random: SeededRandom;
   #elapsedMs = 0;
   #originMs: number;
@@ -102,11 +116,12 @@ export class Scheduler {
 
   /**
    * @param random - draws the order
-   * @param startMs - time of day at the start, epoch milliseconds
+   * @param options - `startMs`: time of day at the start, epoch milliseconds; `slowMs`: longest time that a callback takes in a slow lane
    */
-  constructor(random: SeededRandom, startMs: number) {
+  constructor(random: SeededRandom, { startMs, slowMs }: { readonly startMs: number; readonly slowMs: number }) {
     this.#random = random;
     this.#originMs = startMs;
+    this.slowMs = slowMs;
   }
 
   /** Time of day, epoch milliseconds. */
@@ -128,11 +143,12 @@ export class Scheduler {
    * Makes a lane.
    *
    * @param name - for traces
-   * @param group - stops with it
-   * @param onThread - is told of the lanes that are made for its threads
+   * @param options - `group`: stops with it; `onThread`: is told of the lanes that are made for its threads
    */
-  lane(name: string, group: LaneGroup = new LaneGroup(), onThread: (lane: Lane) => void = () => undefined): Lane {
-    return new Lane(this, name, group, onThread);
+  lane(name: string, options: { readonly group?: LaneGroup; readonly onThread?: (lane: Lane) => void } = {}): Lane {
+    const { group = new LaneGroup(), onThread = () => undefined } = options;
+    const slowness = SPEEDS[this.#random.nextUint32() % SPEEDS.length] ?? 0;
+    return new Lane(this, { name, group, slowness, onThread });
   }
 
   /** Sets the time of day forward or back; no timer moves by it. */
@@ -150,10 +166,11 @@ export class Scheduler {
   setTimer(lane: Lane, delayMs: number, callback: () => void, background: boolean): () => void {
     // As in Node, less than 1 means 1; NaN fails the comparison, too.
     const wholeMs = delayMs > 1 ? Math.min(Math.ceil(delayMs), MAX_DURATION_MS) : 1;
-    const timer: Timer = { dueMs: this.#elapsedMs + wholeMs, lane, callback, background };
+    const timer: Timer = { dueMs: this.#elapsedMs + wholeMs, lane, callback, background, isCancelled: false };
     this.#timers.splice(this.#timers.findLastIndex((other) => other.dueMs <= timer.dueMs) + 1, 0, timer);
     if (!background) this.#foreground += 1;
     return () => {
+      timer.isCancelled = true;
       const index = this.#timers.indexOf(timer);
       if (index < 0) return;
       this.#timers.splice(index, 1);
@@ -205,6 +222,9 @@ export class Scheduler {
     if (lane.queue.length === 0) this.#busy.splice(this.#busy.indexOf(lane), 1);
     this.#steps += 1;
     callback?.();
+    const slowMs = Math.floor(lane.slowness * this.slowMs);
+    if (slowMs > 0) lane.frozenUntilMs = this.#elapsedMs + (this.#random.nextUint32() % (slowMs + 1));
+    this.onStep?.();
     if (this.#random.nextUint32() % SLOW_ODDS === 0) this.#moveTo(this.#elapsedMs + (this.#random.nextUint32() % (SLOW_MS + 1)));
     return true;
   }
@@ -235,10 +255,13 @@ export class Scheduler {
   /** Moves the time, and gives what is due to its lanes. */
   #moveTo(elapsedMs: number): void {
     this.#elapsedMs = Math.max(this.#elapsedMs, elapsedMs);
-    for (let timer = this.#timers[0]; timer !== undefined && timer.dueMs <= this.#elapsedMs; timer = this.#timers[0]) {
-      this.#timers.shift();
+    while ((this.#timers[0]?.dueMs ?? Number.POSITIVE_INFINITY) <= this.#elapsedMs) {
+      const timer = this.#timers.shift();
+      if (timer === undefined) return;
       if (!timer.background) this.#foreground -= 1;
-      this.give(timer.lane, timer.callback);
+      this.give(timer.lane, () => {
+        if (!timer.isCancelled) timer.callback();
+      });
     }
   }
 }

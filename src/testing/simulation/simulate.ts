@@ -57,6 +57,8 @@ export type SimulationOptions = {
   readonly troubles?: TroubleOptions;
   /** Longest time that an activity takes, in milliseconds. @default 50 */
   readonly activityMs?: number;
+  /** Longest time that a message waits for a slow thread, in milliseconds; which threads are slow is drawn. @default 100 */
+  readonly slowMs?: number;
   /** Further options of the runtimes. Without: short leases, and attempts without limit, for here they are lost by intent. */
   readonly runtime?: Partial<RuntimeOptions>;
   /** Whether everything that happens is written down. @default false */
@@ -115,7 +117,7 @@ const SOME_FAULTS: Omit<FaultPlan, 'seed'> = {
 };
 const SOME_TROUBLES: TroubleOptions = {
   kinds: { crash: 3, stop: 1, replayThread: 2, activityThread: 2, pause: 2, disconnect: 1, clockJump: 0.5 },
-  everyMs: 500,
+  odds: 20,
   forMs: 10_000,
   longestMs: 2_000,
 };
@@ -180,6 +182,7 @@ function resolveOptions(options: SimulationOptions): Required<SimulationOptions>
     faults: SOME_FAULTS,
     troubles: SOME_TROUBLES,
     activityMs: 50,
+    slowMs: 100,
     trace: false,
     startMs: START_MS,
     maxSteps: MAX_STEPS,

@@ -2,6 +2,7 @@
 // clock of the store jumps. Neighbours: world.ts begins and ends it, process.ts suffers it.
 //
 // N1. Everything is drawn from the world's random numbers. After its time is up nothing happens any more.
+// N2. It comes between two callbacks of the world, so that it hits what is under way.
 import type { SeededRandom } from '../../replay/random.ts';
 import type { SimulatedProcess, ThreadKind } from './process.ts';
 import type { Lane, Scheduler } from './scheduler.ts';
@@ -13,8 +14,8 @@ export type TroubleKind = 'crash' | 'stop' | 'replayThread' | 'activityThread' |
 export type TroubleOptions = {
   /** How often each kind comes, in proportion to the others; a kind that is left out does not come. */
   readonly kinds: Readonly<Partial<Record<TroubleKind, number>>>;
-  /** Mean time between two troubles, in milliseconds. */
-  readonly everyMs: number;
+  /** One trouble in this many callbacks, on average: it comes when much happens, not when nothing does. */
+  readonly odds: number;
   /** How long there is trouble, in milliseconds. */
   readonly forMs: number;
   /** Longest pause, disconnection, and time until a process that ended comes back, in milliseconds. */
@@ -66,17 +67,16 @@ export class Troubles {
    * @param processes - whom it hits
    */
   async run(processes: readonly SimulatedProcess[]): Promise<void> {
-    const { everyMs, forMs } = this.#options;
-    for (;;) {
-      const pauseMs = this.#upTo(2 * everyMs);
-      if (this.#scheduler.elapsedMs + pauseMs > forMs) break;
-      await this.#lane.sleep(pauseMs);
+    const { odds, forMs } = this.#options;
+    if (forMs === 0) return;
+    this.#scheduler.onStep = () => {
+      if (this.#random.nextFloat() * odds >= 1) return;
       const process = processes[this.#random.nextUint32() % processes.length];
       const kind = this.#pick();
-      if (kind === null || process === undefined) break;
-      this.#make(kind, process);
-    }
-    await this.#lane.sleep(Math.max(0, forMs - this.#scheduler.elapsedMs));
+      if (kind !== null && process !== undefined) this.#make(kind, process);
+    };
+    await this.#lane.sleep(forMs);
+    this.#scheduler.onStep = null;
   }
 
   #make(kind: TroubleKind, process: SimulatedProcess): void {

@@ -51,7 +51,7 @@ export class World {
   constructor(options: Required<SimulationOptions>) {
     this.#options = options;
     this.#random = new SeededRandom(`world ${options.seed}`);
-    this.#scheduler = new Scheduler(this.#random, options.startMs);
+    this.#scheduler = new Scheduler(this.#random, options);
     this.#lane = this.#scheduler.lane('outside');
     this.#trace = options.trace ? (line) => void this.#lines.push(`${this.#scheduler.elapsedMs} ${line}`) : null;
     const shared = { scheduler: this.#scheduler, random: this.#random, trace: this.#trace };
@@ -121,6 +121,7 @@ export class World {
   #calm(): void {
     this.#trace?.('calm');
     this.#shaky?.calm();
+    this.#scheduler.slowMs = 0;
     for (const process of this.#processes) {
       process.calm();
       process.start();
