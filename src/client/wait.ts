@@ -49,16 +49,22 @@ export async function waitUntil<Value>(store: ClientStore, wait: Wait<Value>): P
   const { timeout, signal } = options;
   const limitMs = timeout === undefined ? Number.POSITIVE_INFINITY : toMilliseconds(timeout, 'timeout');
   const startedMs = clock.monotonicMs();
-  for (;;) {
-    signal?.throwIfAborted();
-    const leftMs = limitMs - (clock.monotonicMs() - startedMs);
-    const waitMs = Math.max(0, Math.min(leftMs, POLL_MS));
-    const record = await unlessAborted(store.waitForInstance({ instanceId, condition, waitMs, ...(signal && { signal }) }), signal);
-    if (record === null) throw notFound(instanceId);
-    const result = await check(record);
-    if (result !== null) return result.value;
-    if (leftMs <= 0) throw timedOut(store, record, limitMs);
-    if (pauseMs !== undefined) await unlessAborted(pause(clock, Math.min(pauseMs, leftMs)), signal);
+  // A clock that skips time stops at the limit by it: long polls are no reason to stop.
+  const forgetLimit = limitMs === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(limitMs, () => undefined);
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const leftMs = limitMs - (clock.monotonicMs() - startedMs);
+      const waitMs = Math.max(0, Math.min(leftMs, POLL_MS));
+      const record = await unlessAborted(store.waitForInstance({ instanceId, condition, waitMs, ...(signal && { signal }) }), signal);
+      if (record === null) throw notFound(instanceId);
+      const result = await check(record);
+      if (result !== null) return result.value;
+      if (leftMs <= 0) throw timedOut(store, record, limitMs);
+      if (pauseMs !== undefined) await unlessAborted(pause(clock, Math.min(pauseMs, leftMs)), signal);
+    }
+  } finally {
+    forgetLimit?.();
   }
 }
 
@@ -82,10 +88,14 @@ function pause(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
     // The clock's timers keep no process alive; somebody here waits.
     const alive = setInterval(() => undefined, 60_000);
-    clock.setTimer(ms, () => {
-      clearInterval(alive);
-      resolve();
-    });
+    clock.setTimer(
+      ms,
+      () => {
+        clearInterval(alive);
+        resolve();
+      },
+      true,
+    );
   });
 }
 

@@ -82,13 +82,13 @@ export class Runtime {
    * @throws {OptionError} for an option outside its range
    * @throws {DefinitionError} when a module cannot be loaded: names file and export
    * @throws {DurableError} `NODE_TOO_OLD`
-   * @throws {ProviderError} when the store is closed or cannot be read
+   * @throws {ProviderError} when the store is closed, cannot be read or does not answer within `storeTimeoutMs`
    */
   static async start(options: RuntimeOptions): Promise<Runtime> {
     assertNodeVersion(process.versions.node);
     const runtime = new Runtime(resolveRuntimeOptions(options));
-    // A store that cannot be read at all is found before any thread starts.
-    await options.provider.readInstances([]);
+    // A store that cannot be read at all, or does not answer, is found before any thread starts.
+    await runtime.#options.provider.readInstances([]);
     try {
       await Promise.all([runtime.#replay?.pool.start(), runtime.#work?.pool.start()]);
     } catch (error) {

@@ -86,12 +86,12 @@ export async function replayHistory(
  */
 export async function replayRecorded(replayer: Replayer, recorded: RecordedHistory): Promise<ReplayedHistory> {
   const { instanceId, name, version } = recorded;
-  const results = await replayer.replay(recorded);
-  const executions = recorded.executions.map((execution, index): ReplayedExecution => {
-    const result = results[index] as ReplayResult;
+  const executions: ReplayedExecution[] = [];
+  for (const execution of recorded.executions) {
+    const result = await replayer.replay(instanceId, execution);
     const outcome = toOutcome(instanceId, execution, result);
-    return { executionId: execution.executionId, version: result.version, events: execution.events.length, outcome };
-  });
+    executions.push({ executionId: execution.executionId, version: result.version, events: execution.events.length, outcome });
+  }
   const events = executions.reduce((sum, execution) => sum + execution.events, 0);
   return { instanceId, name, version, events, executions, outcome: executions.at(-1)?.outcome ?? { kind: 'running' } };
 }

@@ -24,6 +24,7 @@ import { installGuards } from './guarded-globals.ts';
 import { readTurnRequests, writeReplayBatch, type FaultReport, type TurnReply, type TurnRequest, type Wire } from './messages.ts';
 import type { Progress } from './progress.ts';
 import { Registry, type ThreadSource } from './registry.ts';
+import { claimRejections } from './rejections.ts';
 import type { VersionPolicy } from './versions.ts';
 import type { WorkPort } from './work-port.ts';
 
@@ -91,7 +92,7 @@ export class ReplayLoop implements ReplayControl {
     return asLoadResult(async () => {
       this.#uninstall.push(
         installGuards(() => running.getStore()?.engine),
-        installRejectionHandler((engine, reason) => this.#unhandled(engine, reason)),
+        claimRejections((reason) => this.#unhandled(running.getStore()?.engine, reason)),
       );
       await this.#registry.load(sources, policy);
       this.#drain = await chooseDrain();
@@ -269,16 +270,4 @@ function faulted(request: TurnRequest, error: unknown): ReplayResult {
     effects: null,
     turns: 0,
   };
-}
-
-/** Gives unhandled rejections of instances to their owner; all others keep Node's default for the thread. */
-function installRejectionHandler(unhandled: (engine: ReplayEngine | undefined, reason: unknown) => boolean): () => void {
-  const listener = (reason: unknown): void => {
-    if (unhandled(running.getStore()?.engine, reason)) return;
-    // Somebody else's. When they listen too, it is theirs; when nobody does, Node would end the process: do the same.
-    if (process.listenerCount('unhandledRejection') > 1) return;
-    throw reason;
-  };
-  process.on('unhandledRejection', listener);
-  return () => process.off('unhandledRejection', listener);
 }
