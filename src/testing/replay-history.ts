@@ -1,14 +1,12 @@
 // Replays recorded histories against the code of today: the check that a change of an orchestration does not break what is running.
 // Neighbours: recorded-history.ts (their form), replayer.ts (how one is replayed), replay-all.ts (many of them).
-import { emittedSide } from '../replay/engine-errors.ts';
+import { describeParting } from '../replay/history-diff.ts';
 import { validateHistory } from '../replay/validate-history.ts';
-import { describeEvent } from '../replay/decision.ts';
 import type { DefinitionSource } from '../threads/registry.ts';
 import { decodePayload, parseRecord } from '../types/codec.ts';
 import { DurableError, HistoryMismatchError, type ErrorCode } from '../types/errors.ts';
 import { fromFailure, type Failure, type RemoteError } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
-import { describeParting } from './history-diff.ts';
 import { readRecorded, type HistoryInput, type RecordedExecution, type RecordedHistory } from './recorded-history.ts';
 import { Replayer } from './replayer.ts';
 
@@ -124,9 +122,5 @@ function toOutcome(instanceId: string, execution: RecordedExecution, { outcome, 
 }
 
 function mismatch(instanceId: string, { executionId, events }: RecordedExecution, failure: Failure, eventId: number): HistoryMismatchError {
-  const event = events[eventId - 1];
-  const emitted = emittedSide(failure.message, event).replace(/^the code now (?:decides (?=[A-Z]))?/, '');
-  const recorded = event === undefined ? null : describeEvent(event);
-  const diff = describeParting(events, { eventId, emitted });
-  return new HistoryMismatchError(failure.message, { instanceId, executionId, eventId, recorded, emitted, diff });
+  return new HistoryMismatchError(failure.message, { instanceId, executionId, ...describeParting(events, eventId, failure.message) });
 }

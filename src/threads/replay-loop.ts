@@ -34,7 +34,7 @@ const ENGINE_BYTES = 4_500;
 const FLUSH_AFTER_MS = 5;
 
 /** The user code that is running is an instance's, in a scope of it. One storage for all loops of a thread. */
-const running = new AsyncLocalStorage<Scope>();
+const running = new AsyncLocalStorage<Scope | undefined>();
 
 /** Tells whether the code that is running is an orchestration's. */
 export function isOrchestrationCode(): boolean {
@@ -226,7 +226,8 @@ export class ReplayLoop implements ReplayControl {
 
   #reportFault(engine: ReplayEngine, payload: string): void {
     this.#faults.push({ instanceId: engine.instanceId, payload });
-    if (!this.#pumping) this.#flush();
+    // It is called from the instance's code. Inline, all that main does with the answer would count as that code, with its time and its bans.
+    if (!this.#pumping) running.run(undefined, () => this.#flush());
   }
 
   /** A rejection that nobody handled. Returns false when it does not belong to an instance of this loop. */
