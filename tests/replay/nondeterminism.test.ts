@@ -1,5 +1,6 @@
 // Code that does not follow its history: every way to differ is found, at its event, with both sides in the message (E3; T43, T48).
 import { describe, expect, it } from 'vitest';
+import { emittedSide, nondeterminismError, stuckError } from '../../src/replay/engine-errors.ts';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import {
   activityCompleted,
@@ -471,5 +472,26 @@ describe('replay', () => {
     const live = await begin(handler, { coldCheck: false });
     const { result } = await replayCold(live.definitions, live.events);
     expect(result.outcome).toEqual({ kind: 'waiting' });
+  });
+});
+
+describe('the side of the code', () => {
+  const culprit = { name: 'test', instanceId: 'i1', executionId: 1, lastCall: 'none' };
+  const [, recorded] = history(started(), timerCreated(T0 + 1));
+
+  it.each([
+    ['an event of history', recorded],
+    ['the end of history', undefined],
+  ])('is found again in the text of the error that stands against %s', (_, event) => {
+    // Text of user code may look like the text around it.
+    const now = `the code now ends: history has {x}, but history ends here, but ${stuckError(culprit).message}`;
+    const { message } = nondeterminismError(culprit, { eventId: 2, recorded: event, now });
+    expect(emittedSide(message, event)).toBe(now);
+  });
+
+  it('is the whole text when the error was made by something else', () => {
+    const { message } = nondeterminismError(culprit, { eventId: 2, recorded: undefined, now: 'the code now ends' });
+    expect(emittedSide(message, recorded)).toBe(message);
+    expect(emittedSide('went wrong: history ends here, but why', undefined)).toBe('went wrong: history ends here, but why');
   });
 });

@@ -8,12 +8,14 @@ import {
   DeterminismError,
   DurableError,
   HistoryError,
+  HistoryMismatchError,
   InstanceError,
   NonRetryableError,
   OptionError,
   OrchestrationError,
   PayloadError,
   ProviderError,
+  ReplayError,
   SchemaError,
   TimeoutError,
 } from '../../src/types/errors.ts';
@@ -71,6 +73,34 @@ describe('an error of our own', () => {
     const error = new HistoryError(7, 'it is odd');
     expect(error).toMatchObject({ name: 'HistoryError', code: 'HISTORY_INVALID', eventId: 7 });
     expect(error.message).toMatch(/event 7: it is odd\. .*restore it from a backup/);
+  });
+
+  it('about code that left its history says where, with both sides and the diff', () => {
+    const details = { instanceId: 'i1', executionId: 2, eventId: 3, recorded: 'TimerCreated', emitted: 'the end', diff: '- a\n+ b' };
+    const error = new HistoryMismatchError('it parts', details, because);
+    expect(error).toBeInstanceOf(DeterminismError);
+    expect(error).toMatchObject({
+      name: 'HistoryMismatchError',
+      code: 'NONDETERMINISM',
+      message: 'it parts\n\n- a\n+ b',
+      cause,
+      ...details,
+    });
+  });
+
+  it('about histories that could not be replayed has all of them, and the first as its cause', () => {
+    const failures = [
+      { file: 'a.json', error: cause },
+      { file: 'b.json', error: 'thrown' },
+    ];
+    expect(new ReplayError('two of five', failures, 3)).toMatchObject({
+      code: 'REPLAY_FAILED',
+      message: 'two of five',
+      failures,
+      replayed: 3,
+      cause,
+    });
+    expect(new ReplayError('no file', [], 0)).toMatchObject({ failures: [], replayed: 0, cause: undefined });
   });
 
   it.each([new NonRetryableError('m'), new SchemaError('m')])('of class $name is not tried again', (error) => {
