@@ -11,9 +11,10 @@ const folder = join(root, 'docs/guides');
 // Not below node_modules: Node strips no types there.
 const project = mkdtempSync(join(tmpdir(), 'duraloom-guides-test-'));
 
-const guides: readonly Guide[] = readdirSync(folder)
+const capabilities: readonly Guide[] = readdirSync(folder)
   .filter((file) => file.endsWith('.md'))
   .map((file) => readGuide(file.slice(0, -'.md'.length), readFileSync(join(folder, file), 'utf8')));
+const guides: readonly Guide[] = [...capabilities, readGuide('provider-guide', readFileSync(join(root, 'docs/provider-guide.md'), 'utf8'))];
 
 type Outcome = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -30,7 +31,7 @@ function writeProject(): void {
   const modules = join(project, 'node_modules');
   mkdirSync(modules);
   symlinkSync(root, join(modules, 'duraloom'), 'junction');
-  for (const name of ['zod', 'valibot', '@types']) symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
+  for (const name of ['zod', 'valibot', 'vitest', '@types']) symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   const compilerOptions = { noEmit: true, declaration: false, isolatedDeclarations: false, customConditions: ['duraloom-source'] };
   const config = { extends: join(root, 'tsconfig.base.json'), compilerOptions, include: ['*/*.ts'] };
@@ -46,7 +47,7 @@ afterAll(() => rmSync(project, { recursive: true }));
 
 describe('guides', () => {
   test('there is one for each capability', () => {
-    expect(guides.length).toBeGreaterThanOrEqual(11);
+    expect(capabilities.length).toBeGreaterThanOrEqual(11);
   });
 
   test('their code passes the compiler in strict mode', async () => {
@@ -67,7 +68,12 @@ describe('guides', () => {
 });
 
 describe('documents', () => {
-  const documents = ['README.md', 'docs/features.md', ...guides.map(({ name }) => `docs/guides/${name}.md`)];
+  const documents = [
+    'README.md',
+    'docs/features.md',
+    'docs/provider-guide.md',
+    ...capabilities.map(({ name }) => `docs/guides/${name}.md`),
+  ];
 
   test.each(documents)('%s links to files and headings that exist', (path) => {
     const links = readLinks(readFileSync(join(root, path), 'utf8'));
@@ -81,10 +87,10 @@ describe('documents', () => {
 
   test('docs/features.md names tests that exist, and every guide', () => {
     const links = readLinks(readFileSync(join(root, 'docs/features.md'), 'utf8'));
-    const tests = links.filter(({ path }) => path.startsWith('../tests/'));
+    const tests = links.filter(({ path }) => path.startsWith('../tests/') || path.startsWith('../src/conformance/'));
     expect(tests.length).toBeGreaterThan(30);
     const missing = tests.filter(({ text, path }) => !readFileSync(join(root, 'docs', path), 'utf8').includes(text));
     expect(missing).toEqual([]);
-    expect(links.map(({ path }) => path)).toEqual(expect.arrayContaining(guides.map(({ name }) => `guides/${name}.md`)));
+    expect(links.map(({ path }) => path)).toEqual(expect.arrayContaining(capabilities.map(({ name }) => `guides/${name}.md`)));
   });
 });

@@ -1,4 +1,4 @@
-// Contract cases: The orchestrator queue: messages and timers. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: the orchestrator queue: messages and timers. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { MAX_MESSAGES_PER_TURN } from '../types/limits.ts';
 import {

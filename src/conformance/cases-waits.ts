@@ -1,4 +1,4 @@
-// Contract cases: Long polls, waits for instances. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: long polls, waits for instances. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import {

@@ -20,7 +20,7 @@ import {
   read,
   renewWork,
   routing,
-} from '../provider/case-kit.ts';
+} from '../../src/conformance/case-kit.ts';
 
 /** A page of history with these events, from a first id on. */
 function pageOf(firstEventId: number, ...bodies: readonly object[]): { readonly lastEventId: number; readonly events: string } {

@@ -30,7 +30,7 @@ type Import = {
   readonly isEager: boolean;
 };
 
-const CHECKED_FOLDERS = new Set(['src', 'tests', 'bench', 'stress', 'simulate', 'demo', 'examples', 'scripts', 'docs']);
+const CHECKED_FOLDERS = new Set(['src', 'tests', 'bench', 'stress', 'simulate', 'conformance', 'demo', 'examples', 'scripts', 'docs']);
 
 /** What a folder may import besides its own files. */
 type ImportRow = { readonly folders: readonly string[]; readonly node: boolean; readonly packages: readonly string[] };

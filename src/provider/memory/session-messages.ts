@@ -1,4 +1,4 @@
-// The messages to the activities of sessions. Neighbours: turns.ts sends, memory-provider.ts receives.
+// The messages to the activities of sessions. Neighbours: turns.ts sends, memory-store.ts receives.
 //
 // I1. Numbers grow over all sessions and are never used again: a number that somebody remembers never hides a message that came after it.
 // I2. A message stays until it is received, also when its session is forgotten; at most `SESSION_MESSAGE_TTL_MS`.

@@ -262,10 +262,10 @@ export function readyAtOnceMs(firstMs: number, priority: number, nowMs: number):
 function readyWithMessage(row: QueueRow, nowMs: number): number | null {
   if (row.lock_token !== null && row.ready_at !== null && row.ready_at > nowMs) return row.ready_at;
   if (row.status !== 'Pending' && row.status !== 'Running') return null;
-  const readyAtMs = Math.max(row.hold_until, Math.min(row.ready_at ?? nowMs, nowMs));
-  if (readyAtMs > nowMs) return readyAtMs;
   const headStartMs = row.priority * PRIORITY_HEAD_START_MS + (row.status === 'Running' ? IN_PROGRESS_HEAD_START_MS : 0);
-  return Math.min(readyAtMs, nowMs - headStartMs);
+  const readyAtMs = row.hold_until > nowMs ? row.hold_until : nowMs - headStartMs;
+  // Who was ready before stays so.
+  return row.ready_at === null ? readyAtMs : Math.min(row.ready_at, readyAtMs);
 }
 
 function toRecord(row: RecordRow): InstanceRecord {

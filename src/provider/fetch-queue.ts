@@ -1,10 +1,10 @@
-// The callers that wait for items of one queue. Neighbours: memory-provider.ts has one for turns and one for work, ../parking.ts keeps the
-// callers.
+// The callers that wait for items of one queue, for stores that take items at once and cannot fail. Neighbours: memory/memory-provider.ts has
+// one for turns and one for work, parking.ts keeps the callers.
 //
 // I1. A caller is only woken for what it can take: the wake-up time is the earliest of what the waiting callers can take next.
-import type { Clock } from '../../types/clock.ts';
-import { Parking } from '../parking.ts';
-import type { Fetched, FetchParams } from '../provider.ts';
+import type { Clock } from '../types/clock.ts';
+import { Parking } from './parking.ts';
+import type { Fetched, FetchParams } from './provider.ts';
 
 /** What one fetch takes from. */
 export type FetchSource<Item> = {
