@@ -15,12 +15,12 @@
 // W8. A thread that does not answer for an activity that should have ended long ago is stuck in it: it is ended. The overdue activity fails, the
 //     others on the thread are given back uncharged. When nobody knows which one keeps the thread, all become suspects (W3).
 import { toRuntimeInfo } from '../client/runtime-info.ts';
-import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock } from '../provider/provider.ts';
+import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome } from '../provider/provider.ts';
 import type { Clock } from '../types/clock.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError, TimeoutError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
-import type { ActivityControl } from '../threads/control.ts';
+import type { ActivityControl, ReceiverEnd } from '../threads/control.ts';
 import { readActivityBatch, writeActivityRequest, type ActivityLog, type Wire } from '../threads/messages.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
@@ -48,8 +48,8 @@ type Running = {
   heartbeat: string | null;
 };
 
-/** The answer of an activity on its way to the store. */
-type Answer = { readonly running: Running; readonly ack: WorkItemAck };
+/** The answer of an activity on its way to the store, and the thread that gave it; null: it was made here. */
+type Answer = { readonly running: Running; readonly ack: WorkItemAck; readonly thread: ThreadState | null };
 
 type ThreadState = {
   readonly slot: Slot<ActivityControl>;
@@ -304,9 +304,16 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       this.#heartbeats.delete(running);
       this.#metrics.measure(running.item, outcomeOf(isLost, completionPayload), nowMs - running.startedMs);
       leaveThread(running, 'committing');
-      if (isLost) this.#forget(running);
-      else if (completionPayload === null) this.#notRegistered(running);
-      else answers.push({ running, ack: toAnswer(running.item, completionPayload, receivedSeq) });
+      if (completionPayload === null) {
+        if (isLost) this.#forget(running);
+        else this.#notRegistered(running);
+        continue;
+      }
+      const answer = { running, thread, ack: toAnswer(running.item, completionPayload, receivedSeq) };
+      if (isLost) {
+        this.#forget(running);
+        this.#settle([answer], []);
+      } else answers.push(answer);
     }
     if (thread !== undefined) adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
     if (answers.length > 0) this.#commit(answers, 1);
@@ -662,6 +669,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
           if (outcomes[index] === 'done') this.#completed += 1;
           else this.#options.logger.debug({ ...lockOf(running.item), outcome: outcomes[index] }, 'activity result was not wanted');
         });
+        this.#settle(answers, outcomes);
         this.#fetches.pump();
       },
       (error: unknown) => this.#commitFailed(answers, attempt, error),
@@ -680,6 +688,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
           this.#forget(running);
           this.#charge(running.item, toFailure(error));
         }
+        this.#settle(left, []);
       }
     } else if (attempt <= ACK_RETRIES) {
       this.#options.clock.setTimer(computeBackoffMs(attempt, ACK_BACKOFF), () => this.#commit(left, attempt + 1));
@@ -689,7 +698,19 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         left.map(({ running }) => running.item),
         { delayMs: ACK_BACKOFF.maximumMs, countAttempt: false },
       );
+      this.#settle(left, []);
     }
+  }
+
+  /** Threads hear what became of answers of activities that had received messages: unless they are recorded, the messages are taken again. */
+  #settle(answers: readonly Answer[], outcomes: readonly WorkItemOutcome[]): void {
+    const ends = new Map<ThreadState, ReceiverEnd[]>();
+    for (const [index, { running, ack, thread }] of answers.entries()) {
+      if (ack.received === undefined || thread === null) continue;
+      const { sessionId } = ack.received;
+      ends.set(thread, [...(ends.get(thread) ?? []), { seq: running.seq, sessionId, isRecorded: outcomes[index] === 'done' }]);
+    }
+    for (const [thread, threadEnds] of ends) void this.#tell(() => thread.slot.control.settle(threadEnds));
   }
 
   /** W5: the right to these attempts is gone. One that is being committed hears it from its ack. */
@@ -721,16 +742,16 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     for (const { seq, thread } of runnings) {
       if (thread !== null) byThread.set(thread, [...(byThread.get(thread) ?? []), seq]);
     }
-    for (const [thread, seqs] of byThread) void this.#cancelIn(thread, seqs);
+    for (const [thread, seqs] of byThread) void this.#tell(() => thread.slot.control.cancel(seqs));
   }
 
-  /** Never rejects. */
-  async #cancelIn(thread: ThreadState, seqs: readonly number[]): Promise<void> {
+  /** Never rejects: who is gone need not be told. */
+  async #tell(call: () => Promise<void>): Promise<void> {
     try {
       // The control of a closed thread throws at the call.
-      await thread.slot.control.cancel(seqs);
+      await call();
     } catch (error) {
-      this.#options.logger.debug({ error }, 'cancel failed');
+      this.#options.logger.debug({ error }, 'an activity thread could not be told');
     }
   }
 
@@ -804,7 +825,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     if (failure.code === 'TOO_MANY_ATTEMPTS') this.#metrics.count(item, 'tooManyAttempts');
     running.state = 'committing';
     const completionPayload = encodeRecord({ kind: 'ActivityFailed', executionId: item.executionId, sourceId: item.eventId, failure });
-    this.#commit([{ running, ack: { ...lockOf(item), completionPayload } }], 1);
+    this.#commit([{ running, thread: null, ack: { ...lockOf(item), completionPayload } }], 1);
   }
 
   #tooManyAttempts(item: WorkItem): Failure {
@@ -846,10 +867,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 function toAnswer(
   { instanceId, executionId, eventId, lockToken, routing }: WorkItem,
   completionPayload: string,
-  uptoSeq: number,
+  uptoSeq: number | null,
 ): WorkItemAck {
   const ack = { instanceId, executionId, eventId, lockToken, completionPayload };
-  if (routing === null || routing.sessionId === null || uptoSeq === 0) return ack;
+  if (routing === null || routing.sessionId === null || uptoSeq === null) return ack;
   return { ...ack, received: { sessionId: routing.sessionId, uptoSeq } };
 }
 

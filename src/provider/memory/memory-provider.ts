@@ -218,13 +218,16 @@ export class MemoryProvider implements Provider {
   async receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly SessionMessage[]> {
     this.#assertOpen('receiveSessionMessages');
-    const { sessionId, afterSeq, waitMs, signal } = params;
+    const { sessionId, afterSeq, doneSeqs, waitMs, signal } = params;
+    if (doneSeqs === undefined) this.#sessionMessages.remove(sessionId, afterSeq);
+    else this.#sessionMessages.removeSome(sessionId, doneSeqs);
     const attempt = (): readonly SessionMessage[] | null => {
-      const messages = this.#sessionMessages.receive(sessionId, afterSeq);
+      const messages = this.#sessionMessages.read(sessionId, afterSeq);
       return messages.length > 0 ? messages : null;
     };
     return attempt() ?? (await this.#receives.park({ key: sessionId, waitMs, signal, attempt, empty: () => [] }));

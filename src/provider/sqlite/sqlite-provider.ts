@@ -285,12 +285,15 @@ export class SqliteProvider implements Provider {
   async receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly SessionMessage[]> {
     const operation = 'receiveSessionMessages';
-    const { sessionId, afterSeq, waitMs, signal } = params;
-    if (await this.#read(operation, () => this.#sessionMessages.hasTaken(sessionId, afterSeq))) {
+    const { sessionId, afterSeq, doneSeqs, waitMs, signal } = params;
+    if (doneSeqs !== undefined) {
+      if (doneSeqs.length > 0) await this.#write(operation, [doneSeqs], (seqs) => this.#sessionMessages.deleteSome(sessionId, seqs));
+    } else if (await this.#read(operation, () => this.#sessionMessages.hasTaken(sessionId, afterSeq))) {
       await this.#write(operation, [sessionId], (id) => this.#sessionMessages.deleteTaken(id, afterSeq));
     }
     if (this.#closing !== null) throw closed(operation);
