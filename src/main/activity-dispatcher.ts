@@ -6,6 +6,8 @@
 //     taken back from its thread.
 // W3. When a thread dies and nobody knows by whose doing, nobody is charged: all that it ran become suspects. A suspect runs alone on its
 //     thread: if it kills it again, it is charged and takes no other with it. While one waits, one thread gets nothing new until it runs dry.
+//     What has run for a while is trusted, else one that runs for days would have its thread for itself: others join a suspect then, and a
+//     thread is dry that runs nothing else. If the thread dies all the same, the only suspect that it ran is charged.
 // W4. What cannot start soon is not kept from other hosts: items that found no room go back when their threads have shown no speed, and
 //     suspects when no thread ran dry in time. Nothing is fetched for a thread that would not get it.
 // W5. News of a lease is about one attempt, named by its lock token. An attempt that lost it never starts, or is aborted; it is not renewed, its
@@ -37,6 +39,8 @@ import { computeBackoffMs } from './turn-commit.ts';
 type Running = {
   readonly seq: number;
   readonly item: WorkItem;
+  /** It may be one that ends its thread (W3). */
+  readonly isSuspect: boolean;
   /** `waiting`: here, for a thread; `running`: in a thread; `lost`: still in a thread, but nobody wants its answer (W5); `committing`: was answered. */
   state: 'waiting' | 'running' | 'lost' | 'committing';
   /** The thread that has it, while it is running or lost. */
@@ -61,8 +65,8 @@ type ThreadState = {
   longestWaitMs: number;
   /** It was asked to give back what it has not started (W2). */
   recalling: boolean;
-  /** It runs a suspect alone (W3). */
-  alone: boolean;
+  /** The suspect that it runs alone, next to trusted ones (W3). */
+  alone: Running | null;
   /** Activities for which it did not answer in time at the last look. One look is not enough: what waited behind another may be just starting. */
   overdue: ReadonlySet<number>;
   /** It was ended because it did not answer for what should have ended (W8). */
@@ -76,6 +80,8 @@ const FORGET_IDLE_MS = 30;
 const FORGET_BUSY_MS = 300;
 /** Most activities that a thread is supplied ahead with. */
 const AHEAD_MAX = 2_048;
+/** What has run this long is trusted (W3), in milliseconds. Reason: what ends its thread mostly does so soon; others wait for as long. */
+const TRUSTED_MS = 2_000;
 /** How long a suspect waits here for a thread to run dry (W3), and then in the store: twice as long each time, so that a busy host gets to it. */
 const SUSPECT_PATIENCE = { initialMs: 1_000, maximumMs: 60_000 };
 /** From this attempt on an activity is a suspect (W3), whatever this process knows. Two crashes of the process may hit anybody. */
@@ -252,7 +258,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       answeredMs: 0,
       longestWaitMs: 0,
       recalling: false,
-      alone: false,
+      alone: null,
       overdue: NONE,
       isOverdue: false,
     });
@@ -266,9 +272,11 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     if (thread !== undefined) this.#sessions.unpin(thread);
     const nowMs = this.#clock.monotonicMs();
     const dead = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
-    // Code that ran synchronously is the culprit, and so is one that was alone; else anyone may be.
+    // Code that ran synchronously is the culprit, and so is one that was alone, or the only suspect; else anyone may be.
     const isOverdue = thread?.isOverdue === true;
-    const culprit = slot.progress.read()?.seq ?? (dead.length === 1 ? dead[0]?.seq : undefined);
+    const suspects = dead.filter(({ isSuspect }) => isSuspect);
+    const [only] = dead.length === 1 ? dead : suspects;
+    const culprit = slot.progress.read()?.seq ?? thread?.alone?.seq ?? (suspects.length > 1 ? undefined : only?.seq);
     for (const running of dead) {
       // W8: it ran alone, or was caught in the act.
       if (isOverdue && running.seq === culprit && running.state !== 'lost' && running.answerByMs < nowMs) {
@@ -329,7 +337,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const waiting = this.#homeless.length === 0 ? 0 : this.#homeless.filter((running) => !this.#isPinned(running)).length;
     let room = -waiting - this.#suspects.length;
     for (const thread of this.#threads.values()) {
-      if (thread.alone || thread === reserved) continue;
+      if (thread.alone !== null || thread === reserved) continue;
       room += Math.max(0, this.#options.activitiesPerThread + this.#aheadOf(thread) - thread.inFlight);
     }
     return room;
@@ -339,7 +347,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #reserved(): ThreadState | null {
     const [first] = this.#suspects;
     if (first === undefined) return null;
-    return this.#pinOf(first) ?? leastBusy([...this.#threads.values()].filter((thread) => !thread.alone));
+    return this.#pinOf(first) ?? leastBusy([...this.#threads.values()].filter((thread) => thread.alone === null));
   }
 
   #take(fetched: Fetched<WorkItem>): void {
@@ -351,6 +359,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const running: Running = {
         seq: this.#seq,
         item,
+        isSuspect: this.#isSuspect(item),
         state: 'waiting',
         thread: null,
         startedMs: 0,
@@ -359,7 +368,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       };
       this.#running.set(running.seq, running);
       if (item.attempt > this.#options.maxAttempts) this.#fail(running, this.#tooManyAttempts(item));
-      else if (this.#isSuspect(item)) this.#addSuspect(running);
+      else if (running.isSuspect) this.#addSuspect(running);
       else this.#homeless.push(running);
     }
     this.#leases.wake();
@@ -380,6 +389,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const key = keyOf(running.item);
     const failures = this.#suspectKeys.get(key) ?? 0;
     const patienceMs = computeBackoffMs(failures + 1, SUSPECT_PATIENCE);
+    // The thread that is reserved for it runs nothing but trusted ones by then.
+    this.#options.clock.setTimer(TRUSTED_MS, () => this.#place());
     this.#options.clock.setTimer(patienceMs, () => {
       if (!this.#suspects.includes(running)) return;
       this.#suspectKeys.set(key, failures + 1);
@@ -435,15 +446,30 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   #placeSuspects(wires: Map<ThreadState, Wire>): void {
     for (const thread of this.#threads.values()) {
-      if (thread.inFlight > 0) continue;
+      if (this.#suspects.length === 0 || !this.#isDry(thread)) continue;
       const suspect = this.#suspects.find((candidate) => (this.#pinOf(candidate) ?? thread) === thread);
       if (suspect === undefined) continue;
       this.#suspects = this.#suspects.filter((candidate) => candidate !== suspect);
       const sessionId = suspect.item.routing?.sessionId ?? null;
       if (sessionId !== null) this.#sessions.pin(sessionId, thread);
       this.#assign(suspect, thread, wires);
-      thread.alone = true;
+      thread.alone = suspect;
+      this.#options.clock.setTimer(TRUSTED_MS, () => this.#trust(suspect, thread));
     }
+  }
+
+  /** It runs nothing that is not trusted (W3). */
+  #isDry(thread: ThreadState): boolean {
+    if (thread.inFlight === 0 || thread.alone !== null) return thread.inFlight === 0;
+    const trustedMs = this.#clock.monotonicMs() - TRUSTED_MS;
+    return ![...this.#running.values()].some((running) => running.thread === thread && running.startedMs > trustedMs);
+  }
+
+  #trust(suspect: Running, thread: ThreadState): void {
+    if (thread.alone !== suspect) return;
+    thread.alone = null;
+    this.#place();
+    this.#fetches.pump();
   }
 
   /** The thread that it has to run in (W7); undefined: any. */
@@ -456,7 +482,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #placeHomeless(wires: Map<ThreadState, Wire>): void {
     if (this.#homeless.length === 0) return;
     const reserved = this.#reserved();
-    const open = [...this.#threads.values()].filter((thread) => thread !== reserved && !thread.alone);
+    const open = [...this.#threads.values()].filter((thread) => thread !== reserved && thread.alone === null);
     const idle = open.filter((thread) => thread.inFlight === 0);
     const places = open.map((thread) => {
       // W2: nothing goes ahead to a thread while another one could start it at once.
@@ -900,7 +926,7 @@ function leaveThread(running: Running, state: 'waiting' | 'committing'): void {
   running.thread = null;
   if (thread === null) return;
   thread.inFlight -= 1;
-  thread.alone &&= thread.inFlight > 0;
+  if (thread.alone === running) thread.alone = null;
 }
 
 /** W2: the supply grows by what was answered while nothing waited long, and is halved when something did. */
