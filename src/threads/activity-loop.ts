@@ -12,12 +12,12 @@ import type { Clock } from '../types/clock.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type { ActivityClient, ActivityContext } from '../types/context.ts';
 import type { ActivityDefinition } from '../types/definition.ts';
-import { CancelledError } from '../types/errors.ts';
+import { ArgumentError, CancelledError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import { field } from '../types/message-text.ts';
 import { checkSoon } from '../types/schema.ts';
 import { hostStore, type ActivityHost } from './activity-host.ts';
-import { asLoadResult, type ActivityControl, type LoadResult } from './control.ts';
+import { asLoadResult, type ActivityControl, type LoadResult, type ReceiverEnd } from './control.ts';
 import {
   readActivityRequests,
   writeActivityBatch,
@@ -120,6 +120,11 @@ export class ActivityLoop implements ActivityControl {
     return Promise.resolve(seqs);
   }
 
+  settle(ends: readonly ReceiverEnd[]): Promise<void> {
+    for (const { seq, sessionId, isRecorded } of ends) this.#inboxes.get(sessionId)?.settle(seq, isRecorded);
+    return Promise.resolve();
+  }
+
   #receive(requests: readonly ActivityRequest[]): void {
     const sinceMs = this.#clock.monotonicMs();
     for (const request of requests) {
@@ -181,7 +186,11 @@ export class ActivityLoop implements ActivityControl {
         this.#flushSoon();
       },
       client: () => this.#sharedClient(),
-      inbox: (sessionId) => this.#inbox(sessionId),
+      inbox: (sessionId) => {
+        if (this.#running.get(seq) === context) return this.#inbox(sessionId);
+        if (context.endReason !== null) throw context.endError();
+        throw new ArgumentError(`activity '${request.name}' has ended and receives no more messages. Let it await all that it does`);
+      },
     });
     this.#running.set(seq, context);
     const timeoutMs = request.special?.timeoutMs ?? null;
@@ -229,18 +238,15 @@ export class ActivityLoop implements ActivityControl {
     const context = this.#running.get(request.seq);
     this.#running.delete(request.seq);
     const sessionId = request.special?.sessionId ?? null;
-    if (sessionId !== null && context?.endReason === 'cancelled') this.#forgetInbox(sessionId);
-    this.#answer(request, payload, context?.receivedSeq);
+    const inbox = sessionId === null ? undefined : this.#inboxes.get(sessionId);
+    const receivedSeq = inbox?.leave(request.seq) ?? null;
+    // Nobody records the end of what was cancelled.
+    if (context?.endReason === 'cancelled') inbox?.settle(request.seq, false);
+    this.#answer(request, payload, receivedSeq);
     this.#startLater();
   }
 
-  /** What a cancelled attempt took is in the store until its ack: unless others of the session run, the next attempt takes it again. */
-  #forgetInbox(sessionId: string): void {
-    const isAlone = ![...this.#running.values()].some((other) => other.sessionId === sessionId);
-    if (isAlone) this.#inboxes.delete(sessionId);
-  }
-
-  #answer(request: ActivityRequest, completionPayload: string | null, receivedSeq = 0): void {
+  #answer(request: ActivityRequest, completionPayload: string | null, receivedSeq: number | null = null): void {
     this.#replies.push({ seq: request.seq, completionPayload, receivedSeq });
     this.#flushSoon();
   }

@@ -71,8 +71,8 @@ export type ActivityReply = {
   readonly seq: number;
   /** Message for the orchestration; null: no such activity in this thread. */
   readonly completionPayload: string | null;
-  /** Number of the last message of its session that was taken; 0: none. */
-  readonly receivedSeq: number;
+  /** Up to where messages of its session go with its end; null: it has received none. */
+  readonly receivedSeq: number | null;
 };
 
 /** Log lines of one activity. */
@@ -359,7 +359,8 @@ export function readActivityBatch(wire: Wire): ActivityBatch {
   const logs = reader.list(() => ({ seq: reader.number(), line: parseRecord(reader.text()) as LogLine }));
   const heartbeats = reader.list(() => ({ seq: reader.number(), details: reader.text() }));
   const replies: ActivityReply[] = [];
-  while (!reader.atEnd) replies.push({ seq: reader.number(), completionPayload: reader.optionalText(), receivedSeq: reader.number() });
+  while (!reader.atEnd)
+    replies.push({ seq: reader.number(), completionPayload: reader.optionalText(), receivedSeq: reader.optionalNumber() });
   return { longestWaitMs, logs, heartbeats, replies };
 }
 

@@ -36,7 +36,6 @@ export class RunningActivity implements ActivityContext {
   #controller: AbortController | null = null;
   #endReason: EndReason | null = null;
   #details: string | null = null;
-  #receivedSeq = 0;
 
   constructor(request: ActivityRequest, outlets: ActivityOutlets) {
     this.request = request;
@@ -91,11 +90,6 @@ export class RunningActivity implements ActivityContext {
     return this.#details ?? inherited;
   }
 
-  /** Number of the last message of its session that it has taken; 0: none. */
-  get receivedSeq(): number {
-    return this.#receivedSeq;
-  }
-
   /** Why it is to end; null: it is not. */
   get endReason(): EndReason | null {
     return this.#endReason;
@@ -115,8 +109,7 @@ export class RunningActivity implements ActivityContext {
         `Expected activity '${this.name}' to have a session: schedule it with \`sessionId\` to let it receive messages`,
       );
     }
-    const { seq, payload } = await this.#outlets.inbox(sessionId).receive(this.signal);
-    this.#receivedSeq = seq;
+    const { payload } = await this.#outlets.inbox(sessionId).receive(this.request.seq, this.signal);
     return decodePayload(payload === '' ? undefined : payload) as Data;
   }
 

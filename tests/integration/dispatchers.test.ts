@@ -176,6 +176,54 @@ describe('a suspect that waits for a thread of its own', () => {
     expect(await handle.result({ timeout: PATIENCE })).toMatchObject({ attempt: 3 });
   });
 
+  test('lets others join it when it has run for a while, also another suspect', async () => {
+    const stand = stage();
+    const logger = new LogBook();
+    const store = await stand.openProvider();
+    const { provider } = suspect(suspect(store, 'first').provider, 'second');
+    await stand.startRuntime({ provider, ...modules, ...quick, ...longLeases, maxAttempts: 10, logger });
+    const client = new Client(store);
+    const suspects = [];
+    for (const id of ['first', 'second']) {
+      suspects.push(await client.startOrchestration(id, 'call', { activity: 'hold', input: id }));
+      await logger.message('holding', id);
+    }
+    expect(await (await client.startOrchestration('quick', 'hello', 'x')).result({ timeout: PATIENCE })).toBe('Hello, x!');
+    for (const handle of suspects) {
+      release(handle.instanceId);
+      expect(await handle.result({ timeout: PATIENCE })).toMatchObject({ attempt: 3 });
+    }
+  });
+
+  test('is charged when its thread dies later, with others on it', async () => {
+    const stand = stage();
+    const logger = new LogBook();
+    const store = await stand.openProvider();
+    const { provider } = suspect(store, 'killer');
+    const mark = stand.file('mark');
+    await stand.startRuntime({
+      provider,
+      ...modules,
+      ...quick,
+      ...longLeases,
+      maxAttempts: 3,
+      activities: [modules.activities, fixture('dispatch-activities.ts')],
+      logger,
+    });
+    const client = new Client(store);
+    const killer = await client.startOrchestration('killer', 'call', { activity: 'exitOnRelease', input: mark });
+    await logger.message('about to exit');
+    const other = await client.startOrchestration('other', 'call', { activity: 'hold', input: 'other' });
+    await logger.message('holding', 'other');
+    release('exit');
+    expect(await rejection(killer.result({ timeout: PATIENCE }))).toMatchObject({
+      cause: { code: 'TOO_MANY_ATTEMPTS', cause: { code: 'THREAD_DIED' } },
+    });
+    await logger.waitFor(({ message }) => message === 'holding', 2);
+    release('other');
+    expect(await other.result({ timeout: PATIENCE })).toMatchObject({ attempt: 1 });
+  });
+
   test('never runs when it is cancelled meanwhile', async () => {
     const stand = stage();
     const logger = new LogBook();

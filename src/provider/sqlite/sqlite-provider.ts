@@ -57,6 +57,7 @@ import { RoutedItems } from './routed-items.ts';
 import { RuntimeTable } from './runtimes.ts';
 import { SessionMessageTable } from './session-messages.ts';
 import { SessionTable } from './sessions.ts';
+import { SetBack } from './set-back.ts';
 import { resolveSqliteOptions, type CommitStats, type SqliteOptions } from './sqlite-options.ts';
 import { SubscriptionTable } from './subscriptions.ts';
 import { TurnEffectWriter } from './turn-effects.ts';
@@ -86,6 +87,7 @@ export class SqliteProvider implements Provider {
   readonly #values: ValueTable;
   readonly #control: InstanceControl;
   readonly #runtimes: RuntimeTable;
+  readonly #setBack: SetBack;
   readonly #dataVersion: Database.Statement;
 
   readonly #orchestrationWaits: Parking<Fetched<OrchestrationItem>>;
@@ -136,6 +138,7 @@ export class SqliteProvider implements Provider {
     this.#work = work;
     this.#control = control;
     this.#runtimes = new RuntimeTable(database, clock);
+    this.#setBack = new SetBack(database);
     this.#dataVersion = database.prepare('PRAGMA data_version').pluck();
     const onWake = (): void => this.#guarded(() => this.#lookForWork());
     this.#orchestrationWaits = new Parking({ clock, competing: true, onWake });
@@ -149,7 +152,10 @@ export class SqliteProvider implements Provider {
         get isDue(): boolean {
           return isDue();
         },
-        begin: (mayNote) => this.#offerWork(mayNote),
+        begin: (mayNote) => {
+          this.#setBack.apply(clock.nowMs());
+          this.#offerWork(mayNote);
+        },
         run: () => this.#serveFetches(),
         committed: () => this.#guarded(() => this.#afterCommit()),
         rolledBack: () => this.#afterRollback(),
@@ -285,12 +291,15 @@ export class SqliteProvider implements Provider {
   async receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly SessionMessage[]> {
     const operation = 'receiveSessionMessages';
-    const { sessionId, afterSeq, waitMs, signal } = params;
-    if (await this.#read(operation, () => this.#sessionMessages.hasTaken(sessionId, afterSeq))) {
+    const { sessionId, afterSeq, doneSeqs, waitMs, signal } = params;
+    if (doneSeqs !== undefined) {
+      if (doneSeqs.length > 0) await this.#write(operation, [doneSeqs], (seqs) => this.#sessionMessages.deleteSome(sessionId, seqs));
+    } else if (await this.#read(operation, () => this.#sessionMessages.hasTaken(sessionId, afterSeq))) {
       await this.#write(operation, [sessionId], (id) => this.#sessionMessages.deleteTaken(id, afterSeq));
     }
     if (this.#closing !== null) throw closed(operation);
@@ -539,6 +548,7 @@ export class SqliteProvider implements Provider {
     this.#rounds = [];
     this.#changes.instances.clear();
     this.#changes.sessions.clear();
+    this.#setBack.committed();
     for (const round of rounds) round.deliver();
     if (!this.#instanceWaits.isEmpty) for (const instanceId of instances) this.#instanceWaits.serve(instanceId).deliver();
     if (!this.#sessionWaits.isEmpty) for (const sessionId of sessions) this.#sessionWaits.serve(sessionId).deliver();
@@ -551,6 +561,7 @@ export class SqliteProvider implements Provider {
     this.#changes.instances.clear();
     this.#changes.sessions.clear();
     this.#codes.forget();
+    this.#setBack.rolledBack();
     this.#fetchDue = true;
   }
 
@@ -620,7 +631,7 @@ export class SqliteProvider implements Provider {
     if (!this.#orchestrationWaits.isEmpty) this.#codes.refresh();
     const orchestrations = !this.#orchestrationWaits.isEmpty && isReady(this.#nextInstanceAtMs());
     const work = !this.#workWaits.isEmpty && isReady(this.#nextWorkAtMs());
-    if (orchestrations || work) {
+    if (orchestrations || work || this.#setBack.isDue(nowMs)) {
       this.#fetchDue = true;
       this.#commits.schedule();
     } else this.#armTimers();

@@ -5,6 +5,8 @@
 import { setImmediate as nextEventLoopTurn } from 'node:timers/promises';
 import type { Client } from '../../client/client.ts';
 import type { RuntimeOptions } from '../../main/options.ts';
+import { claimRejections } from '../../threads/rejections.ts';
+import { isOrchestrationCode } from '../../threads/replay-loop.ts';
 import { MemoryProvider } from '../../provider/memory/memory-provider.ts';
 import type { Provider } from '../../provider/provider.ts';
 import type { Clock } from '../../types/clock.ts';
@@ -17,7 +19,6 @@ import { recordedHistory } from '../recorded-history.ts';
 import { replayRecorded } from '../replay-history.ts';
 import { Replayer } from '../replayer.ts';
 import type { ReadExecution } from './checks.ts';
-import { catchRejections } from './rejections.ts';
 import type { TroubleCounts, TroubleOptions } from './troubles.ts';
 import { World, type WorldEnd } from './world.ts';
 
@@ -150,8 +151,11 @@ let last: Promise<unknown> = Promise.resolve();
 async function simulateAlone(given: SimulationOptions): Promise<SimulationReport> {
   const options = resolveOptions(given);
   const violations: string[] = [];
-  const restore = catchRejections((reason) => {
+  const restore = claimRejections((reason) => {
+    // Those are the business of their instance.
+    if (isOrchestrationCode()) return false;
     violations.push(`a rejection was not handled: ${reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)}`);
+    return true;
   });
   let end: WorldEnd;
   try {
