@@ -217,7 +217,7 @@ function makeOrchestrations(
   const pool = new ThreadPool<ReplayControl>(
     { kind: 'replay', clock, threads, sources, versionPolicy, limit, memoryMb, activities: null },
     dispatcher,
-    (port, progress) => new ReplayLoop({ port, clock, progress, cacheBytes: limit }),
+    (parts) => new ReplayLoop({ ...parts, clock, cacheBytes: limit }),
   );
   return { pool, dispatcher };
 }
@@ -246,7 +246,7 @@ function makeActivities(
   const pool = new ThreadPool<ActivityControl>(
     { kind: 'activity', clock, threads, sources, versionPolicy, limit, memoryMb, activities: { host, storeName, graceMs } },
     dispatcher,
-    (port, progress) => new ActivityLoop({ port, clock, progress, slots: limit, host, storeName, graceMs }),
+    (parts) => new ActivityLoop({ ...parts, clock, slots: limit, host, storeName, graceMs }),
   );
   return { pool, dispatcher, waits };
 }

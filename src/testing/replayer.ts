@@ -21,7 +21,7 @@ type RejectionListener = NodeJS.UnhandledRejectionListener;
 /** One loop with its definitions. */
 export class Replayer {
   readonly #port = new DirectPort();
-  readonly #loop = new ReplayLoop({ port: this.#port, clock: systemClock, progress: new Progress(), cacheBytes: 0 });
+  readonly #loop = new ReplayLoop({ port: this.#port, clock: systemClock, progress: new Progress(), cacheBytes: 0, fail: rethrow });
   /** The loop's own; after `#load`. */
   #listener: RejectionListener | null = null;
 
@@ -71,6 +71,11 @@ export class Replayer {
   close(): void {
     this.#loop.dispose();
   }
+}
+
+/** A batch of this process that cannot be read is a bug. */
+function rethrow(error: unknown): void {
+  throw error;
 }
 
 /** A turn without messages: it rebuilds the instance and says how it stands. Encoding copies: code may change what it is given. */
