@@ -16,6 +16,7 @@
 // W7. Activities of a session go to the thread that the session is pinned to, and wait for it while others go past them.
 // W8. A thread that does not answer for an activity that should have ended long ago is stuck in it: it is ended. The overdue activity fails, the
 //     others on the thread are given back uncharged. When nobody knows which one keeps the thread, all become suspects (W3).
+// W9. A thread whose batch cannot be read is ended, with nothing of the batch done. The activity whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome } from '../provider/provider.ts';
 import type { Clock } from '../types/clock.ts';
@@ -23,7 +24,14 @@ import { encodeRecord } from '../types/codec.ts';
 import { DurableError, TimeoutError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import type { ActivityControl, ReceiverEnd } from '../threads/control.ts';
-import { readActivityBatch, writeActivityRequest, type ActivityLog, type Wire } from '../threads/messages.ts';
+import {
+  BrokenBatchError,
+  readActivityBatch,
+  writeActivityRequest,
+  type ActivityBatch,
+  type ActivityLog,
+  type Wire,
+} from '../threads/messages.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
 import { BoundedMap } from './bounded-map.ts';
@@ -71,6 +79,8 @@ type ThreadState = {
   overdue: ReadonlySet<number>;
   /** It was ended because it did not answer for what should have ended (W8). */
   isOverdue: boolean;
+  /** It was ended because it sent something that cannot be read (W9). */
+  broken: BrokenBatchError | null;
 };
 
 /** An activity that waits no longer in its thread is not kept from another thread or host, in milliseconds (W2). */
@@ -261,6 +271,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       alone: null,
       overdue: NONE,
       isOverdue: false,
+      broken: null,
     });
     this.#place();
     this.#fetches.pump();
@@ -274,9 +285,11 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const dead = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
     // Code that ran synchronously is the culprit, and so is one that was alone, or the only suspect; else anyone may be.
     const isOverdue = thread?.isOverdue === true;
+    const broken = thread?.broken ?? null;
     const suspects = dead.filter(({ isSuspect }) => isSuspect);
     const [only] = dead.length === 1 ? dead : suspects;
-    const culprit = slot.progress.read()?.seq ?? thread?.alone?.seq ?? (suspects.length > 1 ? undefined : only?.seq);
+    const named = broken === null ? slot.progress.read()?.seq : dead.find(({ seq }) => seq === broken.seq)?.seq;
+    const culprit = named ?? thread?.alone?.seq ?? (suspects.length > 1 ? undefined : only?.seq);
     for (const running of dead) {
       // W8: it ran alone, or was caught in the act.
       if (isOverdue && running.seq === culprit && running.state !== 'lost' && running.answerByMs < nowMs) {
@@ -286,7 +299,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       }
       this.#forget(running);
       if (running.state === 'lost') continue;
-      if (running.seq === culprit) this.#charge(running.item, toFailure(error));
+      if (running.seq === culprit) this.#charge(running.item, toFailure(broken ?? error));
       else {
         if (culprit === undefined) this.#suspectKeys.set(keyOf(running.item), 0);
         this.#abandon([running.item], { delayMs: 0, countAttempt: false });
@@ -300,14 +313,16 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   onBatch(slot: Slot<ActivityControl>, wire: Wire): void {
     const thread = this.#threads.get(slot);
-    const { longestWaitMs, logs, heartbeats, replies } = readActivityBatch(wire);
+    const batch = thread === undefined ? null : this.#read(thread, wire);
+    if (thread === undefined || batch === null) return;
+    const { longestWaitMs, logs, heartbeats, replies } = batch;
     const nowMs = this.#clock.monotonicMs();
     for (const log of logs) this.#log(log);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
     for (const { seq, completionPayload, receivedSeq } of replies) {
       const running = this.#running.get(seq);
-      if (running === undefined || thread === undefined || running.thread !== thread) continue;
+      if (running?.thread !== thread) continue;
       const isLost = running.state === 'lost';
       this.#heartbeats.delete(running);
       this.#metrics.measure(running.item, outcomeOf(isLost, completionPayload), nowMs - running.startedMs);
@@ -323,10 +338,24 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         this.#settle([answer], []);
       } else answers.push(answer);
     }
-    if (thread !== undefined) adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
+    adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
     if (answers.length > 0) this.#commit(answers, 1);
     this.#place();
     this.#fetches.pump();
+  }
+
+  /** W9. */
+  #read(thread: ThreadState, wire: Wire): ActivityBatch | null {
+    if (thread.broken !== null) return null;
+    try {
+      return readActivityBatch(wire);
+    } catch (error) {
+      if (!(error instanceof BrokenBatchError)) throw error;
+      this.#options.logger.error({ code: error.code }, `an activity thread is ended: ${error.message}`);
+      thread.broken = error;
+      this.#terminate(thread.slot);
+      return null;
+    }
   }
 
   // --- activities ------------------------------------------------------------------------------------------------------------

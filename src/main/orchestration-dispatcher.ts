@@ -10,6 +10,7 @@
 // D5. Of an instance at most one turn is current: the last one that was fetched, while its lease is held. The answer of any other is
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
+// D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type {
   Provider,
@@ -24,7 +25,15 @@ import { DurableError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
 import type { ReplayControl } from '../threads/control.ts';
-import { readReplayBatch, writeTurnRequest, type FaultReport, type Wire } from '../threads/messages.ts';
+import {
+  BrokenBatchError,
+  readReplayBatch,
+  writeTurnRequest,
+  type FaultReport,
+  type ReplayBatch,
+  type TurnReply,
+  type Wire,
+} from '../threads/messages.ts';
 import type { RegisteredName } from '../threads/registry.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { BoundedMap } from './bounded-map.ts';
@@ -57,8 +66,10 @@ type ThreadState = {
   watched: { readonly counter: number; readonly sinceMs: number } | null;
   /** How long the watchdog has seen it run no turn although it has some, in milliseconds, since its last answer. */
   silentMs: number;
-  /** Set when the watchdog ended the thread: the turn that did not end; `seq` null: none, it was kept by code between turns. */
-  doomed: { readonly seq: number | null; readonly lastCall: string } | null;
+  /** Set when this dispatcher ended the thread: whose turn it was, null: nobody knows; and what that turn is charged with. */
+  doomed: { readonly seq: number | null; readonly toError: (turn: Turn) => DurableError } | null;
+  /** It sent something that cannot be read: nothing of it is read any more. */
+  isBroken: boolean;
 };
 
 /** What the dispatcher needs of its runtime. */
@@ -180,7 +191,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   // --- threads ---------------------------------------------------------------------------------------------------------------
 
   onReady(slot: Slot<ReplayControl>): void {
-    this.#threads.set(slot, { slot, inFlight: 0, watched: null, silentMs: 0, doomed: null });
+    this.#threads.set(slot, { slot, inFlight: 0, watched: null, silentMs: 0, doomed: null, isBroken: false });
     this.#fetches.pump();
   }
 
@@ -193,7 +204,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     for (const turn of this.#turns.values()) {
       if (turn.slot !== slot) continue;
       if (!this.#isCurrent(turn)) this.#forget(turn);
-      else if (turn.seq === culprit) this.#charge(turn, doomed === null ? error : this.#timeoutError(turn, doomed.lastCall));
+      else if (turn.seq === culprit) this.#charge(turn, doomed?.toError(turn) ?? error);
       else innocent.push(turn);
     }
     this.#options.logger.error({ code: error.code, requeued: innocent.length }, error.message);
@@ -201,17 +212,19 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   onBatch(slot: Slot<ReplayControl>, wire: Wire): void {
-    const { evicted, faults, replies } = readReplayBatch(wire);
+    const thread = this.#threads.get(slot);
+    const batch = thread === undefined ? null : this.#read(thread, wire);
+    if (thread === undefined || batch === null) return;
+    const { evicted, faults, replies } = batch;
     for (const instanceId of evicted) if (this.#affinity.get(instanceId) === slot) this.#affinity.delete(instanceId);
     if (faults.length > 0) this.#reportFaults(faults, 1);
     const commits: Commit[] = [];
     const misses: Turn[] = [];
-    const thread = this.#threads.get(slot);
-    if (thread !== undefined) thread.silentMs = 0;
+    thread.silentMs = 0;
     for (const reply of replies) {
       const turn = this.#turns.get(reply.seq);
       if (turn?.slot !== slot) continue;
-      if (thread !== undefined) thread.inFlight -= 1;
+      thread.inFlight -= 1;
       turn.slot = null;
       if (!this.#isCurrent(turn)) {
         this.#dropAnswer(turn, slot);
@@ -228,6 +241,22 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     if (commits.length > 0) this.#commit(commits);
     if (misses.length > 0) this.#send(misses);
     this.#fetches.pump();
+  }
+
+  /** D7. */
+  #read(thread: ThreadState, wire: Wire): ReplayBatch | null {
+    if (thread.isBroken) return null;
+    try {
+      const batch = readReplayBatch(wire);
+      for (const reply of batch.replies) if (reply.kind === 'turn') assertFits(reply, this.#turns.get(reply.seq)?.item);
+      return batch;
+    } catch (error) {
+      if (!(error instanceof BrokenBatchError)) throw error;
+      this.#options.logger.error({ code: error.code }, `a replay thread is ended: ${error.message}`);
+      thread.isBroken = true;
+      this.#doom(thread, { seq: error.seq ?? thread.slot.progress.read()?.seq ?? null, toError: () => error });
+      return null;
+    }
   }
 
   // --- turns -----------------------------------------------------------------------------------------------------------------
@@ -571,7 +600,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     thread.silentMs = 0;
     if (thread.watched?.counter !== running.counter) thread.watched = { counter: running.counter, sinceMs: nowMs };
     else if (nowMs - thread.watched.sinceMs > this.#options.turnTimeoutMs) {
-      this.#doom(thread, { seq: running.seq, lastCall: running.label });
+      this.#doom(thread, { seq: running.seq, toError: (turn) => this.#timeoutError(turn, running.label) });
     }
   }
 
@@ -584,13 +613,22 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       { code: 'TURN_TIMEOUT', turnsInFlight: thread.inFlight },
       `a replay thread took up no turn for more than ${this.#options.turnTimeoutMs} ms and is ended: an orchestration goes on between its turns. Look for a loop behind an await of something that is not durable`,
     );
-    this.#doom(thread, { seq: null, lastCall: '' });
+    this.#doom(thread, { seq: null, toError: (turn) => this.#timeoutError(turn, '') });
   }
 
   #doom(thread: ThreadState, doomed: NonNullable<ThreadState['doomed']>): void {
     thread.doomed = doomed;
     this.#parent.terminate(thread.slot);
   }
+}
+
+/** What a turn may have done to its instance. */
+function assertFits({ seq, result }: Extract<TurnReply, { kind: 'turn' }>, item: OrchestrationItem | undefined): void {
+  if (item === undefined) return;
+  const { firstEventId, lastEventId, consumedMessages } = result;
+  const isNext = firstEventId === item.lastEventId + 1 && lastEventId >= item.lastEventId;
+  if (isNext && consumedMessages >= 0 && consumedMessages <= item.messages.length) return;
+  throw new BrokenBatchError(`the answer to a turn of '${item.instanceId}' does not follow its event ${item.lastEventId}`, seq);
 }
 
 function attemptOf(item: OrchestrationItem): number {

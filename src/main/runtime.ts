@@ -217,7 +217,7 @@ function makeOrchestrations(
   const pool = new ThreadPool<ReplayControl>(
     { kind: 'replay', clock, threads, sources, versionPolicy, limit, memoryMb, activities: null },
     dispatcher,
-    (port, progress, loopClock) => new ReplayLoop({ port, clock: loopClock, progress, cacheBytes: limit }),
+    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit }),
   );
   return { pool, dispatcher };
 }
@@ -246,7 +246,7 @@ function makeActivities(
   const pool = new ThreadPool<ActivityControl>(
     { kind: 'activity', clock, threads, sources, versionPolicy, limit, memoryMb, activities: { host, storeName, graceMs } },
     dispatcher,
-    (port, progress, loopClock) => new ActivityLoop({ port, clock: loopClock, progress, slots: limit, host, storeName, graceMs }),
+    (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs }),
   );
   return { pool, dispatcher, waits };
 }

@@ -18,7 +18,7 @@ import type { RecordedExecution } from './recorded-history.ts';
 /** One loop with its definitions. */
 export class Replayer {
   readonly #port = new DirectPort();
-  readonly #loop = new ReplayLoop({ port: this.#port, clock: systemClock, progress: new Progress(), cacheBytes: 0 });
+  readonly #loop = new ReplayLoop({ port: this.#port, clock: systemClock, progress: new Progress(), cacheBytes: 0, fail: rethrow });
 
   private constructor() {
     // Made by `open`.
@@ -61,6 +61,11 @@ export class Replayer {
   close(): void {
     this.#loop.dispose();
   }
+}
+
+/** A batch of this process that cannot be read is a bug. */
+function rethrow(error: unknown): void {
+  throw error;
 }
 
 /** Both ends of the loop's port. */

@@ -21,7 +21,15 @@ import type { History, ReplayResult } from '../types/replay.ts';
 import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
 import { chooseDrain, type Drain } from './drain.ts';
 import { installGuards } from './guarded-globals.ts';
-import { readTurnRequests, writeReplayBatch, type FaultReport, type TurnReply, type TurnRequest, type Wire } from './messages.ts';
+import {
+  BrokenBatchError,
+  readTurnRequests,
+  writeReplayBatch,
+  type FaultReport,
+  type TurnReply,
+  type TurnRequest,
+  type Wire,
+} from './messages.ts';
 import type { Progress } from './progress.ts';
 import { Registry, type ThreadSource } from './registry.ts';
 import { claimRejections } from './rejections.ts';
@@ -48,6 +56,8 @@ export type ReplayLoopOptions = {
   readonly progress: Progress;
   /** Most memory of live engines, in bytes. */
   readonly cacheBytes: number;
+  /** Ends the thread: what it was sent, or what it has, cannot be trusted. */
+  readonly fail: (error: unknown) => void;
 };
 
 /** The loop of one replay thread. */
@@ -56,6 +66,7 @@ export class ReplayLoop implements ReplayControl {
   readonly #clock: Clock;
   readonly #progress: Progress;
   readonly #cacheBytes: number;
+  readonly #fail: (error: unknown) => void;
   readonly #registry = new Registry('orchestration');
   readonly #host: ReplayHost;
   #drain: Drain | null = null;
@@ -77,6 +88,7 @@ export class ReplayLoop implements ReplayControl {
     this.#clock = options.clock;
     this.#progress = options.progress;
     this.#cacheBytes = options.cacheBytes;
+    this.#fail = options.fail;
     this.#host = {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
@@ -96,7 +108,7 @@ export class ReplayLoop implements ReplayControl {
       );
       await this.#registry.load(sources, policy);
       this.#drain = await chooseDrain();
-      this.#port.on('message', (wire: Wire) => this.#receive(wire));
+      this.#port.on('message', (wire: Wire) => this.#receiveOrFail(wire));
       return { names: this.#registry.list(), drain: this.#drain.name };
     });
   }
@@ -115,6 +127,16 @@ export class ReplayLoop implements ReplayControl {
     for (const step of this.#uninstall) step();
   }
 
+  #receiveOrFail(wire: Wire): void {
+    try {
+      this.#receive(wire);
+    } catch (error) {
+      // The death of the thread is charged to whose record it is.
+      if (error instanceof BrokenBatchError && error.seq !== null) this.#progress.begin(error.seq);
+      this.#fail(error);
+    }
+  }
+
   #receive(wire: Wire): void {
     this.#queue.push(...readTurnRequests(wire));
     if (this.#pumping) return;
@@ -122,16 +144,9 @@ export class ReplayLoop implements ReplayControl {
     if (drain === null) return;
     this.#pumping = true;
     this.#flushedAtMs = this.#clock.monotonicMs();
-    if (drain.synchronous) {
-      this.#pump(drain.run);
-      return;
-    }
-    // Nothing in it rejects but a bug; that must end the thread, not be lost.
-    void this.#pumpSlowly(drain.run).catch((error: unknown) => {
-      process.nextTick(() => {
-        throw error;
-      });
-    });
+    if (drain.synchronous) this.#pump(drain.run);
+    // Nothing in it rejects but a bug.
+    else void this.#pumpSlowly(drain.run).catch((error: unknown) => this.#fail(error));
   }
 
   #pump(drain: () => void): void {

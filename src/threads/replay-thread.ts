@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../provider/system-clock.ts';
 import { serveControl } from './control.ts';
+import { endThread } from './end-thread.ts';
 import { Progress } from './progress.ts';
 import { ReplayLoop } from './replay-loop.ts';
 
@@ -29,6 +30,6 @@ export type ThreadTask = {
 export function replayThread(task: ThreadTask): Promise<void> {
   const { workPort, controlPort } = task;
   const progress = new Progress(task.progress);
-  serveControl(new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes: task.limit }), controlPort);
+  serveControl(new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes: task.limit, fail: endThread }), controlPort);
   return new Promise((resolve) => workPort.on('close', resolve));
 }

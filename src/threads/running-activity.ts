@@ -1,5 +1,5 @@
 // One running activity: the `ctx` that its code gets, and the means to end it. Neighbour: activity-loop.ts makes and ends these.
-import { decodePayload, decodeStored, encodePayload, parseRecord } from '../types/codec.ts';
+import { decodePayload, decodeStored, encodePayload } from '../types/codec.ts';
 import type { ActivityClient, ActivityContext, ReplaySafeLog } from '../types/context.ts';
 import { ArgumentError, CancelledError, TimeoutError } from '../types/errors.ts';
 import type { LogLevel } from '../types/logger.ts';
@@ -40,8 +40,7 @@ export class RunningActivity implements ActivityContext {
   constructor(request: ActivityRequest, outlets: ActivityOutlets) {
     this.request = request;
     this.#outlets = outlets;
-    const extras = request.special?.extras ?? null;
-    this.#extras = extras === null ? null : (parseRecord(extras) as ActivityExtras);
+    this.#extras = decodeStored(request.special?.extras ?? 'null', `extras of activity '${request.name}'`) as ActivityExtras | null;
     this.#startedMs = request.special === null ? 0 : outlets.nowMs();
     this.instanceId = request.instanceId;
     this.executionId = request.executionId;

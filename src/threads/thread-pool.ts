@@ -58,6 +58,14 @@ export type PoolOptions = {
 /** A loop that runs in this thread. */
 export type InlineLoop<Control> = Control & { readonly dispose?: () => void };
 
+/** Makes such a loop, which lives by the clock that it gets; it calls `fail` when it cannot go on. */
+export type MakeInline<Control> = (parts: {
+  readonly port: WorkPort;
+  readonly clock: Clock;
+  readonly progress: Progress;
+  readonly fail: (error: unknown) => void;
+}) => InlineLoop<Control>;
+
 /**
  * Most memory of young objects in a thread whose memory is limited, in MiB. Reason: what one collection moves to the old ones must fit
  * into the 16 MiB that Node grants beyond the limit, or V8 ends the whole process (measured: 2 of 75 runs with the default of 48).
@@ -86,7 +94,7 @@ type Session<Control> = {
 export class ThreadPool<Control extends ThreadControl> {
   readonly #options: PoolOptions;
   readonly #listener: PoolListener<Control>;
-  readonly #makeInline: (port: WorkPort, progress: Progress, clock: Clock) => InlineLoop<Control>;
+  readonly #makeInline: MakeInline<Control>;
   readonly #sources: readonly ThreadSource[];
   readonly #sessions = new Map<number, Session<Control>>();
   readonly #serving: Promise<void>[] = [];
@@ -98,14 +106,10 @@ export class ThreadPool<Control extends ThreadControl> {
   /**
    * @param options - how many threads, with what
    * @param listener - who uses them
-   * @param makeInline - makes the loop for inline mode, which lives by the clock that it gets
+   * @param makeInline - makes the loop for inline mode
    * @throws {ArgumentError} when a definition instead of a module is given to threads, or a relative path
    */
-  constructor(
-    options: PoolOptions,
-    listener: PoolListener<Control>,
-    makeInline: (port: WorkPort, progress: Progress, clock: Clock) => InlineLoop<Control>,
-  ) {
+  constructor(options: PoolOptions, listener: PoolListener<Control>, makeInline: MakeInline<Control>) {
     this.#options = options;
     this.#listener = listener;
     this.#makeInline = makeInline;
@@ -289,11 +293,16 @@ export class ThreadPool<Control extends ThreadControl> {
     const loopClock = clock.thread?.(`${kind} thread`) ?? clock;
     const [port, loopPort] = makeInlineChannel(clock, loopClock);
     const progress = new Progress();
-    const loop = this.#makeInline(loopPort, progress, loopClock);
+    let death = new DurableError('THREAD_DIED', 'the inline loop was closed');
+    const fail = (error: unknown): void => {
+      death = new DurableError('THREAD_DIED', `the inline loop cannot go on: ${toFailure(error).message}`, { cause: error });
+      loopPort.close();
+    };
+    const loop = this.#makeInline({ port: loopPort, clock: loopClock, progress, fail });
     const ended = new Promise<DurableError>((resolve) => {
       loopPort.on('close', () => {
         loop.dispose?.();
-        resolve(new DurableError('THREAD_DIED', 'the inline loop was closed'));
+        resolve(death);
       });
     });
     return this.#session({ index, control: loop, progress, port, ended, abort: () => port.close(), release: () => undefined });

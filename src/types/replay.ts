@@ -32,6 +32,20 @@ export type ActivityRouting = {
   readonly extras: string | null;
 };
 
+/**
+ * Checks routing that was stored or sent.
+ *
+ * @param value - parsed text
+ * @returns true when it has all fields, each of its kind
+ */
+export function isRouting(value: unknown): value is ActivityRouting {
+  if (typeof value !== 'object' || value === null) return false;
+  const { tag, sessionId, priority, timeoutMs, expiresAfterMs, extras } = value as Partial<Record<keyof ActivityRouting, unknown>>;
+  const areTexts = [tag, sessionId, extras].every((text) => text === null || typeof text === 'string');
+  const areTimes = [timeoutMs, expiresAfterMs].every((time) => time === null || Number.isFinite(time));
+  return areTexts && areTimes && Number.isSafeInteger(priority);
+}
+
 /** What a retried activity gets besides its input. */
 export type ActivityExtras = {
   /** Which attempt of the retry policy, from 1. */

@@ -376,6 +376,9 @@ describe('a cancellation that overtakes its activity', () => {
       host,
       storeName: 'sqlite',
       graceMs: 1_000,
+      fail: (error) => {
+        throw error;
+      },
     });
     await loop.load([{ prefix: '', source: note }]);
     const answered = new Promise<Wire>((resolve) => port1.on('message', resolve));

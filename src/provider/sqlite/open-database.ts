@@ -156,7 +156,14 @@ export function sqliteCode(error: unknown): string {
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code : '';
 }
 
-function unreadable(file: string, cause: unknown): ProviderError {
+/**
+ * Makes the error for a file that is no usable store.
+ *
+ * @param file - its path
+ * @param cause - what SQLite or the system said
+ * @returns the error
+ */
+export function unreadable(file: string, cause: unknown): ProviderError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new ProviderError('DATABASE_UNREADABLE', {
     operation: 'open',

@@ -51,7 +51,7 @@ import { CodeTable, type CodeFilter } from './codes.ts';
 import { InstanceControl } from './control.ts';
 import { GroupCommit, toProviderError } from './group-commit.ts';
 import { InstanceTable } from './instance-table.ts';
-import { openDatabase } from './open-database.ts';
+import { openDatabase, unreadable } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
 import { RoutedItems } from './routed-items.ts';
 import { RuntimeTable } from './runtimes.ts';
@@ -117,7 +117,8 @@ export class SqliteProvider implements Provider {
     this.#changePollMs = options.changePollMs;
     const { clock } = options;
     const codes = new CodeTable(database);
-    const instances = new InstanceTable(database, { clock, codes });
+    const changes = this.#changes;
+    const instances = new InstanceTable(database, { clock, codes, changes });
     const sessions = new SessionTable(database, clock);
     const sessionMessages = new SessionMessageTable(database, clock);
     const values = new ValueTable(database, clock);
@@ -125,7 +126,6 @@ export class SqliteProvider implements Provider {
     const selection = new WorkSelection(database, sessions);
     const routed = new RoutedItems(database, { clock, sessions });
     const work = new WorkQueue(database, { clock, instances, routed, sessions, selection, sessionMessages });
-    const changes = this.#changes;
     const control = new InstanceControl(database, { clock, instances, work, subscriptions, values, changes });
     const effects = new TurnEffectWriter({ values, subscriptions, sessionMessages, control, changes });
     this.#orchestrations = new OrchestratorQueue(database, { clock, instances, work, codes, control, subscriptions, effects });
@@ -182,7 +182,20 @@ export class SqliteProvider implements Provider {
       );
     }
     const resolved = resolveSqliteOptions(options);
-    return new SqliteProvider(await openDatabase(file, resolved.synchronous), resolved);
+    const database = await openDatabase(file, resolved.synchronous);
+    try {
+      const provider = new SqliteProvider(database, resolved);
+      await provider.#mendHidden();
+      return provider;
+    } catch (cause) {
+      // Such as a table that somebody removed.
+      database.close();
+      throw cause instanceof ProviderError ? cause : unreadable(file, cause);
+    }
+  }
+
+  async #mendHidden(): Promise<void> {
+    if (this.#instances.repair.hidden().size > 0) await this.#write('open', [null], () => this.#instances.mendHidden());
   }
 
   /** Numbers of the group commit, for tuning. */
