@@ -382,7 +382,8 @@ export interface Provider {
   enqueueMessages(messages: readonly NewMessage[]): Promise<readonly EnqueueOutcome[]>;
 
   /**
-   * Locks instances that have visible messages, longest ready first (see `IN_PROGRESS_HEAD_START_MS`), and returns those messages.
+   * Locks instances that have visible messages, longest ready first (see `IN_PROGRESS_HEAD_START_MS`), equally long ready ones by their ids,
+   * and returns those messages.
    * Called when: the dispatcher has room. Atomic: lock and attempt count of an instance. An instance is handed to one caller at a time; messages
    * that arrive while it is locked wait for the next fetch. Lost lock: after `lockMs` the instance is handed out again, and what was handed out
    * counts an attempt.
