@@ -39,6 +39,7 @@ export type ErrorCode =
   | 'REPLAY_FAILED'
   | 'SCHEMA_MISMATCH'
   | 'SCHEMA_TOO_NEW'
+  | 'TEST_STUCK'
   | 'THREAD_DIED'
   | 'TIMEOUT'
   | 'TOO_MANY_ATTEMPTS'
@@ -130,10 +131,10 @@ export class HistoryMismatchError extends DeterminismError {
   }
 }
 
-/** What `replayAll` rejects with when histories could not be replayed: all of them, each with its error. */
+/** What `replayAll` rejects with when histories could not be replayed: all of them, each with its error. The shutdown of a test runtime, too. */
 export class ReplayError extends DurableError {
-  /** The histories that could not be replayed, in the order of the files. */
-  readonly failures: readonly { readonly file: string; readonly error: unknown }[];
+  /** The histories that could not be replayed, in order; `source`: path of the file, or id of the instance. */
+  readonly failures: readonly { readonly source: string; readonly error: unknown }[];
   /** How many could. */
   readonly replayed: number;
 
@@ -141,6 +142,22 @@ export class ReplayError extends DurableError {
     super('REPLAY_FAILED', message, { cause: failures[0]?.error });
     this.failures = failures;
     this.replayed = replayed;
+  }
+}
+
+/** What a wait in a test runtime rejects with when what it waits for can never happen: nothing runs, and no timer is set. */
+export class StuckError extends DurableError {
+  /** The living instances, each with what it waits for, in words. */
+  readonly instances: readonly {
+    readonly instanceId: string;
+    readonly name: string;
+    readonly status: string;
+    readonly waitsFor: readonly string[];
+  }[];
+
+  constructor(message: string, instances: StuckError['instances']) {
+    super('TEST_STUCK', message);
+    this.instances = instances;
   }
 }
 
