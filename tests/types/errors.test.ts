@@ -90,8 +90,8 @@ describe('an error of our own', () => {
 
   it('about histories that could not be replayed has all of them, and the first as its cause', () => {
     const failures = [
-      { file: 'a.json', error: cause },
-      { file: 'b.json', error: 'thrown' },
+      { source: 'a.json', error: cause },
+      { source: 'b.json', error: 'thrown' },
     ];
     expect(new ReplayError('two of five', failures, 3)).toMatchObject({
       code: 'REPLAY_FAILED',
