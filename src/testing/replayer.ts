@@ -90,7 +90,8 @@ class DirectPort implements WorkPort {
   /** Hands a batch over and waits for the answer. From a macrotask: inside a microtask no synchronous drain works. */
   exchange(wire: Wire): Promise<Wire> {
     return new Promise((resolve) => {
-      this.#answer = resolve;
+      // What the code has left is told when everything else has run; until then it is the loop's (R1).
+      this.#answer = (answer) => systemClock.defer(() => resolve(answer));
       systemClock.defer(() => this.#receive(wire));
     });
   }

@@ -1,6 +1,7 @@
 // Rejections that nobody handles, in a process that runs several inline runtimes: each goes to whom it belongs, and to nobody else.
 import { Client, defineOrchestration, Runtime } from 'duraloom';
 import { MemoryProvider } from 'duraloom/memory';
+import { exportHistory, replayHistory } from 'duraloom/testing';
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { rejection } from '../support/integration-stage.ts';
@@ -47,6 +48,21 @@ describe('a rejection that nobody handles, with several inline runtimes', () => 
       expect(await rejection(handle.result())).toMatchObject({ cause: { code: 'UNHANDLED_REJECTION', cause: { message: 'forgotten' } } });
       expect(await (await client.startOrchestration('innocent', leaves)).result()).toBe('left');
     }
+    await nextLoop();
+    expect(heard).toEqual([]);
+  });
+
+  test('of an orchestration that has ended is heard by nobody when its history is replayed', async () => {
+    const heard = listen();
+    const provider = new MemoryProvider();
+    const runtime = await Runtime.start({ provider, orchestrations: leaves, replayThreads: 0 });
+    const client = new Client(provider);
+    await (await client.startOrchestration('left', leaves)).result();
+    // From here on no runtime takes care of rejections.
+    await runtime.shutdown();
+    const history = await exportHistory(client, 'left');
+    expect(await replayHistory(history, leaves)).toMatchObject({ outcome: { kind: 'completed', result: 'left' } });
+    await nextLoop();
     await nextLoop();
     expect(heard).toEqual([]);
   });
