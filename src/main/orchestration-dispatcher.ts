@@ -1,5 +1,5 @@
 // Moves turns: orchestrator queue → replay threads → commit. Neighbours: fetch-loop.ts, turn-commit.ts (pure), lease-keeper.ts,
-// threads/thread-pool.ts (the threads), activity-dispatcher.ts (is told of cancelled activities).
+// threads/thread-pool.ts (the threads), activity-dispatcher.ts (is told of cancelled activities), replay-checks.ts (checks some of them).
 //
 // D1. Nothing leaves the main thread before its commit: no activity is cancelled, no line logged on the strength of an uncommitted turn.
 // D2. Every fetched item ends in exactly one of: ack, abandon, or the news that its lease is lost. Until then it is in `#turns` and its
@@ -34,6 +34,7 @@ import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
 import { OrchestrationMetrics } from './orchestration-metrics.ts';
+import { ReplayChecks, type PickedTurn } from './replay-checks.ts';
 import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs, toAck, toQuarantine } from './turn-commit.ts';
 
@@ -45,6 +46,8 @@ type Turn = {
   state: 'waiting' | 'running' | 'committing';
   /** The thread that has it while it runs. */
   slot: Slot<ReplayControl> | null;
+  /** How its engine stood, and where, when the turn is to be checked. */
+  picked: Pick<PickedTurn, 'standing' | 'home'> | null;
 };
 
 /** A turn that is to be committed, with what the commit allows. */
@@ -98,6 +101,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #warned = new Set<string>();
   readonly #fetched: Series;
   readonly #measurements: OrchestrationMetrics;
+  /** null: no turn is checked. */
+  readonly #checks: ReplayChecks | null;
   /** Which code runs here. */
   #accepts: (code: InstanceCode) => boolean = () => false;
   #seq = 0;
@@ -114,6 +119,11 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#options = options;
     this.#provider = options.provider;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
+    const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
+    this.#checks =
+      options.replayCheckRate === 0
+        ? null
+        : new ReplayChecks({ clock, provider, logger, metrics: parent.metrics, turnTimeoutMs, onMismatch });
     this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#fetches = new FetchLoop({
@@ -171,6 +181,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#closed = true;
     if (this.#watchdog !== null) clearInterval(this.#watchdog);
     this.#leases.stop();
+    this.#checks?.close();
     const items = Array.from(this.#current.values(), (turn) => turn.item);
     this.#turns.clear();
     this.#current.clear();
@@ -181,6 +192,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   onReady(slot: Slot<ReplayControl>): void {
     this.#threads.set(slot, { slot, inFlight: 0, watched: null, silentMs: 0, doomed: null });
+    this.#checks?.onReady(slot);
     this.#fetches.pump();
   }
 
@@ -198,6 +210,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     }
     this.#options.logger.error({ code: error.code, requeued: innocent.length }, error.message);
     this.#giveUp(innocent, 0);
+    this.#checks?.onDeath(slot, { seq: culprit ?? null, lastCall: doomed?.lastCall ?? null });
   }
 
   onBatch(slot: Slot<ReplayControl>, wire: Wire): void {
@@ -209,6 +222,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const thread = this.#threads.get(slot);
     if (thread !== undefined) thread.silentMs = 0;
     for (const reply of replies) {
+      if (reply.kind === 'check') {
+        this.#checks?.onReply(slot, reply);
+        continue;
+      }
       const turn = this.#turns.get(reply.seq);
       if (turn?.slot !== slot) continue;
       if (thread !== undefined) thread.inFlight -= 1;
@@ -221,6 +238,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         misses.push(turn);
       } else {
         turn.state = 'committing';
+        if (reply.standing !== null) turn.picked = { standing: reply.standing, home: slot };
         const commit = this.#judge(turn, reply.result);
         if (commit !== null) commits.push(commit);
       }
@@ -238,7 +256,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
       this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null };
+      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null, picked: null };
       // An older turn of it is still here: its lease ran out. Where it runs, the engine gets ahead of the store (D3).
       if (this.#current.has(item.instanceId)) this.#affinity.delete(item.instanceId);
       this.#turns.set(turn.seq, turn);
@@ -378,7 +396,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     else this.#lastFailures.delete(turn.item.instanceId);
   }
 
-  #committed({ turn: { item, nowMs }, ack, result }: Commit): void {
+  #committed({ turn: { item, nowMs, picked }, ack, result }: Commit): void {
     this.#turnsCommitted += 1;
     const { metrics } = this.#parent;
     if (result !== null) this.#measurements.measure({ item, result, nowMs });
@@ -392,6 +410,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         message,
       );
     }
+    if (picked !== null && result !== null) this.#check(item, result, picked);
+  }
+
+  #check({ instanceId, executionId, name }: OrchestrationItem, result: ReplayResult, picked: NonNullable<Turn['picked']>): void {
+    const { version, lastEventId, events } = result;
+    this.#checks?.add({ instanceId, executionId, orchestration: name, version, lastEventId, events, ...picked });
   }
 
   /** Gives turns back uncharged. When it is for trouble of the store, the outcome is unknown and no fault of the instance (T10). */

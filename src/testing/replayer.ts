@@ -6,7 +6,7 @@
 import { setImmediate } from 'node:timers';
 import { systemClock } from '../provider/system-clock.ts';
 import { toLoadError } from '../threads/control.ts';
-import { readReplayBatch, writeTurnRequest, type TurnReply, type Wire } from '../threads/messages.ts';
+import { readReplayBatch, writeTurnRequest, type ReplayBatch, type Wire } from '../threads/messages.ts';
 import { Progress } from '../threads/progress.ts';
 import { toThreadSource, type DefinitionSource } from '../threads/registry.ts';
 import { ReplayLoop } from '../threads/replay-loop.ts';
@@ -82,7 +82,7 @@ function toRequest(instanceId: string, { executionId, events }: RecordedExecutio
 /** Both ends of the loop's port: hands it one batch from a macrotask, collects the answers. */
 class DirectPort implements WorkPort {
   #receive: ((wire: Wire) => void) | null = null;
-  #replies: TurnReply[] = [];
+  #replies: ReplayBatch['replies'][number][] = [];
   #expected = 0;
   #done: (() => void) | null = null;
 
@@ -109,7 +109,7 @@ class DirectPort implements WorkPort {
    * @param prepare - called right before; what it returns is called right after
    * @returns the answers, in order
    */
-  exchange(wire: Wire, expected: number, prepare: () => () => void): Promise<readonly TurnReply[]> {
+  exchange(wire: Wire, expected: number, prepare: () => () => void): Promise<ReplayBatch['replies']> {
     this.#replies = [];
     this.#expected = expected;
     return new Promise((resolve) => {

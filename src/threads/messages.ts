@@ -3,11 +3,13 @@
 // A port message is a batch, and a batch is one flat array of strings, numbers and nulls: structured clone pays per object and per key,
 // so flat arrays of encoded strings are several times cheaper than arrays of records (DESIGN §4: message count costs, not bytes).
 // Each record has one writer and one reader here, side by side, so that their order of fields can be compared at a glance.
+import type { Parting } from '../replay/history-diff.ts';
 import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import type { LogLine } from '../types/logger.ts';
 import type { ActivityRouting, ReplayResult, TurnEffects, TurnOutcome } from '../types/replay.ts';
 import { DurableError } from '../types/errors.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
+import type { Failure } from '../types/failure.ts';
 
 /** What travels: a flat list of scalars. */
 export type Wire = (string | number | null)[];
@@ -28,7 +30,40 @@ export type TurnRequest = {
 
 /** Answer to a turn, replay thread → main. */
 export type TurnReply =
-  { readonly kind: 'miss'; readonly seq: number } | { readonly kind: 'turn'; readonly seq: number; readonly result: ReplayResult };
+  | { readonly kind: 'miss'; readonly seq: number }
+  | {
+      readonly kind: 'turn';
+      readonly seq: number;
+      readonly result: ReplayResult;
+      /** How the engine stands after a turn that is to be checked, encoded; null: it is not to be checked. */
+      readonly standing: string | null;
+    };
+
+/** A committed turn to check, main → replay thread: rebuild the instance and compare. */
+export type CheckRequest = {
+  /** Below 0: it is no turn's. */
+  readonly seq: number;
+  readonly instanceId: string;
+  /** Of the engine that ran the turn, encoded. */
+  readonly standing: string;
+  /** History pages up to the turn. */
+  readonly history: readonly string[];
+};
+
+/** What is wrong with an instance that was rebuilt. */
+export type CheckFinding = {
+  readonly failure: Failure;
+  /** Where code and history part; null: the history itself cannot be used. */
+  readonly parting: Parting | null;
+};
+
+/** Answer to a check, replay thread → main. */
+export type CheckReply = {
+  readonly kind: 'check';
+  readonly seq: number;
+  /** null: both stand alike. */
+  readonly finding: CheckFinding | null;
+};
 
 /** An instance that broke the determinism contract between its turns, replay thread → main. */
 export type FaultReport = { readonly instanceId: string; readonly payload: string };
@@ -37,7 +72,7 @@ export type FaultReport = { readonly instanceId: string; readonly payload: strin
 export type ReplayBatch = {
   readonly evicted: readonly string[];
   readonly faults: readonly FaultReport[];
-  readonly replies: readonly TurnReply[];
+  readonly replies: readonly (TurnReply | CheckReply)[];
 };
 
 /** One activity, main → activity thread. */
@@ -177,8 +212,27 @@ export function readTurnRequests(wire: Wire): TurnRequest[] {
   return requests;
 }
 
+/** Begins a batch that is a check: one of turns begins with a number. */
+const CHECK_MARK = 'check';
+
+/** Writes a check: a batch of its own. */
+export function writeCheckRequest({ seq, instanceId, standing, history }: CheckRequest): Wire {
+  return [CHECK_MARK, seq, instanceId, standing, history.length, ...history];
+}
+
+/** Reads a check; null: the batch is one of turns. */
+export function readCheckRequest(wire: Wire): CheckRequest | null {
+  if (wire[0] !== CHECK_MARK) return null;
+  const reader = new Reader(wire);
+  reader.text();
+  return { seq: reader.number(), instanceId: reader.text(), standing: reader.text(), history: reader.list(() => reader.text()) };
+}
+
 const MISS = 0;
 const TURN = 1;
+/** A turn with its standing. */
+const PICKED_TURN = 2;
+const CHECK = 3;
 
 /** Writes the batch of a replay thread. */
 export function writeReplayBatch(batch: ReplayBatch): Wire {
@@ -186,8 +240,10 @@ export function writeReplayBatch(batch: ReplayBatch): Wire {
   for (const fault of batch.faults) wire.push(fault.instanceId, fault.payload);
   for (const reply of batch.replies) {
     if (reply.kind === 'miss') wire.push(reply.seq, MISS);
+    else if (reply.kind === 'check') wire.push(reply.seq, CHECK, encodeOptional(reply.finding));
     else {
-      wire.push(reply.seq, TURN);
+      if (reply.standing === null) wire.push(reply.seq, TURN);
+      else wire.push(reply.seq, PICKED_TURN, reply.standing);
       writeResult(wire, reply.result);
     }
   }
@@ -199,12 +255,18 @@ export function readReplayBatch(wire: Wire): ReplayBatch {
   const reader = new Reader(wire);
   const evicted = reader.list(() => reader.text());
   const faults = reader.list(() => ({ instanceId: reader.text(), payload: reader.text() }));
-  const replies: TurnReply[] = [];
-  while (!reader.atEnd) {
-    const seq = reader.number();
-    replies.push(reader.number() === MISS ? { kind: 'miss', seq } : { kind: 'turn', seq, result: readResult(reader) });
-  }
+  const replies: (TurnReply | CheckReply)[] = [];
+  while (!reader.atEnd) replies.push(readReply(reader));
   return { evicted, faults, replies };
+}
+
+function readReply(reader: Reader): TurnReply | CheckReply {
+  const seq = reader.number();
+  const kind = reader.number();
+  if (kind === MISS) return { kind: 'miss', seq };
+  if (kind === CHECK) return { kind: 'check', seq, finding: readOptional<CheckFinding>(reader) };
+  const standing = kind === PICKED_TURN ? reader.text() : null;
+  return { kind: 'turn', seq, result: readResult(reader), standing };
 }
 
 function writeResult(wire: Wire, result: ReplayResult): void {
