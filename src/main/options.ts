@@ -11,6 +11,7 @@ import { OptionError } from '../types/errors.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { silentLogger, type Logger } from '../types/logger.ts';
 import type { MetricsSink } from './metrics.ts';
+import type { ReplayMismatch } from './replay-checks.ts';
 
 /** Options of `Runtime.start`. */
 export type RuntimeOptions = {
@@ -87,6 +88,16 @@ export type RuntimeOptions = {
    * such as '^1.2', of which the highest is taken. Running executions stay on theirs. @default 'latest' for all
    */
   readonly versionPolicy?: VersionPolicy;
+  /**
+   * Share of the committed turns, from 0 to 1, that are checked: the instance is rebuilt from its stored history in a fresh engine, in another
+   * thread when there are several, and must stand like the engine that ran the turn. Finds state of a module that leaks into decisions,
+   * before a restart does. A check costs what a turn without a live engine costs: one read of the whole history, one replay of it. It begins
+   * after the commit, when its thread has no turn to run; when too many wait, it is skipped. Counted in `duraloom_replay_checks_total`.
+   * @default 0
+   */
+  readonly replayCheckRate?: number;
+  /** Told of each check that found something, in the main thread; it is logged, too. The instance goes on: see `replayCheckRate`. @default none */
+  readonly onReplayMismatch?: (mismatch: ReplayMismatch) => void;
   /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
   readonly metrics?: MetricsSink;
   /** Where log lines go; any pino-compatible logger. @default none */
@@ -98,7 +109,7 @@ export type RuntimeOptions = {
 /** Options with every default filled in. */
 export type ResolvedRuntimeOptions = Omit<
   Required<RuntimeOptions>,
-  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb'
+  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'onReplayMismatch' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb'
 > & {
   readonly orchestrations: readonly DefinitionSource[];
   readonly activities: readonly DefinitionSource[];
@@ -106,6 +117,7 @@ export type ResolvedRuntimeOptions = Omit<
   readonly replayThreadMemoryMb: number | null;
   readonly activityThreadMemoryMb: number | null;
   readonly metrics: MetricsSink | null;
+  readonly onReplayMismatch: ((mismatch: ReplayMismatch) => void) | null;
   /** null: no activities are fetched. */
   readonly tags: TagFilter | null;
 };
@@ -146,6 +158,8 @@ const KNOWN: ReadonlySet<string> = new Set([
   'nodeId',
   'tags',
   'versionPolicy',
+  'replayCheckRate',
+  'onReplayMismatch',
   'metrics',
   'logger',
   'clock',
@@ -203,6 +217,8 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     activityGraceMs: integer('activityGraceMs', 10_000),
     storeTimeoutMs: integer('storeTimeoutMs', 30_000),
     versionPolicy: checkVersionPolicy(options.versionPolicy ?? {}),
+    replayCheckRate: checkShare('replayCheckRate', options.replayCheckRate ?? 0),
+    onReplayMismatch: checkListener('onReplayMismatch', options.onReplayMismatch),
     metrics: checkMetrics(options.metrics),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
@@ -228,6 +244,17 @@ function checkInteger(name: NumericOption, value: number): number {
     throw new OptionError(`Expected \`${name}\` to be an integer from ${min} to ${max}, got ${show(value)}`);
   }
   return value;
+}
+
+function checkShare(name: 'replayCheckRate', value: number): number {
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value;
+  throw new OptionError(`Expected \`${name}\` to be a number from 0 to 1, got ${show(value)}`);
+}
+
+function checkListener<Listener>(name: 'onReplayMismatch', listener: Listener | undefined): Listener | null {
+  if (listener === undefined) return null;
+  if (typeof listener !== 'function') throw new OptionError(`Expected \`${name}\` to be a function, got ${show(listener)}`);
+  return listener;
 }
 
 function checkBackoff(backoff: { readonly initialMs: number; readonly maximumMs: number }): {

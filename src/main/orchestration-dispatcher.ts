@@ -1,5 +1,5 @@
 // Moves turns: orchestrator queue → replay threads → commit. Neighbours: fetch-loop.ts, turn-commit.ts (pure), lease-keeper.ts,
-// threads/thread-pool.ts (the threads), activity-dispatcher.ts (is told of cancelled activities).
+// threads/thread-pool.ts (the threads), activity-dispatcher.ts (is told of cancelled activities), replay-checks.ts (checks some of them).
 //
 // D1. Nothing leaves the main thread before its commit: no activity is cancelled, no line logged on the strength of an uncommitted turn.
 // D2. Every fetched item ends in exactly one of: ack, abandon, or the news that its lease is lost. Until then it is in `#turns` and its
@@ -43,6 +43,7 @@ import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
 import { OrchestrationMetrics } from './orchestration-metrics.ts';
+import { ReplayChecks, type PickedTurn } from './replay-checks.ts';
 import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs, toAck, toQuarantine } from './turn-commit.ts';
 
@@ -54,6 +55,8 @@ type Turn = {
   state: 'waiting' | 'running' | 'committing';
   /** The thread that has it while it runs. */
   slot: Slot<ReplayControl> | null;
+  /** How its engine stood, and where, when the turn is to be checked. */
+  picked: Pick<PickedTurn, 'standing' | 'home'> | null;
 };
 
 /** A turn that is to be committed, with what the commit allows. */
@@ -67,7 +70,7 @@ type ThreadState = {
   /** How long the watchdog has seen it run no turn although it has some, in milliseconds, since its last answer. */
   silentMs: number;
   /** Set when this dispatcher ended the thread: whose turn it was, null: nobody knows; and what that turn is charged with. */
-  doomed: { readonly seq: number | null; readonly toError: (turn: Turn) => DurableError } | null;
+  doomed: { readonly seq: number | null; readonly lastCall: string | null; readonly toError: (turn: Turn) => DurableError } | null;
   /** It sent something that cannot be read: nothing of it is read any more. */
   isBroken: boolean;
 };
@@ -109,6 +112,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #warned = new Set<string>();
   readonly #fetched: Series;
   readonly #measurements: OrchestrationMetrics;
+  /** null: no turn is checked. */
+  readonly #checks: ReplayChecks | null;
   /** Which code runs here. */
   #accepts: (code: InstanceCode) => boolean = () => false;
   #seq = 0;
@@ -125,6 +130,11 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#options = options;
     this.#provider = options.provider;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
+    const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
+    this.#checks =
+      options.replayCheckRate === 0
+        ? null
+        : new ReplayChecks({ clock, provider, logger, metrics: parent.metrics, turnTimeoutMs, onMismatch });
     this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#fetches = new FetchLoop({
@@ -182,6 +192,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#closed = true;
     if (this.#watchdog !== null) clearInterval(this.#watchdog);
     this.#leases.stop();
+    this.#checks?.close();
     const items = Array.from(this.#current.values(), (turn) => turn.item);
     this.#turns.clear();
     this.#current.clear();
@@ -192,6 +203,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   onReady(slot: Slot<ReplayControl>): void {
     this.#threads.set(slot, { slot, inFlight: 0, watched: null, silentMs: 0, doomed: null, isBroken: false });
+    this.#checks?.onReady(slot);
     this.#fetches.pump();
   }
 
@@ -209,6 +221,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     }
     this.#options.logger.error({ code: error.code, requeued: innocent.length }, error.message);
     this.#giveUp(innocent, 0);
+    this.#checks?.onDeath(slot, { seq: culprit ?? null, lastCall: doomed?.lastCall ?? null });
   }
 
   onBatch(slot: Slot<ReplayControl>, wire: Wire): void {
@@ -222,6 +235,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const misses: Turn[] = [];
     thread.silentMs = 0;
     for (const reply of replies) {
+      if (reply.kind === 'check') {
+        this.#checks?.onReply(slot, reply);
+        continue;
+      }
       const turn = this.#turns.get(reply.seq);
       if (turn?.slot !== slot) continue;
       thread.inFlight -= 1;
@@ -234,6 +251,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         misses.push(turn);
       } else {
         turn.state = 'committing';
+        if (reply.standing !== null) turn.picked = { standing: reply.standing, home: slot };
         const commit = this.#judge(turn, reply.result);
         if (commit !== null) commits.push(commit);
       }
@@ -254,7 +272,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       if (!(error instanceof BrokenBatchError)) throw error;
       this.#options.logger.error({ code: error.code }, `a replay thread is ended: ${error.message}`);
       thread.isBroken = true;
-      this.#doom(thread, { seq: error.seq ?? thread.slot.progress.read()?.seq ?? null, toError: () => error });
+      this.#doom(thread, { seq: error.seq ?? thread.slot.progress.read()?.seq ?? null, lastCall: null, toError: () => error });
       return null;
     }
   }
@@ -267,7 +285,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
       this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null };
+      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null, picked: null };
       // An older turn of it is still here: its lease ran out. Where it runs, the engine gets ahead of the store (D3).
       if (this.#current.has(item.instanceId)) this.#affinity.delete(item.instanceId);
       this.#turns.set(turn.seq, turn);
@@ -407,7 +425,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     else this.#lastFailures.delete(turn.item.instanceId);
   }
 
-  #committed({ turn: { item, nowMs }, ack, result }: Commit): void {
+  #committed({ turn: { item, nowMs, picked }, ack, result }: Commit): void {
     this.#turnsCommitted += 1;
     const { metrics } = this.#parent;
     if (result !== null) this.#measurements.measure({ item, result, nowMs });
@@ -421,6 +439,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         message,
       );
     }
+    if (picked !== null && result !== null) this.#check(item, result, picked);
+  }
+
+  #check({ instanceId, executionId, name }: OrchestrationItem, result: ReplayResult, picked: NonNullable<Turn['picked']>): void {
+    const { version, lastEventId, events } = result;
+    this.#checks?.add({ instanceId, executionId, orchestration: name, version, lastEventId, events, ...picked });
   }
 
   /** Gives turns back uncharged. When it is for trouble of the store, the outcome is unknown and no fault of the instance (T10). */
@@ -600,7 +624,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     thread.silentMs = 0;
     if (thread.watched?.counter !== running.counter) thread.watched = { counter: running.counter, sinceMs: nowMs };
     else if (nowMs - thread.watched.sinceMs > this.#options.turnTimeoutMs) {
-      this.#doom(thread, { seq: running.seq, toError: (turn) => this.#timeoutError(turn, running.label) });
+      this.#doom(thread, { seq: running.seq, lastCall: running.label, toError: (turn) => this.#timeoutError(turn, running.label) });
     }
   }
 
@@ -613,7 +637,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       { code: 'TURN_TIMEOUT', turnsInFlight: thread.inFlight },
       `a replay thread took up no turn for more than ${this.#options.turnTimeoutMs} ms and is ended: an orchestration goes on between its turns. Look for a loop behind an await of something that is not durable`,
     );
-    this.#doom(thread, { seq: null, toError: (turn) => this.#timeoutError(turn, '') });
+    this.#doom(thread, { seq: null, lastCall: '', toError: (turn) => this.#timeoutError(turn, '') });
   }
 
   #doom(thread: ThreadState, doomed: NonNullable<ThreadState['doomed']>): void {

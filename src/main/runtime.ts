@@ -211,13 +211,19 @@ function makeOrchestrations(
     names: () => pool.names,
     terminate: (slot) => pool.terminate(slot),
   });
-  const { orchestrations: sources, replayThreads: threads, replayThreadMemoryMb: memoryMb, versionPolicy } = options;
+  const {
+    orchestrations: sources,
+    replayThreads: threads,
+    replayThreadMemoryMb: memoryMb,
+    replayCheckRate: checkRate,
+    versionPolicy,
+  } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', clock, threads, sources, versionPolicy, limit, memoryMb, activities: null },
+    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, memoryMb, activities: null },
     dispatcher,
-    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit }),
+    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate }),
   );
   return { pool, dispatcher };
 }
@@ -244,7 +250,7 @@ function makeActivities(
   } = options;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ActivityControl>(
-    { kind: 'activity', clock, threads, sources, versionPolicy, limit, memoryMb, activities: { host, storeName, graceMs } },
+    { kind: 'activity', clock, threads, sources, versionPolicy, limit, checkRate: 0, memoryMb, activities: { host, storeName, graceMs } },
     dispatcher,
     (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs }),
   );

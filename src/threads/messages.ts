@@ -7,13 +7,14 @@
 // P1. Both sides are ours, so a batch that breaks the form means a bug, or code that found the port. It is read as a whole or not at all, and
 //     whoever sent it is not trusted any more: main ends the thread, a thread ends itself, and what it had is given back.
 // P2. Each record begins with its number: the error names that of the record that could not be read, whose doing it may be.
+import type { Parting } from '../replay/history-diff.ts';
 import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import type { LogLine } from '../types/logger.ts';
 import { isRouting, type ReplayResult, type TurnOutcome } from '../types/replay.ts';
 import { DurableError } from '../types/errors.ts';
-import { toFailure } from '../types/failure.ts';
+import { toFailure, type Failure } from '../types/failure.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
-import { isActivitySpecial, isLogLine, isTurnEffects } from './wire-records.ts';
+import { isActivitySpecial, isCheckFinding, isLogLine, isTurnEffects } from './wire-records.ts';
 
 /** What travels: a flat list of scalars. */
 export type Wire = (string | number | null)[];
@@ -34,7 +35,40 @@ export type TurnRequest = {
 
 /** Answer to a turn, replay thread → main. */
 export type TurnReply =
-  { readonly kind: 'miss'; readonly seq: number } | { readonly kind: 'turn'; readonly seq: number; readonly result: ReplayResult };
+  | { readonly kind: 'miss'; readonly seq: number }
+  | {
+      readonly kind: 'turn';
+      readonly seq: number;
+      readonly result: ReplayResult;
+      /** How the engine stands after a turn that is to be checked, encoded; null: it is not to be checked. */
+      readonly standing: string | null;
+    };
+
+/** A committed turn to check, main → replay thread: rebuild the instance and compare. */
+export type CheckRequest = {
+  /** Below 0: it is no turn's. */
+  readonly seq: number;
+  readonly instanceId: string;
+  /** Of the engine that ran the turn, encoded. */
+  readonly standing: string;
+  /** History pages up to the turn. */
+  readonly history: readonly string[];
+};
+
+/** What is wrong with an instance that was rebuilt. */
+export type CheckFinding = {
+  readonly failure: Failure;
+  /** Where code and history part; null: the history itself cannot be used. */
+  readonly parting: Parting | null;
+};
+
+/** Answer to a check, replay thread → main. */
+export type CheckReply = {
+  readonly kind: 'check';
+  readonly seq: number;
+  /** null: both stand alike. */
+  readonly finding: CheckFinding | null;
+};
 
 /** An instance that broke the determinism contract between its turns, replay thread → main. */
 export type FaultReport = { readonly instanceId: string; readonly payload: string };
@@ -43,7 +77,7 @@ export type FaultReport = { readonly instanceId: string; readonly payload: strin
 export type ReplayBatch = {
   readonly evicted: readonly string[];
   readonly faults: readonly FaultReport[];
-  readonly replies: readonly TurnReply[];
+  readonly replies: readonly (TurnReply | CheckReply)[];
 };
 
 /** One activity, main → activity thread. */
@@ -235,8 +269,27 @@ export function readTurnRequests(wire: Wire): TurnRequest[] {
   return requests;
 }
 
+/** Begins a batch that is a check: one of turns begins with a number. */
+const CHECK_MARK = 'check';
+
+/** Writes a check: a batch of its own. */
+export function writeCheckRequest({ seq, instanceId, standing, history }: CheckRequest): Wire {
+  return [CHECK_MARK, seq, instanceId, standing, history.length, ...history];
+}
+
+/** Reads a check; null: the batch is one of turns. */
+export function readCheckRequest(wire: Wire): CheckRequest | null {
+  if (wire[0] !== CHECK_MARK) return null;
+  const reader = new Reader(wire);
+  reader.text();
+  return { seq: reader.seq(), instanceId: reader.text(), standing: reader.text(), history: reader.list(() => reader.text()) };
+}
+
 const MISS = 0;
 const TURN = 1;
+/** A turn with its standing. */
+const PICKED_TURN = 2;
+const CHECK = 3;
 
 /** Writes the batch of a replay thread. */
 export function writeReplayBatch(batch: ReplayBatch): Wire {
@@ -244,8 +297,10 @@ export function writeReplayBatch(batch: ReplayBatch): Wire {
   for (const fault of batch.faults) wire.push(fault.instanceId, fault.payload);
   for (const reply of batch.replies) {
     if (reply.kind === 'miss') wire.push(reply.seq, MISS);
+    else if (reply.kind === 'check') wire.push(reply.seq, CHECK, encodeOptional(reply.finding));
     else {
-      wire.push(reply.seq, TURN);
+      if (reply.standing === null) wire.push(reply.seq, TURN);
+      else wire.push(reply.seq, PICKED_TURN, reply.standing);
       writeResult(wire, reply.result);
     }
   }
@@ -257,12 +312,18 @@ export function readReplayBatch(wire: Wire): ReplayBatch {
   const reader = new Reader(wire);
   const evicted = reader.list(() => reader.text());
   const faults = reader.list(() => ({ instanceId: reader.text(), payload: reader.text() }));
-  const replies: TurnReply[] = [];
-  while (!reader.atEnd) {
-    const seq = reader.seq();
-    replies.push(reader.integer() === MISS ? { kind: 'miss', seq } : { kind: 'turn', seq, result: readResult(reader) });
-  }
+  const replies: (TurnReply | CheckReply)[] = [];
+  while (!reader.atEnd) replies.push(readReply(reader));
   return { evicted, faults, replies };
+}
+
+function readReply(reader: Reader): TurnReply | CheckReply {
+  const seq = reader.seq();
+  const kind = reader.integer();
+  if (kind === MISS) return { kind: 'miss', seq };
+  if (kind === CHECK) return { kind: 'check', seq, finding: reader.optionalRecord(isCheckFinding) };
+  const standing = kind === PICKED_TURN ? reader.text() : null;
+  return { kind: 'turn', seq, result: readResult(reader), standing };
 }
 
 function writeResult(wire: Wire, result: ReplayResult): void {

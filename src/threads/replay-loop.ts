@@ -1,10 +1,13 @@
 // The work of a replay thread: takes batches of turns from its port, steps engines, keeps them alive between turns, answers in batches.
-// Runs in a worker thread (replay-thread.ts) or, inline, in the main thread (thread-pool.ts). Neighbour: replay/replay-engine.ts.
+// Runs in a worker thread (replay-thread.ts) or, inline, in the main thread (thread-pool.ts). Neighbours: replay/replay-engine.ts,
+// replay-check.ts.
 //
 // L1. Turns run from the port's message callback: a macrotask. Inside a microtask no synchronous drain works.
 // L2. One turn at a time on a thread, also when the drain is asynchronous.
 // L3. A live engine is used only when it stands exactly at the stored event of the same execution; else the answer is `miss`.
 // L4. The cache is bounded by weight. What is evicted is told to main with the next batch.
+// L5. A check begins in a macrotask of its own, when no turn waits. It has an engine of its own, touches no other and not the cache, and what
+//     its code does later is nobody's: the live engine reports that by itself.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
@@ -23,14 +26,18 @@ import { chooseDrain, type Drain } from './drain.ts';
 import { installGuards } from './guarded-globals.ts';
 import {
   BrokenBatchError,
+  readCheckRequest,
   readTurnRequests,
   writeReplayBatch,
+  type CheckReply,
+  type CheckRequest,
   type FaultReport,
   type TurnReply,
   type TurnRequest,
   type Wire,
 } from './messages.ts';
 import type { Progress } from './progress.ts';
+import { isPicked, runCheck } from './replay-check.ts';
 import { Registry, type ThreadSource } from './registry.ts';
 import { claimRejections } from './rejections.ts';
 import type { VersionPolicy } from './versions.ts';
@@ -58,7 +65,13 @@ export type ReplayLoopOptions = {
   readonly cacheBytes: number;
   /** Ends the thread: what it was sent, or what it has, cannot be trusted. */
   readonly fail: (error: unknown) => void;
+  /** Share of the turns to be checked, 0 to 1. Default: 0. */
+  readonly checkRate?: number;
 };
+
+/** What the loop does one at a time (L2). */
+type Job = TurnRequest | CheckRequest;
+type JobReply = TurnReply | CheckReply;
 
 /** The loop of one replay thread. */
 export class ReplayLoop implements ReplayControl {
@@ -67,17 +80,21 @@ export class ReplayLoop implements ReplayControl {
   readonly #progress: Progress;
   readonly #cacheBytes: number;
   readonly #fail: (error: unknown) => void;
+  readonly #checkRate: number;
   readonly #registry = new Registry('orchestration');
   readonly #host: ReplayHost;
+  /** L5. */
+  readonly #checkHost: ReplayHost;
   #drain: Drain | null = null;
   /** Live engines, least recently used first. */
   readonly #engines = new Map<string, ReplayEngine>();
   #bytes = 0;
   #current: ReplayEngine | null = null;
 
-  #queue: TurnRequest[] = [];
+  readonly #queue: Job[] = [];
+  #checks: CheckRequest[] = [];
   #pumping = false;
-  #replies: TurnReply[] = [];
+  #replies: JobReply[] = [];
   #evicted: string[] = [];
   #faults: FaultReport[] = [];
   #flushedAtMs = 0;
@@ -89,6 +106,7 @@ export class ReplayLoop implements ReplayControl {
     this.#progress = options.progress;
     this.#cacheBytes = options.cacheBytes;
     this.#fail = options.fail;
+    this.#checkRate = options.checkRate ?? 0;
     this.#host = {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
@@ -98,6 +116,7 @@ export class ReplayLoop implements ReplayControl {
       reportFault: (engine, failure) =>
         this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
     };
+    this.#checkHost = { ...this.#host, reportFault: () => undefined };
   }
 
   load(sources: readonly ThreadSource[], policy: VersionPolicy): Promise<LoadResult> {
@@ -124,6 +143,7 @@ export class ReplayLoop implements ReplayControl {
 
   /** Puts back what the loop has changed in its thread. Called when its port is closed. */
   dispose(): void {
+    this.#checks = [];
     for (const step of this.#uninstall) step();
   }
 
@@ -138,7 +158,23 @@ export class ReplayLoop implements ReplayControl {
   }
 
   #receive(wire: Wire): void {
-    this.#queue.push(...readTurnRequests(wire));
+    const check = readCheckRequest(wire);
+    if (check === null) this.#start(readTurnRequests(wire));
+    else {
+      this.#checks.push(check);
+      this.#deferCheck();
+    }
+  }
+
+  /** L5: what has arrived by then goes first; a pump under way comes back to it. */
+  #deferCheck(): void {
+    this.#clock.defer(() => {
+      if (!this.#pumping) this.#start(this.#checks.splice(0, 1));
+    });
+  }
+
+  #start(jobs: readonly Job[]): void {
+    this.#queue.push(...jobs);
     if (this.#pumping) return;
     const drain = this.#drain;
     if (drain === null) return;
@@ -160,8 +196,7 @@ export class ReplayLoop implements ReplayControl {
       }
       this.#finish(step.value);
     }
-    this.#pumping = false;
-    this.#flush();
+    this.#pumped();
   }
 
   /** The same with an asynchronous drain (L2). */
@@ -176,29 +211,43 @@ export class ReplayLoop implements ReplayControl {
       }
       this.#finish(step.value);
     }
-    this.#pumping = false;
-    this.#flush();
+    this.#pumped();
   }
 
-  #next(steps: Generator<void, TurnReply, void>, request: TurnRequest): IteratorResult<void, TurnReply> {
+  #pumped(): void {
+    this.#pumping = false;
+    this.#flush();
+    if (this.#checks.length > 0) this.#deferCheck();
+  }
+
+  #next(steps: Generator<void, JobReply, void>, request: Job): IteratorResult<void, JobReply> {
     try {
       return steps.next();
     } catch (error) {
+      const { seq, instanceId } = request;
+      if (isCheck(request)) return { done: true, value: { kind: 'check', seq, finding: { failure: toFailure(error), parting: null } } };
       // Unreadable messages and broken invariants concern this instance only.
-      this.#forget(request.instanceId);
-      return { done: true, value: { kind: 'turn', seq: request.seq, result: faulted(request, error) } };
+      this.#forget(instanceId);
+      return { done: true, value: { kind: 'turn', seq, result: faulted(request, error), standing: null } };
     }
   }
 
-  #finish(reply: TurnReply): void {
+  #finish(reply: JobReply): void {
     this.#progress.end();
     this.#current = null;
     this.#replies.push(reply);
     if (this.#clock.monotonicMs() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
   }
 
-  /** One turn: finds or rebuilds the engine, runs it. Yields where microtasks are to be drained. */
-  *#steps(request: TurnRequest): Generator<void, TurnReply, void> {
+  /** Yields where microtasks are to be drained. */
+  #steps(request: Job): Generator<void, JobReply, void> {
+    if (!isCheck(request)) return this.#turn(request);
+    this.#current = new ReplayEngine(request.instanceId, this.#checkHost);
+    return runCheck(this.#current, request);
+  }
+
+  /** One turn: finds or rebuilds the engine, runs it. */
+  *#turn(request: TurnRequest): Generator<void, TurnReply, void> {
     const live = this.#engines.get(request.instanceId);
     this.#forget(request.instanceId);
     const mayUse = request.history === null && live?.executionId === request.executionId && live.lastEventId === request.baseEventId;
@@ -210,7 +259,8 @@ export class ReplayLoop implements ReplayControl {
     const messages = request.messages.map(parseMessage);
     const result = yield* engine.turn({ nowMs: request.nowMs, messages, executionId: request.executionId });
     if (engine.isUsable) this.#keep(engine);
-    return { kind: 'turn', seq: request.seq, result };
+    const standing = this.#checkRate > 0 && isPicked(this.#checkRate, engine, result) ? encodeRecord(engine.describeStanding()) : null;
+    return { kind: 'turn', seq: request.seq, result, standing };
   }
 
   #keep(engine: ReplayEngine): void {
@@ -253,6 +303,10 @@ export class ReplayLoop implements ReplayControl {
     owner.unhandledRejection(reason);
     return true;
   }
+}
+
+function isCheck(job: Job): job is CheckRequest {
+  return 'standing' in job;
 }
 
 function weigh(engine: ReplayEngine): number {

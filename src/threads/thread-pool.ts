@@ -49,6 +49,8 @@ export type PoolOptions = {
   readonly versionPolicy: VersionPolicy;
   /** See `ThreadTask.limit`. */
   readonly limit: number;
+  /** See `ThreadTask.checkRate`. */
+  readonly checkRate: number;
   /** Activity threads only: what main does for them. */
   readonly activities: { readonly host: ActivityHost; readonly storeName: string; readonly graceMs: number } | null;
   /** Most memory of a thread's heap, in MiB; null: Node's default. */
@@ -261,13 +263,14 @@ export class ThreadPool<Control extends ThreadControl> {
     const channel = new MessageChannel();
     const progress = new Progress();
     const abort = new AbortController();
-    const { limit, activities } = this.#options;
+    const { limit, checkRate, activities } = this.#options;
     const hosting = activities === null ? null : new MessageChannel();
     const task: ThreadTask = {
       workPort: work.port2,
       controlPort: channel.port2,
       progress: progress.buffer,
       limit,
+      checkRate,
       activities:
         activities === null || hosting === null
           ? null

@@ -1,7 +1,8 @@
 // Checks of the rare records that travel as JSON text inside a batch. Neighbour: messages.ts reads them.
+import type { Parting } from '../replay/history-diff.ts';
 import type { LogLine } from '../types/logger.ts';
 import type { TurnEffects } from '../types/replay.ts';
-import type { ActivitySpecial } from './messages.ts';
+import type { ActivitySpecial, CheckFinding } from './messages.ts';
 
 type Check = (value: unknown) => boolean;
 
@@ -29,6 +30,13 @@ const SPECIAL: Readonly<Record<keyof ActivitySpecial, Check>> = {
   heartbeat: isTextOrNull,
 };
 
+const PARTING: Readonly<Record<keyof Parting, Check>> = {
+  eventId: Number.isSafeInteger,
+  recorded: isTextOrNull,
+  emitted: isText,
+  diff: isText,
+};
+
 const LEVELS: ReadonlySet<unknown> = new Set<LogLine['level']>(['debug', 'info', 'warn', 'error']);
 
 /**
@@ -53,6 +61,17 @@ export function isTurnEffects(value: unknown): value is TurnEffects {
  */
 export function isActivitySpecial(value: unknown): value is ActivitySpecial {
   return hasFields(value, SPECIAL);
+}
+
+/**
+ * Checks what a check of a turn has found.
+ *
+ * @param value - parsed text
+ * @returns true when it has a failure, and says where code and history part or that they cannot be compared
+ */
+export function isCheckFinding(value: unknown): value is CheckFinding {
+  const isParting: Check = (parting): boolean => parting === null || hasFields(parting, PARTING);
+  return hasFields(value, { failure: (failure) => hasFields(failure, { name: isText, message: isText }), parting: isParting });
 }
 
 /**

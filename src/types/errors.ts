@@ -103,15 +103,18 @@ export class DeterminismError extends DurableError {
   }
 }
 
-/** What `replayHistory` rejects with when the code does not follow a recorded history: production's `NONDETERMINISM`, with a diff. */
+/**
+ * The code does not follow a recorded history: production's `NONDETERMINISM`, with a diff. `replayHistory` rejects with it, and the option
+ * `onReplayMismatch` of a runtime is told of it.
+ */
 export class HistoryMismatchError extends DeterminismError {
   readonly instanceId: string;
   readonly executionId: number;
-  /** Id of the first event that the code does not follow. */
+  /** Id of the first event that the code does not follow. A check that finds the same decisions but not the same state: the last event. */
   readonly eventId: number;
-  /** What history has there, as text; null: it ends there. */
+  /** What history has there, as text; null: it ends there. As above: the state of the engine that ran the turn. */
   readonly recorded: string | null;
-  /** What the code does instead, as text. */
+  /** What the code does instead, as text. As above: the state after the rebuild. */
   readonly emitted: string;
   /** Both sides (`-` history, `+` code) between the events around them. */
   readonly diff: string;

@@ -150,5 +150,20 @@ export type ReplayResult = {
   readonly turns: number;
 };
 
+/** How an instance stands after an event: the same in every engine that has followed its history, or its code depends on something else. */
+export type Standing = {
+  readonly lastEventId: number;
+  /** `waiting`, or how the execution ended. */
+  readonly outcome: string;
+  /** What may still be answered, in the order of the decisions. */
+  readonly waitsFor: readonly string[];
+  /** Encoded; null: none. */
+  readonly customStatus: string | null;
+  readonly values: readonly string[];
+  readonly subscriptions: readonly string[];
+  /** Numbers taken from the instance's generator, also by `Math.random` and `crypto`. */
+  readonly randomNumbersDrawn: number;
+};
+
 /** A parsed history, in order. */
 export type History = readonly HistoryEvent[];

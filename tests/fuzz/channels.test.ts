@@ -119,13 +119,19 @@ const result = fc.record({
   effects: fc.option(effects),
 });
 
+const finding = fc.record({
+  failure: fc.record({ name: text, message: text }),
+  parting: fc.option(fc.record({ eventId: id, recorded: textOrNull, emitted: text, diff: text })),
+});
+
 const replayBatch: fc.Arbitrary<ReplayBatch> = fc.record({
   evicted: fc.array(text, few),
   faults: fc.array(fc.record({ instanceId: text, payload: text }), few),
   replies: fc.array(
     fc.oneof(
       fc.record({ kind: fc.constant('miss' as const), seq: id }),
-      fc.record({ kind: fc.constant('turn' as const), seq: id, result }),
+      fc.record({ kind: fc.constant('turn' as const), seq: id, result, standing: textOrNull }),
+      fc.record({ kind: fc.constant('check' as const), seq: id, finding: fc.option(finding) }),
     ),
     few,
   ),
