@@ -121,6 +121,21 @@ const messages = cases('messages', {
     clock.jump(5_000);
     await fetchNone(provider);
   },
+  'T54 an ack removes its timers also when the clock was set back during the turn': async ({ provider, clock }) => {
+    await run(provider, 'a', { timers: [timer(2, clock.nowMs() + 1_000), timer(3, clock.nowMs() + 1_000)] });
+    await clock.advance(1_000);
+    const item = await fetchOne(provider);
+    assert.deepEqual(payloads(item), ['timer 2', 'timer 3']);
+    clock.jump(-5_000);
+    await commit(provider, item);
+    assert.deepEqual(await queued(provider), [0, 0]);
+    await run(provider, 'b', { timers: [timer(2, clock.nowMs() + 1_000)] });
+    await clock.advance(1_000);
+    const single = await fetchOne(provider);
+    clock.jump(-5_000);
+    await commit(provider, single);
+    assert.deepEqual(await queued(provider), [0, 0]);
+  },
   'equal message ids of two instances are two messages': async ({ provider }) => {
     await start(provider, 'a', 'b');
     const [a, b] = await fetchItems(provider);
