@@ -648,7 +648,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
 /** What a turn may have done to its instance. */
 function assertFits({ seq, result }: Extract<TurnReply, { kind: 'turn' }>, item: OrchestrationItem | undefined): void {
-  if (item === undefined) return;
+  // Nothing of a turn that failed is committed.
+  if (item === undefined || result.outcome.kind === 'faulted' || result.outcome.kind === 'notRegistered') return;
   const { firstEventId, lastEventId, consumedMessages } = result;
   const isNext = firstEventId === item.lastEventId + 1 && lastEventId >= item.lastEventId;
   if (isNext && consumedMessages >= 0 && consumedMessages <= item.messages.length) return;

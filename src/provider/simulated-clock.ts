@@ -7,6 +7,7 @@
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError } from '../types/errors.ts';
 import { MAX_DURATION_MS } from '../types/limits.ts';
+import { show } from '../types/show.ts';
 
 /** How many turns the event loop makes between timers after nothing is deferred any more: what crosses a port of Node takes some. */
 const SETTLE_TURNS = 3;
@@ -178,6 +179,6 @@ export class SimulatedClock implements Clock {
 }
 
 function assertWholeMs(value: number, what: string): number {
-  if (!Number.isSafeInteger(value)) throw new ArgumentError(`Expected ${what} to be a whole number of milliseconds, got ${value}`);
+  if (!Number.isSafeInteger(value)) throw new ArgumentError(`Expected ${what} to be a whole number of milliseconds, got ${show(value)}`);
   return value;
 }

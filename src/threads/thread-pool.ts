@@ -10,6 +10,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError, assert, DefinitionError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
+import { show } from '../types/show.ts';
 import { serveHost, type ActivityHost } from './activity-host.ts';
 import { callControl, toLoadError, type ThreadControl } from './control.ts';
 import { entryUrl } from './entry-url.ts';
@@ -121,7 +122,7 @@ export class ThreadPool<Control extends ThreadControl> {
       if (typeof source === 'string' || options.threads === 0) return threadSource;
       const name = options.kind === 'replay' ? 'orchestration' : 'activity';
       throw new ArgumentError(
-        `Expected ${name} '${source.name}' to come from a module: functions cannot be sent to threads. Give new URL('./${name}s.ts', import.meta.url), or set \`${options.kind}Threads: 0\` to run inline`,
+        `Expected ${name} ${show(source.name)} to come from a module: functions cannot be sent to threads. Give new URL('./${name}s.ts', import.meta.url), or set \`${options.kind}Threads: 0\` to run inline`,
       );
     });
   }
@@ -241,7 +242,7 @@ export class ThreadPool<Control extends ThreadControl> {
     stopTimeout();
     if (loaded === 'late') {
       session.abort();
-      const modules = this.#sources.map(({ source }) => (typeof source === 'string' ? source : source.name)).join(', ');
+      const modules = this.#sources.map(({ source }) => (typeof source === 'string' ? source : show(source.name))).join(', ');
       return new DefinitionError(
         'MODULE_NOT_LOADED',
         `modules took more than ${LOAD_TIMEOUT_MS} ms to load: ${modules}. Look for an endless loop or a top-level await that never settles`,
@@ -344,9 +345,11 @@ function article(kind: PoolOptions['kind']): string {
 /** Says how a thread died in words that help. */
 function threadDeath(kind: PoolOptions['kind'], error: unknown): DurableError {
   const failure = toFailure(error);
-  const outOfMemory = failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
-  const advice = outOfMemory
-    ? `Raise \`${kind}ThreadMemoryMb\` or use less memory in it`
-    : 'User code must not call process.exit or crash its thread';
+  const advice =
+    failure.code === 'ERR_WORKER_OUT_OF_MEMORY'
+      ? `Raise \`${kind}ThreadMemoryMb\` or use less memory in it`
+      : failure.code === 'MESSAGE_INVALID'
+        ? 'The store has given it what it cannot read'
+        : 'User code must not call process.exit or crash its thread';
   return new DurableError('THREAD_DIED', `${article(kind)} thread died: ${failure.message}. ${advice}`, { cause: error });
 }

@@ -1,4 +1,5 @@
 // Time as a dependency, so that tests run on a simulated clock. Neighbour: provider/system-clock.ts is the real one.
+import { hasMethods } from './arguments.ts';
 
 /** The time and timers of a provider or runtime. */
 export interface Clock {
@@ -35,6 +36,5 @@ export interface Clock {
  * @param value - what a caller gave
  */
 export function isClock(value: unknown): value is Clock {
-  const candidate = (value ?? {}) as Readonly<Record<string, unknown>>;
-  return ['nowMs', 'monotonicMs', 'setTimer', 'defer'].every((method) => typeof candidate[method] === 'function');
+  return hasMethods(value, ['nowMs', 'monotonicMs', 'setTimer', 'defer']);
 }

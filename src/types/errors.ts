@@ -62,8 +62,8 @@ export class DurableError extends Error {
 
 /** An option has a value outside its range. The message names option, range and value. */
 export class OptionError extends DurableError {
-  constructor(message: string) {
-    super('OPTION_INVALID', message);
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super('OPTION_INVALID', message, options);
   }
 }
 

@@ -496,3 +496,30 @@ describe('a store that refuses', () => {
     expect(await handle.result({ timeout: PATIENCE })).toEqual([1]);
   });
 });
+
+describe('an item with a field that nobody can read', () => {
+  test.each([0, 1])('is charged and given up, and the others of its batch are not: threads %i (seed 177206668)', async (threads) => {
+    const stand = stage();
+    const store = await stand.openProvider();
+    const client = new Client(store);
+    const provider = intercept(store, {
+      fetchWorkItems: async (call, params) => {
+        const fetched = await call(params);
+        const items = fetched.items.map((item) => (item.instanceId === 'broken' ? { ...item, name: null as unknown as string } : item));
+        return { ...fetched, items };
+      },
+    });
+    const first = await stand.startRuntime({ provider: store, ...quick, orchestrations: modules.orchestrations, replayThreads: 0 });
+    const ids = ['a', 'broken', 'z'];
+    for (const id of ids) await client.startOrchestration(id, 'call', { activity: 'echo', input: id });
+    // Turns of one runtime are taken in order: when this one has ended, those before it were taken.
+    await (await client.startOrchestration('settled', 'collect', 0)).result({ timeout: PATIENCE });
+    await first.shutdown();
+    await stand.startRuntime({ provider, ...modules, ...quick, replayThreads: 0, activityThreads: threads });
+    for (const id of ['a', 'z']) expect(await client.waitForResult(id, { timeout: PATIENCE })).toBe(id);
+    const error = await rejection(client.waitForResult('broken', { timeout: PATIENCE }));
+    expect(error).toMatchObject({
+      cause: { code: 'TOO_MANY_ATTEMPTS', cause: { code: 'THREAD_DIED', cause: { code: 'MESSAGE_INVALID' } } },
+    });
+  });
+});

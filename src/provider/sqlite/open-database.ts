@@ -12,6 +12,8 @@ const OPEN_TIMEOUT_MS = 10_000;
 /** SQLite sleeps the whole thread while it waits for a lock, so it may do so only this long; longer waits are asynchronous. */
 const BUSY_TIMEOUT_MS = 2;
 
+/** Longest path or reason in a message, in UTF-16 units. */
+const MAX_SHOWN = 500;
 /** Length of the header of a SQLite file. */
 const HEADER_BYTES = 100;
 /** Largest page of SQLite. */
@@ -76,21 +78,20 @@ function checkHeader(file: string): void {
 
 /** Header of a SQLite file; null when there is no such file, or it is no SQLite file. */
 function readHeader(file: string): Buffer | null {
-  const stats = statSync(file, { throwIfNoEntry: false });
-  if (stats?.isFile() !== true || stats.size < HEADER_BYTES) return null;
-  const header = Buffer.alloc(HEADER_BYTES);
-  let descriptor: number;
   try {
-    descriptor = openSync(file, 'r');
+    const stats = statSync(file, { throwIfNoEntry: false });
+    if (stats?.isFile() !== true || stats.size < HEADER_BYTES) return null;
+    const header = Buffer.alloc(HEADER_BYTES);
+    const descriptor = openSync(file, 'r');
+    try {
+      readSync(descriptor, header, 0, HEADER_BYTES, 0);
+    } finally {
+      closeSync(descriptor);
+    }
+    return header.toString('latin1', 0, 15) === 'SQLite format 3' ? header : null;
   } catch (cause) {
     throw unreadable(file, cause);
   }
-  try {
-    readSync(descriptor, header, 0, HEADER_BYTES, 0);
-  } finally {
-    closeSync(descriptor);
-  }
-  return header.toString('latin1', 0, 15) === 'SQLite format 3' ? header : null;
 }
 
 /** Refuses files that are not ours, and newer ones. Returns the schema version, 0 for a new file. */
@@ -168,7 +169,12 @@ export function unreadable(file: string, cause: unknown): ProviderError {
   return new ProviderError('DATABASE_UNREADABLE', {
     operation: 'open',
     retryable: isBusy(cause),
-    message: `'${file}' cannot be opened as a SQLite database: ${reason}. Check the path, its folder and permissions, and that no other program holds it`,
+    message: `'${cut(file)}' cannot be opened as a SQLite database: ${cut(reason)}. Check the path, its folder and permissions, and that no other program holds it`,
     cause,
   });
+}
+
+/** A path is shown whole, unless it is none that a system would take. */
+function cut(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

@@ -13,6 +13,7 @@ import { encodeRecord } from '../../types/codec.ts';
 import { ArgumentError, ProviderError } from '../../types/errors.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
 import { isEnded } from '../../types/instance.ts';
+import { show } from '../../types/show.ts';
 import { Parking, type ServedRound } from '../parking.ts';
 import {
   meetsCondition,
@@ -175,11 +176,10 @@ export class SqliteProvider implements Provider {
    * @throws {DurableError} `NODE_TOO_OLD`
    * @throws {ProviderError} `DATABASE_UNREADABLE`, `DATABASE_FOREIGN`, `SCHEMA_TOO_NEW`
    */
-  static async open(file: string, options: SqliteOptions = {}): Promise<SqliteProvider> {
-    if (typeof file !== 'string' || file.length === 0) {
-      throw new ArgumentError(
-        `Expected file to be the path of a database, got ${typeof file === 'string' ? 'an empty string' : typeof file}`,
-      );
+  static async open(file: string, options?: SqliteOptions): Promise<SqliteProvider> {
+    // The system would cut the path at a NUL.
+    if (typeof file !== 'string' || file.length === 0 || file.includes('\0')) {
+      throw new ArgumentError(`Expected file to be the path of a database, got ${show(file)}`);
     }
     const resolved = resolveSqliteOptions(options);
     const database = await openDatabase(file, resolved.synchronous);
@@ -372,7 +372,7 @@ export class SqliteProvider implements Provider {
     const { afterInstanceId, limit, status, parentInstanceId } = params;
     return this.#read('listInstances', () => {
       if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
-        throw new ArgumentError(`Expected limit to be an integer from 1 to 1000, got ${String(limit)}`);
+        throw new ArgumentError(`Expected limit to be an integer from 1 to 1000, got ${show(limit)}`);
       }
       return this.#instances.list({ afterInstanceId: afterInstanceId ?? '', limit, status, parentInstanceId });
     });
@@ -472,7 +472,7 @@ export class SqliteProvider implements Provider {
   ): Promise<Fetched<Item>> {
     if (this.#closing !== null) throw closed(operation);
     if (!Number.isInteger(params.maxItems) || params.maxItems < 1) {
-      throw new ArgumentError(`Expected maxItems to be an integer ≥ 1, got ${String(params.maxItems)}`);
+      throw new ArgumentError(`Expected maxItems to be an integer ≥ 1, got ${show(params.maxItems)}`);
     }
     const empty = (): Fetched<Item> => ({ nowMs: this.#clock.nowMs(), items: [] });
     const lockToken = randomUUID();
