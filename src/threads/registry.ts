@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { rcompare } from 'semver';
 import type { ActivityDefinition, Definition, OrchestrationDefinition } from '../types/definition.ts';
 import { ArgumentError, DefinitionError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
 import type { StandardSchema } from '../types/schema.ts';
 import { chooseVersion, type VersionPolicy } from './versions.ts';
 
@@ -146,10 +147,13 @@ export class Registry<Kind extends Definition['kind']> {
     try {
       module = (await import(url)) as Readonly<Record<string, unknown>>;
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new DefinitionError('MODULE_NOT_LOADED', `cannot load module ${url}: ${reason}. Check the path and what the module imports`, {
-        cause,
-      });
+      throw new DefinitionError(
+        'MODULE_NOT_LOADED',
+        `cannot load module ${url}: ${toFailure(cause).message}. Check the path and what the module imports`,
+        {
+          cause,
+        },
+      );
     }
     let found = 0;
     for (const [name, value] of Object.entries(module)) {
