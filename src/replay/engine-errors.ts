@@ -120,5 +120,6 @@ export function callSite(): string {
   const frame = frames.find(
     (line) => !/replay[\\/](?:replay-engine|engine-errors|orchestration-context|durable-future|combinators|retry|scope)\.[jt]s/.test(line),
   );
-  return frame === undefined ? '' : ` (${frame.trim()})`;
+  // The engine takes some decisions by itself: then whoever steps it comes next.
+  return frame === undefined || frame.includes('.next (<anonymous>)') ? '' : ` (${frame.trim()})`;
 }

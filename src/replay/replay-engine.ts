@@ -928,7 +928,7 @@ export class ReplayEngine {
     if (this.#ending === null && next !== undefined && EVENT_ROLES[next.kind] !== 'input') this.#ending = this.#imposedEnd();
     if (this.#ending !== null) {
       if (this.#recorded !== null && (next === undefined || EVENT_ROLES[next.kind] === 'input')) {
-        this.#fault = this.#nondeterminism(next, `the code now ends here (${this.#ending.kind})`);
+        this.#fault = this.#nondeterminism(next, `the code now ends here (${describeEnding(this.#ending)})`);
         return;
       }
       this.#end(this.#ending);
@@ -1079,6 +1079,12 @@ export class ReplayEngine {
   #nondeterminism(recorded: HistoryEvent | undefined, now: string): DeterminismError {
     return nondeterminismError(this.#culprit(), { eventId: recorded?.id ?? this.#nextId, recorded, now });
   }
+}
+
+function describeEnding(ending: Ending): string {
+  if (ending.kind !== 'failed') return ending.kind;
+  const { name, message } = toFailure(ending.error);
+  return `failed: ${name}: ${message}`;
 }
 
 /** Decisions that an execution may take beyond its last event: they bring it to its end. */

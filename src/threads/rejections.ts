@@ -4,10 +4,12 @@
 // J1. What is claimed is seen by nobody else: test runners fail a test for a rejection that they hear of.
 // J2. What is not claimed is emitted as if this file did not exist: listeners hear it, and without any Node ends the process.
 // J3. Installing is counted; the original comes back when the last user uninstalls.
+import { runInThisContext } from 'node:vm';
+
 type Claim = (reason: unknown) => boolean;
 
-/** The process itself: some test runners give tests a copy of it, on which Node emits nothing. */
-const realProcess = process.getBuiltinModule('node:process');
+/** The process itself: test runners that have a context for each test file give it a copy, on which Node emits nothing. */
+const realProcess = runInThisContext('process') as NodeJS.Process;
 
 const claims = new Set<Claim>();
 let restore: () => void = () => undefined;

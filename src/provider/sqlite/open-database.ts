@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3';
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DurableError, ProviderError } from '../../types/errors.ts';
+import { toFailure } from '../../types/failure.ts';
 import { assertNodeVersion } from '../../types/node-version.ts';
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
 import type { SynchronousMode } from './sqlite-options.ts';
@@ -153,8 +154,8 @@ export function isBusy(error: unknown): boolean {
  * @returns such as `SQLITE_FULL`, or an empty string
  */
 export function sqliteCode(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : '';
+  const { code = '' } = toFailure(error);
+  return code.startsWith('SQLITE_') ? code : '';
 }
 
 /**
@@ -165,7 +166,7 @@ export function sqliteCode(error: unknown): string {
  * @returns the error
  */
 export function unreadable(file: string, cause: unknown): ProviderError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = toFailure(cause).message;
   return new ProviderError('DATABASE_UNREADABLE', {
     operation: 'open',
     retryable: isBusy(cause),
