@@ -22,8 +22,7 @@ function across(store: HostStore): ClientStore {
 /** A store one of whose methods throws. */
 function throwing(thrown: unknown): HostStore {
   return new Proxy(new MemoryProvider(), {
-    get: (target, name) =>
-      name === 'readInstances' ? () => Promise.reject(thrown as Error) : (Reflect.get(target, name, target) as unknown),
+    get: (target, name) => (name === 'readInstances' ? () => Promise.reject(thrown) : (Reflect.get(target, name, target) as unknown)),
   });
 }
 
