@@ -176,7 +176,8 @@ describe('a store that cannot write', () => {
     other.exec('BEGIN IMMEDIATE');
     const written = write([1]);
     await clock.advance(0);
-    expect(commits.stats).toMatchObject({ commits: 0, busyRetries: 1 });
+    expect(commits.stats.commits).toBe(0);
+    expect(commits.stats.busyRetries).toBeGreaterThan(0);
     other.exec('COMMIT');
     await commits.settled();
     expect([await written, stored()]).toEqual([[2], [1]]);

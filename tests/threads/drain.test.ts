@@ -6,8 +6,8 @@ import type { Drained } from './fixtures/drained.ts';
 
 async function run(mode: 'fast' | 'slow'): Promise<Drained> {
   const worker = new Worker(new URL('fixtures/drained.ts', import.meta.url), { workerData: mode });
-  const [told] = (await once(worker, 'message')) as [Drained];
-  await once(worker, 'exit');
+  // Both may be told of in one go.
+  const [[told]] = (await Promise.all([once(worker, 'message'), once(worker, 'exit')])) as [[Drained], unknown];
   return told;
 }
 
