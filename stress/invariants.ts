@@ -1,5 +1,6 @@
 // What must hold on the file after whatever happened: checked on the store itself, from another process than the one that died.
 // Neighbours: workload.ts knows the results; every mode asks this in the end, `kill` also after each round.
+import Database from 'better-sqlite3';
 import { validateHistory, type Client, type HistoryEvent, type InstanceStatus } from 'duraloom';
 import type { SqliteProvider } from 'duraloom/sqlite';
 import { expectedResult, parseJob } from './workload.ts';
@@ -59,6 +60,19 @@ export async function checkInvariants(
     if (depths.orchestratorMessages + depths.workItems > 0) violations.push(`the queues are not empty: ${JSON.stringify(depths)}`);
   }
   return { violations, census };
+}
+
+/** What SQLite itself finds wrong with the pages and indexes of a file. */
+export function checkFile(file: string): readonly string[] {
+  const database = new Database(file, { readonly: true });
+  try {
+    const found = database.prepare('PRAGMA integrity_check').pluck().all() as readonly string[];
+    return found.filter((text) => text !== 'ok').map((text) => `the file is damaged: ${text}`);
+  } catch (error) {
+    return [`the file is damaged: ${String(error)}`];
+  } finally {
+    database.close();
+  }
 }
 
 /** All instances of a store. */

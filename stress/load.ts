@@ -51,8 +51,8 @@ export class Load {
     return this.#ended;
   }
 
-  /** Jobs that are running for longer than a time. */
-  olderThan(ageMs: number): readonly string[] {
+  /** Jobs that are running, for longer than a time. */
+  running(ageMs = 0): readonly string[] {
     const beforeMs = performance.now() - ageMs;
     return [...this.#running].filter(([, startedMs]) => startedMs < beforeMs).map(([instanceId]) => instanceId);
   }

@@ -71,6 +71,7 @@ describe('documents', () => {
   const documents = [
     'README.md',
     'docs/features.md',
+    'docs/reliability.md',
     'docs/provider-guide.md',
     ...capabilities.map(({ name }) => `docs/guides/${name}.md`),
   ];
@@ -83,6 +84,12 @@ describe('documents', () => {
       return anchor !== null && !readAnchors(readFileSync(file, 'utf8')).has(anchor);
     });
     expect(broken).toEqual([]);
+  });
+
+  test('docs/reliability.md names tests that exist', () => {
+    const tests = readLinks(readFileSync(join(root, 'docs/reliability.md'), 'utf8')).filter(({ path }) => path.startsWith('../tests/'));
+    expect(tests.length).toBeGreaterThan(15);
+    expect(tests.filter(({ text, path }) => !readFileSync(join(root, 'docs', path), 'utf8').includes(text))).toEqual([]);
   });
 
   test('docs/features.md names tests that exist, and every guide', () => {

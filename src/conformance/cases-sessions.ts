@@ -478,6 +478,19 @@ const sessionMessages = cases('session messages', {
     assert.deepEqual(await receive(provider, all[2]?.seq), []);
     assert.deepEqual(await receive(provider), []);
   },
+  'a receive that names what is done removes that, and nothing else': async (ctx) => {
+    const { provider } = ctx;
+    await runSession(ctx);
+    await send(provider, 'sender', 's', 'm1', 'm2', 'm3');
+    const [first, second, third] = await receive(provider);
+    assert.ok(first !== undefined && second !== undefined && third !== undefined);
+    const after = { sessionId: 's', afterSeq: second.seq, waitMs: 0 };
+    assert.deepEqual(await provider.receiveSessionMessages({ ...after, doneSeqs: [] }), [third]);
+    assert.deepEqual(await receive(provider), [first, second, third]);
+    assert.deepEqual(await provider.receiveSessionMessages({ ...after, sessionId: 'other', doneSeqs: [first.seq] }), []);
+    assert.deepEqual(await provider.receiveSessionMessages({ ...after, doneSeqs: [second.seq] }), [third]);
+    assert.deepEqual(await receive(provider), [first, third]);
+  },
   'numbers are not used again when all messages were taken': async (ctx) => {
     const { provider } = ctx;
     await runSession(ctx);

@@ -502,16 +502,18 @@ export interface Provider {
   }): Promise<number>;
 
   /**
-   * Reads the messages of a session after a number, and removes those up to it. First in, first out; woken by commits.
+   * Reads the messages of a session after a number, and removes those that nobody needs any more. First in, first out; woken by commits.
    * Called when: an activity of the session receives. Idempotent: yes, by number.
    *
-   * @param params - `afterSeq`: last message that was taken, 0 for none; `waitMs`: how long to wait for the first
+   * @param params - `afterSeq`: last message that was taken, 0 for none; `doneSeqs`: which to remove, by default all up to `afterSeq`;
+   *   `waitMs`: how long to wait for the first
    * @returns the messages, oldest first, at most 100; empty when the wait ended without any
    * @throws {ProviderError} when the store fails
    */
   receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly SessionMessage[]>;

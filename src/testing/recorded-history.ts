@@ -89,7 +89,15 @@ function fromEvents(events: readonly HistoryEvent[], instanceId: string | undefi
   return recordedHistory(instanceId ?? 'replayed', [{ executionId, events }]);
 }
 
-function recordedHistory(instanceId: string, executions: readonly RecordedExecution[]): RecordedHistory {
+/**
+ * Makes a recorded history.
+ *
+ * @param instanceId - id of the instance
+ * @param executions - at least one, oldest first
+ * @returns the history
+ * @throws {HistoryError} when the last one does not begin with its start
+ */
+export function recordedHistory(instanceId: string, executions: readonly RecordedExecution[]): RecordedHistory {
   const start = executions.at(-1)?.events[0];
   if (start?.kind !== 'OrchestrationStarted') throw new HistoryError(0, 'it does not begin with OrchestrationStarted');
   return { format: FORMAT, engine: ENGINE_BEHAVIOUR, instanceId, name: start.name, version: start.version, executions };

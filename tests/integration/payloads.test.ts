@@ -6,6 +6,8 @@ import { makeUnwritable, UNWRITABLE, VALUES } from '../support/integration-value
 
 const orchestrations = [modules.orchestrations, fixture('payload-orchestrations.ts')];
 const names = Object.keys(VALUES);
+/** Large values keep the event loop: leases are to outlast that on a slow machine, for a lost one is charged. */
+const patient = { activityLockMs: 30_000, orchestrationLockMs: 30_000 };
 /** A custom status may have 256 KiB. */
 const smallNames = names.filter((name) => !name.startsWith('one MiB'));
 
@@ -18,7 +20,7 @@ describe.each([
   ['sticky', 64],
   ['cold', 0],
 ])('a value passes unharmed: %s', (_, stickyCacheMb) => {
-  const shared = shareRuntime({ orchestrations, stickyCacheMb });
+  const shared = shareRuntime({ orchestrations, stickyCacheMb, ...patient });
 
   test.each(['mirror', 'viaActivity', 'viaEvent', 'viaChild', 'viaStatus', 'viaContinue', 'viaCarried', 'viaDetached'])(
     'through %s',
@@ -49,7 +51,7 @@ test('a number that was written in an unusual way replays like any other', async
 });
 
 describe('clients', () => {
-  const shared = shareRuntime({ orchestrations });
+  const shared = shareRuntime({ orchestrations, ...patient });
 
   test('see results and custom status as they were given', async () => {
     const { client } = shared;
@@ -83,7 +85,7 @@ describe('clients', () => {
 
 describe('a value that cannot be a payload', () => {
   // One turn encodes eight payloads over the limit: seconds on a busy machine, and no endless loop.
-  const shared = shareRuntime({ orchestrations, turnTimeoutMs: 30_000 });
+  const shared = shareRuntime({ orchestrations, turnTimeoutMs: 30_000, ...patient });
 
   test.each(Object.entries(UNWRITABLE))('is refused with a typed error in every channel: %s', async (name, code) => {
     const handle = await shared.client.startOrchestration(`refusals ${name}`, 'refusals', name);
@@ -123,7 +125,7 @@ describe('a value that cannot be a payload', () => {
 describe('a restart', () => {
   test('changes no value that an instance had received', async () => {
     const stand = stage();
-    const { provider, runtime, client } = await stand.open({ orchestrations });
+    const { provider, runtime, client } = await stand.open({ orchestrations, ...patient });
     await Promise.all(
       names.map(async (name) => {
         await client.startOrchestration(name, 'keeper', VALUES[name]?.value);
@@ -135,7 +137,7 @@ describe('a restart', () => {
     await provider.close();
 
     const second = await stand.openProvider();
-    await stand.startRuntime({ provider: second, ...modules, ...quick, orchestrations });
+    await stand.startRuntime({ provider: second, ...modules, ...quick, orchestrations, ...patient });
     const again = new Client(second);
     await Promise.all(
       names.map(async (name) => {

@@ -1,5 +1,6 @@
 // Code that does not follow its history: every way to differ is found, at its event, with both sides in the message (E3; T43, T48).
 import { describe, expect, it } from 'vitest';
+import { emittedSide, nondeterminismError, stuckError } from '../../src/replay/engine-errors.ts';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import {
   activityCompleted,
@@ -223,6 +224,35 @@ describe('replay', () => {
   it('finds code that was shortened: it returns where history goes on with an input event', async () => {
     const { result } = await replay(() => 'short', [started(), eventRaised('go')]);
     expect(faultOf(result).message).toMatch(/at event 2: history has EventRaised .*, but the code now ends here \(completed\)/);
+  });
+
+  it('says why code fails that does not follow its history: in words, without a stack, and with no place when the engine decides', async () => {
+    const fail = (message: string, code?: string) => () => {
+      throw Object.assign(new RangeError(message), code === undefined ? {} : { code });
+    };
+    const texts = await Promise.all(
+      [fail('too few'), fail('x'.repeat(400), 'NO_STOCK')].map(async (handler) => {
+        const live = await replay(handler, [started(), completed('done')]);
+        const early = await replay(handler, [started(), eventRaised('go')]);
+        return [faultOf(live.result).message, faultOf(early.result).message];
+      }),
+    );
+    expect(texts).toEqual([
+      [
+        expect.stringMatching(
+          /history has OrchestrationCompleted \{result: "done"\}, but the code now decides OrchestrationFailed \{RangeError: too few\}\. Deploy/,
+        ),
+        expect.stringMatching(/but the code now ends here \(failed: RangeError: too few\)\. Deploy/),
+      ],
+      [
+        expect.stringMatching(/but the code now decides OrchestrationFailed \{RangeError NO_STOCK: x{200,}…\}\. Deploy/),
+        expect.stringMatching(/but the code now ends here \(failed: RangeError: x{400}\)\. Deploy/),
+      ],
+    ]);
+    const had = await replay(() => 'done', [started(), failed({ name: 'TypeError', message: 'old', code: 'OLD', stack: 'at old' })]);
+    expect(faultOf(had.result).message).toContain(
+      'history has OrchestrationFailed {TypeError OLD: old}, but the code now decides OrchestrationCompleted',
+    );
   });
 
   it('finds code that was shortened: it returns where history has a decision', async () => {
@@ -471,5 +501,26 @@ describe('replay', () => {
     const live = await begin(handler, { coldCheck: false });
     const { result } = await replayCold(live.definitions, live.events);
     expect(result.outcome).toEqual({ kind: 'waiting' });
+  });
+});
+
+describe('the side of the code', () => {
+  const culprit = { name: 'test', instanceId: 'i1', executionId: 1, lastCall: 'none' };
+  const [, recorded] = history(started(), timerCreated(T0 + 1));
+
+  it.each([
+    ['an event of history', recorded],
+    ['the end of history', undefined],
+  ])('is found again in the text of the error that stands against %s', (_, event) => {
+    // Text of user code may look like the text around it.
+    const now = `the code now ends: history has {x}, but history ends here, but ${stuckError(culprit).message}`;
+    const { message } = nondeterminismError(culprit, { eventId: 2, recorded: event, now });
+    expect(emittedSide(message, event)).toBe(now);
+  });
+
+  it('is the whole text when the error was made by something else', () => {
+    const { message } = nondeterminismError(culprit, { eventId: 2, recorded: undefined, now: 'the code now ends' });
+    expect(emittedSide(message, recorded)).toBe(message);
+    expect(emittedSide('went wrong: history ends here, but why', undefined)).toBe('went wrong: history ends here, but why');
   });
 });

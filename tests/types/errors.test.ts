@@ -1,4 +1,5 @@
 // Every class of errors: its code, its name, what it carries. And the statement of what only a bug can break.
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import {
   ArgumentError,
@@ -8,12 +9,14 @@ import {
   DeterminismError,
   DurableError,
   HistoryError,
+  HistoryMismatchError,
   InstanceError,
   NonRetryableError,
   OptionError,
   OrchestrationError,
   PayloadError,
   ProviderError,
+  ReplayError,
   SchemaError,
   TimeoutError,
 } from '../../src/types/errors.ts';
@@ -73,6 +76,34 @@ describe('an error of our own', () => {
     expect(error.message).toMatch(/event 7: it is odd\. .*restore it from a backup/);
   });
 
+  it('about code that left its history says where, with both sides and the diff', () => {
+    const details = { instanceId: 'i1', executionId: 2, eventId: 3, recorded: 'TimerCreated', emitted: 'the end', diff: '- a\n+ b' };
+    const error = new HistoryMismatchError('it parts', details, because);
+    expect(error).toBeInstanceOf(DeterminismError);
+    expect(error).toMatchObject({
+      name: 'HistoryMismatchError',
+      code: 'NONDETERMINISM',
+      message: 'it parts\n\n- a\n+ b',
+      cause,
+      ...details,
+    });
+  });
+
+  it('about histories that could not be replayed has all of them, and the first as its cause', () => {
+    const failures = [
+      { source: 'a.json', error: cause },
+      { source: 'b.json', error: 'thrown' },
+    ];
+    expect(new ReplayError('two of five', failures, 3)).toMatchObject({
+      code: 'REPLAY_FAILED',
+      message: 'two of five',
+      failures,
+      replayed: 3,
+      cause,
+    });
+    expect(new ReplayError('no file', [], 0)).toMatchObject({ failures: [], replayed: 0, cause: undefined });
+  });
+
   it.each([new NonRetryableError('m'), new SchemaError('m')])('of class $name is not tried again', (error) => {
     expect(toFailure(error)).toMatchObject({ name: error.name, message: 'm', nonRetryable: true });
   });
@@ -90,5 +121,36 @@ describe('assert', () => {
         message: expect.stringMatching(/^null is true\. This is a bug in duraloom/) as unknown,
       }),
     );
+  });
+});
+
+describe('an error of another realm, as test runners have it that give each file a context of its own', () => {
+  it.each([
+    [
+      'an error',
+      runInNewContext("Object.assign(new RangeError('far'), { code: 'FAR', cause: new TypeError('farther') })") as unknown,
+      'RangeError',
+    ],
+    [
+      'an error of the web platform',
+      Object.create({
+        name: 'AbortError',
+        message: 'far',
+        code: 'FAR',
+        cause: new TypeError('farther'),
+        [Symbol.toStringTag]: 'DOMException',
+      }) as unknown,
+      'AbortError',
+    ],
+  ])('is kept as one: %s', (_, thrown, name) => {
+    expect(thrown).not.toBeInstanceOf(Error);
+    expect(toFailure(thrown)).toMatchObject({ name, message: 'far', code: 'FAR', cause: { name: 'TypeError', message: 'farther' } });
+  });
+
+  it.each([
+    ['a proxy that throws', new Proxy({}, { get: () => assert(false, 'never read') }), 'Error'],
+    ['an object that only looks like one', { name: 'RangeError', message: 'near' }, 'NonError'],
+  ])('is not %s', (_, thrown, name) => {
+    expect(toFailure(thrown).name).toBe(name);
   });
 });

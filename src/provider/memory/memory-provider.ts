@@ -6,9 +6,11 @@
 // I1. A call takes effect before it returns its promise: the order of calls is the order of effects, and every call is atomic.
 // I2. After every change, the callers that wait for it are served before the call returns.
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../../types/clock.ts';
-import { ProviderError } from '../../types/errors.ts';
+import { makeOptionError, readOptions } from '../../types/arguments.ts';
+import { isClock, type Clock } from '../../types/clock.ts';
+import { OptionError, ProviderError } from '../../types/errors.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
+import { show } from '../../types/show.ts';
 import { FetchQueue } from '../fetch-queue.ts';
 import { Parking } from '../parking.ts';
 import type {
@@ -64,9 +66,11 @@ export class MemoryProvider implements Provider {
 
   /**
    * @param options - `clock`: the store's clock. Default: the machine's
+   * @throws {OptionError} when it is none
    */
-  constructor(options: { readonly clock?: Clock } = {}) {
-    const clock = options.clock ?? systemClock;
+  constructor(options?: { readonly clock?: Clock }) {
+    const { clock = systemClock } = readOptions(options, 'the options of a memory provider', { clock: true }, makeOptionError);
+    if (!isClock(clock)) throw new OptionError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${show(clock)}`);
     const onWake = (): void => this.#serve();
     this.#store = new MemoryStore(() => clock.nowMs());
     this.#turnFetches = new FetchQueue(clock, onWake);
@@ -156,6 +160,7 @@ export class MemoryProvider implements Provider {
   async receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly SessionMessage[]> {

@@ -219,8 +219,15 @@ export class MemoryStore {
     return held;
   }
 
-  receiveSessionMessages({ sessionId, afterSeq }: { readonly sessionId: string; readonly afterSeq: number }): readonly SessionMessage[] {
-    return this.#sessionMessages.receive(sessionId, afterSeq);
+  receiveSessionMessages(params: {
+    readonly sessionId: string;
+    readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
+  }): readonly SessionMessage[] {
+    const { sessionId, afterSeq, doneSeqs } = params;
+    if (doneSeqs === undefined) this.#sessionMessages.remove(sessionId, afterSeq);
+    else this.#sessionMessages.removeSome(sessionId, doneSeqs);
+    return this.#sessionMessages.read(sessionId, afterSeq);
   }
 
   reportRuntime(report: { readonly runtimeId: string; readonly payload: string; readonly ttlMs: number }): void {

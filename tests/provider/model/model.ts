@@ -429,7 +429,8 @@ export function fetchWork(
 /** Work items that may be handed out. */
 export function readyWork(model: Model, select: Select): readonly Work[] {
   return model.work.filter((work) => {
-    if (isLocked(model, work) || work.visibleAtMs > model.nowMs) return false;
+    // A store may shorten a delay by as much as the clock was set back.
+    if (isLocked(model, work) || (work.visibleAtMs > model.nowMs && !model.wentBack)) return false;
     const isExpired = work.expiresAtMs !== null && work.expiresAtMs <= model.nowMs;
     // What has expired on a clock that was set back since may count as expired, or not (M3).
     if (select.kind === 'expired') return isExpired || (model.wentBack && work.expiresAtMs !== null);

@@ -1,0 +1,211 @@
+// Group commit on a real file: what goes together, what a bad item costs its neighbours, and what happens when SQLite cannot write.
+import Sqlite from 'better-sqlite3';
+import { expect, describe, test } from 'vitest';
+import { SimulatedClock } from '../../src/provider/simulated-clock.ts';
+import { GroupCommit, toProviderError } from '../../src/provider/sqlite/group-commit.ts';
+import { ProviderError } from '../../src/types/errors.ts';
+import { stage } from '../support/integration-stage.ts';
+
+/** A queue in front of a new file with a table of numbers that may not be negative, and what its frame was told. */
+function setUp(options: { readonly maxCommitMs?: number; readonly run?: () => void } = {}) {
+  const stand = stage();
+  const open = (): Sqlite.Database => {
+    const database = new Sqlite(stand.file(), { timeout: 0 });
+    stand.defer(() => void database.close());
+    return database;
+  };
+  const database = open();
+  database.pragma('journal_mode = WAL');
+  database.exec('CREATE TABLE numbers (n INTEGER CHECK (n >= 0), filler BLOB)');
+  const clock = new SimulatedClock(0);
+  const told: unknown[] = [];
+  const state = { isDue: false };
+  const commits = new GroupCommit(
+    database,
+    {
+      get isDue() {
+        return state.isDue;
+      },
+      begin: (mayNote) => told.push(mayNote ? 'begin' : 'begin slowly'),
+      run: () => {
+        told.push('run');
+        options.run?.();
+      },
+      committed: () => told.push('committed'),
+      rolledBack: () => told.push('rolled back'),
+      failed: (error) => told.push(error),
+    },
+    { maxCommitMs: options.maxCommitMs ?? 5, clock },
+  );
+  const insert = database.prepare('INSERT INTO numbers VALUES (?, zeroblob(?))');
+  /** Writes numbers; each outcome is its double. */
+  const write = (numbers: readonly number[], bytes = 0): Promise<number[]> =>
+    commits.write('write', numbers, (n) => {
+      insert.run(n, bytes);
+      return 2 * n;
+    });
+  const stored = (): readonly unknown[] => database.prepare('SELECT n FROM numbers ORDER BY rowid').pluck().all();
+  /** Lets the event loop turn until something is settled. */
+  const settled = async <Value>(promises: readonly Promise<Value>[]): Promise<readonly PromiseSettledResult<Value>[]> => {
+    const all = Promise.allSettled(promises);
+    await clock.advance(0);
+    return await all;
+  };
+  return { database, open, clock, commits, told, state, write, stored, settled };
+}
+
+/** What was rejected. */
+function reasonOf(result: PromiseSettledResult<unknown> | undefined): unknown {
+  return result?.status === 'rejected' ? result.reason : result;
+}
+
+describe('writes of one tick', () => {
+  test('are one transaction, in the order of the calls, and settle after it', async () => {
+    const { commits, told, write, stored, settled } = setUp();
+    const results = await settled([write([3, 1]), write([]), write([2])]);
+    expect(results).toMatchObject([{ value: [6, 2] }, { value: [] }, { value: [4] }]);
+    expect(stored()).toEqual([3, 1, 2]);
+    expect(told).toEqual(['begin', 'run', 'committed']);
+    expect(commits.stats).toEqual({ commits: 1, items: 3, busyRetries: 0, slowPaths: 0 });
+  });
+
+  test('that take longer than their time go on in the next tick, where they stopped', async () => {
+    const { clock, commits, told, stored, settled, database } = setUp({ maxCommitMs: 1 });
+    const insert = database.prepare('INSERT INTO numbers VALUES (?, NULL)');
+    // Three times as long as a transaction may take, by a clock that each item moves.
+    let passedMs = 0;
+    clock.monotonicMs = () => passedMs;
+    const slow = (n: number): number => {
+      passedMs += 0.6;
+      insert.run(n);
+      return -n;
+    };
+    const results = await settled([commits.write('slow', [1, 2, 3, 4, 5], slow), commits.write('slow', [6], slow)]);
+    expect(results).toMatchObject([{ value: [-1, -2, -3, -4, -5] }, { value: [-6] }]);
+    expect(stored()).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(told).toEqual(['begin', 'run', 'committed', 'begin', 'run', 'committed', 'begin', 'run', 'committed']);
+  });
+
+  test('are none when nothing is asked for and the frame has nothing to do', async () => {
+    const { clock, commits, told, state } = setUp();
+    commits.schedule();
+    await clock.advance(0);
+    expect(told).toEqual([]);
+    state.isDue = true;
+    commits.schedule();
+    await clock.advance(0);
+    expect(told).toEqual(['begin', 'run', 'committed']);
+  });
+
+  test('can be waited for', async () => {
+    const { clock, commits, write, stored } = setUp();
+    await commits.settled();
+    const written = write([1]);
+    let isSettled = false;
+    const all = commits.settled().then(() => (isSettled = true));
+    expect(isSettled).toBe(false);
+    await clock.advance(0);
+    await all;
+    expect([await written, stored()]).toEqual([[2], [1]]);
+  });
+});
+
+describe('an item that cannot be written', () => {
+  test('fails its own call only, and nothing is noted while the others run again one by one', async () => {
+    const { commits, told, write, stored, settled } = setUp();
+    const [before, bad, after] = await settled([write([1]), write([2, -1, 3, -2]), write([4])]);
+    expect([before, after]).toMatchObject([{ value: [2] }, { value: [8] }]);
+    expect(reasonOf(bad)).toMatchObject({
+      code: 'PROVIDER_FAILED',
+      operation: 'write',
+      retryable: false,
+      cause: { code: 'SQLITE_CONSTRAINT_CHECK' },
+    });
+    expect(stored()).toEqual([1, 2, 3, 4]);
+    expect(told).toEqual(['begin', 'rolled back', 'begin slowly', 'run', 'committed']);
+    expect(commits.stats).toMatchObject({ commits: 1, slowPaths: 1 });
+  });
+
+  test('may throw anything', async () => {
+    const { clock, commits, write, stored } = setUp();
+    const odd = commits.write('odd', [1], () => {
+      throw new ProviderError('PROVIDER_CLOSED', { operation: 'odd', retryable: false, message: 'of its own' });
+    });
+    const results = Promise.allSettled([odd, write([1])]);
+    await clock.advance(0);
+    expect(await results).toMatchObject([{ reason: { code: 'PROVIDER_CLOSED', message: 'of its own' } }, { value: [2] }]);
+    expect(stored()).toEqual([1]);
+  });
+});
+
+describe('a store that cannot write', () => {
+  test('because it is full fails the whole transaction for now, and goes on when there is room', async () => {
+    const { database, told, write, stored, settled } = setUp();
+    database.pragma('max_page_count = 8');
+    const [small, large] = await settled([write([1]), write([2], 1 << 20)]);
+    const full = { code: 'PROVIDER_FAILED', retryable: true, cause: { code: 'SQLITE_FULL' } };
+    expect([reasonOf(small), reasonOf(large)]).toMatchObject([full, full]);
+    expect((reasonOf(large) as Error).message).toContain('Free disk space');
+    expect(told).toEqual(['begin', 'rolled back', expect.objectContaining({ code: 'SQLITE_FULL' })]);
+    expect(stored()).toEqual([]);
+    database.pragma('max_page_count = 1000');
+    expect(await settled([write([1]), write([2], 1 << 20)])).toMatchObject([{ value: [2] }, { value: [4] }]);
+  });
+
+  test('because it is full does so as well when items run one by one', async () => {
+    const { database, told, write, stored, settled } = setUp();
+    database.pragma('max_page_count = 8');
+    const results = await settled([write([-1]), write([1]), write([2], 1 << 20)]);
+    expect(results.map((result) => result.status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(stored()).toEqual([]);
+    expect(told.slice(0, 3)).toEqual(['begin', 'rolled back', 'begin slowly']);
+  });
+
+  test('because its connection is closed fails what was asked, and tells who waits', async () => {
+    const { database, told, write, settled } = setUp();
+    const written = write([1]);
+    database.close();
+    const [result] = await settled([written]);
+    expect(reasonOf(result)).toMatchObject({ code: 'PROVIDER_FAILED', retryable: false });
+    expect(told).toEqual([expect.objectContaining({ message: 'The database connection is not open' })]);
+  });
+
+  test('while another connection writes tries again, without holding up this thread', async () => {
+    const { open, clock, commits, write, stored } = setUp();
+    const other = open();
+    other.exec('BEGIN IMMEDIATE');
+    const written = write([1]);
+    await clock.advance(0);
+    expect(commits.stats.commits).toBe(0);
+    expect(commits.stats.busyRetries).toBeGreaterThan(0);
+    other.exec('COMMIT');
+    await commits.settled();
+    expect([await written, stored()]).toEqual([[2], [1]]);
+  });
+
+  test('for what its frame does fails everything in the transaction', async () => {
+    const broken = setUp({
+      run: () => {
+        throw new Sqlite.SqliteError('no such table: gone', 'SQLITE_ERROR');
+      },
+    });
+    const [result] = await broken.settled([broken.write([1])]);
+    expect(reasonOf(result)).toMatchObject({ code: 'PROVIDER_FAILED', message: expect.stringContaining('no such table: gone') as unknown });
+    expect(broken.stored()).toEqual([]);
+    expect(broken.told.slice(0, 3)).toEqual(['begin', 'run', 'rolled back']);
+  });
+});
+
+describe('an error of SQLite', () => {
+  test.each<readonly [unknown, boolean, string]>([
+    [new Sqlite.SqliteError('busy', 'SQLITE_BUSY_SNAPSHOT'), true, 'read failed in SQLite (SQLITE_BUSY_SNAPSHOT): busy.'],
+    [new Sqlite.SqliteError('disk', 'SQLITE_IOERR_WRITE'), true, 'read failed in SQLite (SQLITE_IOERR_WRITE): disk.'],
+    [new Sqlite.SqliteError('odd', 'SQLITE_CORRUPT'), false, 'read failed in SQLite (SQLITE_CORRUPT): odd.'],
+    [new TypeError('mine'), false, 'read failed in SQLite: mine.'],
+    ['thrown text', false, 'read failed in SQLite: thrown text.'],
+  ])('%s may pass: %s', (cause, retryable, message) => {
+    const error = toProviderError('read', cause);
+    expect(error).toMatchObject({ code: 'PROVIDER_FAILED', operation: 'read', retryable, cause });
+    expect(error.message.startsWith(message)).toBe(true);
+  });
+});
