@@ -5,6 +5,7 @@
 // L2. One turn at a time on a thread, also when the drain is asynchronous.
 // L3. A live engine is used only when it stands exactly at the stored event of the same execution; else the answer is `miss`.
 // L4. The cache is bounded by weight. What is evicted is told to main with the next batch.
+// L5. Only user code runs as code of an instance; nothing of ours that it sets off does, in this thread or inline in main.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
@@ -33,8 +34,8 @@ const ENGINE_BYTES = 4_500;
 /** A batch that takes longer answers in parts, so that commits overlap with replay. */
 const FLUSH_AFTER_MS = 5;
 
-/** The user code that is running is an instance's, in a scope of it. One storage for all loops of a thread. */
-const running = new AsyncLocalStorage<Scope>();
+/** The user code that is running is an instance's, in a scope of it; undefined: it is nobody's. One storage for all loops of a thread. */
+const running = new AsyncLocalStorage<Scope | undefined>();
 
 /** What a replay loop needs. */
 export type ReplayLoopOptions = {
@@ -78,8 +79,11 @@ export class ReplayLoop implements ReplayControl {
       enter: (scope, run) => running.run(scope, run),
       currentScope: () => running.getStore(),
       noteCall: (call) => this.#progress.label(call),
-      reportFault: (engine, failure) =>
-        this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
+      reportFault: (engine, failure) => {
+        const payload = encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure });
+        // L5. It is called by code of the instance, and what is set off here goes on in main when that is the same thread.
+        running.run(undefined, () => this.#reportFault(engine, payload));
+      },
     };
   }
 
