@@ -18,6 +18,8 @@ export type LoadOptions = {
   readonly isOver: (begun: number) => boolean;
   /** A start was acknowledged by the store. */
   readonly onStarted?: (job: Job) => void;
+  /** The store has told that a job has ended. */
+  readonly onEnded?: (job: Job) => void;
   /** The store refused a call. */
   readonly onStoreError?: (error: ProviderError) => void;
 };
@@ -67,7 +69,7 @@ export class Load {
   }
 
   async #run(job: Job): Promise<void> {
-    const { client, onStarted } = this.#options;
+    const { client, onStarted, onEnded } = this.#options;
     const { instanceId, kind, input } = job;
     const startedMs = performance.now();
     this.#running.set(instanceId, startedMs);
@@ -76,6 +78,7 @@ export class Load {
       const handle = await this.#insist(() => client.startOrchestration<number>(instanceId, kind, input, { onExisting: 'useExisting' }));
       onStarted?.(job);
       const result = await this.#insist(() => handle.result());
+      onEnded?.(job);
       if (result !== expectedResult(job)) this.violations.push(`${instanceId} gave ${result}, expected ${expectedResult(job)}`);
     } catch (error) {
       this.violations.push(`${instanceId}: ${String(error)}`);
