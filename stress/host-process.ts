@@ -11,10 +11,8 @@ export type HostOptions = {
   readonly prefix: string;
   readonly seed: number;
   readonly kinds: readonly [Kind, ...Kind[]];
-  /** Jobs at once. */
+  /** Jobs at once, until it is told to finish; 0: none of its own. */
   readonly inFlight: number;
-  /** Jobs in all; null: until it is told to finish. */
-  readonly jobs: number | null;
   readonly replayThreads: number;
   readonly activityThreads: number;
   readonly lockMs: number;

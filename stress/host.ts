@@ -49,7 +49,7 @@ const load = new Load({
   prefix: options.prefix,
   kinds: options.kinds,
   inFlight: options.inFlight,
-  isOver: (begun) => isTold || (options.jobs !== null && begun >= options.jobs),
+  isOver: () => isTold,
   onStarted: ({ instanceId }) => console.log(`started ${instanceId}`),
   onEnded: ({ instanceId }) => console.log(`ended ${instanceId}`),
   onStoreError: ({ retryable }) => {

@@ -14,8 +14,8 @@ export type LoadOptions = {
   readonly prefix: string;
   readonly kinds: readonly [Kind, ...Kind[]];
   readonly inFlight: number;
-  /** No more jobs are begun when this is true; is told how many were. */
-  readonly isOver: (begun: number) => boolean;
+  /** No more jobs are begun when this is true. */
+  readonly isOver: () => boolean;
   /** A start was acknowledged by the store. */
   readonly onStarted?: (job: Job) => void;
   /** The store has told that a job has ended. */
@@ -45,10 +45,6 @@ export class Load {
     this.done = Promise.all(Array.from({ length: options.inFlight }, () => this.#work())).then(() => undefined);
   }
 
-  get begun(): number {
-    return this.#begun;
-  }
-
   get ended(): number {
     return this.#ended;
   }
@@ -61,7 +57,7 @@ export class Load {
 
   async #work(): Promise<void> {
     const { random, kinds, prefix, isOver } = this.#options;
-    while (!isOver(this.#begun)) {
+    while (!isOver()) {
       const job = makeJob(prefix, this.#begun, { kind: random.pick(kinds), input: random.integer(0, MAX_INPUT) });
       this.#begun += 1;
       await this.#run(job);

@@ -33,7 +33,7 @@ export const diskFull: Mode = {
   async run(settings, workspace) {
     const { inFlight, replayThreads, activityThreads } = settings;
     const random = new Random(settings.seed);
-    const own = { kinds: KINDS, inFlight, jobs: null, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
+    const own = { kinds: KINDS, inFlight, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
     const host = workspace.startHost({ ...own, prefix: 'full', seed: settings.seed });
     await host.running;
     const disk = chooseDisk(workspace, { host, random });

@@ -28,6 +28,8 @@ type Plan = 'start-up' | 'moment' | 'point' | 'pair';
 
 /** Rounds from which on a run without a death at a chosen point has proved too little. */
 const ENOUGH_ROUNDS = 20;
+/** How often it is told how far a run is, in rounds. */
+const TOLD_ROUNDS = 20;
 /** More rounds at points and with two processes than while a host starts, where little can be torn. */
 const PLANS: readonly [Plan, ...Plan[]] = ['start-up', 'moment', 'moment', 'moment', 'point', 'point', 'point', 'point', 'pair', 'pair'];
 
@@ -75,6 +77,7 @@ class KillRun {
         for (const instanceId of endedJobs) this.#ended.add(instanceId);
       }
       checking = this.#check();
+      if (round % TOLD_ROUNDS === 0) console.log(`  round ${round}: ${this.#figures.kills} kills, ${this.#acknowledged.size} acknowledged`);
       // Half of the looks are over before the next host comes, so that they recover the log; the others share the file with it.
       if (this.#random.chance(0.5)) await checking;
     }
@@ -134,7 +137,7 @@ class KillRun {
   #start(prefix: string, dieAt: HostOptions['dieAt']): HostProcess {
     const { inFlight, replayThreads, activityThreads } = this.#settings;
     const seed = this.#random.integer(0, 1e9);
-    const own = { kinds: KINDS, inFlight, jobs: null, lockMs: LOCK_MS };
+    const own = { kinds: KINDS, inFlight, lockMs: LOCK_MS };
     return this.#workspace.startHost({ prefix, seed, replayThreads, activityThreads, dieAt, ...own });
   }
 

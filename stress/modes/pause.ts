@@ -21,7 +21,7 @@ export const pause: Mode = {
   async run(settings, workspace) {
     const { rounds, inFlight, replayThreads, activityThreads } = settings;
     const random = new Random(settings.seed);
-    const own = { kinds: LONG_KINDS, inFlight, jobs: null, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
+    const own = { kinds: LONG_KINDS, inFlight, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
     const start = (prefix: string): HostProcess => workspace.startHost({ ...own, prefix, seed: random.integer(0, 1e9) });
     const hosts = [start('a'), start('b')] as const;
     await Promise.all(hosts.map((host) => host.running));
