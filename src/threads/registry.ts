@@ -186,7 +186,7 @@ export class Registry<Kind extends Definition['kind']> {
     try {
       module = (await import(url)) as Readonly<Record<string, unknown>>;
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = toFailure(cause).message;
       throw new DefinitionError('MODULE_NOT_LOADED', `cannot load module ${url}: ${reason}. Check the path and what the module imports`, {
         cause,
       });
