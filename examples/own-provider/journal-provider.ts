@@ -84,15 +84,15 @@ export class JournalProvider implements Provider {
     return this.#answer('fetchWorkItems', () => this.#work.fetch(params, { take, nextAtMs }));
   };
 
-  readonly receiveSessionMessages: Provider['receiveSessionMessages'] = ({ sessionId, afterSeq, waitMs, signal }) => {
+  readonly receiveSessionMessages: Provider['receiveSessionMessages'] = ({ waitMs, signal, ...taking }) => {
     const attempt = (): readonly SessionMessage[] | null => {
-      const messages = this.#store.receiveSessionMessages({ sessionId, afterSeq });
+      const messages = this.#store.receiveSessionMessages(taking);
       return messages.length > 0 ? messages : null;
     };
     return this.#answer('receiveSessionMessages', async () => {
       // It removes what was taken before.
-      this.#write('receiveSessionMessages', [{ sessionId, afterSeq }]);
-      return attempt() ?? (await this.#receives.park({ key: sessionId, waitMs, signal, attempt, empty: () => [] }));
+      this.#write('receiveSessionMessages', [taking]);
+      return attempt() ?? (await this.#receives.park({ key: taking.sessionId, waitMs, signal, attempt, empty: () => [] }));
     });
   };
 

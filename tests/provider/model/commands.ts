@@ -138,8 +138,8 @@ export type Step = { readonly client?: number } & (
   | { readonly do: 'park'; readonly fetch: FetchTurnsStep | FetchWorkStep; readonly meanwhile: WriteStep }
   /** A wait for an instance while something happens. */
   | { readonly do: 'watch'; readonly id: Id; readonly condition: WatchStep; readonly meanwhile: WriteStep }
-  /** `after`: how many of the messages seen before are taken. */
-  | { readonly do: 'receive'; readonly session: string; readonly after: number }
+  /** `after`: which of the messages seen before was taken last, counted from the end; `done`: which are removed; null: all up to that one. */
+  | { readonly do: 'receive'; readonly session: string; readonly after: number; readonly done: readonly number[] | null }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'jump'; readonly ms: number }
   /** The store is closed under its parked calls, and opened again if it can be. */
@@ -333,7 +333,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('receive' as const), session: fc.constantFrom(...SESSIONS), after: fc.nat(3), client }),
+    arbitrary: fc.record({
+      do: fc.constant('receive' as const),
+      session: fc.constantFrom(...SESSIONS),
+      after: fc.nat(3),
+      done: fc.option(few(fc.nat(3)), { nil: null }),
+      client,
+    }),
   },
   {
     weight: 8,

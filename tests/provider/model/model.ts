@@ -514,12 +514,16 @@ export function renewSessions(
 /** `seqs`: the numbers that the store gave, in order. */
 export function receive(
   model: Model,
-  sessionId: string,
-  afterSeq: number,
+  { sessionId, afterSeq, doneSeqs }: { readonly sessionId: string; readonly afterSeq: number; readonly doneSeqs?: readonly number[] },
   seqs: readonly number[],
 ): readonly { readonly seq: number; readonly payload: string }[] {
-  removeNotes(model, sessionId, afterSeq);
-  const notes = model.sessionNotes.filter((note) => note.sessionId === sessionId).slice(0, 100);
+  if (doneSeqs === undefined) removeNotes(model, sessionId, afterSeq);
+  else {
+    const isDone = (note: SessionNote): boolean => note.sessionId === sessionId && note.seq !== null && doneSeqs.includes(note.seq);
+    model.sessionNotes = model.sessionNotes.filter((note) => !isDone(note));
+  }
+  // What nobody has seen yet has a number behind all that somebody has.
+  const notes = model.sessionNotes.filter((note) => note.sessionId === sessionId && (note.seq ?? Infinity) > afterSeq).slice(0, 100);
   return notes.map((note, index) => {
     note.seq ??= seqs[index] ?? 0;
     assert.ok(note.seq > Math.max(afterSeq, notes[index - 1]?.seq ?? 0), `session message ${note.seq} is not after the one before`);

@@ -270,21 +270,17 @@ class World {
     await this.open();
   }
 
-  async #receive(provider: Provider, { session, after }: Extract<Step, { readonly do: 'receive' }>): Promise<void> {
+  async #receive(provider: Provider, { session, after, done }: Extract<Step, { readonly do: 'receive' }>): Promise<void> {
     const known = this.#seqs.get(session) ?? [];
-    const afterSeq = after === 0 ? 0 : (known.at(-after) ?? 0);
-    const messages: readonly SessionMessage[] = await provider.receiveSessionMessages({ sessionId: session, afterSeq, waitMs: 0 });
-    assert.deepEqual(
-      messages,
-      model.receive(
-        this.#model,
-        session,
-        afterSeq,
-        messages.map(({ seq }) => seq),
-      ),
-      'messages of a session',
-    );
-    this.#seqs.set(session, [...known, ...messages.map(({ seq }) => seq).filter((seq) => !known.includes(seq))]);
+    const params = {
+      sessionId: session,
+      afterSeq: after === 0 ? 0 : (known.at(-after) ?? 0),
+      ...(done === null ? {} : { doneSeqs: done.flatMap((place) => known.at(-1 - place) ?? []) }),
+    };
+    const messages: readonly SessionMessage[] = await provider.receiveSessionMessages({ ...params, waitMs: 0 });
+    const seqs = messages.map(({ seq }) => seq);
+    assert.deepEqual(messages, model.receive(this.#model, params, seqs), 'messages of a session');
+    this.#seqs.set(session, [...known, ...seqs.filter((seq) => !known.includes(seq))]);
   }
 
   async #park(provider: Provider, { fetch, meanwhile }: Extract<Step, { readonly do: 'park' }>): Promise<void> {
