@@ -12,7 +12,8 @@ import { toThreadSource, type DefinitionSource } from '../threads/registry.ts';
 import { ReplayLoop } from '../threads/replay-loop.ts';
 import type { WorkPort } from '../threads/work-port.ts';
 import { encodeRecord } from '../types/codec.ts';
-import { assert } from '../types/errors.ts';
+import { assert, HistoryError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
 import type { RecordedExecution, RecordedHistory } from './recorded-history.ts';
 
@@ -21,7 +22,13 @@ type RejectionListener = NodeJS.UnhandledRejectionListener;
 /** One loop with its definitions. */
 export class Replayer {
   readonly #port = new DirectPort();
-  readonly #loop = new ReplayLoop({ port: this.#port, clock: systemClock, progress: new Progress(), cacheBytes: 0, fail: rethrow });
+  readonly #loop = new ReplayLoop({
+    port: this.#port,
+    clock: systemClock,
+    progress: new Progress(),
+    cacheBytes: 0,
+    fail: (error) => this.#port.fail(error),
+  });
   /** The loop's own; after `#load`. */
   #listener: RejectionListener | null = null;
 
@@ -73,15 +80,19 @@ export class Replayer {
   }
 }
 
-/** A batch of this process that cannot be read is a bug. */
-function rethrow(error: unknown): void {
-  throw error;
-}
-
 /** A turn without messages: it rebuilds the instance and says how it stands. Encoding copies: code may change what it is given. */
 function toRequest(instanceId: string, { executionId, events }: RecordedExecution, seq: number): Parameters<typeof writeTurnRequest>[1] {
-  const history = [encodeRecord(events)];
+  const history = [encodeEvents(events)];
   return { seq, instanceId, executionId, baseEventId: events.length, nowMs: 0, history, messages: [] };
+}
+
+/** A caller may have put anything among the events. */
+function encodeEvents(events: RecordedExecution['events']): string {
+  try {
+    return encodeRecord(events);
+  } catch (cause) {
+    throw new HistoryError(0, `it is no JSON: ${toFailure(cause).message}`);
+  }
 }
 
 /** Both ends of the loop's port: hands it one batch from a macrotask, collects the answers. */
@@ -90,6 +101,7 @@ class DirectPort implements WorkPort {
   #replies: TurnReply[] = [];
   #expected = 0;
   #done: (() => void) | null = null;
+  #failed: ((error: unknown) => void) | null = null;
 
   on(event: 'message', listener: (wire: Wire) => void): void;
   on(event: 'close', listener: () => void): void;
@@ -99,6 +111,11 @@ class DirectPort implements WorkPort {
 
   close(): void {
     this.#receive = null;
+  }
+
+  /** The loop cannot go on. */
+  fail(error: unknown): void {
+    this.#failed?.(error);
   }
 
   postMessage(wire: Wire): void {
@@ -117,12 +134,20 @@ class DirectPort implements WorkPort {
   exchange(wire: Wire, expected: number, prepare: () => () => void): Promise<readonly TurnReply[]> {
     this.#replies = [];
     this.#expected = expected;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       setImmediate(() => {
         const restore = prepare();
-        this.#done = () => {
+        const finish = (): void => {
           this.#done = null;
+          this.#failed = null;
           restore();
+        };
+        this.#failed = (error) => {
+          finish();
+          reject(error as Error);
+        };
+        this.#done = () => {
+          finish();
           resolve(this.#replies);
         };
         this.#receive?.(wire);
