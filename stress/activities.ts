@@ -19,6 +19,12 @@ export const flaky = defineActivity('flaky', (ctx, n: number) => {
   return n;
 });
 
+/** Takes its time. */
+export const nap = defineActivity('nap', async (_ctx, n: number) => {
+  await new Promise((resolve) => setTimeout(resolve, 500 + 200 * n));
+  return n;
+});
+
 /** Raises an event to an instance: as often as it runs, but with one key. */
 export const raise = defineActivity('raise', async (ctx, event: { readonly instanceId: string; readonly data: number }) => {
   await ctx.client.raiseEvent(event.instanceId, 'go', event.data, { key: `go-${event.data}` });

@@ -2,7 +2,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { HostProcess } from './host-process.ts';
-import { checkFile, checkInvariants, listAll, type Census } from './invariants.ts';
+import { checkFile, checkInvariants, listAll, type Census, type CheckOptions } from './invariants.ts';
 import type { Settings } from './options.ts';
 import { parseJob } from './workload.ts';
 import type { Workspace } from './workspace.ts';
@@ -32,10 +32,10 @@ export async function awaitFinish(host: HostProcess, what: string): Promise<read
 /** Checks all that is in the file, when everything must have ended. */
 export async function checkAll(
   workspace: Workspace,
-  options: { readonly acknowledged: Iterable<string>; readonly sampleEvery?: number },
+  options: Omit<CheckOptions, 'final'>,
 ): Promise<{ readonly violations: readonly string[]; readonly census: Census }> {
   const { violations, census } = await workspace.withStore((provider, client) =>
-    checkInvariants(provider, client, { ...options, settled: new Set(), final: true }),
+    checkInvariants(provider, client, { ...options, final: true }),
   );
   return { violations: [...violations, ...checkFile(workspace.file)], census };
 }
@@ -44,14 +44,13 @@ export async function checkAll(
 export async function finishAndCheck(
   workspace: Workspace,
   { seed, replayThreads, activityThreads }: Settings,
-  acknowledged: Iterable<string>,
+  options: Omit<CheckOptions, 'final'>,
 ): Promise<{ readonly violations: readonly string[]; readonly census: Census; readonly latency: RecordableHistogram }> {
   const last = workspace.startHost({
     prefix: 'last',
     seed,
     kinds: ['chain'],
-    inFlight: 1,
-    jobs: 0,
+    inFlight: 0,
     replayThreads,
     activityThreads,
     lockMs: LOCK_MS,
@@ -59,7 +58,7 @@ export async function finishAndCheck(
   });
   last.finish({ drain: true });
   const unfinished = await awaitFinish(last, 'the last host');
-  const { violations, census } = await checkAll(workspace, { acknowledged });
+  const { violations, census } = await checkAll(workspace, options);
   return { violations: [...unfinished, ...violations], census, latency: await workspace.withStore((_, client) => readLatency(client)) };
 }
 

@@ -11,10 +11,8 @@ export type HostOptions = {
   readonly prefix: string;
   readonly seed: number;
   readonly kinds: readonly [Kind, ...Kind[]];
-  /** Jobs at once. */
+  /** Jobs at once, until it is told to finish; 0: none of its own. */
   readonly inFlight: number;
-  /** Jobs in all; null: until it is told to finish. */
-  readonly jobs: number | null;
   readonly replayThreads: number;
   readonly activityThreads: number;
   readonly lockMs: number;
@@ -28,9 +26,8 @@ export type HostState = {
   readonly ended: number;
   /** Grows whenever anything is done. */
   readonly progress: number;
-  /** Acks of this host that the store refused, because others had taken over. */
-  readonly refusedTurns: number;
-  readonly refusedActivities: number;
+  /** Acks that the store refused because their lease had ended. */
+  readonly refused: number;
 };
 
 /** What a host says at its end. */
@@ -47,8 +44,9 @@ export type HostEnd = { readonly code: number | null; readonly signal: NodeJS.Si
 
 /** A host process, from its start to its end. */
 export class HostProcess {
-  /** Ids whose start the store has acknowledged. Grows. */
+  /** Ids whose start the store has acknowledged, and of these those whose end it has told. Both grow. */
   readonly acknowledged: string[] = [];
+  readonly endedJobs: string[] = [];
   /** Resolves when it is gone and all that it said was heard. */
   readonly ended: Promise<HostEnd>;
   /** Resolves when its runtime runs, or it is gone. */
@@ -56,7 +54,7 @@ export class HostProcess {
   /** What it said at its end; null before, and when it was killed. */
   report: HostReport | null = null;
   /** What it said last. */
-  state: HostState = { ended: 0, progress: 0, refusedTurns: 0, refusedActivities: 0 };
+  state: HostState = { ended: 0, progress: 0, refused: 0 };
   readonly #child: ChildProcess;
   readonly #listeners = new Set<() => void>();
 
@@ -106,6 +104,7 @@ export class HostProcess {
   #hear(line: string): void {
     const [word = '', rest = ''] = line.split(/ (.*)/, 2);
     if (word === 'started') this.acknowledged.push(rest);
+    else if (word === 'ended') this.endedJobs.push(rest);
     else if (word === 'state') this.state = JSON.parse(rest) as HostState;
     else if (word === 'report') this.report = JSON.parse(rest) as HostReport;
     this.#notify();

@@ -1,10 +1,11 @@
 // A host process: runs what is in the store and a load of its own, until it is killed or told to finish. Argument: HostOptions as JSON.
-// Says on stdout, a line each: `running`, `started <id>`, `state <json>` now and then, and `report <json>` at its end.
+// Says on stdout, a line each: `running`, `started <id>`, `ended <id>`, `state <json>` now and then, and `report <json>` at its end.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
 import type { HostOptions, HostReport, HostState } from './host-process.ts';
 import { intercepted, type Hook } from './intercept.ts';
+import { LeaseWatch } from './lease-watch.ts';
 import { Load } from './load.ts';
 import { Random } from './random.ts';
 import { startRuntime } from './runtime.ts';
@@ -15,26 +16,18 @@ const SAY_MS = 50;
 const DRAIN_MS = 50;
 
 const options = JSON.parse(process.argv[2] ?? '') as HostOptions;
-const refused = { refusedTurns: 0, refusedActivities: 0 };
 const errors = { storeErrors: 0, fatalStoreErrors: 0 };
 let deathsLeft = options.dieAt?.count ?? 0;
 
-const hook: Hook = (operation, phase, outcome) => {
-  if (options.dieAt?.operation === operation && options.dieAt.phase === phase && isDeed(operation, outcome)) {
-    deathsLeft -= 1;
-    // Nothing runs any more after this line: no handler, no flush.
-    if (deathsLeft === 0) process.kill(process.pid, 'SIGKILL');
-  }
-  if (phase === 'before' || !Array.isArray(outcome)) return;
-  const count = outcome.filter((item) => item === 'lockLost' || item === 'conflict' || item === 'gone').length;
-  if (operation === 'ackOrchestrationItems') refused.refusedTurns += count;
-  if (operation === 'ackWorkItems') refused.refusedActivities += count;
+const die: Hook = ({ operation, phase, outcome }) => {
+  if (options.dieAt?.operation !== operation || options.dieAt.phase !== phase) return;
+  // A fetch that brought nothing is no moment to die at.
+  if (operation.startsWith('fetch') && (outcome as { readonly items: readonly unknown[] } | undefined)?.items.length === 0) return;
+  deathsLeft -= 1;
+  // Nothing runs any more after this line: no handler, no flush.
+  if (deathsLeft === 0) process.kill(process.pid, 'SIGKILL');
 };
-
-/** A fetch that brought nothing is no moment to die at. */
-function isDeed(operation: string, outcome: unknown): boolean {
-  return !operation.startsWith('fetch') || outcome === undefined || (outcome as { readonly items: readonly unknown[] }).items.length > 0;
-}
+const leases = new LeaseWatch(options.lockMs);
 
 // From the start of the process on: the wish may come while the runtime starts.
 const wish = new Promise<'drain' | 'finish'>((resolve) => process.once('message', (message) => resolve(message as 'drain' | 'finish')));
@@ -45,7 +38,7 @@ void wish.then(() => {
 // Without who started it nobody would end it.
 process.once('disconnect', () => process.exit(1));
 
-const provider = intercepted(await SqliteProvider.open(options.file), hook);
+const provider = intercepted(await SqliteProvider.open(options.file), [die, leases.hook]);
 const runtime = await startRuntime(provider, options);
 const client = new Client(provider);
 console.log('running');
@@ -56,8 +49,9 @@ const load = new Load({
   prefix: options.prefix,
   kinds: options.kinds,
   inFlight: options.inFlight,
-  isOver: (begun) => isTold || (options.jobs !== null && begun >= options.jobs),
+  isOver: () => isTold,
   onStarted: ({ instanceId }) => console.log(`started ${instanceId}`),
+  onEnded: ({ instanceId }) => console.log(`ended ${instanceId}`),
   onStoreError: ({ retryable }) => {
     errors.storeErrors += 1;
     if (!retryable) errors.fatalStoreErrors += 1;
@@ -65,7 +59,7 @@ const load = new Load({
 });
 const saying = setInterval(() => {
   const { turnsCommitted, activitiesCompleted } = runtime.stats();
-  const state: HostState = { ended: load.ended, progress: turnsCommitted + activitiesCompleted, ...refused };
+  const state: HostState = { ended: load.ended, progress: turnsCommitted + activitiesCompleted, refused: leases.refused };
   console.log(`state ${JSON.stringify(state)}`);
 }, SAY_MS);
 
@@ -75,7 +69,7 @@ if (drain) await emptyStore();
 clearInterval(saying);
 await runtime.shutdown();
 await provider.close();
-const report: HostReport = { violations: load.violations, ...errors };
+const report: HostReport = { violations: [...load.violations, ...leases.violations], ...errors };
 console.log(`report ${JSON.stringify(report)}`);
 process.removeAllListeners('disconnect');
 process.disconnect();

@@ -14,8 +14,10 @@ export type Census = { instances: number; completed: number; events: number; act
 export type CheckOptions = {
   /** Ids whose start was acknowledged: all must be there. */
   readonly acknowledged: Iterable<string>;
-  /** Instances that need no second look; filled with those that have ended well. */
-  readonly settled: Set<string>;
+  /** Ids of which a client was told that they have ended: none may run again. */
+  readonly ended?: ReadonlySet<string>;
+  /** Instances whose histories need no second look; filled with those that have ended well. @default none */
+  readonly settled?: Set<string>;
   /** True when everything must have ended: nothing may be queued any more either. */
   readonly final: boolean;
   /** Reads the histories of one in this many instances only. @default 1 */
@@ -38,7 +40,7 @@ const PAGE = 1000;
 export async function checkInvariants(
   provider: SqliteProvider,
   client: Client,
-  { acknowledged, settled, final, sampleEvery = 1 }: CheckOptions,
+  { acknowledged, ended = new Set(), settled = new Set(), final, sampleEvery = 1 }: CheckOptions,
 ): Promise<{ readonly violations: readonly string[]; readonly census: Census }> {
   const violations: string[] = [];
   const census: Census = { instances: 0, completed: 0, events: 0, activities: 0 };
@@ -47,9 +49,10 @@ export async function checkInvariants(
     seen.add(instance.instanceId);
     census.instances += 1;
     if (instance.status === 'Completed') census.completed += 1;
-    if (settled.has(instance.instanceId) && !final) continue;
     violations.push(...checkState(instance, final));
-    if (census.instances % sampleEvery !== 0) continue;
+    if (ended.has(instance.instanceId) && instance.status !== 'Completed')
+      violations.push(`${instance.instanceId} had ended and runs again`);
+    if (settled.has(instance.instanceId) || census.instances % sampleEvery !== 0) continue;
     const wrong = await checkHistories(client, instance, census);
     violations.push(...wrong);
     if (wrong.length === 0 && instance.status === 'Completed') settled.add(instance.instanceId);

@@ -31,7 +31,10 @@ async function runMode(name: string, mode: Mode, settings: Settings): Promise<nu
   const workspace = new Workspace(settings.folder);
   process.once('exit', () => workspace.killHosts());
   const startedMs = performance.now();
-  const outcome = await mode.run(settings, workspace).catch(toOutcome);
+  const outcome = await mode.run(settings, workspace).catch((error: unknown) => {
+    if (error instanceof CannotRun) workspace.remove();
+    return toOutcome(error);
+  });
   // What an error left behind must not keep this process alive.
   workspace.killHosts();
   setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -109,6 +109,9 @@ export const retries = defineOrchestration('retries', (ctx, n: number) => {
   return flaky(n);
 });
 
+/** One long activity. */
+export const naps = defineOrchestration('naps', (ctx, n: number) => ctx.activities<typeof activities>().nap(n));
+
 /** Ends its own thread, in most cases, and then that of an activity. */
 export const threadDeaths = defineOrchestration('threadDeaths', async (ctx, n: number) => {
   // The attempt whose thread was ended because it never gave way has timed out.

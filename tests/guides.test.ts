@@ -65,6 +65,15 @@ describe('guides', () => {
     const { code, stdout, stderr } = await runNode(['--conditions=duraloom-source', 'main.ts'], join(project, name));
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: guide.output, stderr: '' });
   });
+
+  const tests = guides.flatMap(({ name, files }) =>
+    [...files.keys()].filter((file) => file.endsWith('.test.ts')).map((file) => join(name, file)),
+  );
+
+  test.each(tests)('%s passes under node --test', async (file) => {
+    const { code, stdout } = await runNode(['--conditions=duraloom-source', '--test', '--test-reporter=tap', file], project);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^# tests [1-9][^]*^# fail 0$/m) as string });
+  });
 });
 
 describe('documents', () => {

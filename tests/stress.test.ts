@@ -129,7 +129,7 @@ describe('the checks of a stress run', () => {
       prefix: 'check',
       kinds: ['chain', 'fanOut', 'generations'],
       inFlight: 4,
-      isOver: (begun) => begun >= 12,
+      isOver: () => acknowledged.length >= 9,
       onStarted: ({ instanceId }) => acknowledged.push(instanceId),
     });
     await load.done;
@@ -141,8 +141,7 @@ describe('the checks of a stress run', () => {
   async function check(file: string): Promise<readonly string[]> {
     const provider = await SqliteProvider.open(file);
     try {
-      const options = { acknowledged, settled: new Set<string>(), final: true };
-      const { violations, census } = await checkInvariants(provider, new Client(provider), options);
+      const { violations, census } = await checkInvariants(provider, new Client(provider), { acknowledged, final: true });
       expect(census.activities).toBeGreaterThan(0);
       return violations;
     } finally {
@@ -151,7 +150,7 @@ describe('the checks of a stress run', () => {
   }
 
   test('find nothing wrong with a sound store', async () => {
-    expect(acknowledged).toHaveLength(12);
+    expect(acknowledged.length).toBeGreaterThanOrEqual(9);
     expect(await check(sound)).toEqual([]);
     expect(checkFile(sound)).toEqual([]);
   });

@@ -455,6 +455,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       this.#discard(turn);
     }
     if (items.length > 0) this.#abandon(items, { delayMs, countAttempt: false });
+    else this.#fetches.pump();
   }
 
   #isCurrent(turn: Turn): boolean {
@@ -470,7 +471,9 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#affinity.delete(instanceId);
     this.#lastFailures.delete(instanceId);
     // In a thread it takes room until it is answered.
-    if (turn.state === 'waiting') this.#forget(turn);
+    if (turn.state !== 'waiting') return;
+    this.#forget(turn);
+    this.#fetches.pump();
   }
 
   /** D5: a turn that is not current was answered. Its engine is ahead of the store. */

@@ -2,11 +2,13 @@
 // Neighbours: recorded-history.ts (their form), replayer.ts (how one is replayed), replay-all.ts (many of them).
 import { describeParting } from '../replay/history-diff.ts';
 import { validateHistory } from '../replay/validate-history.ts';
-import type { DefinitionSource } from '../threads/registry.ts';
+import { readSource, type DefinitionSource } from '../threads/registry.ts';
+import { readArray, readOptions } from '../types/arguments.ts';
 import { decodePayload, parseRecord } from '../types/codec.ts';
-import { DurableError, HistoryMismatchError, type ErrorCode } from '../types/errors.ts';
+import { ArgumentError, DurableError, HistoryMismatchError, type ErrorCode } from '../types/errors.ts';
 import { fromFailure, type Failure, type RemoteError } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
+import { show } from '../types/show.ts';
 import { readRecorded, type HistoryInput, type RecordedExecution, type RecordedHistory } from './recorded-history.ts';
 import { Replayer } from './replayer.ts';
 
@@ -64,9 +66,10 @@ export type ReplayOptions = {
 export async function replayHistory(
   history: HistoryInput,
   orchestrations: ReplaySources,
-  options: ReplayOptions = {},
+  options?: ReplayOptions,
 ): Promise<ReplayedHistory> {
-  const recorded = readRecorded(history, options.instanceId);
+  const { instanceId } = readOptions(options, 'the options of a replay', { instanceId: true });
+  const recorded = readRecorded(history, instanceId);
   const replayer = await Replayer.open(toList(orchestrations));
   try {
     return await replayRecorded(replayer, recorded);
@@ -94,9 +97,17 @@ export async function replayRecorded(replayer: Replayer, recorded: RecordedHisto
   return { instanceId, name, version, events, executions, outcome: executions.at(-1)?.outcome ?? { kind: 'running' } };
 }
 
-/** One or many. */
+/**
+ * One or many.
+ *
+ * @throws {ArgumentError} for what is none
+ */
 export function toList(sources: ReplaySources): readonly DefinitionSource[] {
-  return Array.isArray(sources) ? (sources as readonly DefinitionSource[]) : [sources as DefinitionSource];
+  return (readArray(sources) ?? [sources]).map((given) => {
+    const source = readSource(given);
+    if (source === null) throw new ArgumentError(`Expected orchestrations to be module URLs or definitions, got ${show(given)}`);
+    return source;
+  });
 }
 
 function toOutcome(instanceId: string, execution: RecordedExecution, { outcome, lastEventId }: ReplayResult): ReplayOutcome {

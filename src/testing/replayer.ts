@@ -11,14 +11,21 @@ import { toThreadSource, type DefinitionSource } from '../threads/registry.ts';
 import { ReplayLoop } from '../threads/replay-loop.ts';
 import type { WorkPort } from '../threads/work-port.ts';
 import { encodeRecord } from '../types/codec.ts';
-import { assert } from '../types/errors.ts';
+import { assert, HistoryError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
 import type { RecordedExecution } from './recorded-history.ts';
 
 /** One loop with its definitions. */
 export class Replayer {
   readonly #port = new DirectPort();
-  readonly #loop = new ReplayLoop({ port: this.#port, clock: systemClock, progress: new Progress(), cacheBytes: 0, fail: rethrow });
+  readonly #loop = new ReplayLoop({
+    port: this.#port,
+    clock: systemClock,
+    progress: new Progress(),
+    cacheBytes: 0,
+    fail: (error) => this.#port.fail(error),
+  });
 
   private constructor() {
     // Made by `open`.
@@ -50,7 +57,7 @@ export class Replayer {
   async replay(instanceId: string, { executionId, events }: RecordedExecution): Promise<ReplayResult> {
     const wire: Wire = [];
     // Encoding copies: code may change what it is given.
-    const history = [encodeRecord(events)];
+    const history = [encodeEvents(events)];
     writeTurnRequest(wire, { seq: 1, instanceId, executionId, baseEventId: events.length, nowMs: 0, history, messages: [] });
     const [reply] = readReplayBatch(await this.#port.exchange(wire)).replies;
     assert(reply?.kind === 'turn', 'a turn with its history is answered, and never by a miss');
@@ -63,15 +70,20 @@ export class Replayer {
   }
 }
 
-/** A batch of this process that cannot be read is a bug. */
-function rethrow(error: unknown): void {
-  throw error;
+/** A caller may have put anything among the events. */
+function encodeEvents(events: RecordedExecution['events']): string {
+  try {
+    return encodeRecord(events);
+  } catch (cause) {
+    throw new HistoryError(0, `it is no JSON: ${toFailure(cause).message}`);
+  }
 }
 
 /** Both ends of the loop's port. */
 class DirectPort implements WorkPort {
   #receive: (wire: Wire) => void = () => undefined;
   #answer: (wire: Wire) => void = () => undefined;
+  #failed: (error: unknown) => void = () => undefined;
 
   on(event: 'message', listener: (wire: Wire) => void): void;
   on(event: 'close', listener: () => void): void;
@@ -83,15 +95,21 @@ class DirectPort implements WorkPort {
     this.#receive = () => undefined;
   }
 
+  /** The loop cannot go on. */
+  fail(error: unknown): void {
+    this.#failed(error);
+  }
+
   postMessage(wire: Wire): void {
     this.#answer(wire);
   }
 
   /** Hands a batch over and waits for the answer. From a macrotask: inside a microtask no synchronous drain works. */
   exchange(wire: Wire): Promise<Wire> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       // What the code has left is told when everything else has run; until then it is the loop's (R1).
       this.#answer = (answer) => systemClock.defer(() => resolve(answer));
+      this.#failed = reject;
       systemClock.defer(() => this.#receive(wire));
     });
   }

@@ -53,9 +53,10 @@ export type ActivityOutput<Sources, Name> = [ActivityOf<Sources, Name>] extends 
 /** What runs in place of an activity. */
 export type ActivityMock<Input = never, Output = unknown> = (ctx: TestActivityContext, input: Input) => Output | Promise<Output>;
 
-/** Mocks by the names of the activities; of any name, when there may be more than the compiler sees. */
-export type ActivityMocks<Sources> = MocksOf<ActivitiesOf<Sources>> &
-  ([HasMore<Sources>] extends [never] ? unknown : Readonly<Record<string, ActivityMock>>);
+/** Mocks by the names of the activities; of any name, when there may be more than the compiler sees. A condition first: it is resolved early enough to type parameters. */
+export type ActivityMocks<Sources> = [HasMore<Sources>] extends [never]
+  ? MocksOf<ActivitiesOf<Sources>>
+  : MocksOf<ActivitiesOf<Sources>> & Readonly<Record<string, ActivityMock>>;
 
 type MocksOf<Activities extends ActivityDefinition> = {
   readonly [Activity in Activities as Activity['name']]?: Activity extends ActivityDefinition<string, infer Input, infer Output>

@@ -186,13 +186,10 @@ export class Registry<Kind extends Definition['kind']> {
     try {
       module = (await import(url)) as Readonly<Record<string, unknown>>;
     } catch (cause) {
-      throw new DefinitionError(
-        'MODULE_NOT_LOADED',
-        `cannot load module ${url}: ${toFailure(cause).message}. Check the path and what the module imports`,
-        {
-          cause,
-        },
-      );
+      const reason = toFailure(cause).message;
+      throw new DefinitionError('MODULE_NOT_LOADED', `cannot load module ${url}: ${reason}. Check the path and what the module imports`, {
+        cause,
+      });
     }
     let found = 0;
     for (const name of Object.keys(module)) {

@@ -8,6 +8,7 @@
 // L4. The cache is bounded by weight. What is evicted is told to main with the next batch.
 // L5. A check begins in a macrotask of its own, when no turn waits. It has an engine of its own, touches no other and not the cache, and what
 //     its code does later is nobody's: the live engine reports that by itself.
+// L6. Only user code runs as code of an instance; nothing of ours that it sets off does, in this thread or inline in main.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
@@ -48,7 +49,7 @@ const ENGINE_BYTES = 4_500;
 /** A batch that takes longer answers in parts, so that commits overlap with replay. */
 const FLUSH_AFTER_MS = 5;
 
-/** The user code that is running is an instance's, in a scope of it. One storage for all loops of a thread. */
+/** The user code that is running is an instance's, in a scope of it; undefined: it is nobody's. One storage for all loops of a thread. */
 const running = new AsyncLocalStorage<Scope | undefined>();
 
 /** Tells whether the code that is running is an orchestration's. */
@@ -291,7 +292,7 @@ export class ReplayLoop implements ReplayControl {
 
   #reportFault(engine: ReplayEngine, payload: string): void {
     this.#faults.push({ instanceId: engine.instanceId, payload });
-    // It is called from the instance's code. Inline, all that main does with the answer would count as that code, with its time and its bans.
+    // L6. It is called from the instance's code. Inline, all that main does with the answer would count as that code, with its time and its bans.
     if (!this.#pumping) running.run(undefined, () => this.#flush());
   }
 

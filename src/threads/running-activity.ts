@@ -35,6 +35,7 @@ export class RunningActivity implements ActivityContext {
   /** Made when it is first asked for: most activities never do. */
   #controller: AbortController | null = null;
   #endReason: EndReason | null = null;
+  #endError: CancelledError | TimeoutError | null = null;
   #details: string | null = null;
 
   constructor(request: ActivityRequest, outlets: ActivityOutlets) {
@@ -119,8 +120,13 @@ export class RunningActivity implements ActivityContext {
     this.#controller?.abort(this.endError());
   }
 
-  /** The error that says why it was ended. */
+  /** The error that says why it was ended: always the same one, so that code which passes on the reason of its signal adds nothing to it. */
   endError(): CancelledError | TimeoutError {
+    this.#endError ??= this.#makeEndError();
+    return this.#endError;
+  }
+
+  #makeEndError(): CancelledError | TimeoutError {
     if (this.#endReason === 'timeout') {
       const { special } = this.request;
       return new TimeoutError(

@@ -33,7 +33,7 @@ export const diskFull: Mode = {
   async run(settings, workspace) {
     const { inFlight, replayThreads, activityThreads } = settings;
     const random = new Random(settings.seed);
-    const own = { kinds: KINDS, inFlight, jobs: null, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
+    const own = { kinds: KINDS, inFlight, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
     const host = workspace.startHost({ ...own, prefix: 'full', seed: settings.seed });
     await host.running;
     const disk = chooseDisk(workspace, { host, random });
@@ -57,7 +57,7 @@ export const diskFull: Mode = {
     const { storeErrors = 0, fatalStoreErrors = 0 } = host.report ?? {};
     if (fatalStoreErrors > 0) violations.push(`${fatalStoreErrors} of ${storeErrors} errors of the store said that they are not retryable`);
     if (storeErrors === 0) violations.push('the client saw no error of the store: the run has proved nothing');
-    const final = await finishAndCheck(workspace, settings, host.acknowledged);
+    const final = await finishAndCheck(workspace, settings, { acknowledged: host.acknowledged });
     const { instances, activities, events, completed } = final.census;
     return {
       violations: [...violations, ...final.violations],

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { awaitFinish, finishAndCheck, LOCK_MS } from '../finish.ts';
 import type { HostOptions, HostProcess } from '../host-process.ts';
 import type { Operation } from '../intercept.ts';
-import { checkInvariants } from '../invariants.ts';
+import { checkInvariants, type Census, type CheckOptions } from '../invariants.ts';
 import type { Settings } from '../options.ts';
 import { Random } from '../random.ts';
 import type { Mode, Outcome } from '../report.ts';
@@ -28,6 +28,8 @@ type Plan = 'start-up' | 'moment' | 'point' | 'pair';
 
 /** Rounds from which on a run without a death at a chosen point has proved too little. */
 const ENOUGH_ROUNDS = 20;
+/** How often it is told how far a run is, in rounds. */
+const TOLD_ROUNDS = 20;
 /** More rounds at points and with two processes than while a host starts, where little can be torn. */
 const PLANS: readonly [Plan, ...Plan[]] = ['start-up', 'moment', 'moment', 'moment', 'point', 'point', 'point', 'point', 'pair', 'pair'];
 
@@ -51,11 +53,12 @@ class KillRun {
   readonly #workspace: Workspace;
   readonly #random: Random;
   readonly #acknowledged = new Set<string>();
+  readonly #ended = new Set<string>();
   readonly #settled = new Set<string>();
   readonly #violations: string[] = [];
   /** Where hosts died, of those that were chosen. */
   readonly #points = new Set<string>();
-  readonly #figures = { kills: 0, killsAtPoints: 0, roundsOfTwo: 0, checks: 0 };
+  readonly #figures = { kills: 0, killsAtPoints: 0, roundsOfTwo: 0, checks: 0, activities: 0, events: 0 };
 
   constructor(settings: Settings, workspace: Workspace) {
     this.#settings = settings;
@@ -69,21 +72,27 @@ class KillRun {
       const plan = this.#random.pick(PLANS);
       const hosts = await (plan === 'pair' ? this.#killPair(round) : this.#killOne(round, plan));
       await checking;
-      for (const host of hosts) for (const instanceId of host.acknowledged) this.#acknowledged.add(instanceId);
+      for (const { acknowledged, endedJobs } of hosts) {
+        for (const instanceId of acknowledged) this.#acknowledged.add(instanceId);
+        for (const instanceId of endedJobs) this.#ended.add(instanceId);
+      }
       checking = this.#check();
+      if (round % TOLD_ROUNDS === 0) console.log(`  round ${round}: ${this.#figures.kills} kills, ${this.#acknowledged.size} acknowledged`);
       // Half of the looks are over before the next host comes, so that they recover the log; the others share the file with it.
       if (this.#random.chance(0.5)) await checking;
     }
     await checking;
-    const { violations, census, latency } = await finishAndCheck(this.#workspace, this.#settings, this.#acknowledged);
-    const { instances, activities, events, completed } = census;
+    const { violations, census, latency } = await finishAndCheck(this.#workspace, this.#settings, this.#told());
+    this.#note(census);
+    const { instances, completed } = census;
     const isProof = this.#settings.rounds < ENOUGH_ROUNDS || this.#figures.killsAtPoints > 0;
     const idle = isProof ? [] : ['no host died at a chosen point: the run has proved too little'];
     return {
-      violations: [...this.#violations, ...idle, ...violations],
+      // The last look finds again what the one before found.
+      violations: [...new Set([...this.#violations, ...idle, ...violations])],
       completed,
       latency,
-      figures: { ...this.#figures, pointsOfDeath: this.#points.size, acknowledged: this.#acknowledged.size, instances, activities, events },
+      figures: { ...this.#figures, pointsOfDeath: this.#points.size, acknowledged: this.#acknowledged.size, instances },
     };
   }
 
@@ -128,7 +137,7 @@ class KillRun {
   #start(prefix: string, dieAt: HostOptions['dieAt']): HostProcess {
     const { inFlight, replayThreads, activityThreads } = this.#settings;
     const seed = this.#random.integer(0, 1e9);
-    const own = { kinds: KINDS, inFlight, jobs: inFlight, lockMs: LOCK_MS };
+    const own = { kinds: KINDS, inFlight, lockMs: LOCK_MS };
     return this.#workspace.startHost({ prefix, seed, replayThreads, activityThreads, dieAt, ...own });
   }
 
@@ -154,11 +163,22 @@ class KillRun {
 
   async #check(): Promise<void> {
     this.#figures.checks += 1;
-    const acknowledged = [...this.#acknowledged];
+    const told = this.#told();
     await this.#workspace.withStore(async (provider, client) => {
-      const { violations } = await checkInvariants(provider, client, { acknowledged, settled: this.#settled, final: false });
+      const { violations, census } = await checkInvariants(provider, client, { ...told, final: false });
       this.#violations.push(...violations);
+      this.#note(census);
     });
+  }
+
+  /** What hosts have told until now, and what needs no second look. */
+  #told(): Omit<CheckOptions, 'final'> {
+    return { acknowledged: new Set(this.#acknowledged), ended: new Set(this.#ended), settled: this.#settled };
+  }
+
+  #note({ activities, events }: Census): void {
+    this.#figures.activities += activities;
+    this.#figures.events += events;
   }
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Clock, type Provider, type Runtime, type RuntimeOptions } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
 import { checkAll } from '../finish.ts';
-import type { Census } from '../invariants.ts';
+import type { Census, CheckOptions } from '../invariants.ts';
 import type { Load } from '../load.ts';
 import type { Settings } from '../options.ts';
 import { startRuntime } from '../runtime.ts';
@@ -50,13 +50,7 @@ export function endOf({ minutes }: Settings): number {
 export async function finishLocally(
   { provider, runtime }: LocalHost,
   workspace: Workspace,
-  options: {
-    readonly loads: readonly Load[];
-    readonly byMs: number;
-    /** Ids whose start was acknowledged. */
-    readonly acknowledged: Iterable<string>;
-    readonly sampleEvery?: number;
-  },
+  options: Omit<CheckOptions, 'final'> & { readonly loads: readonly Load[]; readonly byMs: number },
 ): Promise<{ readonly violations: readonly string[]; readonly census: Census }> {
   const { loads, byMs, ...check } = options;
   const limit = new AbortController();

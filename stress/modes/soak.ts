@@ -74,12 +74,10 @@ export const soak: Mode = {
       acknowledged: [],
       sampleEvery: Math.max(1, Math.floor(load.ended / CHECKED)),
     });
-    if (samples.length < ENOUGH_SAMPLES) console.log(`  too short to see growth: ${samples.length} samples of ${ENOUGH_SAMPLES}`);
-    const growth = samples.length < ENOUGH_SAMPLES ? [] : findGrowth(samples);
     const last = Object.fromEntries([...(samples.at(-1) ?? [])].map(([name, { value }]) => [name, value]));
     const fileMb = statSync(workspace.file).size / 1e6;
     return {
-      violations: [...growth, ...violations],
+      violations: [...judge(samples), ...violations],
       completed: load.ended,
       latency: load.total,
       figures: { samples: samples.length, ...last, fileMb, instances: census.instances, eventsChecked: census.events },
@@ -129,7 +127,8 @@ function printSample(index: number, ended: number, sample: Sample): void {
 }
 
 /** Compares the last third of a run with the second one; the first one warms up. */
-function findGrowth(samples: readonly Sample[]): readonly string[] {
+function judge(samples: readonly Sample[]): readonly string[] {
+  if (samples.length < ENOUGH_SAMPLES) return [`${samples.length} samples are too few to see growth: the run has proved nothing`];
   const third = Math.floor(samples.length / 3);
   const violations: string[] = [];
   for (const [name, { quantity }] of samples.at(-1) ?? []) {

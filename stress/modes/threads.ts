@@ -15,8 +15,8 @@ import { bare, endOf, finishLocally, startLocalHost } from './local.ts';
 
 /** How long the last jobs may take, in milliseconds: work is given back with a growing delay. */
 const STUCK_MS = 60_000;
-/** Time between two threads that are ended from outside, in milliseconds. */
-const PAUSE_MS = [200, 3000] as const;
+/** Time between two threads that are ended from outside, at least, in milliseconds. */
+const PAUSE_MS = [50, 2000] as const;
 /** Limits that code which fills its heap or never gives way comes to soon. */
 const LIMITS: Partial<RuntimeOptions> = {
   replayThreadMemoryMb: 96,
@@ -57,8 +57,11 @@ export const threads: Mode = {
       });
     const load = startLoad('threads', KINDS, settings.inFlight);
     const deaths = startLoad('deaths', ['threadDeaths'], 1);
-    while (performance.now() < endMs) {
+    const progress = (): number => host.runtime.stats().turnsCommitted + host.runtime.stats().activitiesCompleted;
+    for (let before = -1; performance.now() < endMs; before = progress()) {
       await pause(random.integer(...PAUSE_MS));
+      // Threads take their time to start, and much more on a busy machine: some work is done between two deaths.
+      while (progress() === before && performance.now() < endMs) await pause(PAUSE_MS[0]);
       const kind = random.pick(['replay', 'activity'] as const);
       const count = kind === 'replay' ? settings.replayThreads : settings.activityThreads;
       // False while the thread is just being started.

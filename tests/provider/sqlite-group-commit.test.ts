@@ -138,6 +138,33 @@ describe('an item that cannot be written', () => {
   });
 });
 
+describe('a transaction that is run again', () => {
+  test('keeps nothing of an item that failed half way', async () => {
+    const { clock, commits, write, stored, database } = setUp();
+    const insert = database.prepare('INSERT INTO numbers VALUES (?, NULL)');
+    const half = commits.write('half', [1, 2], (n) => {
+      insert.run(n);
+      if (n === 1) throw new RangeError('half way');
+      return n;
+    });
+    const results = Promise.allSettled([half, write([3])]);
+    await clock.advance(0);
+    expect(await results).toMatchObject([{ reason: { cause: new RangeError('half way') } }, { value: [6] }]);
+    expect(stored()).toEqual([2, 3]);
+  });
+
+  test('takes nothing for done that it had no time for', async () => {
+    const { clock, commits, told, write, stored, settled } = setUp({ maxCommitMs: 1 });
+    let passedMs = 0;
+    // One by one, each item is over the time.
+    clock.monotonicMs = () => (told.at(-1) === 'begin slowly' ? (passedMs += 10) : passedMs);
+    const results = await settled([write([1, 2]), write([3]), write([-1]), write([4])]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+    expect(stored()).toEqual([1, 2, 3, 4]);
+    expect(commits.stats.slowPaths).toBeGreaterThan(1);
+  });
+});
+
 describe('a store that cannot write', () => {
   test('because it is full fails the whole transaction for now, and goes on when there is room', async () => {
     const { database, told, write, stored, settled } = setUp();

@@ -196,8 +196,9 @@ describe('a simulated world tells of', () => {
   });
 
   test('a world that never comes to rest', async () => {
-    const workload: SimulationOptions['workload'] = async ({ sleep }) => {
-      for (;;) await sleep(1_000);
+    const workload: SimulationOptions['workload'] = async (outside) => {
+      const secondMs = 1_000;
+      for (;;) await outside.sleep(secondMs);
     };
     expect(await violationsOf({ workload, maxSteps: 2_000 })).toMatch(/there was no rest after 2000 callbacks/);
   });

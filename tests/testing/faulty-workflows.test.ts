@@ -151,6 +151,12 @@ describe(seeded('workflows on a store that fails'), () => {
     expect(log.length).toBeGreaterThan(10);
   });
 
+  test.each(SEEDS.slice(0, 3))('in memory, seed %i, and its log makes the same faults happen again', async (number) => {
+    const { log } = await simulate('memory', { seed: number, rates: { any: RATES } });
+    const again = await simulate('memory', { seed: 0, script: log });
+    expect(again.log).toEqual(log);
+  });
+
   test.each(SEEDS.slice(0, 3))('in SQLite, seed %i', async (number) => {
     const { log } = await simulate('sqlite', { seed: number, rates: { any: RATES } });
     expect(log.length).toBeGreaterThan(10);

@@ -27,6 +27,17 @@ describe('types of a test runtime', () => {
     expect(Object.keys(mixed)).toEqual(['anything', 'charge']);
   });
 
+  test('of the parameters of mocks need not be written', async () => {
+    await using module = await createTestRuntime({ orchestrations, activities, mocks: { charge: (ctx, order) => ctx.name + order.id } });
+    await using list = await createTestRuntime({
+      orchestrations,
+      activities: [activities.charge, activities.refund],
+      mocks: { refund: (_, receipt) => receipt.toUpperCase() },
+    });
+    await using types = await createTestRuntime<Shop>({ orchestrations, mocks: { ship: async (_, id) => ({ parcel: id.trim() }) } });
+    expect([module, list, types].map(({ now }) => now.getTime())).toEqual([0, 0, 0].map(() => Date.UTC(2030, 0, 1)));
+  });
+
   test('of calls and waits follow the activity', async () => {
     await using runtime = await createTestRuntime({ orchestrations, activities });
     expectTypeOf(runtime).toEqualTypeOf<TestRuntime<Shop>>();

@@ -49,7 +49,7 @@ describe('guards', () => {
     expect(crypto.getRandomValues(new Uint8Array(32)).some((byte) => byte !== 0)).toBe(true);
     expect(new WeakRef(globalThis).deref()).toBe(globalThis);
     expect(performance.now()).toBeGreaterThan(0);
-    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    await new Promise<void>((resolve) => setTimeout(resolve, 1));
     await new Promise<void>((resolve) => setImmediate(resolve));
   });
 });
