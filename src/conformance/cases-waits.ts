@@ -383,8 +383,10 @@ const waits = cases('waits for an instance', {
     assert.equal((await quarantined.result)?.output, 'f');
     await ctx.clock.advance(10);
     assert.equal(suspended.isOver(), false);
+    const later = await watch(ctx, ended, { instanceId: 'b' });
     await provider.close();
     assert.equal((await suspended.result)?.status, 'Suspended');
+    assert.equal((await later.result)?.status, 'Suspended');
   },
   'all who wait for an instance are told, others are not': async (ctx) => {
     const { provider } = ctx;
