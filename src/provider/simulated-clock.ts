@@ -105,6 +105,12 @@ export class SimulatedClock implements Clock {
     return dueMs === null ? null : this.#originMs + dueMs;
   }
 
+  /** When the last timer is due for which the clock stops, epoch milliseconds; null: none waits. */
+  get lastTimerAtMs(): number | null {
+    const last = this.#timers.findLast(({ background }) => !background);
+    return last === undefined ? null : this.#originMs + last.dueMs;
+  }
+
   /**
    * Moves the time on. Stops at every timer that is due on the way, also at those that are set meanwhile, calls it and lets the event loop
    * settle, so that what the timer caused happens at its time. Settles before the first and after the last one, too.

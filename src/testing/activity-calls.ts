@@ -50,6 +50,7 @@ export class ActivityCalls {
   readonly #onChange: () => void;
   readonly #entries: Entry[] = [];
   readonly #running = new Set<Entry>();
+  #waits = 0;
 
   /**
    * @param clock - of the runtime
@@ -60,9 +61,9 @@ export class ActivityCalls {
     this.#onChange = onChange;
   }
 
-  /** How often something has begun or ended. */
+  /** How often something has begun or ended, waits for simulated time included. */
   get changes(): number {
-    return 2 * this.#entries.length - this.#running.size;
+    return 2 * this.#entries.length - this.#running.size + this.#waits;
   }
 
   /** A2. */
@@ -126,6 +127,7 @@ export class ActivityCalls {
   #waiterOf(entry: Entry): <Value>(wait: Promise<Value>) => Promise<Value> {
     return async (wait) => {
       entry.waits += 1;
+      this.#waits += 1;
       this.#onChange();
       try {
         return await wait;

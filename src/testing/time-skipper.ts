@@ -6,8 +6,9 @@
 //     Until then real time passes: it takes what I/O takes.
 // S3. Time goes to the next timer and no further, for `advance` at most to its end. What happens then comes to rest before time goes on.
 // S4. What the test waited for is given to it at the time at which it happened: the test goes on before time does.
-// S5. At rest without a timer nothing can happen any more. After a last look of those who poll, every wait that has no end rejects with
-//     `TEST_STUCK`, which says what each instance waits for.
+// S5. When every timer that was set has fired and nothing came of it, nothing can happen any more: what is set anew meanwhile is housekeeping,
+//     such as the renewal of a lease. After a last look of those who poll, every wait that has no end rejects with `TEST_STUCK`, which says
+//     what each instance waits for.
 // S6. Nothing here is shared with other runtimes: several skip side by side, and each gives way to the event loop at every step.
 import type { SimulatedClock } from '../provider/simulated-clock.ts';
 
@@ -55,8 +56,8 @@ export class TimeSkipper {
   #isSettled = false;
   #wake: () => void = doNothing;
   #stopSlow: () => void = doNothing;
-  /** How long nothing but polls has happened, and since which progress. */
-  #quiet = { ms: 0, progress: 0 };
+  /** Since this progress nothing has happened; null: look anew. Until this time, by the clock's monotonic time, something may (S5). */
+  #quiet: { readonly progress: number; readonly horizonMs: number } | null = null;
   #problem: { readonly error: Error; wasHeard: boolean } | null = null;
 
   constructor(options: TimeSkipperOptions) {
@@ -135,7 +136,7 @@ export class TimeSkipper {
    */
   fail(error: Error): void {
     this.#problem ??= { error, wasHeard: false };
-    this.#failAll(this.#problem.error, () => true);
+    this.#failAll(this.#problem.error);
   }
 
   #enter(wait: Wait): Wait {
@@ -145,7 +146,7 @@ export class TimeSkipper {
       this.#stopSlow = () => clearTimeout(timer);
     }
     this.#waits.add(wait);
-    this.#quiet = { ms: 0, progress: 0 };
+    this.#quiet = null;
     this.changed();
     if (!this.#isRunning) {
       this.#isRunning = true;
@@ -161,8 +162,8 @@ export class TimeSkipper {
     this.changed();
   }
 
-  #failAll(error: Error, whose: (wait: Wait) => boolean): void {
-    for (const wait of [...this.#waits].filter(whose)) {
+  #failAll(error: Error): void {
+    for (const wait of this.#waits) {
       if (this.#problem?.error === error) this.#problem.wasHeard = true;
       this.#leave(wait);
       wait.fail(error);
@@ -174,7 +175,7 @@ export class TimeSkipper {
       while (this.#waits.size > 0) await this.#step();
     } catch (error) {
       // A callback of a timer threw.
-      this.#failAll(error as Error, () => true);
+      this.#failAll(error as Error);
     }
     this.#isRunning = false;
   }
@@ -183,7 +184,7 @@ export class TimeSkipper {
     const { clock, business: ask } = this.#options;
     if (!this.#isSettled) await clock.advance(0);
     this.#isSettled = false;
-    if (this.#problem !== null) this.#failAll(this.#problem.error, () => true);
+    if (this.#problem !== null) this.#failAll(this.#problem.error);
     const business = ask();
     const answered = [...this.#waits].filter((wait) => wait.answer(business));
     for (const wait of answered) this.#leave(wait);
@@ -204,19 +205,16 @@ export class TimeSkipper {
   async #pass(): Promise<void> {
     const { clock, lastLookMs, progress, explain } = this.#options;
     const nowMs = clock.monotonicMs();
-    const untilMs = Math.min(...Array.from(this.#waits, (wait) => wait.untilMs));
-    const stopMs = clock.nextTimerAtMs === null ? Number.POSITIVE_INFINITY : nowMs + clock.nextTimerAtMs - clock.nowMs();
-    if (stopMs < Number.POSITIVE_INFINITY && stopMs <= untilMs) await clock.runToNextTimer();
-    else if (untilMs < Number.POSITIVE_INFINITY) await clock.advance(untilMs - nowMs);
-    else {
-      if (this.#quiet.progress !== progress()) this.#quiet = { ms: 0, progress: progress() };
-      this.#quiet.ms += LOOK_MS;
-      if (this.#quiet.ms <= lastLookMs) await clock.advance(LOOK_MS);
-      else {
-        const error = await explain(this.#describe());
-        this.#failAll(error, (wait) => wait.untilMs === Number.POSITIVE_INFINITY);
-      }
+    const monotonic = (atMs: number | null): number | null => (atMs === null ? null : nowMs + atMs - clock.nowMs());
+    if (this.#quiet?.progress !== progress()) {
+      this.#quiet = { progress: progress(), horizonMs: (monotonic(clock.lastTimerAtMs) ?? nowMs) + lastLookMs };
     }
+    const untilMs = Math.min(...Array.from(this.#waits, (wait) => wait.untilMs));
+    const stopMs = monotonic(clock.nextTimerAtMs) ?? Number.POSITIVE_INFINITY;
+    const isOpen = untilMs === Number.POSITIVE_INFINITY;
+    if (isOpen && nowMs >= this.#quiet.horizonMs) this.#failAll(await explain(this.#describe()));
+    else if (stopMs < Number.POSITIVE_INFINITY && stopMs <= untilMs) await clock.runToNextTimer();
+    else await clock.advance(isOpen ? LOOK_MS : untilMs - nowMs);
   }
 
   #describe(): readonly string[] {

@@ -54,7 +54,11 @@ describe('simulated clock', () => {
     clock.setTimer(10, note('housekeeping'), true);
     expect([clock.nextTimerAtMs, await clock.runToNextTimer(), clock.nowMs()]).toEqual([null, false, 0]);
     clock.setTimer(30, note('work'));
+    clock.setTimer(50, note('more work'))();
+    clock.setTimer(40, note('more housekeeping'), true);
+    expect([clock.nextTimerAtMs, clock.lastTimerAtMs]).toEqual([30, 30]);
     expect([clock.nextTimerAtMs, await clock.runToNextTimer()]).toEqual([30, true]);
+    expect(clock.lastTimerAtMs).toBeNull();
     expect(fired).toEqual([
       ['housekeeping', 30],
       ['work', 30],

@@ -1,6 +1,6 @@
 // How tests end that cannot go on, and what the shutdown of a test runtime finds. Neighbour: test-runtime.test.ts.
 import { defineActivity, defineOrchestration, type InstanceHandle } from 'duraloom';
-import { createTestRuntime, type StuckError, type TestRuntime, type TestSources } from 'duraloom/testing';
+import { createTestRuntime, type ActivityMocks, type StuckError, type TestRuntime, type TestSources } from 'duraloom/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { rejection } from '../support/integration-stage.ts';
 
@@ -89,6 +89,28 @@ describe('a wait for what can never happen', () => {
   ])('rejects for %s, too', async (_, wait) => {
     const runtime = await open();
     expect(await rejection(wait(await runtime.start(child), runtime))).toMatchObject({ code: 'TEST_STUCK' });
+  });
+
+  test('rejects although an activity runs that waits for the store, whose lease is renewed for ever', async () => {
+    const hears = defineOrchestration('hears', (ctx) => ctx.scheduleActivity('hear', undefined, { sessionId: 'a session' }));
+    const mocks: ActivityMocks<never> = { hear: (ctx) => ctx.receive() };
+    const runtime = cleanUp(await createTestRuntime({ orchestrations: hears, mocks }));
+    const error = (await rejection((await runtime.start(hears)).result())) as StuckError;
+    expect(error.instances).toMatchObject([{ instanceId: 'hears-1', waitsFor: ["activity 'hear'"] }]);
+    expect(runtime.now.getTime()).toBeLessThan(Date.UTC(2030, 0, 1, 2));
+  });
+
+  test('waits for timers far away, and for activities that poll in simulated time', async () => {
+    const polls = defineOrchestration('polls', async (ctx) => await ctx.all([ctx.scheduleActivity('poll'), ctx.scheduleTimer('90d')]));
+    const mocks: ActivityMocks<never> = {
+      poll: async (ctx) => {
+        for (let poll = 0; poll < 1_000; poll += 1) await ctx.sleep('10m');
+        return 'polled';
+      },
+    };
+    const runtime = cleanUp(await createTestRuntime({ orchestrations: polls, mocks }));
+    expect(await (await runtime.start(polls)).result()).toEqual(['polled', null]);
+    expect(runtime.now).toEqual(new Date('2030-04-01T00:00:00Z'));
   });
 
   test('does not end a wait that has a limit, nor a move of the clock', async () => {

@@ -263,9 +263,15 @@ describe('a time skipper', () => {
     const stuck = rejection(skipper.during('news', (signal) => once(signal, 'abort').then(() => Promise.reject(signal.reason as Error))));
     expect((await stuck).message).toBe('stuck: news');
     expect([looks, clock.nowMs()]).toEqual([1, 1_000]);
+    // What is set anew, without anything else happening, is housekeeping.
+    const keep = (): unknown => clock.setTimer(900_000, keep);
+    keep();
+    const kept = rejection(skipper.until('news', () => undefined));
+    expect([(await kept).message, clock.nowMs()]).toEqual(['stuck: news', 1_801_000]);
     // What has an end is not stuck.
+    const before = clock.nowMs();
     await skipper.advance(5_000);
-    expect(clock.nowMs()).toBe(6_000);
+    expect(clock.nowMs()).toBe(before + 5_000);
     let polled = false;
     clock.setTimer(300, () => (polled = true), true);
     expect(await skipper.until('a poll', () => (polled ? 'polled' : undefined))).toBe('polled');
