@@ -78,9 +78,9 @@ describe('a runtime with one role', () => {
     const client = new Client(provider);
     const replaying = await stand.startRuntime({ provider, ...quick, orchestrations, replayThreads: 0 });
     const logger = new LogBook();
-    const working = await stand.startRuntime({ provider, ...quick, activities, activityLockMs: 200, logger });
+    const working = await stand.startRuntime({ provider, ...quick, activities, activityLockMs: 600, logger });
     // Longer than several leases, on a thread that is busy all the time.
-    const busy = await client.startOrchestration<Place>('busy', 'call', { activity: 'spin', input: 700 });
+    const busy = await client.startOrchestration<Place>('busy', 'call', { activity: 'spin', input: 1_500 });
     const held = await client.startOrchestration<Place>('held', 'call', { activity: 'hold', input: 'busy' });
     expect(await busy.result({ timeout: PATIENCE })).toMatchObject({ attempt: 1 });
     await logger.message('holding', 'held');

@@ -32,8 +32,8 @@ describe('shutdown', () => {
   test('renews leases while it drains, so that no other runtime takes what still runs', async () => {
     const stand = stage();
     const logger = new LogBook();
-    const { client, provider, runtime } = await stand.open({ logger, activityLockMs: 200 });
-    const handle = await client.startOrchestration('renewed', 'call', { activity: 'dawdle', input: 800 });
+    const { client, provider, runtime } = await stand.open({ logger, activityLockMs: 600 });
+    const handle = await client.startOrchestration('renewed', 'call', { activity: 'dawdle', input: 1_500 });
     const beside = await client.startOrchestration('beside', 'call', { activity: 'hold', input: 'renewed' });
     await logger.message('holding', 'beside');
     const stopped = runtime.shutdown();

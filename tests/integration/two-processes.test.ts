@@ -9,6 +9,9 @@ import type { Place } from './fixtures/activities.ts';
 
 const texts = { orchestrations: modules.orchestrations.href, activities: modules.activities.href };
 
+/** Where nobody dies, no lease is to run out on a busy machine. */
+const patient = { activityLockMs: 30_000, orchestrationLockMs: 30_000 };
+
 /** What two hosts must never say: that the other one is in their way. */
 function troubles(hosts: readonly Host[]): readonly string[] {
   return hosts.flatMap(({ log }) => log.lines.filter(({ level }) => level === 'warn' || level === 'error').map(({ message }) => message));
@@ -24,7 +27,7 @@ describe('two hosts on one file', () => {
   test('share the work fairly and without lock errors, and both stop cleanly', async () => {
     const stand = stage();
     const client = new Client(await stand.openProvider());
-    const options = { ...texts, activitiesPerThread: 4 };
+    const options = { ...texts, ...patient, activitiesPerThread: 4 };
     const hosts = await Promise.all([startHost(stand, options), startHost(stand, options)]);
     const handles = await Promise.all(
       Array.from({ length: 400 }, (_, index) =>
@@ -47,13 +50,13 @@ describe('two hosts on one file', () => {
   test('leave long activities to each other also after many short ones made one of them look fast', async () => {
     const stand = stage();
     const client = new Client(await stand.openProvider());
-    const first = await startHost(stand, { ...texts, activitiesPerThread: 1 });
+    const first = await startHost(stand, { ...texts, ...patient, activitiesPerThread: 1 });
     // Alone, the first host runs thousands of trivial activities.
     const quickOnes = await Promise.all(
       Array.from({ length: 10 }, (_, index) => client.startOrchestration(`quick${index}`, 'fan', { activity: 'locate', count: 300 })),
     );
     await Promise.all(quickOnes.map((handle) => handle.result({ timeout: PATIENCE })));
-    const second = await startHost(stand, { ...texts, activitiesPerThread: 1 });
+    const second = await startHost(stand, { ...texts, ...patient, activitiesPerThread: 1 });
     const long = await client.startOrchestration<Place[]>('long', 'fan', { activity: 'dawdle', count: 20, input: 50 });
     const counts = countByPid(await long.result({ timeout: PATIENCE }));
     for (const { pid } of [first, second]) expect(counts.get(pid) ?? 0, `long activities of ${pid}`).toBeGreaterThanOrEqual(5);
@@ -80,7 +83,8 @@ describe('two hosts on one file', () => {
   test('hand an instance back and forth between their caches', async () => {
     const stand = stage();
     const client = new Client(await stand.openProvider());
-    const hosts = await Promise.all([startHost(stand, texts), startHost(stand, texts)]);
+    const options = { ...texts, ...patient };
+    const hosts = await Promise.all([startHost(stand, options), startHost(stand, options)]);
     const handles = await Promise.all(Array.from({ length: 20 }, (_, index) => client.startOrchestration(`h${index}`, 'collect', 25)));
     const items = Array.from({ length: 25 }, (_, index) => index);
     for (const item of items) await Promise.all(handles.map(({ instanceId }) => client.raiseEvent(instanceId, 'item', item)));

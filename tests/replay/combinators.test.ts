@@ -42,6 +42,16 @@ describe('combinators', () => {
     ['all of a record', (ctx) => ctx.all({ x: a(ctx), y: a(ctx) }), '{"x":"r2","y":"r3"}'],
     ['all of values', (ctx) => ctx.all([1, 'x', null, undefined, a(ctx)]), '[1,"x",null,"<undefined>","r2"]'],
     ['all of nothing', (ctx) => ctx.all([]), '[]'],
+    // A value is there before any future, also before one that has its result already.
+    [
+      'race of a future that has its result, behind a value',
+      async (ctx) => {
+        const done = a(ctx);
+        await done;
+        return [await ctx.race(['value', done]), await ctx.race([done, 'value'])];
+      },
+      '[{"key":0,"value":"value"},{"key":0,"value":"r2"}]',
+    ],
     ['all of an empty record', (ctx) => ctx.all({}), '{}'],
     ['all of the same future twice', (ctx) => ((future) => ctx.all([future, future]))(a(ctx)), '["r2","r2"]'],
     ['all of a plain promise', (ctx) => ctx.all([Promise.resolve('p'), a(ctx)]), '["p","r2"]'],

@@ -504,6 +504,47 @@ describe('replay', () => {
   });
 });
 
+describe('an execution that ended', () => {
+  // With as little in each end as there can be: nothing but its kind tells them apart.
+  const ends: readonly (readonly [string, Handler, Body])[] = [
+    ['completes', async (ctx) => void (await ctx.waitForEvent('go')), completed()],
+    [
+      'fails',
+      (ctx) => ctx.waitForEvent('go').then(() => Promise.reject(new RangeError('no'))),
+      failed({ name: 'RangeError', message: 'no' }),
+    ],
+    ['continues as new', (ctx) => ctx.waitForEvent('go').then(() => ctx.continueAsNew()), continuedAsNew()],
+  ];
+  const pairs = ends.flatMap(([now, handler]) => ends.map(([then, , end]) => [now, then, handler, end] as const));
+
+  it.each(pairs)('is found when the code now %s where it %s', async (now, then, handler, end) => {
+    const { result } = await replay(handler, [started(), eventAwaited('go'), eventRaised('go'), end]);
+    if (now === then) expect(result.outcome.kind).not.toBe('faulted');
+    else expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM' });
+  });
+});
+
+describe('a start', () => {
+  it.each<readonly [string, Handler, Body]>([
+    [
+      'of a child that was detached before',
+      (ctx) => ctx.scheduleSubOrchestration('child', undefined, { instanceId: 'c1' }),
+      startRequested('child', 'c1'),
+    ],
+    [
+      'that is detached and was a child before',
+      (ctx) => {
+        ctx.startOrchestration('child', 'c1');
+        return ctx.waitForEvent('go');
+      },
+      childScheduled('child', 'c1'),
+    ],
+  ])('%s is found', async (_, handler, recorded) => {
+    const { result } = await replay(handler, [started(), recorded]);
+    expect(faultOf(result)).toMatchObject({ code: 'NONDETERMINISM', message: expect.stringContaining('at event 2') as unknown });
+  });
+});
+
 describe('the side of the code', () => {
   const culprit = { name: 'test', instanceId: 'i1', executionId: 1, lastCall: 'none' };
   const [, recorded] = history(started(), timerCreated(T0 + 1));

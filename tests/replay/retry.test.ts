@@ -22,6 +22,7 @@ import {
   orchestration,
   replayCold,
   started,
+  statusSet,
   T0,
   timerCreated,
   timerFired,
@@ -451,6 +452,19 @@ describe('the timeout of all attempts together', () => {
     const instance = await begin(charging({ ...options, retry: { maximumAttempts: 2, backoff: 'none' } }));
     await instance.deliver(activityFailed(2), activityFailed(5, 'last'));
     expect(instance.lastBodies.slice(-3)).toEqual([activityFailed(5, 'last'), futureCancelled(3), failed('last')]);
+  });
+
+  it.each<readonly [string, Body, number, string]>([
+    ['its timer after a result', activityCompleted(2, 'paid'), 3, 'paid'],
+    ['the attempt after its time', timerFired(3), 2, 'ACTIVITY_TIMEOUT'],
+  ])('gives up %s before the code goes on', async (_, event, givenUp, status) => {
+    const instance = await begin(async (ctx) => {
+      ctx.setCustomStatus(await ctx.scheduleActivity('charge', 7, options).catch(({ code }: RemoteError) => code));
+      await ctx.waitForEvent('go');
+    });
+    await instance.deliver(event);
+    expect(instance.lastBodies).toEqual([event, futureCancelled(givenUp), statusSet(status), eventAwaited('go')]);
+    expect([instance.last.cancelledTimers, instance.last.cancelledActivities]).toEqual(givenUp === 3 ? [[3], []] : [[], [2]]);
   });
 
   it('is apart from that of one attempt, which goes to the work item', async () => {

@@ -164,6 +164,20 @@ describe('a call between turns', () => {
     expect(instance.host.faults).toMatchObject([{ instanceId: 'i1', failure: { code: 'LATE_CALL' } }]);
   });
 
+  it.each<readonly [string, (ctx: OrchestrationContext, members: readonly unknown[]) => PromiseLike<unknown>]>([
+    ['allSettled', (ctx, members) => ctx.allSettled(members)],
+    ['any', (ctx, members) => ctx.any(members)],
+  ])('need not come: a foreign promise that is rejected in %s, between turns, is late as well', async (_, group) => {
+    let reject: (error: Error) => void = () => undefined;
+    const outside = new Promise((_resolve, rejectIt) => {
+      reject = rejectIt;
+    });
+    const instance = await begin((ctx) => group(ctx, [outside, ctx.scheduleActivity('a')]), { coldCheck: false });
+    reject(new RangeError('from outside'));
+    await nextMacrotask();
+    expect(instance.host.faults).toMatchObject([{ instanceId: 'i1', failure: { code: 'LATE_CALL' } }]);
+  });
+
   it('to cancel a future is late as well', async () => {
     const outside = foreign();
     const instance = await begin(
