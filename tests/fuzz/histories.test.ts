@@ -51,7 +51,7 @@ const everything = defineOrchestration('everything', async (ctx, input: { readon
 });
 
 const isCancelled = defineOrchestration('isCancelled', (ctx) => {
-  ctx.scheduleSubOrchestration('lastingChild', null, { onParentClose: 'terminate' });
+  void ctx.scheduleSubOrchestration('lastingChild', null, { onParentClose: 'terminate' });
   return ctx.waitForEvent('never');
 });
 
