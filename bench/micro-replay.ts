@@ -5,6 +5,7 @@ import { ReplayEngine } from '../src/replay/replay-engine.ts';
 import type { ReplayHost } from '../src/replay/replay-host.ts';
 import type { Scope } from '../src/replay/scope.ts';
 import { validateHistory } from '../src/replay/validate-history.ts';
+import { replayHistory } from '../src/testing/replay-history.ts';
 import { parseRecord } from '../src/types/codec.ts';
 import type { History, ReplayResult } from '../src/types/replay.ts';
 import type { RowTask } from './host.ts';
@@ -16,6 +17,8 @@ import type { RowResult } from './result.ts';
 const ITEMS = 1_000;
 /** Events of the history that is replayed. */
 const HISTORY_EVENTS = 1_000;
+/** Times as many events has the history that `replayHistory` gets: a chain of 10,000 activities. */
+const EXPORTED = 20;
 /** Steps of a chain that does not end while it is measured. */
 const ENDLESS = 1_000_000;
 const AT_MS = 1_764_000_000_000;
@@ -87,7 +90,8 @@ export async function measureDrain({ options }: RowTask): Promise<readonly RowRe
  */
 export async function measureColdReplay({ options }: RowTask): Promise<readonly RowResult[]> {
   const drain = await synchronousDrain();
-  const pages = await inMacrotask(() => makeHistory(drain));
+  const pages = await inMacrotask(() => makeHistory(drain, HISTORY_EVENTS));
+  const exported = `[${(await inMacrotask(() => makeHistory(drain, EXPORTED * HISTORY_EVENTS))).map((page) => page.slice(1, -1)).join()}]`;
   const parse = (): unknown[] => pages.flatMap((page) => parseRecord(page) as unknown[]);
   const replay = (history: History): ReplayEngine => {
     const engine = new ReplayEngine('m2', HOST);
@@ -107,6 +111,11 @@ export async function measureColdReplay({ options }: RowTask): Promise<readonly 
         { name: 'JSON.parse of the pages, baseline', items: 1, run: () => void parse() },
         { name: 'parse and validate', items: 1, run: () => void validateHistory(parse()) },
         { name: 'parse, validate and replay', items: 1, run: () => void replay(validateHistory(parse())) },
+        {
+          name: `replayHistory of JSON text, ${EXPORTED},000 events`,
+          items: EXPORTED,
+          runAsync: () => replayHistory(exported, chain, { instanceId: 'm2' }),
+        },
       ],
     },
     options,
@@ -190,10 +199,10 @@ function startChain(instanceId: string, drain: () => void): ReplayEngine {
 }
 
 /** Pages of a history, one for each turn, as the store has them. Not inside a microtask. */
-function makeHistory(drain: () => void): readonly string[] {
+function makeHistory(drain: () => void, events: number): readonly string[] {
   const engine = new ReplayEngine('m2', HOST);
   const pages = [turn(engine, startMessage(), drain).events];
-  for (let step = 0; engine.lastEventId < HISTORY_EVENTS; step += 1) pages.push(turn(engine, completion(scheduledId(step)), drain).events);
+  for (let step = 0; engine.lastEventId < events; step += 1) pages.push(turn(engine, completion(scheduledId(step)), drain).events);
   return pages;
 }
 

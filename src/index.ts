@@ -9,6 +9,7 @@ export type { StartOptions, StartRequest, StartResult } from './client/start.ts'
 export type { WaitOptions } from './client/wait.ts';
 export type { MetricSeries, MetricsSink } from './main/metrics.ts';
 export type { RuntimeOptions } from './main/options.ts';
+export type { ReplayMismatch } from './main/replay-checks.ts';
 export { Runtime, type RuntimeState, type RuntimeStats, type ShutdownOptions } from './main/runtime.ts';
 export type * from './provider/provider.ts';
 export { validateHistory } from './replay/validate-history.ts';
@@ -35,6 +36,7 @@ export {
   DeterminismError,
   DurableError,
   HistoryError,
+  HistoryMismatchError,
   InstanceError,
   NonRetryableError,
   OptionError,

@@ -1,7 +1,7 @@
 // Activities of the stress runs: short real work that yields now and then, so that kills hit it in the middle.
 // Neighbours: orchestrations.ts calls them, workload.ts says what comes out.
 import { defineActivity } from 'duraloom';
-import { dieOnce } from './die-once.ts';
+import { dieOnce, type Death } from './die-once.ts';
 import { readHeap } from './heap.ts';
 
 /** n². */
@@ -19,6 +19,12 @@ export const flaky = defineActivity('flaky', (ctx, n: number) => {
   return n;
 });
 
+/** Takes its time. */
+export const nap = defineActivity('nap', async (_ctx, n: number) => {
+  await new Promise((resolve) => setTimeout(resolve, 500 + 200 * n));
+  return n;
+});
+
 /** Raises an event to an instance: as often as it runs, but with one key. */
 export const raise = defineActivity('raise', async (ctx, event: { readonly instanceId: string; readonly data: number }) => {
   await ctx.client.raiseEvent(event.instanceId, 'go', event.data, { key: `go-${event.data}` });
@@ -28,10 +34,15 @@ export const raise = defineActivity('raise', async (ctx, event: { readonly insta
 export const echo = defineActivity('echo', (ctx) => ctx.receive<number>());
 
 /** n², but its thread dies of the first attempt. */
-export const squareAfterDeath = defineActivity('squareAfterDeath', (ctx, n: number) => {
-  dieOnce(`activity ${ctx.instanceId}`);
-  return n * n;
-});
+export const squareAfterDeath = defineActivity(
+  'squareAfterDeath',
+  async (ctx, { n, death }: { readonly n: number; readonly death: Death }) => {
+    dieOnce(`activity ${ctx.instanceId}`, death);
+    // The callback that ends the thread comes before this one.
+    await new Promise((resolve) => setImmediate(resolve));
+    return n * n;
+  },
+);
 
 /** Live heap of the thread that runs it. */
 export const activityHeap = defineActivity('activityHeap', () => readHeap());

@@ -7,11 +7,18 @@ import { join } from 'node:path';
 export const MARKS = 'DURALOOM_STRESS_MARKS';
 
 /**
- * Ends the thread at the first call with a name; returns at every later one.
+ * How a thread dies: by `process.exit`, which ends the thread alone; because its heap is full; by an error in a callback, which nobody
+ * catches; not by itself, because its code never gives way.
+ */
+export type Death = 'exit' | 'memory' | 'callback' | 'loop';
+
+/**
+ * Ends the thread at the first call with a name; returns at every later one. After `callback` the caller has a moment to wait for its end.
  *
  * @param name - whose death
+ * @param death - how
  */
-export function dieOnce(name: string): void {
+export function dieOnce(name: string, death: Death): void {
   const folder = process.env[MARKS];
   if (folder === undefined) throw new Error(`Set ${MARKS} to a folder before threads are to die`);
   try {
@@ -20,6 +27,18 @@ export function dieOnce(name: string): void {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
     throw error;
   }
-  // In a worker thread this ends the thread, not the process.
-  process.exit(1);
+  switch (death) {
+    case 'exit':
+      return process.exit(1);
+    case 'memory':
+      // In small pieces: V8 ends the whole process when one array outgrows the limit at once (nodejs/node#47224).
+      for (let kept: unknown = null; ;) kept = { kept, more: Array.from({ length: 1000 }, (_, index) => ({ index })) };
+    case 'callback':
+      setImmediate(() => {
+        throw new Error('thrown on purpose, in a callback');
+      });
+      return;
+    case 'loop':
+      for (;;);
+  }
 }

@@ -1,6 +1,7 @@
 // Starts a host process, listens to what it says, sends it signals. Neighbours: host.ts is what runs there, workspace.ts keeps the list.
 import { fork, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Operation } from './intercept.ts';
 import type { Kind } from './workload.ts';
 
 /** What a host does; it travels as its argument. */
@@ -10,24 +11,28 @@ export type HostOptions = {
   readonly prefix: string;
   readonly seed: number;
   readonly kinds: readonly [Kind, ...Kind[]];
-  /** Jobs at once. */
+  /** Jobs at once, until it is told to finish; 0: none of its own. */
   readonly inFlight: number;
-  /** Jobs in all; null: until it is told to finish. */
-  readonly jobs: number | null;
   readonly replayThreads: number;
   readonly activityThreads: number;
   readonly lockMs: number;
   /** Kills itself with SIGKILL when this provider method is called (or has returned) for the n-th time. */
-  readonly dieAt: { readonly operation: string; readonly phase: 'before' | 'after'; readonly count: number } | null;
+  readonly dieAt: { readonly operation: Operation; readonly phase: 'before' | 'after'; readonly count: number } | null;
+};
+
+/** What a host says of itself now and then. */
+export type HostState = {
+  /** Jobs that have ended. */
+  readonly ended: number;
+  /** Grows whenever anything is done. */
+  readonly progress: number;
+  /** Acks that the store refused because their lease had ended. */
+  readonly refused: number;
 };
 
 /** What a host says at its end. */
 export type HostReport = {
-  readonly ended: number;
   readonly violations: readonly string[];
-  /** Acks of this host that the store refused, because others had taken over. */
-  readonly refusedTurns: number;
-  readonly refusedActivities: number;
   /** Errors of the store that its client saw. */
   readonly storeErrors: number;
   /** Those of them that were not retryable. */
@@ -39,16 +44,17 @@ export type HostEnd = { readonly code: number | null; readonly signal: NodeJS.Si
 
 /** A host process, from its start to its end. */
 export class HostProcess {
-  /** Ids whose start the store has acknowledged. Grows. */
+  /** Ids whose start the store has acknowledged, and of these those whose end it has told. Both grow. */
   readonly acknowledged: string[] = [];
+  readonly endedJobs: string[] = [];
   /** Resolves when it is gone and all that it said was heard. */
   readonly ended: Promise<HostEnd>;
   /** Resolves when its runtime runs, or it is gone. */
   readonly running: Promise<void>;
   /** What it said at its end; null before, and when it was killed. */
   report: HostReport | null = null;
-  /** How many of its jobs have ended. */
-  endedJobs = 0;
+  /** What it said last. */
+  state: HostState = { ended: 0, progress: 0, refused: 0 };
   readonly #child: ChildProcess;
   readonly #listeners = new Set<() => void>();
 
@@ -86,11 +92,11 @@ export class HostProcess {
     if (this.#child.connected) this.#child.send(drain ? 'drain' : 'finish', () => undefined);
   }
 
-  /** Resolves when this many starts are acknowledged, when this many jobs have ended, or when it is gone. */
-  async reached(goal: { readonly acknowledged?: number; readonly endedJobs?: number }): Promise<void> {
-    const { acknowledged = 0, endedJobs = 0 } = goal;
+  /** Resolves when this many starts are acknowledged and this many jobs have ended, or when it is gone. */
+  async reached(goal: { readonly acknowledged?: number; readonly ended?: number }): Promise<void> {
+    const { acknowledged = 0, ended = 0 } = goal;
     const isGone = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null;
-    while (!isGone() && (this.acknowledged.length < acknowledged || this.endedJobs < endedJobs)) {
+    while (!isGone() && (this.acknowledged.length < acknowledged || this.state.ended < ended)) {
       await new Promise<void>((resolve) => this.#listeners.add(resolve));
     }
   }
@@ -98,7 +104,8 @@ export class HostProcess {
   #hear(line: string): void {
     const [word = '', rest = ''] = line.split(/ (.*)/, 2);
     if (word === 'started') this.acknowledged.push(rest);
-    else if (word === 'ended') this.endedJobs = Number(rest);
+    else if (word === 'ended') this.endedJobs.push(rest);
+    else if (word === 'state') this.state = JSON.parse(rest) as HostState;
     else if (word === 'report') this.report = JSON.parse(rest) as HostReport;
     this.#notify();
   }

@@ -1,5 +1,6 @@
 // What must hold on the file after whatever happened: checked on the store itself, from another process than the one that died.
 // Neighbours: workload.ts knows the results; every mode asks this in the end, `kill` also after each round.
+import Database from 'better-sqlite3';
 import { validateHistory, type Client, type HistoryEvent, type InstanceStatus } from 'duraloom';
 import type { SqliteProvider } from 'duraloom/sqlite';
 import { expectedResult, parseJob } from './workload.ts';
@@ -13,8 +14,10 @@ export type Census = { instances: number; completed: number; events: number; act
 export type CheckOptions = {
   /** Ids whose start was acknowledged: all must be there. */
   readonly acknowledged: Iterable<string>;
-  /** Instances that need no second look; filled with those that have ended well. */
-  readonly settled: Set<string>;
+  /** Ids of which a client was told that they have ended: none may run again. */
+  readonly ended?: ReadonlySet<string>;
+  /** Instances whose histories need no second look; filled with those that have ended well. @default none */
+  readonly settled?: Set<string>;
   /** True when everything must have ended: nothing may be queued any more either. */
   readonly final: boolean;
   /** Reads the histories of one in this many instances only. @default 1 */
@@ -37,7 +40,7 @@ const PAGE = 1000;
 export async function checkInvariants(
   provider: SqliteProvider,
   client: Client,
-  { acknowledged, settled, final, sampleEvery = 1 }: CheckOptions,
+  { acknowledged, ended = new Set(), settled = new Set(), final, sampleEvery = 1 }: CheckOptions,
 ): Promise<{ readonly violations: readonly string[]; readonly census: Census }> {
   const violations: string[] = [];
   const census: Census = { instances: 0, completed: 0, events: 0, activities: 0 };
@@ -46,9 +49,10 @@ export async function checkInvariants(
     seen.add(instance.instanceId);
     census.instances += 1;
     if (instance.status === 'Completed') census.completed += 1;
-    if (settled.has(instance.instanceId) && !final) continue;
     violations.push(...checkState(instance, final));
-    if (census.instances % sampleEvery !== 0) continue;
+    if (ended.has(instance.instanceId) && instance.status !== 'Completed')
+      violations.push(`${instance.instanceId} had ended and runs again`);
+    if (settled.has(instance.instanceId) || census.instances % sampleEvery !== 0) continue;
     const wrong = await checkHistories(client, instance, census);
     violations.push(...wrong);
     if (wrong.length === 0 && instance.status === 'Completed') settled.add(instance.instanceId);
@@ -59,6 +63,19 @@ export async function checkInvariants(
     if (depths.orchestratorMessages + depths.workItems > 0) violations.push(`the queues are not empty: ${JSON.stringify(depths)}`);
   }
   return { violations, census };
+}
+
+/** What SQLite itself finds wrong with the pages and indexes of a file. */
+export function checkFile(file: string): readonly string[] {
+  const database = new Database(file, { readonly: true });
+  try {
+    const found = database.prepare('PRAGMA integrity_check').pluck().all() as readonly string[];
+    return found.filter((text) => text !== 'ok').map((text) => `the file is damaged: ${text}`);
+  } catch (error) {
+    return [`the file is damaged: ${String(error)}`];
+  } finally {
+    database.close();
+  }
 }
 
 /** All instances of a store. */

@@ -14,10 +14,12 @@ export type LoadOptions = {
   readonly prefix: string;
   readonly kinds: readonly [Kind, ...Kind[]];
   readonly inFlight: number;
-  /** No more jobs are begun when this is true; is told how many were. */
-  readonly isOver: (begun: number) => boolean;
+  /** No more jobs are begun when this is true. */
+  readonly isOver: () => boolean;
   /** A start was acknowledged by the store. */
   readonly onStarted?: (job: Job) => void;
+  /** The store has told that a job has ended. */
+  readonly onEnded?: (job: Job) => void;
   /** The store refused a call. */
   readonly onStoreError?: (error: ProviderError) => void;
 };
@@ -43,23 +45,19 @@ export class Load {
     this.done = Promise.all(Array.from({ length: options.inFlight }, () => this.#work())).then(() => undefined);
   }
 
-  get begun(): number {
-    return this.#begun;
-  }
-
   get ended(): number {
     return this.#ended;
   }
 
-  /** Jobs that are running for longer than a time. */
-  olderThan(ageMs: number): readonly string[] {
+  /** Jobs that are running, for longer than a time. */
+  running(ageMs = 0): readonly string[] {
     const beforeMs = performance.now() - ageMs;
     return [...this.#running].filter(([, startedMs]) => startedMs < beforeMs).map(([instanceId]) => instanceId);
   }
 
   async #work(): Promise<void> {
     const { random, kinds, prefix, isOver } = this.#options;
-    while (!isOver(this.#begun)) {
+    while (!isOver()) {
       const job = makeJob(prefix, this.#begun, { kind: random.pick(kinds), input: random.integer(0, MAX_INPUT) });
       this.#begun += 1;
       await this.#run(job);
@@ -67,7 +65,7 @@ export class Load {
   }
 
   async #run(job: Job): Promise<void> {
-    const { client, onStarted } = this.#options;
+    const { client, onStarted, onEnded } = this.#options;
     const { instanceId, kind, input } = job;
     const startedMs = performance.now();
     this.#running.set(instanceId, startedMs);
@@ -76,6 +74,7 @@ export class Load {
       const handle = await this.#insist(() => client.startOrchestration<number>(instanceId, kind, input, { onExisting: 'useExisting' }));
       onStarted?.(job);
       const result = await this.#insist(() => handle.result());
+      onEnded?.(job);
       if (result !== expectedResult(job)) this.violations.push(`${instanceId} gave ${result}, expected ${expectedResult(job)}`);
     } catch (error) {
       this.violations.push(`${instanceId}: ${String(error)}`);

@@ -103,12 +103,12 @@ modes
 ${lines.join('\n')}
 
 options
-  --rounds <n>        length of kill and pause
+  --rounds <n>        length of modes that count rounds
   --minutes <n>       length of the other modes; fractions are allowed
   --seed <n>          repeats the choices of a run, as far as the machine allows (default random)
   --threads <r>,<a>   replay and activity threads of each process (default 1,2)
   --in-flight <n>     orchestrations at once in each process
-  --folder <path>     existing folder for the database; it is kept (default: a new one)
+  --folder <path>     folder for the database; it is kept (default: a new one, kept after violations)
   --help              this text
 `;
 }

@@ -2,7 +2,7 @@
 // Neighbours: workload.ts computes the results, activities.ts is what they call.
 import { defineOrchestration, type RetryPolicy } from 'duraloom';
 import type * as activities from './activities.ts';
-import { dieOnce } from './die-once.ts';
+import { dieOnce, type Death } from './die-once.ts';
 import { readHeap } from './heap.ts';
 
 /** For activities that talk to the store, which may be in trouble. */
@@ -109,11 +109,17 @@ export const retries = defineOrchestration('retries', (ctx, n: number) => {
   return flaky(n);
 });
 
-/** Kills its own thread, then that of an activity. */
+/** One long activity. */
+export const naps = defineOrchestration('naps', (ctx, n: number) => ctx.activities<typeof activities>().nap(n));
+
+/** Ends its own thread, in most cases, and then that of an activity. */
 export const threadDeaths = defineOrchestration('threadDeaths', async (ctx, n: number) => {
-  const { squareAfterDeath } = ctx.activities<typeof activities>();
-  if (n % 2 === 0) dieOnce(`orchestration ${ctx.instanceId}`);
-  return squareAfterDeath(n);
+  // The attempt whose thread was ended because it never gave way has timed out.
+  const { squareAfterDeath } = ctx.activities<typeof activities>({ retry: PATIENT, attemptTimeoutMs: 500 });
+  const own = ([null, 'exit', 'memory', 'loop'] as const)[n % 4] ?? null;
+  if (own !== null) dieOnce(`orchestration ${ctx.instanceId}`, own);
+  const death = (['exit', 'memory', 'callback', 'loop'] as const satisfies readonly Death[])[Math.floor(n / 2) % 4] ?? 'exit';
+  return squareAfterDeath({ n, death });
 });
 
 /** Live heaps of the two threads that run it. Its result is no function of its input: it is for one look, and no part of the load. */

@@ -15,6 +15,11 @@ export type Outcome = {
   readonly figures: Readonly<Record<string, number>>;
 };
 
+/** A mode needs what this machine does not have. */
+export class CannotRun extends Error {
+  override readonly name: string = 'CannotRun';
+}
+
 /** One way of trying to break the promise. */
 export type Mode = {
   readonly summary: string;
@@ -27,6 +32,12 @@ export type Mode = {
 /** Most violations that are printed. */
 const SHOWN = 50;
 
+/** Settings that mean something to a mode. */
+export function shownSettings({ length }: Mode, settings: Settings): Readonly<Record<string, unknown>> {
+  const { rounds, minutes, ...rest } = settings;
+  return { ...(length === 'rounds' ? { rounds } : { minutes }), ...rest };
+}
+
 /**
  * Prints how a run ended; the last line is JSON.
  *
@@ -34,7 +45,11 @@ const SHOWN = 50;
  * @param settings - what it was made with
  * @param run - outcome and length
  */
-export function printOutcome(mode: string, settings: Settings, run: { readonly outcome: Outcome; readonly seconds: number }): void {
+export function printOutcome(
+  mode: string,
+  settings: Readonly<Record<string, unknown>>,
+  run: { readonly outcome: Outcome; readonly seconds: number },
+): void {
   const { violations, completed, latency, figures } = run.outcome;
   for (const violation of violations.slice(0, SHOWN)) console.error(`violation: ${violation}`);
   if (violations.length > SHOWN) console.error(`… and ${violations.length - SHOWN} more`);
@@ -45,9 +60,9 @@ export function printOutcome(mode: string, settings: Settings, run: { readonly o
   for (const [name, value] of Object.entries(figures)) console.log(`  ${name}: ${round(value)}`);
   console.log(`verdict: ${violations.length === 0 ? 'ok' : `${violations.length} violations`}`);
   const rounded = Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, round(value)]));
-  console.log(
-    JSON.stringify({ stress: mode, ...settings, seconds, completed, perSecond, p50Ms, p99Ms, ...rounded, violations: violations.length }),
-  );
+  const verdict = violations.length === 0 ? 'ok' : 'violated';
+  const line = { stress: mode, verdict, violations: violations.length, ...settings, seconds, completed, perSecond, p50Ms, p99Ms };
+  console.log(JSON.stringify({ ...line, figures: rounded }));
 }
 
 /** A percentile of durations, in milliseconds; 0 without any. */

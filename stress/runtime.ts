@@ -1,17 +1,26 @@
-// The runtime of all stress runs, in host processes and in this one. Neighbours: host.ts, the modes that run in this process.
-import { Runtime, type Clock, type Provider } from 'duraloom';
+// The runtime of all stress runs, in host processes and in this one. Neighbours: host.ts, modes/local.ts.
+import { Runtime, type Provider, type RuntimeOptions } from 'duraloom';
 
-/** What differs between runs. */
+/** What every runtime is given. */
 export type StressRuntimeOptions = {
-  readonly provider: Provider;
   readonly replayThreads: number;
   readonly activityThreads: number;
+  /** All leases, in milliseconds. */
   readonly lockMs: number;
-  readonly clock?: Clock;
 };
 
-/** Starts a runtime with the code of the stress runs. */
-export function startRuntime({ provider, replayThreads, activityThreads, lockMs, clock }: StressRuntimeOptions): Promise<Runtime> {
+/**
+ * Starts a runtime with the code of the stress runs.
+ *
+ * @param provider - its store
+ * @param options - threads and leases
+ * @param more - what else is to be different
+ */
+export function startRuntime(
+  provider: Provider,
+  { replayThreads, activityThreads, lockMs }: StressRuntimeOptions,
+  more: Partial<RuntimeOptions> = {},
+): Promise<Runtime> {
   return Runtime.start({
     provider,
     orchestrations: new URL('./orchestrations.ts', import.meta.url),
@@ -27,6 +36,6 @@ export function startRuntime({ provider, replayThreads, activityThreads, lockMs,
     retryBackoff: { initialMs: 50, maximumMs: 500 },
     // A kill charges an attempt to whatever was in flight; being unlucky many times in a row is no poison.
     maxAttempts: 1000,
-    ...(clock === undefined ? {} : { clock }),
+    ...more,
   });
 }

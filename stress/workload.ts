@@ -3,7 +3,18 @@
 
 /** Every kind of orchestration, by what it tries to tear apart. The names are those of `orchestrations.ts`. */
 export type Kind =
-  'fanOut' | 'chain' | 'children' | 'events' | 'topics' | 'generations' | 'sessions' | 'keyValues' | 'timers' | 'retries' | 'threadDeaths';
+  | 'fanOut'
+  | 'chain'
+  | 'children'
+  | 'events'
+  | 'topics'
+  | 'generations'
+  | 'sessions'
+  | 'keyValues'
+  | 'timers'
+  | 'retries'
+  | 'naps'
+  | 'threadDeaths';
 
 /** Those that wait for no time of day: whatever the clock does, they end soon. */
 export const PROMPT_KINDS: readonly [Kind, ...Kind[]] = ['fanOut', 'chain', 'children', 'events', 'generations', 'sessions', 'keyValues'];
@@ -13,6 +24,9 @@ export const TIMED_KINDS: readonly [Kind, ...Kind[]] = ['timers', 'retries', 'to
 
 /** What runs in every mode. */
 export const KINDS: readonly [Kind, ...Kind[]] = [...PROMPT_KINDS, ...TIMED_KINDS];
+
+/** The same, and those that hold leases for longer than a lease lasts. */
+export const LONG_KINDS: readonly [Kind, ...Kind[]] = [...KINDS, 'naps'];
 
 /** Inputs are 0 to this. */
 export const MAX_INPUT = 9;
@@ -62,6 +76,7 @@ export function expectedResult({ kind, input: n }: Job): number {
     case 'timers':
       return n * n;
     case 'retries':
+    case 'naps':
       return n;
     case 'threadDeaths':
       return n * n;

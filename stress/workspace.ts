@@ -1,10 +1,11 @@
 // Where a run has its database, and the processes and tidying that must not outlive it. Neighbours: main.ts makes it, modes use it.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
 import { HostProcess, type HostOptions } from './host-process.ts';
+import { KEEP } from './small-disk.ts';
 
 /** One run's place. */
 export class Workspace {
@@ -15,7 +16,7 @@ export class Workspace {
   readonly #hosts = new Set<HostProcess>();
 
   /**
-   * @param folder - an existing one, which is kept; null: makes one
+   * @param folder - is kept, and made when it is not there; null: a new one
    */
   constructor(folder: string | null) {
     this.#isOwn = folder === null;
@@ -45,6 +46,14 @@ export class Workspace {
   /** Ends what still runs. */
   killHosts(): void {
     for (const host of this.#hosts) host.signal('SIGKILL');
+  }
+
+  /** Sees to it that the folder outlives this run. Returns where it is. */
+  keep(): string {
+    const into = process.env[KEEP];
+    if (into === undefined) return this.folder;
+    cpSync(this.folder, into, { recursive: true });
+    return into;
   }
 
   /** Removes the folder, if it was made here. */

@@ -40,6 +40,7 @@ const OUTPUTS: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     /^round \d+: at most \d+ % of the memory in use$/,
     /^stopped after round (\d+): \1 executions, \d{1,2} events in the history of the last one$/,
   ],
+  'own-provider': ['parcel-1 is packed', 'parcel-1 went to Ada by bicycle'],
   'versioned-packages': [
     'orchestrations: billing.invoice@2.0.0, billing.invoice@1.1.0, billing.invoice@1.0.0, shipping.ship@1.0.0',
     'activities: billing.charge, billing.tax, shipping.charge',

@@ -11,9 +11,10 @@ const folder = join(root, 'docs/guides');
 // Not below node_modules: Node strips no types there.
 const project = mkdtempSync(join(tmpdir(), 'duraloom-guides-test-'));
 
-const guides: readonly Guide[] = readdirSync(folder)
+const capabilities: readonly Guide[] = readdirSync(folder)
   .filter((file) => file.endsWith('.md'))
   .map((file) => readGuide(file.slice(0, -'.md'.length), readFileSync(join(folder, file), 'utf8')));
+const guides: readonly Guide[] = [...capabilities, readGuide('provider-guide', readFileSync(join(root, 'docs/provider-guide.md'), 'utf8'))];
 
 type Outcome = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -30,7 +31,7 @@ function writeProject(): void {
   const modules = join(project, 'node_modules');
   mkdirSync(modules);
   symlinkSync(root, join(modules, 'duraloom'), 'junction');
-  for (const name of ['zod', 'valibot', '@types']) symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
+  for (const name of ['zod', 'valibot', 'vitest', '@types']) symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   const compilerOptions = { noEmit: true, declaration: false, isolatedDeclarations: false, customConditions: ['duraloom-source'] };
   const config = { extends: join(root, 'tsconfig.base.json'), compilerOptions, include: ['*/*.ts'] };
@@ -46,7 +47,7 @@ afterAll(() => rmSync(project, { recursive: true }));
 
 describe('guides', () => {
   test('there is one for each capability', () => {
-    expect(guides.length).toBeGreaterThanOrEqual(11);
+    expect(capabilities.length).toBeGreaterThanOrEqual(11);
   });
 
   test('their code passes the compiler in strict mode', async () => {
@@ -64,10 +65,25 @@ describe('guides', () => {
     const { code, stdout, stderr } = await runNode(['--conditions=duraloom-source', 'main.ts'], join(project, name));
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: guide.output, stderr: '' });
   });
+
+  const tests = guides.flatMap(({ name, files }) =>
+    [...files.keys()].filter((file) => file.endsWith('.test.ts')).map((file) => join(name, file)),
+  );
+
+  test.each(tests)('%s passes under node --test', async (file) => {
+    const { code, stdout } = await runNode(['--conditions=duraloom-source', '--test', '--test-reporter=tap', file], project);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^# tests [1-9][^]*^# fail 0$/m) as string });
+  });
 });
 
 describe('documents', () => {
-  const documents = ['README.md', 'docs/features.md', ...guides.map(({ name }) => `docs/guides/${name}.md`)];
+  const documents = [
+    'README.md',
+    'docs/features.md',
+    'docs/reliability.md',
+    'docs/provider-guide.md',
+    ...capabilities.map(({ name }) => `docs/guides/${name}.md`),
+  ];
 
   test.each(documents)('%s links to files and headings that exist', (path) => {
     const links = readLinks(readFileSync(join(root, path), 'utf8'));
@@ -79,12 +95,18 @@ describe('documents', () => {
     expect(broken).toEqual([]);
   });
 
+  test('docs/reliability.md names tests that exist', () => {
+    const tests = readLinks(readFileSync(join(root, 'docs/reliability.md'), 'utf8')).filter(({ path }) => path.startsWith('../tests/'));
+    expect(tests.length).toBeGreaterThan(15);
+    expect(tests.filter(({ text, path }) => !readFileSync(join(root, 'docs', path), 'utf8').includes(text))).toEqual([]);
+  });
+
   test('docs/features.md names tests that exist, and every guide', () => {
     const links = readLinks(readFileSync(join(root, 'docs/features.md'), 'utf8'));
-    const tests = links.filter(({ path }) => path.startsWith('../tests/'));
+    const tests = links.filter(({ path }) => path.startsWith('../tests/') || path.startsWith('../src/conformance/'));
     expect(tests.length).toBeGreaterThan(30);
     const missing = tests.filter(({ text, path }) => !readFileSync(join(root, 'docs', path), 'utf8').includes(text));
     expect(missing).toEqual([]);
-    expect(links.map(({ path }) => path)).toEqual(expect.arrayContaining(guides.map(({ name }) => `guides/${name}.md`)));
+    expect(links.map(({ path }) => path)).toEqual(expect.arrayContaining(capabilities.map(({ name }) => `guides/${name}.md`)));
   });
 });

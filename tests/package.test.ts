@@ -21,10 +21,15 @@ const MODULES: Readonly<Record<string, string>> = {
     export const hello = defineOrchestration('hello', async (ctx, name) => ctx.scheduleActivity('greet', name));`,
   'main.js': `
     import { Client, Runtime } from 'duraloom';
+    import { conformanceCases, runConformance } from 'duraloom/conformance';
     import { MemoryProvider } from 'duraloom/memory';
     import { SqliteProvider } from 'duraloom/sqlite';
     import { SimulatedClock } from 'duraloom/testing';
     if (new SimulatedClock(5).nowMs() !== 5) throw new Error('duraloom/testing is broken');
+    const cases = conformanceCases.filter(({ contract }) => contract === 'creation');
+    const open = async (clock) => ({ provider: new MemoryProvider({ clock }) });
+    const { passed, failed } = await runConformance({ name: 'memory', open }, { cases });
+    if (passed === 0 || failed > 0) throw new Error('duraloom/conformance is broken');
     for (const provider of [await SqliteProvider.open('hello.db'), new MemoryProvider()]) {
       const runtime = await Runtime.start({
         provider,

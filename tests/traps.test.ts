@@ -13,6 +13,8 @@ const TRAPS = 63;
 const CANNOT_HAPPEN = 'Cannot happen: ';
 
 const readText = (path: string): string => readFileSync(join(import.meta.dirname, path), 'utf8');
+/** Tests are named from this folder on, conformance cases from the root on. */
+const readTest = (path: string): string => readText(path.startsWith('src/') ? `../${path}` : path);
 const rows = readRows(readText('../docs/traps.md'));
 const named = rows.flatMap(readTests);
 
@@ -53,8 +55,8 @@ describe('docs/traps.md', () => {
   });
 
   test.each(named)('T$trap: $file has $name', ({ trap, file, name }) => {
-    expect(file).toMatch(/^(?:traps|integration|provider|replay|property|types)\/[\w-]+(?:\.test)?\.ts$/);
-    expect([...namesIn(readText(file))]).toContain(name);
+    expect(file).toMatch(/^(?:traps|integration|replay|property|types|src\/conformance)\/[\w-]+(?:\.test)?\.ts$/);
+    expect([...namesIn(readTest(file))]).toContain(name);
     expect(name).toMatch(new RegExp(`\\bT${trap}\\b`));
   });
 

@@ -2,6 +2,7 @@
 // Neighbours: instance-handle.ts (the same for one instance), start.ts and requests.ts (what is sent), wait.ts, receipt.ts.
 import type { ControlRequest } from '../provider/provider.ts';
 import { systemClock } from '../provider/system-clock.ts';
+import { hasMethods, readArray, readOptions, type FieldNames } from '../types/arguments.ts';
 import { isClock, type Clock } from '../types/clock.ts';
 import { decodeStored, encodePayload } from '../types/codec.ts';
 import type { InputArguments } from '../types/context.ts';
@@ -10,7 +11,9 @@ import { ArgumentError } from '../types/errors.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
 import { parseHistoryPages } from '../types/history-text.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
-import { assertName } from '../types/names.ts';
+import { MAX_NAME_LENGTH } from '../types/limits.ts';
+import { assertName, assertText } from '../types/names.ts';
+import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { InstanceHandle } from './instance-handle.ts';
 import { hasEnded, notFound, quarantined, toResult, toState, type InstanceState } from './instance-state.ts';
@@ -27,7 +30,7 @@ import {
   type RaiseResult,
 } from './requests.ts';
 import { toRuntimeInfo, type RuntimeInfo } from './runtime-info.ts';
-import { alreadyExists, toNewInstance, type StartOptions, type StartRequest, type StartResult } from './start.ts';
+import { alreadyExists, START_OPTIONS, toNewInstance, type StartOptions, type StartRequest, type StartResult } from './start.ts';
 import { waitUntil, type WaitOptions, type WaitResult } from './wait.ts';
 
 /** Which instances to list. */
@@ -92,12 +95,12 @@ export class Client {
    * @param options - rarely needed
    * @throws {ArgumentError} when one of them is none
    */
-  constructor(provider: ClientStore, { clock = systemClock }: ClientOptions = {}) {
-    if (typeof provider?.startInstances !== 'function') {
+  constructor(provider: ClientStore, options?: ClientOptions) {
+    if (!hasMethods(provider, ['startInstances'])) {
       throw new ArgumentError('Expected provider to be a provider, such as await SqliteProvider.open(file)');
     }
-    if (!isClock(clock))
-      throw new ArgumentError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${typeof (clock as unknown)}`);
+    const { clock = systemClock } = readOptions(options, 'the options of a client', { clock: true });
+    if (!isClock(clock)) throw new ArgumentError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${show(clock)}`);
     this.#store = provider;
     this.#clock = clock;
   }
@@ -132,10 +135,11 @@ export class Client {
     instanceId: string,
     orchestration: OrchestrationDefinition | string,
     input?: unknown,
-    options: StartOptions = {},
+    options?: StartOptions,
   ): Promise<InstanceHandle<Output>> {
-    const [outcome] = await this.#store.startInstances([toNewInstance({ ...options, instanceId, orchestration, input })]);
-    if (outcome === 'exists' && options.onExisting !== 'useExisting') throw alreadyExists(instanceId, options.onExisting);
+    const given = readOptions(options, 'the options of a start', START_OPTIONS);
+    const [outcome] = await this.#store.startInstances([toNewInstance({ ...given, instanceId, orchestration, input })]);
+    if (outcome === 'exists' && given.onExisting !== 'useExisting') throw alreadyExists(instanceId, given.onExisting);
     return this.getHandle<Output>(instanceId);
   }
 
@@ -149,7 +153,7 @@ export class Client {
    * @throws {ProviderError} when the store fails; any of them may be started then
    */
   async startOrchestrations<Output = unknown>(requests: readonly StartRequest[]): Promise<readonly StartResult<Output>[]> {
-    const starts = assertList(requests, 'requests').map((request) => toNewInstance(request));
+    const starts = readList(requests, START_REQUEST).map((request) => toNewInstance(request));
     if (starts.length === 0) return [];
     const outcomes = await this.#store.startInstances(starts);
     return starts.map(({ instanceId }, index) => ({
@@ -184,8 +188,9 @@ export class Client {
    * @throws {PayloadError} when the data is no JSON value or too large
    * @throws {ProviderError} when the store fails; the event may or may not be raised then: with a key, raise it again
    */
-  async raiseEvent(instanceId: string, name: string, data?: unknown, options: RaiseOptions = {}): Promise<RaiseResult> {
-    const [result] = await this.raiseEvents([{ ...options, instanceId, name, data }]);
+  async raiseEvent(instanceId: string, name: string, data?: unknown, options?: RaiseOptions): Promise<RaiseResult> {
+    const { key } = readOptions(options, 'the options of an event', RAISE_OPTIONS);
+    const [result] = await this.raiseEvents([{ instanceId, name, data, ...(key !== undefined && { key }) }]);
     if (result === undefined || result.outcome === 'notFound') throw notFound(instanceId);
     return { delivered: result.delivered, key: result.key };
   }
@@ -200,7 +205,7 @@ export class Client {
    * @throws {ProviderError} when the store fails; any of them may be raised then
    */
   async raiseEvents(requests: readonly RaiseRequest[]): Promise<readonly BatchRaiseResult[]> {
-    const messages = assertList(requests, 'requests').map((request) => toRaise(request));
+    const messages = readList(requests, RAISE_REQUEST).map((request) => toRaise(request));
     if (messages.length === 0) return [];
     const outcomes = await this.#store.enqueueMessages(messages);
     return messages.map(({ instanceId, key }, index) => {
@@ -248,8 +253,9 @@ export class Client {
    * @throws {PayloadError} when the data is no JSON value or too large
    * @throws {ProviderError} when the store fails; it may or may not be published then
    */
-  async publish(topic: string, data?: unknown, options: RaiseOptions = {}): Promise<number> {
-    const [subscribers = 0] = await this.#store.publish([toPublication(topic, data, options.key)]);
+  async publish(topic: string, data?: unknown, options?: RaiseOptions): Promise<number> {
+    const { key } = readOptions(options, 'the options of a publication', RAISE_OPTIONS);
+    const [subscribers = 0] = await this.#store.publish([toPublication(topic, data, key)]);
     return subscribers;
   }
 
@@ -358,7 +364,10 @@ export class Client {
     instanceId: string,
     options: WaitOptions & { readonly afterVersion: number },
   ): Promise<InstanceState<Output>> {
-    const { afterVersion } = options;
+    const { afterVersion } = readOptions(options, 'the options of a wait', { ...WAIT_OPTIONS, afterVersion: true });
+    if (afterVersion === undefined || !Number.isSafeInteger(afterVersion)) {
+      throw new ArgumentError(`Expected \`afterVersion\` to be a whole number, 0 for none, got ${show(afterVersion)}`);
+    }
     return await waitUntil(this.#store, {
       clock: this.#clock,
       instanceId: assertTarget(instanceId),
@@ -413,7 +422,8 @@ export class Client {
   async waitForValue<Value = unknown>(instanceId: string, key: string, options: ValueWaitOptions = {}): Promise<Value> {
     assertTarget(instanceId);
     assertKey(key);
-    const unless = encodePayload(options.unless, 'unless') ?? null;
+    const given = readOptions(options, 'the options of a wait', { ...WAIT_OPTIONS, unless: true });
+    const unless = encodePayload(given.unless, 'unless') ?? null;
     const check = async (record: InstanceRecord): Promise<WaitResult<Value>> => {
       const [stored] = await this.#store.readValues(instanceId, [key]);
       if (stored !== undefined && stored.value !== unless) {
@@ -451,10 +461,15 @@ export class Client {
    * @throws {ArgumentError} for a limit outside its range
    * @throws {ProviderError} when the store fails
    */
-  async listInstances(options: ListOptions = {}): Promise<readonly InstanceState[]> {
-    const { after = null, limit = LIST_LIMIT.default, status, parentInstanceId } = options;
+  async listInstances(options?: ListOptions): Promise<readonly InstanceState[]> {
+    const given = readOptions(options, 'the options of a list', LIST_OPTIONS);
+    const { after = null, limit = LIST_LIMIT.default, status, parentInstanceId } = given;
+    if (after !== null && typeof after !== 'string') throw new ArgumentError(`Expected \`after\` to be an instance id, got ${show(after)}`);
+    if (status !== undefined && !(typeof status === 'string' && Object.hasOwn(STATUSES, status))) {
+      throw new ArgumentError(`Expected \`status\` to be one of ${Object.keys(STATUSES).join(', ')}, got ${show(status)}`);
+    }
     if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT.maximum) {
-      throw new ArgumentError(`Expected limit to be an integer from 1 to ${LIST_LIMIT.maximum}, got ${String(limit)}`);
+      throw new ArgumentError(`Expected limit to be an integer from 1 to ${LIST_LIMIT.maximum}, got ${show(limit)}`);
     }
     const records = await this.#store.listInstances({
       afterInstanceId: after,
@@ -485,6 +500,9 @@ export class Client {
    * @throws {HistoryError} when the stored text is no JSON
    */
   async readHistory(instanceId: string, executionId?: number): Promise<readonly HistoryEvent[]> {
+    if (executionId !== undefined && !Number.isSafeInteger(executionId)) {
+      throw new ArgumentError(`Expected execution id to be a whole number, got ${show(executionId)}`);
+    }
     const record = await this.#read(instanceId);
     const [pages = []] = await this.#store.readHistory([{ instanceId, executionId: executionId ?? record.executionId, afterEventId: 0 }]);
     return parseHistoryPages(pages.map((page) => page.events)) as readonly HistoryEvent[];
@@ -509,15 +527,34 @@ function isOver({ status }: InstanceRecord): boolean {
   return isEnded(status) || status === 'Quarantined';
 }
 
-function assertList<Item>(list: readonly Item[], what: string): readonly Item[] {
-  // Not by a guard: it would turn the items into any.
-  const isList: boolean = Array.isArray(list);
-  if (!isList) throw new ArgumentError(`Expected ${what} to be an array, got ${typeof list}`);
-  return list;
+/** The requests of a batch, each read once. */
+function readList<Item extends object>(given: readonly Item[], names: FieldNames<Item>): readonly Item[] {
+  const list = readArray(given);
+  if (list === null) throw new ArgumentError(`Expected requests to be an array, got ${show(given)}`);
+  return list.map((item, index) => {
+    if (item === undefined) throw new ArgumentError(`Expected request ${index} to be an object, got undefined`);
+    return readOptions(item as Item, `request ${index}`, names) as Item;
+  });
 }
 
+const WAIT_OPTIONS: FieldNames<WaitOptions> = { timeout: true, signal: true };
+const RAISE_OPTIONS: FieldNames<RaiseOptions> = { key: true };
+const RAISE_REQUEST: FieldNames<RaiseRequest> = { ...RAISE_OPTIONS, instanceId: true, name: true, data: true };
+const START_REQUEST: FieldNames<StartRequest> = { ...START_OPTIONS, instanceId: true, orchestration: true, input: true };
+const LIST_OPTIONS: FieldNames<ListOptions> = { after: true, limit: true, status: true, parentInstanceId: true };
+const STATUSES: Readonly<Record<InstanceStatus, true>> = {
+  Pending: true,
+  Running: true,
+  Suspended: true,
+  Completed: true,
+  Failed: true,
+  Cancelled: true,
+  Terminated: true,
+  Quarantined: true,
+};
+
 function assertKey(key: string): string {
-  if (typeof key !== 'string') throw new ArgumentError(`Expected key to be text, got ${typeof key}`);
+  assertText(key, 'key', MAX_NAME_LENGTH);
   return key;
 }
 

@@ -21,14 +21,15 @@ export async function hasReceived(store: ClientStore, record: InstanceRecord, ke
     const [pages = []] = await store.readHistory([{ instanceId: record.instanceId, executionId, afterEventId: 0 }]);
     // Most pages do not hold the key anywhere, so they need not be parsed.
     const candidates = pages.map(({ events }) => events).filter((events) => events.includes(quoted));
-    const events = parseHistoryPages(candidates) as readonly HistoryEvent[];
-    if (events.some((event) => isReceipt(event, key))) return true;
+    if (parseHistoryPages(candidates).some((event) => isReceipt(event, key))) return true;
   }
   return false;
 }
 
-/** An execution also knows the last keys of those before it. */
-function isReceipt(event: HistoryEvent, key: string): boolean {
+/** An execution also knows the last keys of those before it. Nobody has checked the events: what is none received nothing. */
+function isReceipt(given: unknown, key: string): boolean {
+  if (typeof given !== 'object' || given === null) return false;
+  const event = given as HistoryEvent;
   if (event.kind === 'EventRaised' || event.kind === 'TopicReceived') return event.key === key;
-  return event.kind === 'OrchestrationStarted' && event.eventKeys?.includes(key) === true;
+  return event.kind === 'OrchestrationStarted' && Array.isArray(event.eventKeys) && event.eventKeys.includes(key);
 }

@@ -6,8 +6,10 @@ import { ArgumentError } from '../types/errors.ts';
 import type { Failure } from '../types/failure.ts';
 import type { OrchestratorMessage } from '../types/history-event.ts';
 import type { InstanceRecord } from '../types/instance.ts';
+import { MAX_INSTANCE_ID_LENGTH } from '../types/limits.ts';
 import { field } from '../types/message-text.ts';
-import { assertName } from '../types/names.ts';
+import { assertName, assertText } from '../types/names.ts';
+import { show } from '../types/show.ts';
 import { assertTopic } from '../types/topics.ts';
 
 /** Options of raising and publishing. */
@@ -48,12 +50,10 @@ export type BatchRaiseResult = RaiseResult & {
  *
  * @param instanceId - the id
  * @returns the id
- * @throws {ArgumentError} when it is no text
+ * @throws {ArgumentError} when it cannot be one
  */
 export function assertTarget(instanceId: string): string {
-  if (typeof instanceId !== 'string' || instanceId === '') {
-    throw new ArgumentError(`Expected instance id to be text, got ${instanceId === '' ? 'none' : typeof instanceId}`);
-  }
+  assertText(instanceId, 'instance id', MAX_INSTANCE_ID_LENGTH);
   return instanceId;
 }
 
@@ -152,7 +152,7 @@ function terminated(message: string): Failure {
 }
 
 function assertReason(reason: string, what: string): void {
-  if (typeof reason !== 'string') throw new ArgumentError(`Expected reason to be text, got ${typeof reason}`);
+  if (typeof reason !== 'string') throw new ArgumentError(`Expected reason to be text, got ${show(reason)}`);
   encodePayload(reason, `reason of the ${what}`);
 }
 

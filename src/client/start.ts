@@ -1,15 +1,17 @@
 // What a client says to start an orchestration → what the provider stores. Neighbour: client.ts.
 import type { NewInstance, StartOutcome } from '../provider/provider.ts';
+import { readOptions, readTime, type FieldNames } from '../types/arguments.ts';
 import { encodePayload } from '../types/codec.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import { toMilliseconds, type Duration } from '../types/duration.ts';
 import { ArgumentError, InstanceError } from '../types/errors.ts';
 import type { StartPolicy } from '../types/history-event.ts';
 import { MAX_PRIORITY } from '../types/limits.ts';
-import { closingOf } from './requests.ts';
 import { encodeStart } from '../types/message-text.ts';
 import { assertInstanceId, assertName } from '../types/names.ts';
+import { show } from '../types/show.ts';
 import type { InstanceHandle } from './instance-handle.ts';
+import { closingOf } from './requests.ts';
 
 /** Options of a start. */
 export type StartOptions = {
@@ -51,6 +53,9 @@ export type StartResult<Output = unknown> = {
   readonly handle: InstanceHandle<Output>;
 };
 
+/** The names of the options. */
+export const START_OPTIONS: FieldNames<StartOptions> = { version: true, onExisting: true, startAfter: true, startAt: true, priority: true };
+
 /** Complete by type: a policy cannot be forgotten. */
 const POLICIES: Readonly<Record<StartPolicy, true>> = { fail: true, useExisting: true, replaceTerminal: true, terminateExisting: true };
 
@@ -68,10 +73,10 @@ export function toNewInstance(request: StartRequest): NewInstance {
   const name = nameOf(orchestration);
   if (version !== undefined) assertName(version, 'version');
   if (typeof onExisting !== 'string' || !Object.hasOwn(POLICIES, onExisting)) {
-    throw new ArgumentError(`Expected onExisting to be one of ${Object.keys(POLICIES).join(', ')}, got '${String(onExisting)}'`);
+    throw new ArgumentError(`Expected onExisting to be one of ${Object.keys(POLICIES).join(', ')}, got ${show(onExisting)}`);
   }
   if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY) {
-    throw new ArgumentError(`Expected priority to be an integer from 0 to ${MAX_PRIORITY}, got ${String(priority)}`);
+    throw new ArgumentError(`Expected priority to be an integer from 0 to ${MAX_PRIORITY}, got ${show(priority)}`);
   }
   return {
     instanceId,
@@ -107,13 +112,16 @@ export function alreadyExists(instanceId: string, policy: StartPolicy | undefine
 
 function nameOf(orchestration: unknown): string {
   if (typeof orchestration === 'string') return assertName(orchestration, 'orchestration name');
-  const definition = orchestration as Partial<OrchestrationDefinition> | null;
-  if (typeof definition === 'object' && definition?.kind === 'orchestration' && typeof definition.name === 'string') return definition.name;
+  if (typeof orchestration === 'object' && orchestration !== null) {
+    const definition = orchestration as Pick<OrchestrationDefinition, 'kind' | 'name'>;
+    const { kind, name = '' } = readOptions(definition, 'orchestration', { kind: true, name: true });
+    if (kind === 'orchestration') return assertName(name, 'orchestration name');
+  }
   throw new ArgumentError('Expected orchestration to be a definition made by defineOrchestration, or its name');
 }
 
 function toEpochMs(startAt: Date): number {
-  const ms = startAt instanceof Date ? startAt.getTime() : Number.NaN;
-  if (Number.isNaN(ms)) throw new ArgumentError(`Expected startAt to be a valid Date, got ${String(startAt)}`);
-  return ms;
+  // A number may be seconds as well.
+  if (typeof startAt === 'object') return readTime(startAt, 'startAt');
+  throw new ArgumentError(`Expected startAt to be a valid Date, got ${show(startAt)}`);
 }

@@ -2,10 +2,12 @@
 //
 // Long polls are slices: a store that knows no signal (it is in another thread) only makes an abandoned slice run out unseen.
 import type { WaitCondition } from '../provider/provider.ts';
+import { hasMethods, readOptions } from '../types/arguments.ts';
 import type { Clock } from '../types/clock.ts';
 import { toMilliseconds, type Duration } from '../types/duration.ts';
-import { DurableError } from '../types/errors.ts';
+import { ArgumentError, DurableError } from '../types/errors.ts';
 import type { InstanceRecord } from '../types/instance.ts';
+import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { notFound } from './instance-state.ts';
 
@@ -46,19 +48,28 @@ const POLL_MS = 15_000;
  */
 export async function waitUntil<Value>(store: ClientStore, wait: Wait<Value>): Promise<Value> {
   const { instanceId, condition, options, clock, check, pauseMs } = wait;
-  const { timeout, signal } = options;
+  const { timeout, signal } = readOptions(options, 'the options of a wait', { timeout: true, signal: true });
+  if (signal !== undefined && !hasMethods(signal, ['throwIfAborted', 'addEventListener', 'removeEventListener'])) {
+    throw new ArgumentError(`Expected \`signal\` to be an AbortSignal, got ${show(signal)}`);
+  }
   const limitMs = timeout === undefined ? Number.POSITIVE_INFINITY : toMilliseconds(timeout, 'timeout');
   const startedMs = clock.monotonicMs();
-  for (;;) {
-    signal?.throwIfAborted();
-    const leftMs = limitMs - (clock.monotonicMs() - startedMs);
-    const waitMs = Math.max(0, Math.min(leftMs, POLL_MS));
-    const record = await unlessAborted(store.waitForInstance({ instanceId, condition, waitMs, ...(signal && { signal }) }), signal);
-    if (record === null) throw notFound(instanceId);
-    const result = await check(record);
-    if (result !== null) return result.value;
-    if (leftMs <= 0) throw timedOut(store, record, limitMs);
-    if (pauseMs !== undefined) await unlessAborted(pause(clock, Math.min(pauseMs, leftMs)), signal);
+  // A clock that skips time stops at the limit by it: long polls are no reason to stop.
+  const forgetLimit = limitMs === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(limitMs, () => undefined);
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const leftMs = limitMs - (clock.monotonicMs() - startedMs);
+      const waitMs = Math.max(0, Math.min(leftMs, POLL_MS));
+      const record = await unlessAborted(store.waitForInstance({ instanceId, condition, waitMs, ...(signal && { signal }) }), signal);
+      if (record === null) throw notFound(instanceId);
+      const result = await check(record);
+      if (result !== null) return result.value;
+      if (leftMs <= 0) throw timedOut(store, record, limitMs);
+      if (pauseMs !== undefined) await unlessAborted(pause(clock, Math.min(pauseMs, leftMs)), signal);
+    }
+  } finally {
+    forgetLimit?.();
   }
 }
 
@@ -82,10 +93,14 @@ function pause(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
     // The clock's timers keep no process alive; somebody here waits.
     const alive = setInterval(() => undefined, 60_000);
-    clock.setTimer(ms, () => {
-      clearInterval(alive);
-      resolve();
-    });
+    clock.setTimer(
+      ms,
+      () => {
+        clearInterval(alive);
+        resolve();
+      },
+      true,
+    );
   });
 }
 

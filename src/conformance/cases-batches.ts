@@ -1,7 +1,7 @@
 // Contract cases: batches, empty, large, with bad and with equal items (P1). Neighbours: case-kit.ts is what they are written with,
 // conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
-import type { ControlRequest, Provider } from '../provider/provider.ts';
+import type { ControlRequest, OrchestrationAck, Provider } from '../provider/provider.ts';
 import {
   abandonWork,
   ackFor,
@@ -429,6 +429,40 @@ const mixed = cases('batches', {
     assert.deepEqual(await provider.ackWorkItems(done), ['done', 'done']);
     assert.deepEqual(await provider.ackWorkItems(done), ['gone', 'gone']);
     assert.deepEqual(await queued(provider), [4, 0]);
+  },
+  'an item that the store cannot take is taken as a whole or not at all, and harms no other call': async ({ provider }) => {
+    await start(provider, ...IDS, 'other');
+    const items = await fetchItems(provider);
+    const changes: Partial<OrchestrationAck> = {
+      page: page(2),
+      customStatus: '"s"',
+      workItems: [activity(2)],
+      effects: effects({ values: [{ key: 'k', value: 'v' }], sessionMessages: [{ sessionId: 's', payload: 'note' }] }),
+    };
+    const acks = items.map((item) => {
+      const isBad = item.instanceId === 'b';
+      // Such a message comes from a bug of the caller; it is the last thing that an ack adds.
+      const messages = [{ instanceId: 'other', payload: (isBad ? undefined : 'm') as string }];
+      return ackFor(item, { ...changes, messages });
+    });
+    const others = acks.filter(({ instanceId }) => instanceId === 'other');
+    const [, answers, status] = await Promise.all([
+      provider.ackOrchestrationItems(acks.filter(({ instanceId }) => instanceId !== 'other')).catch(() => null),
+      provider.ackOrchestrationItems(others),
+      startOne(provider, 'new'),
+    ]);
+    assert.deepEqual([answers, status], [['committed'], 'started']);
+    const stored = await Promise.all(
+      IDS.map(async (instanceId) => [
+        (await history(provider, instanceId)).length,
+        (await read(provider, instanceId)).customStatusVersion,
+        (await provider.readWorkItems(instanceId)).length,
+        (await provider.readValues(instanceId, null)).length,
+      ]),
+    );
+    for (const parts of stored) assert.equal(new Set(parts).size, 1, `a turn was stored in part: ${String(parts)}`);
+    const notes = await provider.receiveSessionMessages({ sessionId: 's', afterSeq: 0, waitMs: 0 });
+    assert.equal(notes.length, stored.filter(([pages]) => pages === 1).length + 1);
   },
   'work that is given back in a batch with bad items is handed out again': async ({ provider }) => {
     await run(provider, 'a', { workItems: [activity(2), activity(3)] });

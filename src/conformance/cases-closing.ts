@@ -1,4 +1,4 @@
-// Contract cases: Closing a provider. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: closing a provider. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { ProviderError } from '../types/errors.ts';
 import { LOCK_MS, cases, ended, fetchParams, newInstance, poll, pollWork, start, watch } from './case-kit.ts';

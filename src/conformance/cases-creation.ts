@@ -1,4 +1,4 @@
-// Contract cases: Starts of instances, by clients and in acks. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: starts of instances, by clients and in acks. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import {
   abandon,

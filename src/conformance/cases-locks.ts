@@ -1,4 +1,4 @@
-// Contract cases: Instance locks: taking, expiry, renewal, giving back. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: instance locks: taking, expiry, renewal, giving back. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import {
   LOCK_MS,

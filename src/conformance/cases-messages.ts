@@ -1,4 +1,4 @@
-// Contract cases: The orchestrator queue: messages and timers. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: the orchestrator queue: messages and timers. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { MAX_MESSAGES_PER_TURN } from '../types/limits.ts';
 import {
@@ -120,6 +120,21 @@ const messages = cases('messages', {
     assert.deepEqual(await queued(provider), [0, 0]);
     clock.jump(5_000);
     await fetchNone(provider);
+  },
+  'T54 an ack removes its timers also when the clock was set back during the turn': async ({ provider, clock }) => {
+    await run(provider, 'a', { timers: [timer(2, clock.nowMs() + 1_000), timer(3, clock.nowMs() + 1_000)] });
+    await clock.advance(1_000);
+    const item = await fetchOne(provider);
+    assert.deepEqual(payloads(item), ['timer 2', 'timer 3']);
+    clock.jump(-5_000);
+    await commit(provider, item);
+    assert.deepEqual(await queued(provider), [0, 0]);
+    await run(provider, 'b', { timers: [timer(2, clock.nowMs() + 1_000)] });
+    await clock.advance(1_000);
+    const single = await fetchOne(provider);
+    clock.jump(-5_000);
+    await commit(provider, single);
+    assert.deepEqual(await queued(provider), [0, 0]);
   },
   'equal message ids of two instances are two messages': async ({ provider }) => {
     await start(provider, 'a', 'b');

@@ -1,8 +1,22 @@
-// Contract cases: Whose turn it is, and how often a message was handed out. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: whose turn it is, and how often a message was handed out. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { IN_PROGRESS_HEAD_START_MS } from '../provider/provider.ts';
 import { MAX_MESSAGES_PER_TURN } from '../types/limits.ts';
-import { abandon, attempts, cases, commit, enqueue, fetchItems, fetchOne, instanceIds, payloads, run, start, timer } from './case-kit.ts';
+import {
+  abandon,
+  attempts,
+  cases,
+  commit,
+  enqueue,
+  fetchItems,
+  fetchOne,
+  instanceIds,
+  payloads,
+  run,
+  start,
+  startOne,
+  timer,
+} from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
 const counting = cases('attempts', {
@@ -27,6 +41,22 @@ const counting = cases('attempts', {
     await abandon(provider, await fetchOne(provider));
     await abandon(provider, await fetchOne(provider), { countAttempt: false });
     assert.deepEqual(attempts(await fetchOne(provider)), [2]);
+  },
+  'abandons that do not count never take more than their own attempt': async ({ provider, clock }) => {
+    await start(provider, 'a');
+    for (let round = 0; round < 3; round += 1) {
+      const item = await fetchOne(provider);
+      assert.deepEqual(attempts(item), [1]);
+      await abandon(provider, item, { countAttempt: false });
+      assert.equal(await abandon(provider, item, { countAttempt: false }), 'lockLost');
+    }
+    await fetchOne(provider, { lockMs: 1_000 });
+    await clock.advance(1_000);
+    for (let round = 0; round < 3; round += 1) {
+      const item = await fetchOne(provider);
+      assert.deepEqual(attempts(item), [2]);
+      await abandon(provider, item, { countAttempt: false });
+    }
   },
   'T49 attempts are counted for each message': async ({ provider }) => {
     await start(provider, 'a');
@@ -133,6 +163,16 @@ const readyOrder = cases('ready order', {
     await start(provider, 'z');
     await clock.advance(1);
     await start(provider, 'a');
+    await clock.advance(1);
+    await enqueue(provider, 'z', 'late');
+    assert.deepEqual(instanceIds(await fetchItems(provider)), ['z', 'a']);
+  },
+  'a later message does not move an instance back that began with a delay': async ({ provider, clock }) => {
+    await startOne(provider, 'z', { priority: 1, delayMs: 1_000 });
+    await clock.advance(30_000);
+    await enqueue(provider, 'z', 'early');
+    await clock.advance(1);
+    await startOne(provider, 'a', { priority: 1 });
     await clock.advance(1);
     await enqueue(provider, 'z', 'late');
     assert.deepEqual(instanceIds(await fetchItems(provider)), ['z', 'a']);

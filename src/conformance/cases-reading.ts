@@ -1,4 +1,4 @@
-// Contract cases: What an instance is after a turn, listing, depths. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: what an instance is after a turn, listing, depths. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { ArgumentError } from '../types/errors.ts';
 import type { InstanceRecord, InstanceStatus } from '../types/instance.ts';

@@ -333,6 +333,23 @@ const leases = cases('session leases', {
     assert.equal(await ackWork(provider, work, 'result'), 'done');
     assert.deepEqual(payloads(await fetchOne(provider)), ['result']);
   },
+  'what an earlier owner does with its items is no use of the session': async ({ provider, clock }) => {
+    await run(provider, 'a', { workItems: [inSession(2), inSession(3), inSession(4), inSession(5)] });
+    const [late] = await fetchWork(provider, { ...as('n1'), maxItems: 1, lockMs: 1_000_000 });
+    assert.ok(late !== undefined);
+    await clock.advance(LEASE_MS);
+    await ackWork(provider, await fetchOneWork(provider, { ...as('n2'), maxItems: 1 }), null);
+    await clock.advance(5_000);
+    assert.deepEqual(await renewWork(provider, [late], 1_000_000), ['done']);
+    // Nor does it keep the session busy for the present owner.
+    await renew(provider, 'n2', LEASE_MS, 1_000);
+    assert.equal(await ackWork(provider, late, null), 'done');
+    await renew(provider, 'n2', LEASE_MS, 1_000);
+    await clock.advance(LEASE_MS - 5_001);
+    assert.deepEqual(await fetchWork(provider, as('n3')), []);
+    await clock.advance(1);
+    assert.deepEqual(eventIds(await fetchWork(provider, as('n3'))), [4, 5]);
+  },
   'an item whose lock expired goes back to the owner while the lease lasts': async ({ provider, clock }) => {
     await run(provider, 'a', { workItems: [inSession(2)] });
     await fetchOneWork(provider, { ...as('n1'), lockMs: 1_000 });
@@ -460,6 +477,19 @@ const sessionMessages = cases('session messages', {
     assert.deepEqual(await receive(provider), all.slice(1));
     assert.deepEqual(await receive(provider, all[2]?.seq), []);
     assert.deepEqual(await receive(provider), []);
+  },
+  'a receive that names what is done removes that, and nothing else': async (ctx) => {
+    const { provider } = ctx;
+    await runSession(ctx);
+    await send(provider, 'sender', 's', 'm1', 'm2', 'm3');
+    const [first, second, third] = await receive(provider);
+    assert.ok(first !== undefined && second !== undefined && third !== undefined);
+    const after = { sessionId: 's', afterSeq: second.seq, waitMs: 0 };
+    assert.deepEqual(await provider.receiveSessionMessages({ ...after, doneSeqs: [] }), [third]);
+    assert.deepEqual(await receive(provider), [first, second, third]);
+    assert.deepEqual(await provider.receiveSessionMessages({ ...after, sessionId: 'other', doneSeqs: [first.seq] }), []);
+    assert.deepEqual(await provider.receiveSessionMessages({ ...after, doneSeqs: [second.seq] }), [third]);
+    assert.deepEqual(await receive(provider), [first, third]);
   },
   'numbers are not used again when all messages were taken': async (ctx) => {
     const { provider } = ctx;

@@ -29,6 +29,7 @@ import {
   poll,
   queued,
   read,
+  renewWork,
   run,
   start,
   startOne,
@@ -157,6 +158,7 @@ const policies: readonly ConformanceCase[] = [
       const old = await fetchOneWork(provider);
       await startOne(provider, 'a', { policy: 'terminateExisting' });
       assert.equal(await ackWork(provider, old), 'gone');
+      assert.deepEqual(await renewWork(provider, [old], LOCK_MS), ['gone']);
       await commit(provider, await fetchOne(provider), { page: page(2), workItems: [activity(2, { payload: 'new' })] });
       assert.equal(await ackWork(provider, old), 'gone');
       const current = await fetchOneWork(provider);

@@ -1,4 +1,4 @@
-// Contract cases: Texts that are often mistreated. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: texts that are often mistreated. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { MAX_INSTANCE_ID_LENGTH } from '../types/limits.ts';
 import {

@@ -1,12 +1,16 @@
-// Contract cases: Acks of turns: atomicity, custom status, executions, history. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: acks of turns: atomicity, custom status, executions, history. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
+import type { OrchestrationAck, OrchestrationAckOutcome } from '../provider/provider.ts';
 import {
+  LOCK_MS,
   ack,
   ackFor,
   activity,
   attempts,
   cases,
+  closing,
   commit,
+  effects,
   enqueue,
   fetchItems,
   fetchNone,
@@ -22,6 +26,7 @@ import {
   read,
   run,
   start,
+  startOne,
   timer,
 } from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
@@ -89,6 +94,64 @@ const atomicAck = cases('atomic ack', {
     assert.equal(outcome, 'lockLost');
     assert.deepEqual(await provider.readInstances(['child']), [null]);
     await fetchNone(provider);
+  },
+  'a refused ack leaves no trace of anything that it asks for': async ({ provider, clock }) => {
+    const subscription = { pattern: 'news', subscribed: true };
+    await run(provider, 'other', { effects: effects({ subscriptions: [subscription] }) });
+    const values = [{ key: 'k', value: '"v"' }];
+    await run(provider, 'a', { workItems: [activity(2)], timers: [timer(3, clock.nowMs() + 600_000)], effects: effects({ values }) });
+    await startOne(provider, 'child', { parent: link('a'), onParentClose: 'terminate', startAtMs: clock.nowMs() + 600_000 });
+    await enqueue(provider, 'a', 'm');
+    const item = await fetchOne(provider);
+    const everything: Partial<OrchestrationAck> = {
+      version: '9.9.9',
+      page: page(9),
+      output: '"out"',
+      customStatus: '"s"',
+      workItems: [activity(4)],
+      timers: [timer(5, clock.nowMs())],
+      messages: [{ instanceId: 'other', payload: 'hello' }],
+      starts: [
+        { ...newInstance('new'), conflictPayload: null },
+        { ...newInstance('other', { policy: 'terminateExisting' }), conflictPayload: 'taken' },
+      ],
+      cancelledActivities: [2],
+      cancelledTimers: [3],
+      effects: effects({
+        values: [
+          { key: 'k', value: null },
+          { key: 'l', value: '1' },
+        ],
+        subscriptions: [{ ...subscription, pattern: 'more' }],
+        publications: [{ topic: 'news', payload: 'extra' }],
+        sessionMessages: [{ sessionId: 's', payload: 'note' }],
+        terminations: [{ instanceId: 'child', parent: link('a'), output: '"t"', cancelPayload: 'cancel' }],
+      }),
+      closeChildren: closing,
+    };
+    const look = async (): Promise<readonly unknown[]> => [
+      await provider.listInstances({ afterInstanceId: null, limit: 10 }),
+      await history(provider, 'a'),
+      await provider.readValues('a', null),
+      await provider.readWorkItems('a'),
+      await queued(provider),
+      await provider.receiveSessionMessages({ sessionId: 's', afterSeq: 0, waitMs: 0 }),
+    ];
+    const before = await look();
+    const refusals: readonly (readonly [OrchestrationAckOutcome, Partial<OrchestrationAck>])[] = [
+      ['lockLost', { lockToken: 'foreign' }],
+      ['conflict', { baseEventId: 1 }],
+      ['conflict', { executionId: 2 }],
+      ['conflict', { baseEventId: 1, status: 'Completed' }],
+      ['conflict', { executionId: 2, next: nextExecution }],
+    ];
+    for (const [outcome, changes] of refusals) assert.equal(await ack(provider, item, { ...everything, ...changes }), outcome);
+    await clock.advance(LOCK_MS);
+    assert.equal(await ack(provider, item, { ...everything, status: 'Completed' }), 'lockLost');
+    assert.deepEqual(await look(), before);
+    assert.deepEqual(await provider.publish([{ topic: 'more', payload: 'p' }]), [0]);
+    const again = await fetchOne(provider);
+    assert.deepEqual([again.instanceId, payloads(again), attempts(again)], ['a', ['m'], [2]]);
   },
   'a refused ack does not fail its neighbours': async ({ provider }) => {
     await start(provider, 'a', 'b', 'c', 'd');

@@ -1,6 +1,7 @@
-// Contract cases: Long polls, waits for instances. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: long polls, waits for instances. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
+import type { NewWorkItem } from '../provider/provider.ts';
 import {
   abandon,
   abandonWork,
@@ -24,15 +25,18 @@ import {
   newInstance,
   nextExecution,
   only,
+  page,
   payloads,
   poll,
   pollWork,
+  routing,
   run,
   start,
   statusAfter,
   timer,
   watch,
 } from './case-kit.ts';
+import type { FetchChanges } from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
 const longPolls = cases('long polls', {
@@ -216,6 +220,46 @@ const longPolls = cases('long polls', {
     const taken = (await wait.result).items;
     assert.equal(taken.length + (await fetchItems(provider)).length, 1);
   },
+  'waiting fetches do not spin while nothing is ready that they may take': async (ctx) => {
+    const { provider, clock } = ctx;
+    const by = (owner: string, maxSessions = 1): FetchChanges => ({
+      select: { kind: 'queue', tags: { kind: 'default' }, session: { owner, leaseMs: 60_000, maxSessions } },
+    });
+    const inSession = (eventId: number, sessionId: string): NewWorkItem => activity(eventId, { routing: routing({ sessionId }) });
+    const tagged = activity(6, { routing: routing({ tag: 'gpu' }) });
+    await run(provider, 'a', {
+      page: page(9),
+      workItems: [inSession(2, 's1'), inSession(3, 's1'), inSession(4, 's2'), inSession(5, 's3'), tagged],
+    });
+    await fetchWork(provider, { ...by('n1'), maxItems: 1 });
+    await fetchWork(provider, by('n2'));
+    await fetchWork(provider, by('n3'));
+    await start(provider, 'locked');
+    await fetchOne(provider, { lockMs: 60_000 });
+    await run(provider, 'stopped', { status: 'Suspended', messages: [{ instanceId: 'stopped', payload: 'm' }] });
+    const waits = [
+      await poll(ctx),
+      await pollWork(ctx),
+      await pollWork(ctx, by('n2')),
+      await pollWork(ctx, by('n4')),
+      await pollWork(ctx, by('n5', 0)),
+      await pollWork(ctx, { select: { kind: 'expired' } }),
+    ];
+    const untilMs = clock.nowMs() + 5_000;
+    let looks = 0;
+    while (clock.nextTimerAtMs !== null && clock.nextTimerAtMs <= untilMs) {
+      await clock.runToNextTimer();
+      looks += 1;
+      // A store that others share may look for their news, but not every millisecond.
+      assert.ok(looks <= 1_000, 'a store that waits woke up more than a thousand times in 5 s');
+    }
+    assert.deepEqual(
+      waits.map(({ isOver }) => isOver()),
+      waits.map(() => false),
+    );
+    await provider.close();
+    for (const { result } of waits) assert.deepEqual((await result).items, []);
+  },
   'a wait leaves neither timer nor listener behind, however it ends': async (ctx) => {
     const { provider, clock } = ctx;
     const dueAtMs = clock.nowMs() + 100_000;
@@ -339,8 +383,10 @@ const waits = cases('waits for an instance', {
     assert.equal((await quarantined.result)?.output, 'f');
     await ctx.clock.advance(10);
     assert.equal(suspended.isOver(), false);
+    const later = await watch(ctx, ended, { instanceId: 'b' });
     await provider.close();
     assert.equal((await suspended.result)?.status, 'Suspended');
+    assert.equal((await later.result)?.status, 'Suspended');
   },
   'all who wait for an instance are told, others are not': async (ctx) => {
     const { provider } = ctx;

@@ -1,4 +1,4 @@
-// Contract cases: The worker queue: items, locks, cancellation. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: the worker queue: items, locks, cancellation. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import {
   LOCK_MS,
@@ -250,6 +250,16 @@ const workLocks = cases('work item locks', {
       assert.equal(work.attempt, 1);
       await abandonWork(provider, work, { countAttempt: false });
     }
+  },
+  'an abandon of work that does not count keeps earlier attempts': async ({ provider, clock }) => {
+    await run(provider, 'a', { workItems: [activity(2)] });
+    await abandonWork(provider, await fetchOneWork(provider));
+    await abandonWork(provider, await fetchOneWork(provider), { countAttempt: false });
+    assert.equal((await fetchOneWork(provider, { lockMs: 1_000 })).attempt, 2);
+    await clock.advance(1_000);
+    await abandonWork(provider, await fetchOneWork(provider), { countAttempt: false, delayMs: 1_000 });
+    await clock.advance(1_000);
+    assert.equal((await fetchOneWork(provider)).attempt, 3);
   },
   'a bad abandon of work does not fail its neighbours': async ({ provider, clock }) => {
     await run(provider, 'a', { workItems: [activity(2), activity(3)] });

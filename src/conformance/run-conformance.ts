@@ -3,6 +3,7 @@
 //
 // I1. Whatever a case does, its providers are closed and its store is removed before its result is told.
 // I2. No case waits for ever: one that takes longer than its time has failed.
+import assert from 'node:assert/strict';
 import { SimulatedClock } from '../provider/simulated-clock.ts';
 import type { Provider } from '../provider/provider.ts';
 import { conformanceCases } from './conformance-cases.ts';
@@ -112,14 +113,15 @@ function makeContext(store: ConformanceStore, clock: SimulatedClock, opened: Pro
 }
 
 function assertNoTimers(clock: SimulatedClock): void {
-  if (clock.pendingTimers === 0) return;
-  throw new Error(`${clock.pendingTimers} timer(s) are left on the clock after closing: cancel them in close()`);
+  assert.equal(clock.pendingTimers, 0, `${clock.pendingTimers} timer(s) are left on the clock after closing: cancel them in close()`);
 }
 
 /** Waits for a promise in real time: the clock of a case stands still when the case hangs. */
 function inTime<Value>(what: string, promise: Promise<Value>, timeoutMs: number): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const timeout = setTimeout(() => reject(new Error(`${what} took longer than ${timeoutMs} ms: a call does not settle`)), timeoutMs);
+    const fail = (): void =>
+      reject(new assert.AssertionError({ message: `${what} took longer than ${timeoutMs} ms: a call does not settle` }));
+    const timeout = setTimeout(fail, timeoutMs);
     promise.then(resolve, reject).finally(() => clearTimeout(timeout));
   });
 }

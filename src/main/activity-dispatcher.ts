@@ -6,6 +6,8 @@
 //     taken back from its thread.
 // W3. When a thread dies and nobody knows by whose doing, nobody is charged: all that it ran become suspects. A suspect runs alone on its
 //     thread: if it kills it again, it is charged and takes no other with it. While one waits, one thread gets nothing new until it runs dry.
+//     What has run for a while is trusted, else one that runs for days would have its thread for itself: others join a suspect then, and a
+//     thread is dry that runs nothing else. If the thread dies all the same, the only suspect that it ran is charged.
 // W4. What cannot start soon is not kept from other hosts: items that found no room go back when their threads have shown no speed, and
 //     suspects when no thread ran dry in time. Nothing is fetched for a thread that would not get it.
 // W5. News of a lease is about one attempt, named by its lock token. An attempt that lost it never starts, or is aborted; it is not renewed, its
@@ -14,14 +16,22 @@
 // W7. Activities of a session go to the thread that the session is pinned to, and wait for it while others go past them.
 // W8. A thread that does not answer for an activity that should have ended long ago is stuck in it: it is ended. The overdue activity fails, the
 //     others on the thread are given back uncharged. When nobody knows which one keeps the thread, all become suspects (W3).
+// W9. A thread whose batch cannot be read is ended, with nothing of the batch done. The activity whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
-import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock } from '../provider/provider.ts';
+import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome } from '../provider/provider.ts';
 import type { Clock } from '../types/clock.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError, TimeoutError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
-import type { ActivityControl } from '../threads/control.ts';
-import { readActivityBatch, writeActivityRequest, type ActivityLog, type Wire } from '../threads/messages.ts';
+import type { ActivityControl, ReceiverEnd } from '../threads/control.ts';
+import {
+  BrokenBatchError,
+  readActivityBatch,
+  writeActivityRequest,
+  type ActivityBatch,
+  type ActivityLog,
+  type Wire,
+} from '../threads/messages.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
 import { BoundedMap } from './bounded-map.ts';
@@ -37,6 +47,8 @@ import { computeBackoffMs } from './turn-commit.ts';
 type Running = {
   readonly seq: number;
   readonly item: WorkItem;
+  /** It may be one that ends its thread (W3). */
+  readonly isSuspect: boolean;
   /** `waiting`: here, for a thread; `running`: in a thread; `lost`: still in a thread, but nobody wants its answer (W5); `committing`: was answered. */
   state: 'waiting' | 'running' | 'lost' | 'committing';
   /** The thread that has it, while it is running or lost. */
@@ -48,8 +60,8 @@ type Running = {
   heartbeat: string | null;
 };
 
-/** The answer of an activity on its way to the store. */
-type Answer = { readonly running: Running; readonly ack: WorkItemAck };
+/** The answer of an activity on its way to the store, and the thread that gave it; null: it was made here. */
+type Answer = { readonly running: Running; readonly ack: WorkItemAck; readonly thread: ThreadState | null };
 
 type ThreadState = {
   readonly slot: Slot<ActivityControl>;
@@ -61,12 +73,14 @@ type ThreadState = {
   longestWaitMs: number;
   /** It was asked to give back what it has not started (W2). */
   recalling: boolean;
-  /** It runs a suspect alone (W3). */
-  alone: boolean;
+  /** The suspect that it runs alone, next to trusted ones (W3). */
+  alone: Running | null;
   /** Activities for which it did not answer in time at the last look. One look is not enough: what waited behind another may be just starting. */
   overdue: ReadonlySet<number>;
   /** It was ended because it did not answer for what should have ended (W8). */
   isOverdue: boolean;
+  /** It was ended because it sent something that cannot be read (W9). */
+  broken: BrokenBatchError | null;
 };
 
 /** An activity that waits no longer in its thread is not kept from another thread or host, in milliseconds (W2). */
@@ -76,6 +90,8 @@ const FORGET_IDLE_MS = 30;
 const FORGET_BUSY_MS = 300;
 /** Most activities that a thread is supplied ahead with. */
 const AHEAD_MAX = 2_048;
+/** What has run this long is trusted (W3), in milliseconds. Reason: what ends its thread mostly does so soon; others wait for as long. */
+const TRUSTED_MS = 2_000;
 /** How long a suspect waits here for a thread to run dry (W3), and then in the store: twice as long each time, so that a busy host gets to it. */
 const SUSPECT_PATIENCE = { initialMs: 1_000, maximumMs: 60_000 };
 /** From this attempt on an activity is a suspect (W3), whatever this process knows. Two crashes of the process may hit anybody. */
@@ -252,9 +268,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       answeredMs: 0,
       longestWaitMs: 0,
       recalling: false,
-      alone: false,
+      alone: null,
       overdue: NONE,
       isOverdue: false,
+      broken: null,
     });
     this.#place();
     this.#fetches.pump();
@@ -266,9 +283,13 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     if (thread !== undefined) this.#sessions.unpin(thread);
     const nowMs = this.#clock.monotonicMs();
     const dead = [...this.#running.values()].filter((running) => running.thread === thread && thread !== undefined);
-    // Code that ran synchronously is the culprit, and so is one that was alone; else anyone may be.
+    // Code that ran synchronously is the culprit, and so is one that was alone, or the only suspect; else anyone may be.
     const isOverdue = thread?.isOverdue === true;
-    const culprit = slot.progress.read()?.seq ?? (dead.length === 1 ? dead[0]?.seq : undefined);
+    const broken = thread?.broken ?? null;
+    const suspects = dead.filter(({ isSuspect }) => isSuspect);
+    const [only] = dead.length === 1 ? dead : suspects;
+    const named = broken === null ? slot.progress.read()?.seq : dead.find(({ seq }) => seq === broken.seq)?.seq;
+    const culprit = named ?? thread?.alone?.seq ?? (suspects.length > 1 ? undefined : only?.seq);
     for (const running of dead) {
       // W8: it ran alone, or was caught in the act.
       if (isOverdue && running.seq === culprit && running.state !== 'lost' && running.answerByMs < nowMs) {
@@ -278,7 +299,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       }
       this.#forget(running);
       if (running.state === 'lost') continue;
-      if (running.seq === culprit) this.#charge(running.item, toFailure(error));
+      if (running.seq === culprit) this.#charge(running.item, toFailure(broken ?? error));
       else {
         if (culprit === undefined) this.#suspectKeys.set(keyOf(running.item), 0);
         this.#abandon([running.item], { delayMs: 0, countAttempt: false });
@@ -292,26 +313,49 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   onBatch(slot: Slot<ActivityControl>, wire: Wire): void {
     const thread = this.#threads.get(slot);
-    const { longestWaitMs, logs, heartbeats, replies } = readActivityBatch(wire);
+    const batch = thread === undefined ? null : this.#read(thread, wire);
+    if (thread === undefined || batch === null) return;
+    const { longestWaitMs, logs, heartbeats, replies } = batch;
     const nowMs = this.#clock.monotonicMs();
     for (const log of logs) this.#log(log);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
     for (const { seq, completionPayload, receivedSeq } of replies) {
       const running = this.#running.get(seq);
-      if (running === undefined || thread === undefined || running.thread !== thread) continue;
+      if (running?.thread !== thread) continue;
       const isLost = running.state === 'lost';
       this.#heartbeats.delete(running);
       this.#metrics.measure(running.item, outcomeOf(isLost, completionPayload), nowMs - running.startedMs);
       leaveThread(running, 'committing');
-      if (isLost) this.#forget(running);
-      else if (completionPayload === null) this.#notRegistered(running);
-      else answers.push({ running, ack: toAnswer(running.item, completionPayload, receivedSeq) });
+      if (completionPayload === null) {
+        if (isLost) this.#forget(running);
+        else this.#notRegistered(running);
+        continue;
+      }
+      const answer = { running, thread, ack: toAnswer(running.item, completionPayload, receivedSeq) };
+      if (isLost) {
+        this.#forget(running);
+        this.#settle([answer], []);
+      } else answers.push(answer);
     }
-    if (thread !== undefined) adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
+    adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
     if (answers.length > 0) this.#commit(answers, 1);
     this.#place();
     this.#fetches.pump();
+  }
+
+  /** W9. */
+  #read(thread: ThreadState, wire: Wire): ActivityBatch | null {
+    if (thread.broken !== null) return null;
+    try {
+      return readActivityBatch(wire);
+    } catch (error) {
+      if (!(error instanceof BrokenBatchError)) throw error;
+      this.#options.logger.error({ code: error.code }, `an activity thread is ended: ${error.message}`);
+      thread.broken = error;
+      this.#terminate(thread.slot);
+      return null;
+    }
   }
 
   // --- activities ------------------------------------------------------------------------------------------------------------
@@ -322,7 +366,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const waiting = this.#homeless.length === 0 ? 0 : this.#homeless.filter((running) => !this.#isPinned(running)).length;
     let room = -waiting - this.#suspects.length;
     for (const thread of this.#threads.values()) {
-      if (thread.alone || thread === reserved) continue;
+      if (thread.alone !== null || thread === reserved) continue;
       room += Math.max(0, this.#options.activitiesPerThread + this.#aheadOf(thread) - thread.inFlight);
     }
     return room;
@@ -332,7 +376,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #reserved(): ThreadState | null {
     const [first] = this.#suspects;
     if (first === undefined) return null;
-    return this.#pinOf(first) ?? leastBusy([...this.#threads.values()].filter((thread) => !thread.alone));
+    return this.#pinOf(first) ?? leastBusy([...this.#threads.values()].filter((thread) => thread.alone === null));
   }
 
   #take(fetched: Fetched<WorkItem>): void {
@@ -344,6 +388,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const running: Running = {
         seq: this.#seq,
         item,
+        isSuspect: this.#isSuspect(item),
         state: 'waiting',
         thread: null,
         startedMs: 0,
@@ -352,7 +397,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       };
       this.#running.set(running.seq, running);
       if (item.attempt > this.#options.maxAttempts) this.#fail(running, this.#tooManyAttempts(item));
-      else if (this.#isSuspect(item)) this.#addSuspect(running);
+      else if (running.isSuspect) this.#addSuspect(running);
       else this.#homeless.push(running);
     }
     this.#leases.wake();
@@ -373,6 +418,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const key = keyOf(running.item);
     const failures = this.#suspectKeys.get(key) ?? 0;
     const patienceMs = computeBackoffMs(failures + 1, SUSPECT_PATIENCE);
+    // The thread that is reserved for it runs nothing but trusted ones by then.
+    this.#options.clock.setTimer(TRUSTED_MS, () => this.#place());
     this.#options.clock.setTimer(patienceMs, () => {
       if (!this.#suspects.includes(running)) return;
       this.#suspectKeys.set(key, failures + 1);
@@ -428,15 +475,30 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   #placeSuspects(wires: Map<ThreadState, Wire>): void {
     for (const thread of this.#threads.values()) {
-      if (thread.inFlight > 0) continue;
+      if (this.#suspects.length === 0 || !this.#isDry(thread)) continue;
       const suspect = this.#suspects.find((candidate) => (this.#pinOf(candidate) ?? thread) === thread);
       if (suspect === undefined) continue;
       this.#suspects = this.#suspects.filter((candidate) => candidate !== suspect);
       const sessionId = suspect.item.routing?.sessionId ?? null;
       if (sessionId !== null) this.#sessions.pin(sessionId, thread);
       this.#assign(suspect, thread, wires);
-      thread.alone = true;
+      thread.alone = suspect;
+      this.#options.clock.setTimer(TRUSTED_MS, () => this.#trust(suspect, thread));
     }
+  }
+
+  /** It runs nothing that is not trusted (W3). */
+  #isDry(thread: ThreadState): boolean {
+    if (thread.inFlight === 0 || thread.alone !== null) return thread.inFlight === 0;
+    const trustedMs = this.#clock.monotonicMs() - TRUSTED_MS;
+    return ![...this.#running.values()].some((running) => running.thread === thread && running.startedMs > trustedMs);
+  }
+
+  #trust(suspect: Running, thread: ThreadState): void {
+    if (thread.alone !== suspect) return;
+    thread.alone = null;
+    this.#place();
+    this.#fetches.pump();
   }
 
   /** The thread that it has to run in (W7); undefined: any. */
@@ -449,7 +511,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #placeHomeless(wires: Map<ThreadState, Wire>): void {
     if (this.#homeless.length === 0) return;
     const reserved = this.#reserved();
-    const open = [...this.#threads.values()].filter((thread) => thread !== reserved && !thread.alone);
+    const open = [...this.#threads.values()].filter((thread) => thread !== reserved && thread.alone === null);
     const idle = open.filter((thread) => thread.inFlight === 0);
     const places = open.map((thread) => {
       // W2: nothing goes ahead to a thread while another one could start it at once.
@@ -662,6 +724,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
           if (outcomes[index] === 'done') this.#completed += 1;
           else this.#options.logger.debug({ ...lockOf(running.item), outcome: outcomes[index] }, 'activity result was not wanted');
         });
+        this.#settle(answers, outcomes);
         this.#fetches.pump();
       },
       (error: unknown) => this.#commitFailed(answers, attempt, error),
@@ -680,6 +743,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
           this.#forget(running);
           this.#charge(running.item, toFailure(error));
         }
+        this.#settle(left, []);
       }
     } else if (attempt <= ACK_RETRIES) {
       this.#options.clock.setTimer(computeBackoffMs(attempt, ACK_BACKOFF), () => this.#commit(left, attempt + 1));
@@ -689,7 +753,19 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         left.map(({ running }) => running.item),
         { delayMs: ACK_BACKOFF.maximumMs, countAttempt: false },
       );
+      this.#settle(left, []);
     }
+  }
+
+  /** Threads hear what became of answers of activities that had received messages: unless they are recorded, the messages are taken again. */
+  #settle(answers: readonly Answer[], outcomes: readonly WorkItemOutcome[]): void {
+    const ends = new Map<ThreadState, ReceiverEnd[]>();
+    for (const [index, { running, ack, thread }] of answers.entries()) {
+      if (ack.received === undefined || thread === null) continue;
+      const { sessionId } = ack.received;
+      ends.set(thread, [...(ends.get(thread) ?? []), { seq: running.seq, sessionId, isRecorded: outcomes[index] === 'done' }]);
+    }
+    for (const [thread, threadEnds] of ends) void this.#tell(() => thread.slot.control.settle(threadEnds));
   }
 
   /** W5: the right to these attempts is gone. One that is being committed hears it from its ack. */
@@ -721,16 +797,16 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     for (const { seq, thread } of runnings) {
       if (thread !== null) byThread.set(thread, [...(byThread.get(thread) ?? []), seq]);
     }
-    for (const [thread, seqs] of byThread) void this.#cancelIn(thread, seqs);
+    for (const [thread, seqs] of byThread) void this.#tell(() => thread.slot.control.cancel(seqs));
   }
 
-  /** Never rejects. */
-  async #cancelIn(thread: ThreadState, seqs: readonly number[]): Promise<void> {
+  /** Never rejects: who is gone need not be told. */
+  async #tell(call: () => Promise<void>): Promise<void> {
     try {
       // The control of a closed thread throws at the call.
-      await thread.slot.control.cancel(seqs);
+      await call();
     } catch (error) {
-      this.#options.logger.debug({ error }, 'cancel failed');
+      this.#options.logger.debug({ error }, 'an activity thread could not be told');
     }
   }
 
@@ -804,7 +880,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     if (failure.code === 'TOO_MANY_ATTEMPTS') this.#metrics.count(item, 'tooManyAttempts');
     running.state = 'committing';
     const completionPayload = encodeRecord({ kind: 'ActivityFailed', executionId: item.executionId, sourceId: item.eventId, failure });
-    this.#commit([{ running, ack: { ...lockOf(item), completionPayload } }], 1);
+    this.#commit([{ running, thread: null, ack: { ...lockOf(item), completionPayload } }], 1);
   }
 
   #tooManyAttempts(item: WorkItem): Failure {
@@ -846,10 +922,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 function toAnswer(
   { instanceId, executionId, eventId, lockToken, routing }: WorkItem,
   completionPayload: string,
-  uptoSeq: number,
+  uptoSeq: number | null,
 ): WorkItemAck {
   const ack = { instanceId, executionId, eventId, lockToken, completionPayload };
-  if (routing === null || routing.sessionId === null || uptoSeq === 0) return ack;
+  if (routing === null || routing.sessionId === null || uptoSeq === null) return ack;
   return { ...ack, received: { sessionId: routing.sessionId, uptoSeq } };
 }
 
@@ -879,7 +955,7 @@ function leaveThread(running: Running, state: 'waiting' | 'committing'): void {
   running.thread = null;
   if (thread === null) return;
   thread.inFlight -= 1;
-  thread.alone &&= thread.inFlight > 0;
+  if (thread.alone === running) thread.alone = null;
 }
 
 /** W2: the supply grows by what was answered while nothing waited long, and is halved when something did. */

@@ -1,7 +1,8 @@
 // Keeps one long-poll fetch open whenever there is room, and none when there is not: credit-based backpressure. Used by both dispatchers.
 //
 // B1. At most one fetch is open. It asks for no more than the room at that moment.
-// B2. Items that arrive after `stop` go back at once: they are locked, and nobody here will run them.
+// B2. A store that answers a long poll at once and with nothing is asked again after a pause, or this would turn for ever.
+// B3. Items that arrive after `stop` go back at once: they are locked, and nobody here will run them.
 import type { Fetched, FetchParams } from '../provider/provider.ts';
 import type { Clock } from '../types/clock.ts';
 import { computeBackoffMs } from './turn-commit.ts';
@@ -23,6 +24,8 @@ export type FetchLoopOptions<Item> = {
 const MAX_ITEMS = 256;
 /** A parked fetch is renewed after this time, so that a lost wake-up of a foreign provider costs a delay, not a hang. */
 const WAIT_MS = 15_000;
+/** An empty answer that comes sooner was no long poll, and the pause after it, in milliseconds. */
+const SHORT_POLL_MS = 20;
 /** After a failed fetch. */
 const BACKOFF = { initialMs: 100, maximumMs: 3_000 };
 
@@ -64,11 +67,12 @@ export class FetchLoop<Item> {
 
   /** Returns how long to wait before the next fetch, in milliseconds. */
   async #fetchOnce(maxItems: number): Promise<number> {
-    const { fetch, lockMs, onItems, giveBack, onError } = this.#options;
+    const { clock, fetch, lockMs, onItems, giveBack, onError } = this.#options;
+    const startedMs = clock.monotonicMs();
     try {
       const fetched = await fetch({ maxItems, lockMs, waitMs: WAIT_MS, signal: this.#stop.signal });
       this.#failures = 0;
-      if (fetched.items.length === 0) return 0;
+      if (fetched.items.length === 0) return clock.monotonicMs() - startedMs < SHORT_POLL_MS ? SHORT_POLL_MS : 0;
       if (this.#running) onItems(fetched);
       else giveBack(fetched.items);
       return 0;

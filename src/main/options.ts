@@ -4,13 +4,19 @@ import { availableParallelism } from 'node:os';
 import type { RuntimeTags } from '../client/runtime-info.ts';
 import type { Provider, TagFilter } from '../provider/provider.ts';
 import { systemClock } from '../provider/system-clock.ts';
-import type { DefinitionSource } from '../threads/registry.ts';
+import { readSource, type DefinitionSource } from '../threads/registry.ts';
 import { assertVersionPolicy, type VersionPolicy } from '../threads/versions.ts';
+import { assertKnownOptions, hasMethods, makeOptionError, readArray, readOptions, type FieldNames } from '../types/arguments.ts';
 import { isClock, type Clock } from '../types/clock.ts';
 import { OptionError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
-import { silentLogger, type Logger } from '../types/logger.ts';
+import { silentLogger, type Logger, type LogLevel } from '../types/logger.ts';
+import { show } from '../types/show.ts';
 import type { MetricsSink } from './metrics.ts';
+import type { ReplayMismatch } from './replay-checks.ts';
+
+type Backoff = { readonly initialMs: number; readonly maximumMs: number };
 
 /** Options of `Runtime.start`. */
 export type RuntimeOptions = {
@@ -87,6 +93,16 @@ export type RuntimeOptions = {
    * such as '^1.2', of which the highest is taken. Running executions stay on theirs. @default 'latest' for all
    */
   readonly versionPolicy?: VersionPolicy;
+  /**
+   * Share of the committed turns, from 0 to 1, that are checked: the instance is rebuilt from its stored history in a fresh engine, in another
+   * thread when there are several, and must stand like the engine that ran the turn. Finds state of a module that leaks into decisions,
+   * before a restart does. A check costs what a turn without a live engine costs: one read of the whole history, one replay of it. It begins
+   * after the commit, when its thread has no turn to run; when too many wait, it is skipped. Counted in `duraloom_replay_checks_total`.
+   * @default 0
+   */
+  readonly replayCheckRate?: number;
+  /** Told of each check that found something, in the main thread; it is logged, too. The instance goes on: see `replayCheckRate`. @default none */
+  readonly onReplayMismatch?: (mismatch: ReplayMismatch) => void;
   /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
   readonly metrics?: MetricsSink;
   /** Where log lines go; any pino-compatible logger. @default none */
@@ -98,7 +114,7 @@ export type RuntimeOptions = {
 /** Options with every default filled in. */
 export type ResolvedRuntimeOptions = Omit<
   Required<RuntimeOptions>,
-  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb'
+  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'onReplayMismatch' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb'
 > & {
   readonly orchestrations: readonly DefinitionSource[];
   readonly activities: readonly DefinitionSource[];
@@ -106,6 +122,7 @@ export type ResolvedRuntimeOptions = Omit<
   readonly replayThreadMemoryMb: number | null;
   readonly activityThreadMemoryMb: number | null;
   readonly metrics: MetricsSink | null;
+  readonly onReplayMismatch: ((mismatch: ReplayMismatch) => void) | null;
   /** null: no activities are fetched. */
   readonly tags: TagFilter | null;
 };
@@ -137,34 +154,35 @@ const MAX_TAGS = 16;
 /** Begins the tags that duraloom uses itself. */
 const RESERVED_TAG = 'duraloom:';
 
-const KNOWN: ReadonlySet<string> = new Set([
-  ...Object.keys(RANGES),
-  'provider',
-  'orchestrations',
-  'activities',
-  'retryBackoff',
-  'nodeId',
-  'tags',
-  'versionPolicy',
-  'metrics',
-  'logger',
-  'clock',
-]);
+const RANGED = Object.fromEntries(Object.keys(RANGES).map((name) => [name, true])) as Record<NumericOption, true>;
+const FIELDS: FieldNames<RuntimeOptions> = {
+  ...RANGED,
+  provider: true,
+  orchestrations: true,
+  activities: true,
+  retryBackoff: true,
+  nodeId: true,
+  tags: true,
+  versionPolicy: true,
+  replayCheckRate: true,
+  onReplayMismatch: true,
+  metrics: true,
+  logger: true,
+  clock: true,
+};
 
 /**
  * Checks options and fills in defaults.
  *
- * @param options - as given
+ * @param given - by the caller
  * @returns all of them
  * @throws {OptionError} that names option, range and value
  */
-export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeOptions {
-  if (typeof options !== 'object' || options === null) throw new OptionError(`Expected options to be an object, got ${typeof options}`);
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) throw new OptionError(`Unknown option \`${name}\`. Known: ${[...KNOWN].toSorted().join(', ')}`);
-  }
+export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOptions {
+  const options = readOptions<RuntimeOptions>(given, 'the options of a runtime', FIELDS, makeOptionError);
+  assertKnownOptions(given, FIELDS);
   const { provider } = options;
-  if (typeof provider?.fetchOrchestrationItems !== 'function') {
+  if (provider === undefined || !hasMethods(provider, ['fetchOrchestrationItems'])) {
     throw new OptionError('Expected `provider` to be a provider, such as await SqliteProvider.open(file)');
   }
   const integer = (name: NumericOption, fallback: number): number => checkInteger(name, options[name] ?? fallback);
@@ -172,11 +190,11 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     options[name] === undefined ? null : checkInteger(name, options[name]);
   const orchestrations = toList(options.orchestrations, 'orchestrations');
   const tags = checkTags(options.tags ?? 'default');
-  const given = toList(options.activities, 'activities');
-  const activities = tags === null ? [] : given;
+  const wanted = toList(options.activities, 'activities');
+  const activities = tags === null ? [] : wanted;
   if (orchestrations.length + activities.length === 0) {
     throw new OptionError(
-      given.length > 0
+      wanted.length > 0
         ? "Expected `tags` to take some activities, got 'none' in a runtime without `orchestrations`: it would do nothing"
         : 'Expected `orchestrations` or `activities` (or both) to name at least one module, got none: this runtime would do nothing',
     );
@@ -203,6 +221,8 @@ export function resolveRuntimeOptions(options: RuntimeOptions): ResolvedRuntimeO
     activityGraceMs: integer('activityGraceMs', 10_000),
     storeTimeoutMs: integer('storeTimeoutMs', 30_000),
     versionPolicy: checkVersionPolicy(options.versionPolicy ?? {}),
+    replayCheckRate: checkShare('replayCheckRate', options.replayCheckRate ?? 0),
+    onReplayMismatch: checkListener('onReplayMismatch', options.onReplayMismatch),
     metrics: checkMetrics(options.metrics),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
@@ -230,17 +250,28 @@ function checkInteger(name: NumericOption, value: number): number {
   return value;
 }
 
-function checkBackoff(backoff: { readonly initialMs: number; readonly maximumMs: number }): {
-  readonly initialMs: number;
-  readonly maximumMs: number;
-} {
-  const { initialMs, maximumMs } = backoff;
-  if (!(Number.isFinite(initialMs) && initialMs >= 1 && Number.isFinite(maximumMs) && maximumMs >= initialMs)) {
-    throw new OptionError(
-      `Expected \`retryBackoff\` to be { initialMs ≥ 1, maximumMs ≥ initialMs }, got { initialMs: ${show(initialMs)}, maximumMs: ${show(maximumMs)} }`,
-    );
-  }
+function checkShare(name: 'replayCheckRate', value: number): number {
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value;
+  throw new OptionError(`Expected \`${name}\` to be a number from 0 to 1, got ${show(value)}`);
+}
+
+function checkListener<Listener>(name: 'onReplayMismatch', listener: Listener | undefined): Listener | null {
+  if (listener === undefined) return null;
+  if (typeof listener !== 'function') throw new OptionError(`Expected \`${name}\` to be a function, got ${show(listener)}`);
+  return listener;
+}
+
+function checkBackoff(backoff: Backoff): Backoff {
+  const wanted = '`retryBackoff` to be { initialMs ≥ 1, maximumMs ≥ initialMs }';
+  if (typeof backoff !== 'object' || backoff === null) throw new OptionError(`Expected ${wanted}, got ${show(backoff)}`);
+  const { initialMs, maximumMs } = readOptions(backoff, '`retryBackoff`', { initialMs: true, maximumMs: true }, makeOptionError);
+  const isValid = isFinite(initialMs) && initialMs >= 1 && isFinite(maximumMs) && maximumMs >= initialMs;
+  if (!isValid) throw new OptionError(`Expected ${wanted}, got { initialMs: ${show(initialMs)}, maximumMs: ${show(maximumMs)} }`);
   return { initialMs, maximumMs };
+}
+
+function isFinite(value: unknown): value is number {
+  return Number.isFinite(value);
 }
 
 function checkNodeId(nodeId: string): string {
@@ -253,34 +284,43 @@ function checkNodeId(nodeId: string): string {
 function checkTags(tags: RuntimeTags): TagFilter | null {
   if (tags === 'none') return null;
   if (tags === 'default' || tags === 'any') return { kind: tags };
-  if (typeof tags === 'object' && tags !== null && Object.keys(tags).length === 1) {
-    if ('only' in tags) return { kind: 'only', tags: checkTagList(tags.only) };
-    if ('defaultAnd' in tags) return { kind: 'defaultAnd', tags: checkTagList(tags.defaultAnd) };
-  }
+  const lists = typeof tags === 'object' && tags !== null ? readOptions<TagLists>(tags, '`tags`', TAG_LISTS, makeOptionError) : {};
+  const [kind, ...others] = Object.keys(lists) as (keyof TagLists)[];
+  if (kind !== undefined && others.length === 0) return { kind, tags: checkTagList(lists[kind]) };
   throw new OptionError(
-    `Expected \`tags\` to be 'default', 'any', 'none', { only: ['gpu'] } or { defaultAnd: ['gpu'] }, got ${typeof tags === 'object' ? 'another object' : show(tags)}`,
+    `Expected \`tags\` to be 'default', 'any', 'none', { only: ['gpu'] } or { defaultAnd: ['gpu'] }, got ${show(tags)}`,
   );
 }
 
-function checkTagList(tags: readonly string[]): readonly string[] {
-  if (!Array.isArray(tags) || tags.length === 0 || tags.length > MAX_TAGS) {
-    throw new OptionError(`Expected \`tags\` to list 1 to ${MAX_TAGS} tags, got ${Array.isArray(tags) ? tags.length : show(tags)}`);
+type TagLists = { readonly only?: readonly string[]; readonly defaultAnd?: readonly string[] };
+const TAG_LISTS: FieldNames<TagLists> = { only: true, defaultAnd: true };
+
+function checkTagList(given: readonly string[] | undefined): readonly string[] {
+  const tags = readArray(given);
+  if (tags === null || tags.length === 0 || tags.length > MAX_TAGS) {
+    throw new OptionError(`Expected \`tags\` to list 1 to ${MAX_TAGS} tags, got ${tags?.length ?? show(given)}`);
   }
-  for (const tag of tags as readonly unknown[]) {
+  for (const tag of tags) {
     if (!isText(tag) || tag.startsWith(RESERVED_TAG)) {
       throw new OptionError(
         `Expected each of \`tags\` to be text of 1 to ${MAX_NAME_LENGTH} characters and not to begin with '${RESERVED_TAG}', got ${show(tag)}`,
       );
     }
   }
-  return [...new Set<string>(tags)];
+  return [...new Set(tags as readonly string[])];
 }
 
 function checkVersionPolicy(policy: VersionPolicy): VersionPolicy {
-  if (typeof policy !== 'object' || policy === null || Array.isArray(policy)) {
-    throw new OptionError(`Expected \`versionPolicy\` to be an object such as { checkout: '^1.2' }, got ${show(policy)}`);
+  const wanted = "`versionPolicy` to be an object such as { checkout: '^1.2' }";
+  let copy: VersionPolicy;
+  try {
+    if (typeof policy !== 'object' || policy === null || Array.isArray(policy))
+      throw new OptionError(`Expected ${wanted}, got ${show(policy)}`);
+    copy = { ...policy };
+  } catch (cause) {
+    throw cause instanceof OptionError ? cause : new OptionError(`Expected ${wanted} that can be read`, { cause });
   }
-  return assertVersionPolicy(policy);
+  return assertVersionPolicy(copy);
 }
 
 function isText(value: unknown): value is string {
@@ -289,7 +329,7 @@ function isText(value: unknown): value is string {
 
 function checkMetrics(metrics: MetricsSink | undefined): MetricsSink | null {
   if (metrics === undefined) return null;
-  if (typeof metrics?.record !== 'function') throw new OptionError('Expected `metrics` to have the method record');
+  if (!hasMethods(metrics, ['record'])) throw new OptionError(`Expected \`metrics\` to have the method record, got ${show(metrics)}`);
   return metrics;
 }
 
@@ -299,31 +339,36 @@ function checkClock(clock: Clock): Clock {
 }
 
 function checkLogger(logger: Logger): Logger {
-  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
-    if (typeof logger[level] !== 'function') throw new OptionError(`Expected \`logger\` to have the method ${level}`);
+  for (const level of ['debug', 'info', 'warn', 'error']) {
+    if (!hasMethods(logger, [level])) throw new OptionError(`Expected \`logger\` to have the method ${level}, got ${show(logger)}`);
   }
-  return logger;
+  return quiet(logger);
+}
+
+/** A logger that throws must not stop what it was told of in the middle. */
+function quiet(logger: Logger): Logger {
+  const logAt =
+    (level: LogLevel): Logger[LogLevel] =>
+    (fields, message) => {
+      try {
+        logger[level](fields, message);
+      } catch (error) {
+        process.emitWarning(`the logger threw in ${level}: ${toFailure(error).message}`, { code: 'DURALOOM_LOGGER' });
+      }
+    };
+  return { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
 }
 
 function toList(sources: RuntimeOptions['orchestrations'], name: string): readonly DefinitionSource[] {
   if (sources === undefined) return [];
-  const list = Array.isArray(sources) ? (sources as readonly DefinitionSource[]) : [sources as DefinitionSource];
-  if (Array.isArray(sources) && list.length === 0)
+  const list = readArray(sources) ?? [sources];
+  if (list.length === 0)
     throw new OptionError(
       `Expected \`${name}\` to name at least one module, got an empty array. Leave it out for a runtime without ${name}`,
     );
-  for (const source of list) {
-    if (!isSource(source)) throw new OptionError(`Expected \`${name}\` to hold module URLs or definitions, got ${show(source)}`);
-  }
-  return list;
-}
-
-function isSource(source: unknown): boolean {
-  if (typeof source === 'string' || source instanceof URL) return true;
-  if (typeof source !== 'object' || source === null) return false;
-  return 'kind' in source || ('prefix' in source && 'source' in source && isSource(source.source));
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value);
+  return list.map((given) => {
+    const source = readSource(given);
+    if (source === null) throw new OptionError(`Expected \`${name}\` to hold module URLs or definitions, got ${show(given)}`);
+    return source;
+  });
 }

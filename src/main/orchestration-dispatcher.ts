@@ -1,5 +1,5 @@
 // Moves turns: orchestrator queue → replay threads → commit. Neighbours: fetch-loop.ts, turn-commit.ts (pure), lease-keeper.ts,
-// threads/thread-pool.ts (the threads), activity-dispatcher.ts (is told of cancelled activities).
+// threads/thread-pool.ts (the threads), activity-dispatcher.ts (is told of cancelled activities), replay-checks.ts (checks some of them).
 //
 // D1. Nothing leaves the main thread before its commit: no activity is cancelled, no line logged on the strength of an uncommitted turn.
 // D2. Every fetched item ends in exactly one of: ack, abandon, or the news that its lease is lost. Until then it is in `#turns` and its
@@ -10,6 +10,7 @@
 // D5. Of an instance at most one turn is current: the last one that was fetched, while its lease is held. The answer of any other is
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
+// D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type {
   Provider,
@@ -24,7 +25,15 @@ import { DurableError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
 import type { ReplayControl } from '../threads/control.ts';
-import { readReplayBatch, writeTurnRequest, type FaultReport, type Wire } from '../threads/messages.ts';
+import {
+  BrokenBatchError,
+  readReplayBatch,
+  writeTurnRequest,
+  type FaultReport,
+  type ReplayBatch,
+  type TurnReply,
+  type Wire,
+} from '../threads/messages.ts';
 import type { RegisteredName } from '../threads/registry.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { BoundedMap } from './bounded-map.ts';
@@ -34,6 +43,7 @@ import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
 import { OrchestrationMetrics } from './orchestration-metrics.ts';
+import { ReplayChecks, type PickedTurn } from './replay-checks.ts';
 import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs, toAck, toQuarantine } from './turn-commit.ts';
 
@@ -45,6 +55,8 @@ type Turn = {
   state: 'waiting' | 'running' | 'committing';
   /** The thread that has it while it runs. */
   slot: Slot<ReplayControl> | null;
+  /** How its engine stood, and where, when the turn is to be checked. */
+  picked: Pick<PickedTurn, 'standing' | 'home'> | null;
 };
 
 /** A turn that is to be committed, with what the commit allows. */
@@ -57,8 +69,10 @@ type ThreadState = {
   watched: { readonly counter: number; readonly sinceMs: number } | null;
   /** How long the watchdog has seen it run no turn although it has some, in milliseconds, since its last answer. */
   silentMs: number;
-  /** Set when the watchdog ended the thread: the turn that did not end; `seq` null: none, it was kept by code between turns. */
-  doomed: { readonly seq: number | null; readonly lastCall: string } | null;
+  /** Set when this dispatcher ended the thread: whose turn it was, null: nobody knows; and what that turn is charged with. */
+  doomed: { readonly seq: number | null; readonly lastCall: string | null; readonly toError: (turn: Turn) => DurableError } | null;
+  /** It sent something that cannot be read: nothing of it is read any more. */
+  isBroken: boolean;
 };
 
 /** What the dispatcher needs of its runtime. */
@@ -98,6 +112,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #warned = new Set<string>();
   readonly #fetched: Series;
   readonly #measurements: OrchestrationMetrics;
+  /** null: no turn is checked. */
+  readonly #checks: ReplayChecks | null;
   /** Which code runs here. */
   #accepts: (code: InstanceCode) => boolean = () => false;
   #seq = 0;
@@ -114,6 +130,11 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#options = options;
     this.#provider = options.provider;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
+    const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
+    this.#checks =
+      options.replayCheckRate === 0
+        ? null
+        : new ReplayChecks({ clock, provider, logger, metrics: parent.metrics, turnTimeoutMs, onMismatch });
     this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#fetches = new FetchLoop({
@@ -171,6 +192,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#closed = true;
     if (this.#watchdog !== null) clearInterval(this.#watchdog);
     this.#leases.stop();
+    this.#checks?.close();
     const items = Array.from(this.#current.values(), (turn) => turn.item);
     this.#turns.clear();
     this.#current.clear();
@@ -180,7 +202,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   // --- threads ---------------------------------------------------------------------------------------------------------------
 
   onReady(slot: Slot<ReplayControl>): void {
-    this.#threads.set(slot, { slot, inFlight: 0, watched: null, silentMs: 0, doomed: null });
+    this.#threads.set(slot, { slot, inFlight: 0, watched: null, silentMs: 0, doomed: null, isBroken: false });
+    this.#checks?.onReady(slot);
     this.#fetches.pump();
   }
 
@@ -193,25 +216,32 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     for (const turn of this.#turns.values()) {
       if (turn.slot !== slot) continue;
       if (!this.#isCurrent(turn)) this.#forget(turn);
-      else if (turn.seq === culprit) this.#charge(turn, doomed === null ? error : this.#timeoutError(turn, doomed.lastCall));
+      else if (turn.seq === culprit) this.#charge(turn, doomed?.toError(turn) ?? error);
       else innocent.push(turn);
     }
     this.#options.logger.error({ code: error.code, requeued: innocent.length }, error.message);
     this.#giveUp(innocent, 0);
+    this.#checks?.onDeath(slot, { seq: culprit ?? null, lastCall: doomed?.lastCall ?? null });
   }
 
   onBatch(slot: Slot<ReplayControl>, wire: Wire): void {
-    const { evicted, faults, replies } = readReplayBatch(wire);
+    const thread = this.#threads.get(slot);
+    const batch = thread === undefined ? null : this.#read(thread, wire);
+    if (thread === undefined || batch === null) return;
+    const { evicted, faults, replies } = batch;
     for (const instanceId of evicted) if (this.#affinity.get(instanceId) === slot) this.#affinity.delete(instanceId);
     if (faults.length > 0) this.#reportFaults(faults, 1);
     const commits: Commit[] = [];
     const misses: Turn[] = [];
-    const thread = this.#threads.get(slot);
-    if (thread !== undefined) thread.silentMs = 0;
+    thread.silentMs = 0;
     for (const reply of replies) {
+      if (reply.kind === 'check') {
+        this.#checks?.onReply(slot, reply);
+        continue;
+      }
       const turn = this.#turns.get(reply.seq);
       if (turn?.slot !== slot) continue;
-      if (thread !== undefined) thread.inFlight -= 1;
+      thread.inFlight -= 1;
       turn.slot = null;
       if (!this.#isCurrent(turn)) {
         this.#dropAnswer(turn, slot);
@@ -221,6 +251,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         misses.push(turn);
       } else {
         turn.state = 'committing';
+        if (reply.standing !== null) turn.picked = { standing: reply.standing, home: slot };
         const commit = this.#judge(turn, reply.result);
         if (commit !== null) commits.push(commit);
       }
@@ -228,6 +259,22 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     if (commits.length > 0) this.#commit(commits);
     if (misses.length > 0) this.#send(misses);
     this.#fetches.pump();
+  }
+
+  /** D7. */
+  #read(thread: ThreadState, wire: Wire): ReplayBatch | null {
+    if (thread.isBroken) return null;
+    try {
+      const batch = readReplayBatch(wire);
+      for (const reply of batch.replies) if (reply.kind === 'turn') assertFits(reply, this.#turns.get(reply.seq)?.item);
+      return batch;
+    } catch (error) {
+      if (!(error instanceof BrokenBatchError)) throw error;
+      this.#options.logger.error({ code: error.code }, `a replay thread is ended: ${error.message}`);
+      thread.isBroken = true;
+      this.#doom(thread, { seq: error.seq ?? thread.slot.progress.read()?.seq ?? null, lastCall: null, toError: () => error });
+      return null;
+    }
   }
 
   // --- turns -----------------------------------------------------------------------------------------------------------------
@@ -238,7 +285,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
       this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null };
+      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null, picked: null };
       // An older turn of it is still here: its lease ran out. Where it runs, the engine gets ahead of the store (D3).
       if (this.#current.has(item.instanceId)) this.#affinity.delete(item.instanceId);
       this.#turns.set(turn.seq, turn);
@@ -378,7 +425,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     else this.#lastFailures.delete(turn.item.instanceId);
   }
 
-  #committed({ turn: { item, nowMs }, ack, result }: Commit): void {
+  #committed({ turn: { item, nowMs, picked }, ack, result }: Commit): void {
     this.#turnsCommitted += 1;
     const { metrics } = this.#parent;
     if (result !== null) this.#measurements.measure({ item, result, nowMs });
@@ -392,6 +439,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         message,
       );
     }
+    if (picked !== null && result !== null) this.#check(item, result, picked);
+  }
+
+  #check({ instanceId, executionId, name }: OrchestrationItem, result: ReplayResult, picked: NonNullable<Turn['picked']>): void {
+    const { version, lastEventId, events } = result;
+    this.#checks?.add({ instanceId, executionId, orchestration: name, version, lastEventId, events, ...picked });
   }
 
   /** Gives turns back uncharged. When it is for trouble of the store, the outcome is unknown and no fault of the instance (T10). */
@@ -402,6 +455,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       this.#discard(turn);
     }
     if (items.length > 0) this.#abandon(items, { delayMs, countAttempt: false });
+    else this.#fetches.pump();
   }
 
   #isCurrent(turn: Turn): boolean {
@@ -417,7 +471,9 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#affinity.delete(instanceId);
     this.#lastFailures.delete(instanceId);
     // In a thread it takes room until it is answered.
-    if (turn.state === 'waiting') this.#forget(turn);
+    if (turn.state !== 'waiting') return;
+    this.#forget(turn);
+    this.#fetches.pump();
   }
 
   /** D5: a turn that is not current was answered. Its engine is ahead of the store. */
@@ -571,7 +627,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     thread.silentMs = 0;
     if (thread.watched?.counter !== running.counter) thread.watched = { counter: running.counter, sinceMs: nowMs };
     else if (nowMs - thread.watched.sinceMs > this.#options.turnTimeoutMs) {
-      this.#doom(thread, { seq: running.seq, lastCall: running.label });
+      this.#doom(thread, { seq: running.seq, lastCall: running.label, toError: (turn) => this.#timeoutError(turn, running.label) });
     }
   }
 
@@ -584,13 +640,23 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       { code: 'TURN_TIMEOUT', turnsInFlight: thread.inFlight },
       `a replay thread took up no turn for more than ${this.#options.turnTimeoutMs} ms and is ended: an orchestration goes on between its turns. Look for a loop behind an await of something that is not durable`,
     );
-    this.#doom(thread, { seq: null, lastCall: '' });
+    this.#doom(thread, { seq: null, lastCall: '', toError: (turn) => this.#timeoutError(turn, '') });
   }
 
   #doom(thread: ThreadState, doomed: NonNullable<ThreadState['doomed']>): void {
     thread.doomed = doomed;
     this.#parent.terminate(thread.slot);
   }
+}
+
+/** What a turn may have done to its instance. */
+function assertFits({ seq, result }: Extract<TurnReply, { kind: 'turn' }>, item: OrchestrationItem | undefined): void {
+  // Nothing of a turn that failed is committed.
+  if (item === undefined || result.outcome.kind === 'faulted' || result.outcome.kind === 'notRegistered') return;
+  const { firstEventId, lastEventId, consumedMessages } = result;
+  const isNext = firstEventId === item.lastEventId + 1 && lastEventId >= item.lastEventId;
+  if (isNext && consumedMessages >= 0 && consumedMessages <= item.messages.length) return;
+  throw new BrokenBatchError(`the answer to a turn of '${item.instanceId}' does not follow its event ${item.lastEventId}`, seq);
 }
 
 function attemptOf(item: OrchestrationItem): number {

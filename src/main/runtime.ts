@@ -8,8 +8,10 @@ import { ThreadPool } from '../threads/thread-pool.ts';
 import type { RegisteredName } from '../threads/registry.ts';
 import { withDeadline } from '../provider/deadline.ts';
 import { instrumented } from '../provider/instrumented.ts';
+import { makeOptionError, readOptions } from '../types/arguments.ts';
 import { OptionError } from '../types/errors.ts';
 import { assertNodeVersion } from '../types/node-version.ts';
+import { show } from '../types/show.ts';
 import { makeActivityHost } from '../threads/activity-host.ts';
 import { ActivityDispatcher } from './activity-dispatcher.ts';
 import { Metrics, type MetricSeries } from './metrics.ts';
@@ -82,13 +84,13 @@ export class Runtime {
    * @throws {OptionError} for an option outside its range
    * @throws {DefinitionError} when a module cannot be loaded: names file and export
    * @throws {DurableError} `NODE_TOO_OLD`
-   * @throws {ProviderError} when the store is closed or cannot be read
+   * @throws {ProviderError} when the store is closed, cannot be read or does not answer within `storeTimeoutMs`
    */
   static async start(options: RuntimeOptions): Promise<Runtime> {
     assertNodeVersion(process.versions.node);
     const runtime = new Runtime(resolveRuntimeOptions(options));
-    // A store that cannot be read at all is found before any thread starts.
-    await options.provider.readInstances([]);
+    // A store that cannot be read at all, or does not answer, is found before any thread starts.
+    await runtime.#options.provider.readInstances([]);
     try {
       await Promise.all([runtime.#replay?.pool.start(), runtime.#work?.pool.start()]);
     } catch (error) {
@@ -146,8 +148,12 @@ export class Runtime {
    *
    * @param thread - which kind, and which of them, from 0
    * @returns false when there is none, or it is just being started
+   * @throws {OptionError} for another kind
    */
-  crashThread({ kind, index = 0 }: { readonly kind: 'replay' | 'activity'; readonly index?: number }): boolean {
+  crashThread(thread: { readonly kind: 'replay' | 'activity'; readonly index?: number }): boolean {
+    const { kind, index = 0 } = readOptions(thread, 'the thread', { kind: true, index: true }, makeOptionError);
+    if (kind !== 'replay' && kind !== 'activity')
+      throw new OptionError(`Expected \`kind\` to be 'replay' or 'activity', got ${show(kind)}`);
     return (kind === 'replay' ? this.#replay : this.#work)?.pool.crash(index) ?? false;
   }
 
@@ -167,13 +173,13 @@ export class Runtime {
    * @param options - how long to wait
    * @throws {OptionError} for a negative or endless timeout
    */
-  shutdown(options: ShutdownOptions = {}): Promise<void> {
-    const { timeoutMs = SHUTDOWN_MS } = options;
-    if (!(timeoutMs >= 0 && timeoutMs <= 3_600_000)) {
-      return Promise.reject(new OptionError(`Expected \`timeoutMs\` to be milliseconds from 0 to 3600000, got ${String(timeoutMs)}`));
+  async shutdown(options?: ShutdownOptions): Promise<void> {
+    const { timeoutMs = SHUTDOWN_MS } = readOptions(options, 'the options of a shutdown', { timeoutMs: true }, makeOptionError);
+    if (!(typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= 3_600_000)) {
+      throw new OptionError(`Expected \`timeoutMs\` to be milliseconds from 0 to 3600000, got ${show(timeoutMs)}`);
     }
     this.#stopping ??= this.#shutdown(timeoutMs);
-    return this.#stopping;
+    await this.#stopping;
   }
 
   async #shutdown(timeoutMs: number): Promise<void> {
@@ -211,13 +217,19 @@ function makeOrchestrations(
     names: () => pool.names,
     terminate: (slot) => pool.terminate(slot),
   });
-  const { orchestrations: sources, replayThreads: threads, replayThreadMemoryMb: memoryMb, versionPolicy } = options;
+  const {
+    orchestrations: sources,
+    replayThreads: threads,
+    replayThreadMemoryMb: memoryMb,
+    replayCheckRate: checkRate,
+    versionPolicy,
+  } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', clock, threads, sources, versionPolicy, limit, memoryMb, activities: null },
+    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, memoryMb, activities: null },
     dispatcher,
-    (port, progress) => new ReplayLoop({ port, clock, progress, cacheBytes: limit }),
+    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate }),
   );
   return { pool, dispatcher };
 }
@@ -244,9 +256,9 @@ function makeActivities(
   } = options;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ActivityControl>(
-    { kind: 'activity', clock, threads, sources, versionPolicy, limit, memoryMb, activities: { host, storeName, graceMs } },
+    { kind: 'activity', clock, threads, sources, versionPolicy, limit, checkRate: 0, memoryMb, activities: { host, storeName, graceMs } },
     dispatcher,
-    (port, progress) => new ActivityLoop({ port, clock, progress, slots: limit, host, storeName, graceMs }),
+    (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs }),
   );
   return { pool, dispatcher, waits };
 }

@@ -10,9 +10,6 @@
 // I3. When a wait ends, however it ends, its timer and its abort listener are gone. With nobody parked there is no timer at all.
 import type { Clock } from '../types/clock.ts';
 
-/** Timers beyond 24.8 days overflow in Node, so a longer wait is made of slices. */
-const TIMER_SLICE_MS = 24 * 60 * 60 * 1000;
-
 /** What a parking needs. */
 export type ParkingOptions = {
   readonly clock: Clock;
@@ -193,13 +190,11 @@ export class Parking<Value> {
   }
 
   #startTimeout(caller: Caller<Value>, waitMs: number): void {
-    const sliceMs = Math.min(waitMs, TIMER_SLICE_MS);
     caller.stopTimeout = this.#clock.setTimer(
-      sliceMs,
+      waitMs,
       () => {
         caller.stopTimeout = doNothing;
-        if (waitMs > sliceMs) this.#startTimeout(caller, waitMs - sliceMs);
-        else this.#giveUp(caller);
+        this.#giveUp(caller);
       },
       true,
     );

@@ -382,7 +382,8 @@ export interface Provider {
   enqueueMessages(messages: readonly NewMessage[]): Promise<readonly EnqueueOutcome[]>;
 
   /**
-   * Locks instances that have visible messages, longest ready first (see `IN_PROGRESS_HEAD_START_MS`), and returns those messages.
+   * Locks instances that have visible messages, longest ready first (see `IN_PROGRESS_HEAD_START_MS`), equally long ready ones by their ids,
+   * and returns those messages.
    * Called when: the dispatcher has room. Atomic: lock and attempt count of an instance. An instance is handed to one caller at a time; messages
    * that arrive while it is locked wait for the next fetch. Lost lock: after `lockMs` the instance is handed out again, and what was handed out
    * counts an attempt.
@@ -501,16 +502,18 @@ export interface Provider {
   }): Promise<number>;
 
   /**
-   * Reads the messages of a session after a number, and removes those up to it. First in, first out; woken by commits.
+   * Reads the messages of a session after a number, and removes those that nobody needs any more. First in, first out; woken by commits.
    * Called when: an activity of the session receives. Idempotent: yes, by number.
    *
-   * @param params - `afterSeq`: last message that was taken, 0 for none; `waitMs`: how long to wait for the first
+   * @param params - `afterSeq`: last message that was taken, 0 for none; `doneSeqs`: which to remove, by default all up to `afterSeq`;
+   *   `waitMs`: how long to wait for the first
    * @returns the messages, oldest first, at most 100; empty when the wait ended without any
    * @throws {ProviderError} when the store fails
    */
   receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly SessionMessage[]>;

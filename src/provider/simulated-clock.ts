@@ -3,10 +3,11 @@
 // I1. Time moves only in `advance`, `runToNextTimer` and `jump`.
 // I2. Timers follow elapsed time, not the time of day: as on a real machine, a `jump` neither fires them nor changes how long they still take.
 // I3. Timers fire in the order of their due times, ties in the order of creation, each with `nowMs()` at its due time; those in the background
-//     may fire later, at the next stop of the clock.
+//     may fire later, at the next stop of the clock. Between two due times, and after each that is not in the background, the event loop settles.
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError } from '../types/errors.ts';
 import { MAX_DURATION_MS } from '../types/limits.ts';
+import { show } from '../types/show.ts';
 
 /** How many turns the event loop makes between timers after nothing is deferred any more: what crosses a port of Node takes some. */
 const SETTLE_TURNS = 3;
@@ -104,6 +105,12 @@ export class SimulatedClock implements Clock {
     return dueMs === null ? null : this.#originMs + dueMs;
   }
 
+  /** When the last timer is due for which the clock stops, epoch milliseconds; null: none waits. */
+  get lastTimerAtMs(): number | null {
+    const last = this.#timers.findLast(({ background }) => !background);
+    return last === undefined ? null : this.#originMs + last.dueMs;
+  }
+
   /**
    * Moves the time on. Stops at every timer that is due on the way, also at those that are set meanwhile, calls it and lets the event loop
    * settle, so that what the timer caused happens at its time. Settles before the first and after the last one, too.
@@ -153,7 +160,9 @@ export class SimulatedClock implements Clock {
         this.#timers.shift();
         fired = true;
         timer.callback();
-        await this.#settle();
+        const next = this.#timers[0];
+        const isOneOfMany = timer.background && next !== undefined && next.background && next.dueMs === timer.dueMs;
+        if (!isOneOfMany) await this.#settle();
       }
     } finally {
       this.#isMoving = false;
@@ -176,6 +185,6 @@ export class SimulatedClock implements Clock {
 }
 
 function assertWholeMs(value: number, what: string): number {
-  if (!Number.isSafeInteger(value)) throw new ArgumentError(`Expected ${what} to be a whole number of milliseconds, got ${value}`);
+  if (!Number.isSafeInteger(value)) throw new ArgumentError(`Expected ${what} to be a whole number of milliseconds, got ${show(value)}`);
   return value;
 }

@@ -5,6 +5,7 @@
 // C3. Members that are plain promises (async helpers) take part by their reactions within the same drain; they cannot be cancelled.
 import type { FutureGroup } from '../types/context.ts';
 import { ArgumentError, assert } from '../types/errors.ts';
+import { show } from '../types/show.ts';
 import { coreOf, FutureCore, type Settled } from './durable-future.ts';
 
 type Member = { readonly key: string | number; readonly value: unknown };
@@ -94,10 +95,16 @@ function settleEmpty(kind: CombinatorKind, group: FutureGroup): Settled {
 }
 
 function listMembers(kind: CombinatorKind, group: unknown): readonly Member[] {
-  // Array.from, so that a hole counts as undefined.
-  if (Array.isArray(group)) return Array.from(group, (value: unknown, key) => ({ key, value }));
-  if (isRecord(group)) return Object.entries(group).map(([key, value]) => ({ key, value }));
-  throw new ArgumentError(`Expected ${kind}() to get an array or a record of futures, got ${describeValue(group)}`);
+  let cause: unknown;
+  try {
+    // Array.from, so that a hole counts as undefined.
+    if (Array.isArray(group)) return Array.from(group, (value: unknown, key) => ({ key, value }));
+    if (isRecord(group)) return Object.entries(group).map(([key, value]) => ({ key, value }));
+  } catch (error) {
+    // What cannot be read is no group.
+    cause = error;
+  }
+  throw new ArgumentError(`Expected ${kind}() to get an array or a record of futures, got ${show(group)}`, { cause });
 }
 
 /** A plain object: a map, a date or a promise would be taken for an empty group. */
@@ -105,11 +112,6 @@ function isRecord(group: unknown): group is Readonly<Record<string, unknown>> {
   if (typeof group !== 'object' || group === null) return false;
   const prototype: unknown = Object.getPrototypeOf(group);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-
-function describeValue(group: unknown): string {
-  if (group === null) return 'null';
-  return typeof group === 'object' ? `a ${Object.prototype.toString.call(group).slice(8, -1)}` : typeof group;
 }
 
 function shape(group: FutureGroup, members: readonly Member[], values: readonly unknown[]): unknown {
@@ -135,8 +137,13 @@ function cancelMembers(members: readonly Member[]): void {
   }
 }
 
+/** A value that cannot be read is passed on as it is. */
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  try {
+    return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  } catch {
+    return false;
+  }
 }
 
 function valueOf(settled: Settled): unknown {

@@ -1,6 +1,7 @@
 // Decisions: how one is written as an event, and how a recorded one is compared with what the code decides on replay.
 // Neighbours: replay-engine.ts calls both; types/history-event.ts has the events' shapes.
-import { decodePayload, encodePayload, quote, type EncodedPayload } from '../types/codec.ts';
+import { decodePayload, encodePayload, parseRecord, quote, type EncodedPayload } from '../types/codec.ts';
+import type { Failure } from '../types/failure.ts';
 import { field } from '../types/message-text.ts';
 import type { HistoryEvent, ParentClosePolicy } from '../types/history-event.ts';
 
@@ -193,6 +194,7 @@ const HIDDEN: ReadonlySet<string> = new Set(['kind', 'id', 'atMs', 'fireAtMs', '
  * @returns such as `ActivityScheduled {name: "charge", input: 1}`
  */
 export function describeDecision(decision: Decision): string {
+  if (decision.kind === 'OrchestrationFailed') return describeEnd(decision.kind, parseRecord(decision.failure) as Failure);
   return describe(decision, (name, value) => (ENCODED.has(name) ? String(value) : String(encodeAny(value))));
 }
 
@@ -203,7 +205,14 @@ export function describeDecision(decision: Decision): string {
  * @returns as `describeDecision`
  */
 export function describeEvent(event: HistoryEvent): string {
+  if (event.kind === 'OrchestrationFailed') return describeEnd(event.kind, event.failure);
   return describe(event, (_, value) => String(encodeAny(value)));
+}
+
+/** Stacks and causes are for logs. */
+function describeEnd(kind: 'OrchestrationFailed', { name, message, code }: Failure): string {
+  const text = `${name}${code === undefined ? '' : ` ${code}`}: ${message}`;
+  return `${kind} {${text.length > DESCRIBED_UNITS ? `${text.slice(0, DESCRIBED_UNITS)}…` : text}}`;
 }
 
 function describe(body: Decision | HistoryEvent, show: (name: string, value: unknown) => string): string {

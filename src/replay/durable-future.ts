@@ -90,6 +90,12 @@ function cancelThis(this: Carrier): void {
  * @returns its core, or null when the value is no durable future
  */
 export function coreOf(value: unknown): FutureCore | null {
-  if (typeof value !== 'object' || value === null || !(CORE in value)) return null;
-  return (value as Carrier)[CORE];
+  if (typeof value !== 'object' || value === null) return null;
+  try {
+    const core = CORE in value ? value[CORE] : null;
+    return core instanceof FutureCore ? core : null;
+  } catch {
+    // A value that cannot be read is none of ours.
+    return null;
+  }
 }

@@ -43,6 +43,14 @@ export function emittedSide(message: string, recorded: HistoryEvent | undefined)
   return from < 0 || to < from ? message : message.slice(from + before.length, to);
 }
 
+/** The code decides as history recorded, but an engine that was rebuilt does not stand like the one that wrote the last events. */
+export function strayedError(culprit: Culprit, at: { readonly eventId: number; readonly recorded: string }): DeterminismError {
+  return new DeterminismError(
+    'NONDETERMINISM',
+    `${where(culprit)} stands differently at event ${at.eventId} when it is rebuilt from its history: what it does next depends on something that is not in the history, such as a variable of the module. Move that into an activity, or into the input. The engine that ran the turn had ${at.recorded}`,
+  );
+}
+
 /** The code waits for nothing durable. */
 export function stuckError(culprit: Culprit): DeterminismError {
   return new DeterminismError(
@@ -112,5 +120,6 @@ export function callSite(): string {
   const frame = frames.find(
     (line) => !/replay[\\/](?:replay-engine|engine-errors|orchestration-context|durable-future|combinators|retry|scope)\.[jt]s/.test(line),
   );
-  return frame === undefined ? '' : ` (${frame.trim()})`;
+  // The engine takes some decisions by itself: then whoever steps it comes next.
+  return frame === undefined || frame.includes('.next (<anonymous>)') ? '' : ` (${frame.trim()})`;
 }

@@ -28,6 +28,11 @@ export class KeyValues {
     return this.#sorted().map(([key, { encoded, updatedAtMs }]) => ({ key, value: decodePayload(encoded), updatedAtMs }));
   }
 
+  /** Each pair as text, with the time at which it was set. */
+  describe(): readonly string[] {
+    return this.#sorted().map(([key, { encoded, updatedAtMs }]) => `${key} = ${encoded} (${updatedAtMs})`);
+  }
+
   keys(): readonly string[] {
     return this.#sorted().map(([key]) => key);
   }

@@ -1,4 +1,5 @@
 // The `ctx` that orchestration code gets: checks arguments, encodes payloads, and calls the engine. Neighbour: types/context.ts (the contract).
+import { readOptions, readTime, type FieldNames } from '../types/arguments.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type {
   ActivityOptions,
@@ -22,11 +23,12 @@ import type { ActivityDefinition, OrchestrationDefinition } from '../types/defin
 import { toMilliseconds, type Duration } from '../types/duration.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { StartPolicy } from '../types/history-event.ts';
-import { MAX_CUSTOM_STATUS_BYTES, MAX_DURATION_MS, MAX_PRIORITY } from '../types/limits.ts';
+import { MAX_CUSTOM_STATUS_BYTES, MAX_DURATION_MS, MAX_INSTANCE_ID_LENGTH, MAX_PRIORITY } from '../types/limits.ts';
 import type { LogLevel } from '../types/logger.ts';
 import type { MetricLabels, MetricPoint } from '../types/metrics.ts';
-import { assertInstanceId, assertName, TOPIC_MAILBOX_PREFIX } from '../types/names.ts';
+import { assertInstanceId, assertName, assertText, TOPIC_MAILBOX_PREFIX } from '../types/names.ts';
 import type { ActivityExtras, ActivityRouting } from '../types/replay.ts';
+import { show } from '../types/show.ts';
 import { assertTopic, assertTopicPattern } from '../types/topics.ts';
 import { combine, type CombinatorKind } from './combinators.ts';
 import type { FutureCore } from './durable-future.ts';
@@ -94,9 +96,10 @@ class Context implements OrchestrationContext {
     const encoded = encodePayload(input, `input of activity '${name}'`);
     if (options === undefined) return this.#engine.scheduleActivity(name, encoded).as<Output>();
     const engine = this.#engine;
-    const policy = resolveRetryPolicy(options.retry);
-    const routing = toRouting(options);
-    const timeoutMs = optionalMs('timeoutMs', options.timeoutMs);
+    const given = readOptions(options, `the options of activity '${name}'`, ACTIVITY_OPTIONS);
+    const policy = resolveRetryPolicy(given.retry);
+    const routing = toRouting(given);
+    const timeoutMs = optionalMs('timeoutMs', given.timeoutMs);
     // Later attempts are scheduled while an event is delivered: they belong to the scope of this call.
     const scope = engine.currentScope();
     let firstEventId = 0;
@@ -126,14 +129,12 @@ class Context implements OrchestrationContext {
   }
 
   scheduleTimer(when: Duration | Date): DurableFuture<void> {
-    const delayMs = when instanceof Object ? this.#until(when) : toMilliseconds(when, 'timer');
+    const delayMs = typeof when === 'object' ? this.#until(when) : toMilliseconds(when, 'timer');
     return this.#engine.scheduleTimer(delayMs).as<void>();
   }
 
   #until(date: Date): number {
-    const atMs = date.valueOf();
-    if (!Number.isFinite(atMs)) throw new ArgumentError(`Expected timer to be a duration or a valid Date, got ${String(date)}`);
-    return toMilliseconds(Math.max(0, atMs - this.#engine.now()), 'timer');
+    return toMilliseconds(Math.max(0, readTime(date, 'timer') - this.#engine.now()), 'timer');
   }
 
   waitForEvent<Data>(name: string): DurableFuture<Data> {
@@ -160,7 +161,7 @@ class Context implements OrchestrationContext {
   }
 
   getValueFromInstance<Value>(instanceId: string, key: string): DurableFuture<Value | undefined> {
-    if (typeof instanceId !== 'string') throw new ArgumentError(`Expected instance id to be text, got ${typeof instanceId}`);
+    assertText(instanceId, 'instance id', MAX_INSTANCE_ID_LENGTH);
     return this.#engine.readValue(instanceId, assertName(key, 'key')).as<Value | undefined>();
   }
 
@@ -187,40 +188,43 @@ class Context implements OrchestrationContext {
   scheduleSubOrchestration<Output>(
     orchestration: OrchestrationDefinition | string,
     input?: unknown,
-    options: SubOrchestrationOptions = {},
+    options?: SubOrchestrationOptions,
   ): DurableFuture<Output> {
     const name = this.#nameOf(orchestration, 'orchestration');
-    const { instanceId, onParentClose = 'cancel' } = options;
+    const given = readOptions(options, `the options of sub-orchestration '${name}'`, CHILD_OPTIONS);
+    const { instanceId, onParentClose = 'cancel' } = given;
     if (instanceId !== undefined) assertInstanceId(instanceId);
     if (!CLOSE_POLICIES.has(onParentClose)) {
-      throw new ArgumentError(`Expected onParentClose to be 'cancel', 'abandon' or 'terminate', got '${String(onParentClose)}'`);
+      throw new ArgumentError(`Expected onParentClose to be 'cancel', 'abandon' or 'terminate', got ${show(onParentClose)}`);
     }
-    const policy = options.onExisting ?? 'fail';
+    const policy = given.onExisting ?? 'fail';
     if ((policy as StartPolicy) === 'useExisting') {
       throw new ArgumentError(
         "Expected onExisting of a sub-orchestration to be 'fail', 'replaceTerminal' or 'terminateExisting': an instance answers one parent. Use ctx.startOrchestration and an event, or another id",
       );
     }
     const encoded = encodePayload(input, `input of sub-orchestration '${name}'`);
-    return this.#engine.scheduleSubOrchestration(name, { instanceId, onParentClose, ...toStart(encoded, policy, options) }).as<Output>();
+    return this.#engine.scheduleSubOrchestration(name, { instanceId, onParentClose, ...toStart(encoded, policy, given) }).as<Output>();
   }
 
   startOrchestration(
     orchestration: OrchestrationDefinition | string,
     instanceId: string,
     input?: unknown,
-    options: DetachedStartOptions = {},
+    options?: DetachedStartOptions,
   ): void {
     const name = this.#nameOf(orchestration, 'orchestration');
+    const given = readOptions(options, `the options of orchestration '${name}'`, START_OPTIONS);
     const encoded = encodePayload(input, `input of orchestration '${name}'`);
-    const start = toStart(encoded, options.onExisting ?? 'useExisting', options);
+    const start = toStart(encoded, given.onExisting ?? 'useExisting', given);
     this.#engine.startOrchestration(name, { instanceId: assertInstanceId(instanceId), onParentClose: 'abandon', ...start });
   }
 
-  continueAsNew(input?: unknown, options: ContinueAsNewOptions = {}): Promise<never> {
-    const { version, onEventOverflow = 'fail' } = options;
+  continueAsNew(input?: unknown, options?: ContinueAsNewOptions): Promise<never> {
+    const given = readOptions(options, 'the options of continue-as-new', { version: true, onEventOverflow: true });
+    const { version, onEventOverflow = 'fail' } = given;
     if (!OVERFLOW_POLICIES.has(onEventOverflow)) {
-      throw new ArgumentError(`Expected onEventOverflow to be 'fail', 'dropOldest' or 'dropNewest', got '${String(onEventOverflow)}'`);
+      throw new ArgumentError(`Expected onEventOverflow to be 'fail', 'dropOldest' or 'dropNewest', got ${show(onEventOverflow)}`);
     }
     if (version !== undefined) assertName(version, 'version');
     return this.#engine.continueAsNew(encodePayload(input, 'input of continue-as-new'), version, onEventOverflow);
@@ -276,6 +280,24 @@ class Context implements OrchestrationContext {
   }
 }
 
+const ACTIVITY_OPTIONS: FieldNames<ActivityOptions> = {
+  retry: true,
+  tag: true,
+  sessionId: true,
+  priority: true,
+  attemptTimeoutMs: true,
+  timeoutMs: true,
+  expiresAfterMs: true,
+};
+const START_OPTIONS: FieldNames<DetachedStartOptions> = {
+  version: true,
+  onExisting: true,
+  startAfter: true,
+  startAt: true,
+  priority: true,
+};
+const CHILD_OPTIONS: FieldNames<SubOrchestrationOptions> = { ...START_OPTIONS, instanceId: true, onParentClose: true };
+
 const CLOSE_POLICIES: ReadonlySet<unknown> = new Set(['cancel', 'abandon', 'terminate']);
 const START_POLICIES: ReadonlySet<unknown> = new Set(['fail', 'useExisting', 'replaceTerminal', 'terminateExisting']);
 const OVERFLOW_POLICIES: ReadonlySet<unknown> = new Set(['fail', 'dropOldest', 'dropNewest']);
@@ -289,31 +311,28 @@ function toStart(
   if (version !== undefined) assertName(version, 'version');
   if (!START_POLICIES.has(policy)) {
     throw new ArgumentError(
-      `Expected onExisting to be 'fail', 'useExisting', 'replaceTerminal' or 'terminateExisting', got '${String(policy)}'`,
+      `Expected onExisting to be 'fail', 'useExisting', 'replaceTerminal' or 'terminateExisting', got ${show(policy)}`,
     );
-  }
-  if (startAt !== undefined && !Number.isFinite(startAt.valueOf())) {
-    throw new ArgumentError(`Expected startAt to be a valid Date, got ${String(startAt)}`);
   }
   return {
     version,
     input,
     policy,
     startAfterMs: startAfter === undefined ? null : toMilliseconds(startAfter, 'startAfter'),
-    startAtMs: startAt === undefined ? null : startAt.valueOf(),
+    startAtMs: startAt === undefined ? null : readTime(startAt, 'startAt'),
     priority: assertPriority(priority),
   };
 }
 
 function assertPriority(priority: number): number {
   if (Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY) return priority;
-  throw new ArgumentError(`Expected priority to be a whole number from 0 to ${MAX_PRIORITY}, got ${String(priority)}`);
+  throw new ArgumentError(`Expected priority to be a whole number from 0 to ${MAX_PRIORITY}, got ${show(priority)}`);
 }
 
 function optionalMs(name: string, value: number | undefined): number | null {
   if (value === undefined) return null;
   if (typeof value === 'number' && value >= 1 && value <= MAX_DURATION_MS) return Math.ceil(value);
-  throw new ArgumentError(`Expected ${name} to be milliseconds from 1 to ${MAX_DURATION_MS}, got ${String(value)}`);
+  throw new ArgumentError(`Expected ${name} to be milliseconds from 1 to ${MAX_DURATION_MS}, got ${show(value)}`);
 }
 
 /** null: nothing of it, the activity runs anywhere. */
@@ -339,7 +358,7 @@ function withExtras(routing: ActivityRouting | null, extras: string | null): Act
 }
 
 function assertFunction(run: unknown, what: string): () => unknown {
-  if (typeof run !== 'function') throw new ArgumentError(`Expected ctx.${what} to get a function, got ${typeof run}`);
+  if (typeof run !== 'function') throw new ArgumentError(`Expected ctx.${what} to get a function, got ${show(run)}`);
   return run as () => unknown;
 }
 
@@ -363,16 +382,15 @@ function loopOver<Value>(next: () => DurableFuture<Value>): AsyncIterable<Value>
 }
 
 function makeMetrics(engine: ReplayEngine): OrchestrationMetrics {
-  const measure = (kind: MetricPoint['kind'], name: string, value: number, labels: MetricLabels = {}): void => {
+  const measure = (kind: MetricPoint['kind'], name: string, value: number, labels?: MetricLabels): void => {
+    if (typeof name !== 'string' || !/^[A-Za-z_:][A-Za-z0-9_:]*$/.test(name)) {
+      throw new ArgumentError(`Expected a metric name of letters, digits, '_' and ':', got ${show(name)}`);
+    }
     if (typeof value !== 'number' || !Number.isFinite(value)) {
-      throw new ArgumentError(`Expected the value of metric '${name}' to be a finite number, got ${String(value)}`);
+      throw new ArgumentError(`Expected the value of metric '${name}' to be a finite number, got ${show(value)}`);
     }
     if (kind === 'counter' && value < 0) throw new ArgumentError(`Expected counter '${name}' to grow, got ${value}`);
-    if (!/^[A-Za-z_:][A-Za-z0-9_:]*$/.test(name)) {
-      throw new ArgumentError(`Expected a metric name of letters, digits, '_' and ':', got '${String(name)}'`);
-    }
-    const texts = Object.entries(labels).map(([label, text]) => [label, String(text)] as const);
-    engine.metric({ kind, name, value, labels: Object.fromEntries(texts) });
+    engine.metric({ kind, name, value, labels: readLabels(name, labels) });
   };
   return {
     counter: (name, value = 1, labels) => measure('counter', name, value, labels),
@@ -381,12 +399,25 @@ function makeMetrics(engine: ReplayEngine): OrchestrationMetrics {
   };
 }
 
+function readLabels(name: string, labels: MetricLabels | undefined): MetricLabels {
+  if (labels === undefined) return {};
+  try {
+    if (typeof labels !== 'object' || labels === null) throw new TypeError('they are no object');
+    return Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, String(text)] as const));
+  } catch (cause) {
+    throw new ArgumentError(`Expected the labels of metric '${name}' to be text by name, got ${show(labels)}`, { cause });
+  }
+}
+
 function makeValueStore(engine: ReplayEngine): ValueStore {
   const deleteAll = (keys: readonly string[]): number => keys.filter((key) => engine.deleteValue(key)).length;
   return {
     get: <Value>(key: string) => engine.values.read(key) as Value | undefined,
     set: (key, value) => engine.setValue(assertName(key, 'key'), encodeValue(key, value)),
-    delete: (key) => engine.deleteValue(key),
+    delete: (key) => {
+      if (typeof key !== 'string') throw new ArgumentError(`Expected key to be text, got ${show(key)}`);
+      return engine.deleteValue(key);
+    },
     clear: () => {
       deleteAll(engine.values.keys());
     },
@@ -396,18 +427,20 @@ function makeValueStore(engine: ReplayEngine): ValueStore {
       return engine.values.size;
     },
     prune: (before) => {
-      const beforeMs = before.valueOf();
-      if (!Number.isFinite(beforeMs))
-        throw new ArgumentError(`Expected prune to get a valid Date or epoch milliseconds, got ${String(before)}`);
-      return deleteAll(engine.values.keysBefore(beforeMs));
+      return deleteAll(engine.values.keysBefore(readTime(before, 'the time of prune')));
     },
   };
 }
 
 function nameOf(definition: unknown, what: 'activity' | 'orchestration'): string {
   if (typeof definition === 'string') return assertName(definition, `${what} name`);
-  const candidate = definition as { readonly kind?: unknown; readonly name?: unknown } | null;
-  if (typeof candidate === 'object' && candidate?.kind === what && typeof candidate.name === 'string') return candidate.name;
+  if (typeof definition === 'object' && definition !== null) {
+    const { kind, name = '' } = readOptions(definition as { readonly kind: string; readonly name: string }, what, {
+      kind: true,
+      name: true,
+    });
+    if (kind === what) return assertName(name, `${what} name`);
+  }
   throw new ArgumentError(
     `Expected ${what} to be a definition made by define${what === 'activity' ? 'Activity' : 'Orchestration'} or a name`,
   );

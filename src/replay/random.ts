@@ -1,5 +1,7 @@
 // The instance's own random numbers: seeded by text, the same on every replay. Not for secrets.
 
+const SEEDING_ROUNDS = 12;
+
 /** A deterministic generator (sfc32, seeded through a 32-bit mixing hash). */
 export class SeededRandom {
   #a: number;
@@ -15,7 +17,12 @@ export class SeededRandom {
     this.#b = hash(seed, 0x85ebca6b);
     this.#c = hash(seed, 0xc2b2ae35);
     // The first rounds still show the seed.
-    for (let round = 0; round < 12; round += 1) this.nextUint32();
+    for (let round = 0; round < SEEDING_ROUNDS; round += 1) this.nextUint32();
+  }
+
+  /** How many numbers were drawn. Wraps round after 2^32 of them. */
+  get drawn(): number {
+    return (this.#counter - 1 - SEEDING_ROUNDS) >>> 0;
   }
 
   /** Next whole number in [0, 2^32). */

@@ -9,7 +9,7 @@
 // E5. A turn either ends normally and everything in its record is to be committed, or it is faulted and nothing is.
 // E6. Only open decisions take completions: the first completion wins, later and unknown ones are dropped (T13, T25).
 // E7. Whatever the end, what is still open is given up before the terminal event, children by their close policy (T38).
-import { decodePayload, encodePayload, encodeRecord, quote, type EncodedPayload } from '../types/codec.ts';
+import { decodePayload, encodePayload, encodeRecord, parseRecord, quote, type EncodedPayload } from '../types/codec.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import { assert, CancelledError, DurableError, PayloadError, TimeoutError, type DeterminismError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
@@ -28,7 +28,7 @@ import type { LogLine } from '../types/logger.ts';
 import { field } from '../types/message-text.ts';
 import type { MetricPoint } from '../types/metrics.ts';
 import { childInstanceId, isSameLink, READ_VALUE_ACTIVITY, SYSTEM_TAG, TOPIC_MAILBOX_PREFIX, type ParentLink } from '../types/names.ts';
-import type { ActivityRouting, History, ReceivedMessage, ReplayResult, TurnInput, TurnOutcome } from '../types/replay.ts';
+import type { ActivityRouting, History, ReceivedMessage, ReplayResult, Standing, TurnInput, TurnOutcome } from '../types/replay.ts';
 import { checkNow } from '../types/schema.ts';
 import { matchesTopic } from '../types/topics.ts';
 import { describeDecision, encodeDecision, failureIdentity, matchesDecision, type Decision } from './decision.ts';
@@ -273,6 +273,22 @@ export class ReplayEngine {
     if (isCancellation(reason)) return;
     if (this.#active) this.#rejection ??= { reason };
     else this.#reportLate(lateError(this.#culprit(), `a promise was rejected (${toFailure(reason).message})`));
+  }
+
+  /** How the instance stands, for the comparison with another engine that has followed the same history. */
+  describeStanding(): Standing {
+    return {
+      lastEventId: this.lastEventId,
+      outcome: describeOutcome(this.#outcome),
+      waitsFor: Array.from(
+        this.#open.values(),
+        ({ id, kind, ...open }) => `${kind} of event ${id}${'name' in open ? ` '${open.name}'` : ''}`,
+      ),
+      customStatus: this.#customStatus ?? null,
+      values: this.#values?.describe() ?? [],
+      subscriptions: [...(this.#subscriptions ?? [])],
+      randomNumbersDrawn: this.#random?.drawn ?? 0,
+    };
   }
 
   /** Once: what follows from the first breach is no news. */
@@ -912,7 +928,7 @@ export class ReplayEngine {
     if (this.#ending === null && next !== undefined && EVENT_ROLES[next.kind] !== 'input') this.#ending = this.#imposedEnd();
     if (this.#ending !== null) {
       if (this.#recorded !== null && (next === undefined || EVENT_ROLES[next.kind] === 'input')) {
-        this.#fault = this.#nondeterminism(next, `the code now ends here (${this.#ending.kind})`);
+        this.#fault = this.#nondeterminism(next, `the code now ends here (${describeEnding(this.#ending)})`);
         return;
       }
       this.#end(this.#ending);
@@ -1065,6 +1081,12 @@ export class ReplayEngine {
   }
 }
 
+function describeEnding(ending: Ending): string {
+  if (ending.kind !== 'failed') return ending.kind;
+  const { name, message } = toFailure(ending.error);
+  return `failed: ${name}: ${message}`;
+}
+
 /** Decisions that an execution may take beyond its last event: they bring it to its end. */
 const GIVES_UP: ReadonlySet<Decision['kind']> = new Set<Decision['kind']>([
   'FutureCancelled',
@@ -1075,6 +1097,13 @@ const GIVES_UP: ReadonlySet<Decision['kind']> = new Set<Decision['kind']>([
 ]);
 
 const HAS_ENDED: ReadonlySet<TurnOutcome['kind']> = new Set<TurnOutcome['kind']>(['completed', 'failed', 'cancelled']);
+
+/** With what replay itself does not compare: the message of a failure. */
+function describeOutcome(outcome: TurnOutcome): string {
+  if (outcome.kind !== 'failed') return outcome.kind;
+  const { name, message } = parseRecord(outcome.failure) as Failure;
+  return `${outcome.kind} with ${name}: ${message}`;
+}
 
 /** Deepest nesting of errors of `any` that is looked into. Reason: one may hold itself. */
 const MAX_AGGREGATES = 32;

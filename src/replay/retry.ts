@@ -5,9 +5,11 @@
 // R2. Whatever is still open of it then, attempt, pause or total timer, is cancelled before user code goes on.
 // R3. Cancellations and errors that say so themselves are never retried (T34).
 import type { RetryPolicy } from '../types/context.ts';
+import { readArray, readOptions, type FieldNames } from '../types/arguments.ts';
 import { ArgumentError, assert, CancelledError, TimeoutError } from '../types/errors.ts';
 import { RemoteError } from '../types/failure.ts';
 import { MAX_DURATION_MS } from '../types/limits.ts';
+import { show } from '../types/show.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
 
 /** A policy with every field set. */
@@ -31,6 +33,15 @@ const DEFAULTS: ResolvedRetryPolicy = {
   jitter: 0,
   nonRetryable: [],
 };
+const FIELDS: FieldNames<RetryPolicy> = {
+  maximumAttempts: true,
+  backoff: true,
+  initialIntervalMs: true,
+  backoffCoefficient: true,
+  maximumIntervalMs: true,
+  jitter: true,
+  nonRetryable: true,
+};
 const ONCE: ResolvedRetryPolicy = { ...DEFAULTS, maximumAttempts: 1 };
 const BACKOFFS: ReadonlySet<unknown> = new Set(['none', 'fixed', 'linear', 'exponential']);
 /** Codes of failures that another attempt would only repeat. */
@@ -45,8 +56,7 @@ const HOPELESS: ReadonlySet<string> = new Set(['TOO_MANY_ATTEMPTS', 'PAYLOAD_NOT
  */
 export function resolveRetryPolicy(policy: RetryPolicy | undefined): ResolvedRetryPolicy {
   if (policy === undefined) return ONCE;
-  const given = Object.fromEntries(Object.entries(policy).filter(([, value]) => value !== undefined)) as RetryPolicy;
-  const resolved = { ...DEFAULTS, ...given };
+  const resolved = { ...DEFAULTS, ...readOptions(policy, '`retry`', FIELDS) };
   inRange('maximumAttempts', resolved.maximumAttempts, 1, 1_000_000);
   if (!Number.isInteger(resolved.maximumAttempts)) throw new ArgumentError('Expected retry.maximumAttempts to be a whole number');
   inRange('initialIntervalMs', resolved.initialIntervalMs, 0, MAX_DURATION_MS);
@@ -54,15 +64,20 @@ export function resolveRetryPolicy(policy: RetryPolicy | undefined): ResolvedRet
   inRange('backoffCoefficient', resolved.backoffCoefficient, 1, 1_000_000);
   inRange('jitter', resolved.jitter, 0, 1);
   if (!BACKOFFS.has(resolved.backoff)) {
-    throw new ArgumentError(`Expected retry.backoff to be 'none', 'fixed', 'linear' or 'exponential', got '${String(resolved.backoff)}'`);
+    throw new ArgumentError(`Expected retry.backoff to be 'none', 'fixed', 'linear' or 'exponential', got ${show(resolved.backoff)}`);
   }
-  if (!Array.isArray(resolved.nonRetryable)) throw new ArgumentError('Expected retry.nonRetryable to be a list of error codes');
-  return resolved;
+  return { ...resolved, nonRetryable: readCodes(resolved.nonRetryable) };
+}
+
+function readCodes(given: readonly string[]): readonly string[] {
+  const codes = readArray(given);
+  if (codes?.every((code) => typeof code === 'string') === true) return codes;
+  throw new ArgumentError(`Expected retry.nonRetryable to be a list of error codes, got ${show(given)}`);
 }
 
 function inRange(name: string, value: unknown, min: number, max: number): void {
   if (typeof value === 'number' && value >= min && value <= max) return;
-  throw new ArgumentError(`Expected retry.${name} to be a number from ${min} to ${max}, got ${String(value)}`);
+  throw new ArgumentError(`Expected retry.${name} to be a number from ${min} to ${max}, got ${show(value)}`);
 }
 
 /**

@@ -178,8 +178,8 @@ export class FaultChooser {
 
   #rateOf(operation: FaultyOperation, kind: FaultKind): number {
     if (!canHit(kind, operation)) return 0;
-    const { any, [operation]: own } = this.#plan.rates ?? {};
-    const general = kind === 'staleRead' && operation === 'readHistory' ? 0 : any?.[kind];
+    const { any: everywhere, [operation]: own } = this.#plan.rates ?? {};
+    const general = kind === 'staleRead' && operation === 'readHistory' ? 0 : everywhere?.[kind];
     return own?.[kind] ?? general ?? 0;
   }
 

@@ -2,8 +2,12 @@
 import type { Client } from '../client/client.ts';
 import { notFound } from '../client/instance-state.ts';
 import { parseRecord } from '../types/codec.ts';
-import { ArgumentError, HistoryError } from '../types/errors.ts';
+import { ArgumentError, DurableError, HistoryError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
 import { ENGINE_BEHAVIOUR, type HistoryEvent } from '../types/history-event.ts';
+import { MAX_INSTANCE_ID_LENGTH } from '../types/limits.ts';
+import { assertText } from '../types/names.ts';
+import { show } from '../types/show.ts';
 
 /** What `RecordedHistory.format` says. Reason: a file must tell what it is years later. */
 const FORMAT = 'duraloom-history-1';
@@ -57,17 +61,28 @@ export async function exportHistory(client: Pick<Client, 'getState' | 'readHisto
  * @throws {ArgumentError} when the id does not fit
  */
 export function readRecorded(input: HistoryInput, instanceId: string | undefined): RecordedHistory {
+  if (instanceId !== undefined) assertText(instanceId, 'instanceId', MAX_INSTANCE_ID_LENGTH);
+  try {
+    return read(input, instanceId);
+  } catch (error) {
+    throw error instanceof DurableError ? error : new HistoryError(0, `it cannot be read: ${toFailure(error).message}`);
+  }
+}
+
+function read(input: HistoryInput, instanceId: string | undefined): RecordedHistory {
   const given = typeof input === 'string' ? parse(input) : input;
   if (Array.isArray(given)) return fromEvents(given as readonly HistoryEvent[], instanceId);
   const history = (given ?? {}) as Partial<RecordedHistory>;
   if (history.format !== FORMAT) {
-    throw new HistoryError(0, `its format is '${String(history.format)}', expected '${FORMAT}': give what exportHistory returned`);
+    throw new HistoryError(0, `its format is ${show(history.format)}, expected '${FORMAT}': give what exportHistory returned`);
   }
   if (typeof history.instanceId !== 'string' || !Array.isArray(history.executions) || history.executions.length === 0) {
     throw new HistoryError(0, 'it has no instanceId or no executions');
   }
   for (const execution of history.executions as readonly unknown[]) {
-    if (!Array.isArray((execution as Partial<RecordedExecution> | null)?.events)) throw new HistoryError(0, 'an execution has no events');
+    const { events, executionId } = (execution ?? {}) as Partial<RecordedExecution>;
+    if (!Array.isArray(events)) throw new HistoryError(0, 'an execution has no events');
+    if (!Number.isSafeInteger(executionId)) throw new HistoryError(0, `an execution has the number ${show(executionId)}`);
   }
   if (instanceId !== undefined && instanceId !== history.instanceId) {
     throw new ArgumentError(`Expected instanceId to be that of the history ('${history.instanceId}') or left out, got '${instanceId}'`);
@@ -85,11 +100,20 @@ function parse(text: string): unknown {
 
 function fromEvents(events: readonly HistoryEvent[], instanceId: string | undefined): RecordedHistory {
   const first = events[0];
-  const executionId = first?.kind === 'OrchestrationStarted' ? first.executionId : 1;
+  // Another one is found when the events are checked.
+  const executionId = first?.kind === 'OrchestrationStarted' && Number.isSafeInteger(first.executionId) ? first.executionId : 1;
   return recordedHistory(instanceId ?? 'replayed', [{ executionId, events }]);
 }
 
-function recordedHistory(instanceId: string, executions: readonly RecordedExecution[]): RecordedHistory {
+/**
+ * Makes a recorded history.
+ *
+ * @param instanceId - id of the instance
+ * @param executions - at least one, oldest first
+ * @returns the history
+ * @throws {HistoryError} when the last one does not begin with its start
+ */
+export function recordedHistory(instanceId: string, executions: readonly RecordedExecution[]): RecordedHistory {
   const start = executions.at(-1)?.events[0];
   if (start?.kind !== 'OrchestrationStarted') throw new HistoryError(0, 'it does not begin with OrchestrationStarted');
   return { format: FORMAT, engine: ENGINE_BEHAVIOUR, instanceId, name: start.name, version: start.version, executions };

@@ -51,22 +51,33 @@ export async function replayAll(
     throw new ReplayError(`no history was replayed: there is no .json file in ${given.map(String).join(', ') || 'an empty list'}`, [], 0);
   }
   const replayer = await Replayer.open(toList(orchestrations));
-  const failures: { readonly file: string; readonly error: unknown }[] = [];
+  const failures: { readonly source: string; readonly error: unknown }[] = [];
   let events = 0;
   try {
     for (const file of paths) {
       const result = await replayFile(replayer, file);
       if (result.ok) events += result.replayed.events;
-      else failures.push({ file, error: result.error });
+      else failures.push({ source: file, error: result.error });
       onResult?.(result);
     }
   } finally {
     replayer.close();
   }
   if (failures.length === 0) return { files: paths, events };
-  const texts = failures.map(({ file, error }) => `\n\n${file}: ${toFailure(error).message}`);
-  const message = `${failures.length} of ${paths.length} histories could not be replayed${texts.join('')}`;
-  throw new ReplayError(message, failures, paths.length - failures.length);
+  throw makeReplayError(failures, paths.length);
+}
+
+/**
+ * Makes the error for histories that could not be replayed.
+ *
+ * @param failures - which, and why
+ * @param all - how many were tried
+ * @returns the error; its message has all of theirs
+ */
+export function makeReplayError(failures: ReplayError['failures'], all: number): ReplayError {
+  const texts = failures.map(({ source, error }) => `\n\n${source}: ${toFailure(error).message}`);
+  const message = `${failures.length} of ${all} histories could not be replayed${texts.join('')}`;
+  return new ReplayError(message, failures, all - failures.length);
 }
 
 async function replayFile(replayer: Replayer, file: string): Promise<ReplayFileResult> {

@@ -1,14 +1,14 @@
 // Replays recorded histories against the code of today: the check that a change of an orchestration does not break what is running.
 // Neighbours: recorded-history.ts (their form), replayer.ts (how one is replayed), replay-all.ts (many of them).
-import { emittedSide } from '../replay/engine-errors.ts';
+import { describeParting } from '../replay/history-diff.ts';
 import { validateHistory } from '../replay/validate-history.ts';
-import { describeEvent } from '../replay/decision.ts';
-import type { DefinitionSource } from '../threads/registry.ts';
+import { readSource, type DefinitionSource } from '../threads/registry.ts';
+import { readArray, readOptions } from '../types/arguments.ts';
 import { decodePayload, parseRecord } from '../types/codec.ts';
-import { DurableError, HistoryMismatchError, type ErrorCode } from '../types/errors.ts';
+import { ArgumentError, DurableError, HistoryMismatchError, type ErrorCode } from '../types/errors.ts';
 import { fromFailure, type Failure, type RemoteError } from '../types/failure.ts';
 import type { ReplayResult } from '../types/replay.ts';
-import { describeParting } from './history-diff.ts';
+import { show } from '../types/show.ts';
 import { readRecorded, type HistoryInput, type RecordedExecution, type RecordedHistory } from './recorded-history.ts';
 import { Replayer } from './replayer.ts';
 
@@ -66,9 +66,10 @@ export type ReplayOptions = {
 export async function replayHistory(
   history: HistoryInput,
   orchestrations: ReplaySources,
-  options: ReplayOptions = {},
+  options?: ReplayOptions,
 ): Promise<ReplayedHistory> {
-  const recorded = readRecorded(history, options.instanceId);
+  const { instanceId } = readOptions(options, 'the options of a replay', { instanceId: true });
+  const recorded = readRecorded(history, instanceId);
   const replayer = await Replayer.open(toList(orchestrations));
   try {
     return await replayRecorded(replayer, recorded);
@@ -86,19 +87,27 @@ export async function replayHistory(
  */
 export async function replayRecorded(replayer: Replayer, recorded: RecordedHistory): Promise<ReplayedHistory> {
   const { instanceId, name, version } = recorded;
-  const results = await replayer.replay(recorded);
-  const executions = recorded.executions.map((execution, index): ReplayedExecution => {
-    const result = results[index] as ReplayResult;
+  const executions: ReplayedExecution[] = [];
+  for (const execution of recorded.executions) {
+    const result = await replayer.replay(instanceId, execution);
     const outcome = toOutcome(instanceId, execution, result);
-    return { executionId: execution.executionId, version: result.version, events: execution.events.length, outcome };
-  });
+    executions.push({ executionId: execution.executionId, version: result.version, events: execution.events.length, outcome });
+  }
   const events = executions.reduce((sum, execution) => sum + execution.events, 0);
   return { instanceId, name, version, events, executions, outcome: executions.at(-1)?.outcome ?? { kind: 'running' } };
 }
 
-/** One or many. */
+/**
+ * One or many.
+ *
+ * @throws {ArgumentError} for what is none
+ */
 export function toList(sources: ReplaySources): readonly DefinitionSource[] {
-  return Array.isArray(sources) ? (sources as readonly DefinitionSource[]) : [sources as DefinitionSource];
+  return (readArray(sources) ?? [sources]).map((given) => {
+    const source = readSource(given);
+    if (source === null) throw new ArgumentError(`Expected orchestrations to be module URLs or definitions, got ${show(given)}`);
+    return source;
+  });
 }
 
 function toOutcome(instanceId: string, execution: RecordedExecution, { outcome, lastEventId }: ReplayResult): ReplayOutcome {
@@ -124,9 +133,5 @@ function toOutcome(instanceId: string, execution: RecordedExecution, { outcome, 
 }
 
 function mismatch(instanceId: string, { executionId, events }: RecordedExecution, failure: Failure, eventId: number): HistoryMismatchError {
-  const event = events[eventId - 1];
-  const emitted = emittedSide(failure.message, event).replace(/^the code now (?:decides (?=[A-Z]))?/, '');
-  const recorded = event === undefined ? null : describeEvent(event);
-  const diff = describeParting(events, { eventId, emitted });
-  return new HistoryMismatchError(failure.message, { instanceId, executionId, eventId, recorded, emitted, diff });
+  return new HistoryMismatchError(failure.message, { instanceId, executionId, ...describeParting(events, eventId, failure.message) });
 }

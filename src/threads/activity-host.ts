@@ -22,8 +22,8 @@ export type CallOutcome =
 export interface ActivityHost {
   /** Calls a method of the client's store; an abort signal in the arguments does not get here. */
   call(method: Method, args: readonly unknown[]): Promise<CallOutcome>;
-  /** Waits a while for messages of a session after a number. */
-  receive(sessionId: string, afterSeq: number): Promise<CallOutcome>;
+  /** Waits a while for messages of a session after a number, and removes those that are done with. */
+  receive(sessionId: string, afterSeq: number, doneSeqs: readonly number[]): Promise<CallOutcome>;
 }
 
 /** What main needs of a store to be a host. */
@@ -31,6 +31,7 @@ export type HostStore = ClientStore & {
   receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly NumberedMessage[]>;
@@ -54,7 +55,8 @@ export function makeActivityHost(store: HostStore, signal: AbortSignal): Activit
         if (!methods.has(method)) throw new ArgumentError(`Expected a method of the client's store, got ${method}`);
         return (store[method] as (...given: readonly unknown[]) => Promise<unknown>)(...args);
       }),
-    receive: (sessionId, afterSeq) => outcomeOf(() => store.receiveSessionMessages({ sessionId, afterSeq, waitMs: RECEIVE_MS, signal })),
+    receive: (sessionId, afterSeq, doneSeqs) =>
+      outcomeOf(() => store.receiveSessionMessages({ sessionId, afterSeq, doneSeqs, waitMs: RECEIVE_MS, signal })),
   };
 }
 

@@ -12,13 +12,14 @@ import type { Clock } from '../types/clock.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type { ActivityClient, ActivityContext } from '../types/context.ts';
 import type { ActivityDefinition } from '../types/definition.ts';
-import { CancelledError } from '../types/errors.ts';
+import { ArgumentError, CancelledError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import { field } from '../types/message-text.ts';
 import { checkSoon } from '../types/schema.ts';
 import { hostStore, type ActivityHost } from './activity-host.ts';
-import { asLoadResult, type ActivityControl, type LoadResult } from './control.ts';
+import { asLoadResult, type ActivityControl, type LoadResult, type ReceiverEnd } from './control.ts';
 import {
+  BrokenBatchError,
   readActivityRequests,
   writeActivityBatch,
   type ActivityHeartbeat,
@@ -53,6 +54,8 @@ export type ActivityLoopOptions = {
   readonly storeName: string;
   /** How long an activity that is to end may go on, in milliseconds (A5). */
   readonly graceMs: number;
+  /** Ends the thread: what it was sent cannot be trusted. */
+  readonly fail: (error: unknown) => void;
 };
 
 /** The loop of one activity thread. */
@@ -64,6 +67,7 @@ export class ActivityLoop implements ActivityControl {
   readonly #host: ActivityHost;
   readonly #storeName: string;
   readonly #graceMs: number;
+  readonly #fail: (error: unknown) => void;
   readonly #registry = new Registry('activity');
   readonly #waiting = new Map<number, { readonly request: ActivityRequest; readonly sinceMs: number }>();
   readonly #running = new Map<number, RunningActivity>();
@@ -88,15 +92,13 @@ export class ActivityLoop implements ActivityControl {
     this.#host = options.host;
     this.#storeName = options.storeName;
     this.#graceMs = options.graceMs;
+    this.#fail = options.fail;
   }
 
   load(sources: readonly ThreadSource[]): Promise<LoadResult> {
     return asLoadResult(async () => {
       await this.#registry.load(sources);
-      this.#port.on('message', (wire: Wire) => {
-        this.#receive(readActivityRequests(wire));
-        this.#startMore();
-      });
+      this.#port.on('message', (wire: Wire) => this.#receiveOrFail(wire));
       return { names: this.#registry.list(), drain: 'none' };
     });
   }
@@ -118,6 +120,23 @@ export class ActivityLoop implements ActivityControl {
     const seqs = [...this.#waiting.keys()];
     this.#waiting.clear();
     return Promise.resolve(seqs);
+  }
+
+  settle(ends: readonly ReceiverEnd[]): Promise<void> {
+    for (const { seq, sessionId, isRecorded } of ends) this.#inboxes.get(sessionId)?.settle(seq, isRecorded);
+    return Promise.resolve();
+  }
+
+  #receiveOrFail(wire: Wire): void {
+    try {
+      this.#receive(readActivityRequests(wire));
+    } catch (error) {
+      // The death of the thread is charged to whose record it is.
+      if (error instanceof BrokenBatchError && error.seq !== null) this.#progress.begin(error.seq);
+      this.#fail(error);
+      return;
+    }
+    this.#startMore();
   }
 
   #receive(requests: readonly ActivityRequest[]): void {
@@ -170,19 +189,8 @@ export class ActivityLoop implements ActivityControl {
       return;
     }
     const { seq } = request;
-    const context = new RunningActivity(request, {
-      nowMs: () => this.#clock.nowMs(),
-      log: (level, message, fields) => {
-        this.#logs.push({ seq, line: { level, message, fields } });
-        this.#flushSoon();
-      },
-      heartbeat: (details) => {
-        this.#heartbeats.set(seq, details);
-        this.#flushSoon();
-      },
-      client: () => this.#sharedClient(),
-      inbox: (sessionId) => this.#inbox(sessionId),
-    });
+    const context = this.#open(request);
+    if (context === null) return;
     this.#running.set(seq, context);
     const timeoutMs = request.special?.timeoutMs ?? null;
     const cancelTimeout = timeoutMs === null ? null : this.#clock.setTimer(timeoutMs, () => this.#endSoon(context, seq, 'timeout'));
@@ -199,6 +207,34 @@ export class ActivityLoop implements ActivityControl {
       const reported = context.endReason === 'timeout' ? withCause(context.endError(), error) : error;
       settle(failed(request, reported, context.lastDetails));
     });
+  }
+
+  /** Makes the context of an attempt. Returns null when what was stored for it cannot be read: that is its answer then. */
+  #open(request: ActivityRequest): RunningActivity | null {
+    const { seq } = request;
+    try {
+      const context: RunningActivity = new RunningActivity(request, {
+        nowMs: () => this.#clock.nowMs(),
+        log: (level, message, fields) => {
+          this.#logs.push({ seq, line: { level, message, fields } });
+          this.#flushSoon();
+        },
+        heartbeat: (details) => {
+          this.#heartbeats.set(seq, details);
+          this.#flushSoon();
+        },
+        client: () => this.#sharedClient(),
+        inbox: (sessionId) => {
+          if (this.#running.get(seq) === context) return this.#inbox(sessionId);
+          if (context.endReason !== null) throw context.endError();
+          throw new ArgumentError(`activity '${request.name}' has ended and receives no more messages. Let it await all that it does`);
+        },
+      });
+      return context;
+    } catch (error) {
+      this.#answer(request, failed(request, error));
+      return null;
+    }
   }
 
   /** A5. */
@@ -229,18 +265,15 @@ export class ActivityLoop implements ActivityControl {
     const context = this.#running.get(request.seq);
     this.#running.delete(request.seq);
     const sessionId = request.special?.sessionId ?? null;
-    if (sessionId !== null && context?.endReason === 'cancelled') this.#forgetInbox(sessionId);
-    this.#answer(request, payload, context?.receivedSeq);
+    const inbox = sessionId === null ? undefined : this.#inboxes.get(sessionId);
+    const receivedSeq = inbox?.leave(request.seq) ?? null;
+    // Nobody records the end of what was cancelled.
+    if (context?.endReason === 'cancelled') inbox?.settle(request.seq, false);
+    this.#answer(request, payload, receivedSeq);
     this.#startLater();
   }
 
-  /** What a cancelled attempt took is in the store until its ack: unless others of the session run, the next attempt takes it again. */
-  #forgetInbox(sessionId: string): void {
-    const isAlone = ![...this.#running.values()].some((other) => other.sessionId === sessionId);
-    if (isAlone) this.#inboxes.delete(sessionId);
-  }
-
-  #answer(request: ActivityRequest, completionPayload: string | null, receivedSeq = 0): void {
+  #answer(request: ActivityRequest, completionPayload: string | null, receivedSeq: number | null = null): void {
     this.#replies.push({ seq: request.seq, completionPayload, receivedSeq });
     this.#flushSoon();
   }

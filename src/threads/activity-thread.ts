@@ -4,6 +4,7 @@ import { assert } from '../types/errors.ts';
 import { connectHost } from './activity-host.ts';
 import { ActivityLoop } from './activity-loop.ts';
 import { serveControl } from './control.ts';
+import { endThread } from './end-thread.ts';
 import { Progress } from './progress.ts';
 import type { ThreadTask } from './replay-thread.ts';
 
@@ -29,7 +30,7 @@ export function activityThread(task: ThreadTask): Promise<void> {
   const progress = new Progress(task.progress);
   const host = connectHost(hostPort);
   serveControl(
-    new ActivityLoop({ port: workPort, clock: systemClock, progress, slots: task.limit, host, storeName, graceMs }),
+    new ActivityLoop({ port: workPort, clock: systemClock, progress, slots: task.limit, host, storeName, graceMs, fail: endThread }),
     controlPort,
   );
   return new Promise((resolve) => workPort.on('close', resolve));

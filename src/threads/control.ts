@@ -29,12 +29,17 @@ export interface ReplayControl extends ThreadControl {
   stats(): Promise<{ readonly engines: number; readonly bytes: number }>;
 }
 
+/** An activity of a session that had received messages, and was answered for. False: the answer was not recorded, and it runs again somewhere. */
+export type ReceiverEnd = { readonly seq: number; readonly sessionId: string; readonly isRecorded: boolean };
+
 /** What an activity thread answers. */
 export interface ActivityControl extends ThreadControl {
   /** Aborts running activities and skips queued ones. */
   cancel(seqs: readonly number[]): Promise<void>;
   /** Gives back the activities that have not started: they are not answered. */
   takeBack(): Promise<readonly number[]>;
+  /** Tells what became of the answers of activities that had received messages. */
+  settle(ends: readonly ReceiverEnd[]): Promise<void>;
 }
 
 /**

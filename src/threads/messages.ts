@@ -3,11 +3,18 @@
 // A port message is a batch, and a batch is one flat array of strings, numbers and nulls: structured clone pays per object and per key,
 // so flat arrays of encoded strings are several times cheaper than arrays of records (DESIGN §4: message count costs, not bytes).
 // Each record has one writer and one reader here, side by side, so that their order of fields can be compared at a glance.
+//
+// P1. Both sides are ours, so a batch that breaks the form means a bug, or code that found the port. It is read as a whole or not at all, and
+//     whoever sent it is not trusted any more: main ends the thread, a thread ends itself, and what it had is given back.
+// P2. Each record begins with its number: the error names that of the record that could not be read, whose doing it may be.
+import type { Parting } from '../replay/history-diff.ts';
 import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import type { LogLine } from '../types/logger.ts';
-import type { ActivityRouting, ReplayResult, TurnEffects, TurnOutcome } from '../types/replay.ts';
+import { isRouting, type ReplayResult, type TurnOutcome } from '../types/replay.ts';
 import { DurableError } from '../types/errors.ts';
+import { toFailure, type Failure } from '../types/failure.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
+import { isActivitySpecial, isCheckFinding, isLogLine, isTurnEffects } from './wire-records.ts';
 
 /** What travels: a flat list of scalars. */
 export type Wire = (string | number | null)[];
@@ -28,7 +35,40 @@ export type TurnRequest = {
 
 /** Answer to a turn, replay thread → main. */
 export type TurnReply =
-  { readonly kind: 'miss'; readonly seq: number } | { readonly kind: 'turn'; readonly seq: number; readonly result: ReplayResult };
+  | { readonly kind: 'miss'; readonly seq: number }
+  | {
+      readonly kind: 'turn';
+      readonly seq: number;
+      readonly result: ReplayResult;
+      /** How the engine stands after a turn that is to be checked, encoded; null: it is not to be checked. */
+      readonly standing: string | null;
+    };
+
+/** A committed turn to check, main → replay thread: rebuild the instance and compare. */
+export type CheckRequest = {
+  /** Below 0: it is no turn's. */
+  readonly seq: number;
+  readonly instanceId: string;
+  /** Of the engine that ran the turn, encoded. */
+  readonly standing: string;
+  /** History pages up to the turn. */
+  readonly history: readonly string[];
+};
+
+/** What is wrong with an instance that was rebuilt. */
+export type CheckFinding = {
+  readonly failure: Failure;
+  /** Where code and history part; null: the history itself cannot be used. */
+  readonly parting: Parting | null;
+};
+
+/** Answer to a check, replay thread → main. */
+export type CheckReply = {
+  readonly kind: 'check';
+  readonly seq: number;
+  /** null: both stand alike. */
+  readonly finding: CheckFinding | null;
+};
 
 /** An instance that broke the determinism contract between its turns, replay thread → main. */
 export type FaultReport = { readonly instanceId: string; readonly payload: string };
@@ -37,7 +77,7 @@ export type FaultReport = { readonly instanceId: string; readonly payload: strin
 export type ReplayBatch = {
   readonly evicted: readonly string[];
   readonly faults: readonly FaultReport[];
-  readonly replies: readonly TurnReply[];
+  readonly replies: readonly (TurnReply | CheckReply)[];
 };
 
 /** One activity, main → activity thread. */
@@ -71,8 +111,8 @@ export type ActivityReply = {
   readonly seq: number;
   /** Message for the orchestration; null: no such activity in this thread. */
   readonly completionPayload: string | null;
-  /** Number of the last message of its session that was taken; 0: none. */
-  readonly receivedSeq: number;
+  /** Up to where messages of its session go with its end; null: it has received none. */
+  readonly receivedSeq: number | null;
 };
 
 /** Log lines of one activity. */
@@ -92,55 +132,107 @@ export type ActivityBatch = {
 
 // --- reading and writing -----------------------------------------------------------------------------------------------------
 
+/** A batch that cannot be read (P1). */
+export class BrokenBatchError extends DurableError {
+  /** Number of the record that could not be read; null: not even that could, or it was none (P2). */
+  readonly seq: number | null;
+
+  constructor(message: string, seq: number | null) {
+    super('MESSAGE_INVALID', message);
+    this.seq = seq;
+  }
+}
+
 /** Reads a wire in order. */
 class Reader {
   readonly #wire: Wire;
   #at = 0;
+  #seq: number | null = null;
 
   constructor(wire: Wire) {
     this.#wire = wire;
+    // What comes from a port may be anything.
+    if (!Array.isArray(wire)) throw this.broken('an array', wire);
   }
 
   get atEnd(): boolean {
     return this.#at >= this.#wire.length;
   }
 
+  /** The number that begins a record. */
+  seq(): number {
+    this.#seq = null;
+    this.#seq = this.integer();
+    return this.#seq;
+  }
+
   text(): string {
     const value = this.#wire[this.#at++];
-    if (typeof value !== 'string') throw malformed(this.#at, 'text', value);
+    if (typeof value !== 'string') throw this.broken('text', value);
     return value;
   }
 
   number(): number {
     const value = this.#wire[this.#at++];
-    if (typeof value !== 'number') throw malformed(this.#at, 'a number', value);
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.broken('a number', value);
     return value;
+  }
+
+  integer(): number {
+    const value = this.#wire[this.#at++];
+    if (!Number.isSafeInteger(value)) throw this.broken('a whole number', value);
+    return value as number;
   }
 
   optionalText(): string | null {
     const value = this.#wire[this.#at++];
-    if (typeof value !== 'string' && value !== null) throw malformed(this.#at, 'text or null', value);
+    if (typeof value !== 'string' && value !== null) throw this.broken('text or null', value);
     return value;
   }
 
   optionalNumber(): number | null {
     const value = this.#wire[this.#at++];
-    if (typeof value !== 'number' && value !== null) throw malformed(this.#at, 'a number or null', value);
-    return value;
+    if (value !== null && !Number.isFinite(value)) throw this.broken('a number or null', value);
+    return value as number | null;
+  }
+
+  oneOf<Text extends string>(texts: ReadonlySet<Text>): Text {
+    const value = this.text();
+    if (!(texts as ReadonlySet<string>).has(value)) throw this.broken([...texts].join(', '), value);
+    return value as Text;
   }
 
   list<Item>(read: () => Item): Item[] {
     const items: Item[] = [];
-    for (let left = this.number(); left > 0; left -= 1) items.push(read());
+    for (let left = this.integer(); left > 0; left -= 1) items.push(read());
     return items;
   }
-}
 
-function malformed(at: number, wanted: string, got: unknown): DurableError {
-  return new DurableError(
-    'MESSAGE_INVALID',
-    `a thread sent a malformed batch: expected ${wanted} at position ${at - 1}, got ${typeof got}`,
-  );
+  /** A record that travels as JSON text. */
+  record<Kind>(isKind: (value: unknown) => value is Kind): Kind {
+    const encoded = this.text();
+    let value: unknown;
+    try {
+      value = parseRecord(encoded);
+    } catch {
+      throw this.broken('JSON', encoded);
+    }
+    if (!isKind(value)) throw this.broken('another record', value);
+    return value;
+  }
+
+  optionalRecord<Kind>(isKind: (value: unknown) => value is Kind): Kind | null {
+    if (this.#wire[this.#at] !== null) return this.record(isKind);
+    this.#at += 1;
+    return null;
+  }
+
+  broken(wanted: string, got: unknown): BrokenBatchError {
+    return new BrokenBatchError(
+      `a batch between threads is broken: expected ${wanted} at position ${this.#at - 1}, got ${got === null ? 'null' : typeof got}`,
+      this.#seq,
+    );
+  }
 }
 
 /** Appends turn requests to a batch. */
@@ -161,12 +253,12 @@ export function readTurnRequests(wire: Wire): TurnRequest[] {
   const requests: TurnRequest[] = [];
   const text = (): string => reader.text();
   while (!reader.atEnd) {
-    const seq = reader.number();
+    const seq = reader.seq();
     const instanceId = reader.text();
-    const executionId = reader.number();
-    const baseEventId = reader.number();
+    const executionId = reader.integer();
+    const baseEventId = reader.integer();
     const nowMs = reader.number();
-    const pages = reader.number();
+    const pages = reader.integer();
     let history: string[] | null = null;
     if (pages >= 0) {
       history = [];
@@ -177,8 +269,27 @@ export function readTurnRequests(wire: Wire): TurnRequest[] {
   return requests;
 }
 
+/** Begins a batch that is a check: one of turns begins with a number. */
+const CHECK_MARK = 'check';
+
+/** Writes a check: a batch of its own. */
+export function writeCheckRequest({ seq, instanceId, standing, history }: CheckRequest): Wire {
+  return [CHECK_MARK, seq, instanceId, standing, history.length, ...history];
+}
+
+/** Reads a check; null: the batch is one of turns. */
+export function readCheckRequest(wire: Wire): CheckRequest | null {
+  if (wire[0] !== CHECK_MARK) return null;
+  const reader = new Reader(wire);
+  reader.text();
+  return { seq: reader.seq(), instanceId: reader.text(), standing: reader.text(), history: reader.list(() => reader.text()) };
+}
+
 const MISS = 0;
 const TURN = 1;
+/** A turn with its standing. */
+const PICKED_TURN = 2;
+const CHECK = 3;
 
 /** Writes the batch of a replay thread. */
 export function writeReplayBatch(batch: ReplayBatch): Wire {
@@ -186,8 +297,10 @@ export function writeReplayBatch(batch: ReplayBatch): Wire {
   for (const fault of batch.faults) wire.push(fault.instanceId, fault.payload);
   for (const reply of batch.replies) {
     if (reply.kind === 'miss') wire.push(reply.seq, MISS);
+    else if (reply.kind === 'check') wire.push(reply.seq, CHECK, encodeOptional(reply.finding));
     else {
-      wire.push(reply.seq, TURN);
+      if (reply.standing === null) wire.push(reply.seq, TURN);
+      else wire.push(reply.seq, PICKED_TURN, reply.standing);
       writeResult(wire, reply.result);
     }
   }
@@ -199,12 +312,18 @@ export function readReplayBatch(wire: Wire): ReplayBatch {
   const reader = new Reader(wire);
   const evicted = reader.list(() => reader.text());
   const faults = reader.list(() => ({ instanceId: reader.text(), payload: reader.text() }));
-  const replies: TurnReply[] = [];
-  while (!reader.atEnd) {
-    const seq = reader.number();
-    replies.push(reader.number() === MISS ? { kind: 'miss', seq } : { kind: 'turn', seq, result: readResult(reader) });
-  }
+  const replies: (TurnReply | CheckReply)[] = [];
+  while (!reader.atEnd) replies.push(readReply(reader));
   return { evicted, faults, replies };
+}
+
+function readReply(reader: Reader): TurnReply | CheckReply {
+  const seq = reader.seq();
+  const kind = reader.integer();
+  if (kind === MISS) return { kind: 'miss', seq };
+  if (kind === CHECK) return { kind: 'check', seq, finding: reader.optionalRecord(isCheckFinding) };
+  const standing = kind === PICKED_TURN ? reader.text() : null;
+  return { kind: 'turn', seq, result: readResult(reader), standing };
 }
 
 function writeResult(wire: Wire, result: ReplayResult): void {
@@ -237,48 +356,55 @@ function encodeOptional(record: object | null): string | null {
   return record === null ? null : encodeRecord(record);
 }
 
-function readOptional<Record>(reader: Reader): Record | null {
-  const text = reader.optionalText();
-  return text === null ? null : (parseRecord(text) as Record);
-}
-
 function readResult(reader: Reader): ReplayResult {
   return {
     outcome: readOutcome(reader),
     version: reader.text(),
-    firstEventId: reader.number(),
-    lastEventId: reader.number(),
+    firstEventId: reader.integer(),
+    lastEventId: reader.integer(),
     events: reader.text(),
-    consumedMessages: reader.number(),
-    turns: reader.number(),
+    consumedMessages: reader.integer(),
+    turns: reader.integer(),
     activities: reader.list(() => ({
-      eventId: reader.number(),
+      eventId: reader.integer(),
       name: reader.text(),
       input: reader.text(),
-      routing: readOptional<ActivityRouting>(reader),
+      routing: reader.optionalRecord(isRouting),
     })),
-    timers: reader.list(() => ({ eventId: reader.number(), fireAtMs: reader.number(), payload: reader.text() })),
+    timers: reader.list(() => ({ eventId: reader.integer(), fireAtMs: reader.number(), payload: reader.text() })),
     messages: reader.list(() => ({ instanceId: reader.text(), payload: reader.text() })),
     starts: reader.list(() => ({
-      eventId: reader.number(),
+      eventId: reader.integer(),
       instanceId: reader.text(),
       name: reader.text(),
       version: reader.optionalText(),
       payload: reader.text(),
       conflictPayload: reader.optionalText(),
-      isChild: reader.number() === 1,
-      policy: reader.text() as StartPolicy,
-      onParentClose: reader.text() as ParentClosePolicy,
+      isChild: reader.integer() === 1,
+      policy: reader.oneOf(START_POLICIES),
+      onParentClose: reader.oneOf(CLOSE_POLICIES),
       startAtMs: reader.optionalNumber(),
-      priority: reader.number(),
+      priority: reader.integer(),
     })),
-    cancelledActivities: reader.list(() => reader.number()),
-    cancelledTimers: reader.list(() => reader.number()),
-    customStatus: reader.number() === 0 ? undefined : reader.optionalText(),
-    logs: reader.list(() => parseRecord(reader.text()) as LogLine),
-    effects: readOptional<TurnEffects>(reader),
+    cancelledActivities: reader.list(() => reader.integer()),
+    cancelledTimers: reader.list(() => reader.integer()),
+    customStatus: reader.integer() === 0 ? undefined : reader.optionalText(),
+    logs: reader.list(() => reader.record(isLogLine)),
+    effects: reader.optionalRecord(isTurnEffects),
   };
 }
+
+const START_POLICIES: ReadonlySet<StartPolicy> = new Set<StartPolicy>(['fail', 'useExisting', 'replaceTerminal', 'terminateExisting']);
+const CLOSE_POLICIES: ReadonlySet<ParentClosePolicy> = new Set<ParentClosePolicy>(['cancel', 'abandon', 'terminate']);
+const OUTCOMES: ReadonlySet<TurnOutcome['kind']> = new Set<TurnOutcome['kind']>([
+  'waiting',
+  'completed',
+  'failed',
+  'cancelled',
+  'continuedAsNew',
+  'notRegistered',
+  'faulted',
+]);
 
 function writeOutcome(wire: Wire, outcome: TurnOutcome): void {
   switch (outcome.kind) {
@@ -301,7 +427,7 @@ function writeOutcome(wire: Wire, outcome: TurnOutcome): void {
 }
 
 function readOutcome(reader: Reader): TurnOutcome {
-  const kind = reader.text() as TurnOutcome['kind'];
+  const kind = reader.oneOf(OUTCOMES);
   switch (kind) {
     case 'waiting':
       return { kind };
@@ -329,14 +455,14 @@ export function readActivityRequests(wire: Wire): ActivityRequest[] {
   const requests: ActivityRequest[] = [];
   while (!reader.atEnd) {
     requests.push({
-      seq: reader.number(),
+      seq: reader.seq(),
       instanceId: reader.text(),
-      executionId: reader.number(),
-      eventId: reader.number(),
+      executionId: reader.integer(),
+      eventId: reader.integer(),
       name: reader.text(),
       input: reader.text(),
-      attempt: reader.number(),
-      special: readOptional<ActivitySpecial>(reader),
+      attempt: reader.integer(),
+      special: reader.optionalRecord(isActivitySpecial),
     });
   }
   return requests;
@@ -356,19 +482,32 @@ export function writeActivityBatch(batch: ActivityBatch): Wire {
 export function readActivityBatch(wire: Wire): ActivityBatch {
   const reader = new Reader(wire);
   const longestWaitMs = reader.number();
-  const logs = reader.list(() => ({ seq: reader.number(), line: parseRecord(reader.text()) as LogLine }));
-  const heartbeats = reader.list(() => ({ seq: reader.number(), details: reader.text() }));
+  const logs = reader.list(() => ({ seq: reader.seq(), line: reader.record(isLogLine) }));
+  const heartbeats = reader.list(() => ({ seq: reader.seq(), details: reader.text() }));
   const replies: ActivityReply[] = [];
-  while (!reader.atEnd) replies.push({ seq: reader.number(), completionPayload: reader.optionalText(), receivedSeq: reader.number() });
+  while (!reader.atEnd) replies.push({ seq: reader.seq(), completionPayload: reader.optionalText(), receivedSeq: reader.optionalNumber() });
   return { longestWaitMs, logs, heartbeats, replies };
 }
 
+/** A line that is no JSON (BigInt, cycles, getters that throw) must not cost the batch that it is in. */
 function encodeLog(line: LogLine): string {
+  const message = asText(line.message);
   try {
-    return encodeRecord(line);
+    return encodeRecord({ ...line, message });
   } catch {
-    // Fields that are no JSON (BigInt, cycles) must not cost the line, nor the turn.
-    const fields = Object.fromEntries(Object.entries(line.fields).map(([key, value]) => [key, String(value)]));
-    return encodeRecord({ level: line.level, message: String(line.message), fields });
+    return encodeRecord({ level: line.level, message, fields: asTexts(line.fields) });
   }
+}
+
+function asTexts(fields: unknown): Readonly<Record<string, string>> {
+  try {
+    return Object.fromEntries(Object.entries(fields ?? {}).map(([key, value]) => [key, asText(value)]));
+  } catch {
+    return { unreadable: asText(fields) };
+  }
+}
+
+/** Never throws. */
+function asText(value: unknown): string {
+  return typeof value === 'string' ? value : toFailure(value).message;
 }

@@ -2,9 +2,21 @@
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rcompare } from 'semver';
-import type { ActivityDefinition, Definition, OrchestrationDefinition } from '../types/definition.ts';
+import { readOptions, type FieldNames } from '../types/arguments.ts';
+import { decodePayload, encodePayload } from '../types/codec.ts';
+import {
+  defineActivity,
+  defineOrchestration,
+  type ActivityDefinition,
+  type Definition,
+  type OrchestrationDefinition,
+  type OrchestrationSettings,
+} from '../types/definition.ts';
 import { ArgumentError, DefinitionError } from '../types/errors.ts';
+import { toFailure } from '../types/failure.ts';
+import { assertName } from '../types/names.ts';
 import type { StandardSchema } from '../types/schema.ts';
+import { show } from '../types/show.ts';
 import { chooseVersion, type VersionPolicy } from './versions.ts';
 
 /** Where definitions come from: the address of a module, or (inline only) a definition itself; with a prefix for their names: see `withPrefix`. */
@@ -39,9 +51,32 @@ export type RegisteredName = {
  */
 export function withPrefix(prefix: string, source: URL | string | Definition): PrefixedSource {
   if (typeof prefix !== 'string' || prefix.startsWith('/')) {
-    throw new ArgumentError(`Expected prefix to be text that does not begin with '/', such as 'billing.', got ${String(prefix)}`);
+    throw new ArgumentError(`Expected prefix to be text that does not begin with '/', such as 'billing.', got ${show(prefix)}`);
   }
   return { prefix, source };
+}
+
+/**
+ * Reads a source that a caller gave, once.
+ *
+ * @param given - anything
+ * @returns the source; null when it is none, or cannot be read
+ */
+export function readSource(given: unknown): DefinitionSource | null {
+  try {
+    if (typeof given === 'string' || given instanceof URL) return given;
+    if (typeof given !== 'object' || given === null) return null;
+    if ('kind' in given) return given as Definition;
+    const { prefix, source } = given as Partial<PrefixedSource>;
+    const inner = readSource(source);
+    return typeof prefix !== 'string' || inner === null || isPrefixed(inner) ? null : { prefix, source: inner };
+  } catch {
+    return null;
+  }
+}
+
+function isPrefixed(source: DefinitionSource): source is PrefixedSource {
+  return typeof source === 'object' && 'source' in source;
 }
 
 /**
@@ -52,8 +87,7 @@ export function withPrefix(prefix: string, source: URL | string | Definition): P
  * @throws {ArgumentError} for a relative path
  */
 export function toThreadSource(source: DefinitionSource): ThreadSource {
-  const { prefix, source: inner } =
-    typeof source === 'object' && 'prefix' in source && 'source' in source ? source : { prefix: '', source };
+  const { prefix, source: inner } = isPrefixed(source) ? source : { prefix: '', source };
   return { prefix, source: typeof inner === 'string' || inner instanceof URL ? toModuleUrl(inner) : inner };
 }
 
@@ -69,7 +103,7 @@ function toModuleUrl(source: URL | string): string {
   if (/^[a-z]{2,}:/.test(source)) return source;
   if (isAbsolute(source)) return pathToFileURL(source).href;
   throw new ArgumentError(
-    `Expected a module to be a URL or an absolute path, got '${source}'. Write new URL('${source}', import.meta.url)`,
+    `Expected a module to be a URL or an absolute path, got ${show(source)}. Write new URL(${show(source)}, import.meta.url)`,
   );
 }
 
@@ -98,7 +132,13 @@ export class Registry<Kind extends Definition['kind']> {
     this.#found.clear();
     for (const { prefix, source } of sources) {
       if (typeof source === 'string') await this.#loadModule(source, prefix);
-      else this.#add(source, { prefix, where: `the ${this.#kind}s given to the runtime` });
+      else {
+        const where = `the ${this.#kind}s given to the runtime`;
+        this.#add(
+          readDefinition(() => source, where),
+          { prefix, where },
+        );
+      }
     }
   }
 
@@ -146,32 +186,28 @@ export class Registry<Kind extends Definition['kind']> {
     try {
       module = (await import(url)) as Readonly<Record<string, unknown>>;
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = toFailure(cause).message;
       throw new DefinitionError('MODULE_NOT_LOADED', `cannot load module ${url}: ${reason}. Check the path and what the module imports`, {
         cause,
       });
     }
     let found = 0;
-    for (const [name, value] of Object.entries(module)) {
-      if (!isDefinition(value)) {
-        throw new DefinitionError(
-          'DEFINITION_INVALID',
-          `export '${name}' of ${url} is no definition (it is ${describeValue(value)}). Export only what defineOrchestration and defineActivity return; move the rest to another module`,
-        );
-      }
+    for (const name of Object.keys(module)) {
+      const where = `export '${name}' of ${url}`;
+      const definition = readDefinition(() => module[name], where);
       // A module may hold both kinds and be given for both.
-      if (value.kind !== this.#kind) continue;
+      if (definition.kind !== this.#kind) continue;
       found += 1;
-      this.#add(value, { prefix, where: `export '${name}' of ${url}` });
+      this.#add(definition, { prefix, where });
     }
     if (found === 0) throw new DefinitionError('DEFINITION_INVALID', `module ${url} exports no ${this.#kind}`);
   }
 
-  #add(given: unknown, { prefix, where: source }: { readonly prefix: string; readonly where: string }): void {
-    if (!isDefinition(given) || given.kind !== this.#kind) {
-      throw new DefinitionError('DEFINITION_INVALID', `${source}: expected an ${this.#kind} definition, got ${describeValue(given)}`);
+  #add(given: Definition, { prefix, where: source }: { readonly prefix: string; readonly where: string }): void {
+    if (given.kind !== this.#kind) {
+      throw new DefinitionError('DEFINITION_INVALID', `${source}: expected an ${this.#kind} definition, got ${given.kind} '${given.name}'`);
     }
-    const definition = prefix === '' ? given : { ...given, name: `${prefix}${given.name}`, prefix };
+    const definition = prefix === '' ? given : withName(given, prefix, source);
     const version = definition.kind === 'orchestration' ? definition.version : '';
     const versions = this.#byName.get(definition.name) ?? [];
     const other = versions.find((candidate) => candidate.version === version);
@@ -200,24 +236,49 @@ function describeSchemas(definition: Definition): { readonly schemas?: Readonly<
 
 /** Some libraries write JSON Schema (Standard JSON Schema); what they cannot write is left out. */
 function describeSchema(schema: StandardSchema): SchemaDescription {
-  const standard = schema['~standard'] as StandardSchema['~standard'] & {
-    readonly jsonSchema?: { readonly input?: (options: { readonly target: string }) => unknown };
-  };
+  let vendor = 'unknown';
   try {
-    const jsonSchema = standard.jsonSchema?.input?.({ target: 'draft-2020-12' });
-    return jsonSchema === undefined ? { vendor: standard.vendor } : { vendor: standard.vendor, jsonSchema };
+    const standard = schema['~standard'] as StandardSchema['~standard'] & {
+      readonly jsonSchema?: { readonly input?: (options: { readonly target: string }) => unknown };
+    };
+    if (typeof standard.vendor === 'string') vendor = standard.vendor;
+    // It leaves this thread: only what JSON keeps can.
+    const jsonSchema = decodePayload(encodePayload(standard.jsonSchema?.input?.({ target: 'draft-2020-12' }), 'JSON Schema'));
+    return jsonSchema === undefined ? { vendor } : { vendor, jsonSchema };
   } catch {
     // A schema with a transformation has no JSON Schema: the vendor is all there is to tell.
-    return { vendor: standard.vendor };
+    return { vendor };
   }
 }
 
-function isDefinition(value: unknown): value is Definition {
-  if (typeof value !== 'object' || value === null) return false;
-  const { kind, name, handler } = value as Partial<Definition>;
-  return (kind === 'orchestration' || kind === 'activity') && typeof name === 'string' && typeof handler === 'function';
+/** What makes a definition, whoever made it: another copy of the library, or a caller by hand. */
+const PARTS: FieldNames<OrchestrationDefinition> = { kind: true, name: true, version: true, handler: true, schemas: true, prefix: true };
+
+/** Reads a definition once and checks all of it: what comes out is plain. */
+function readDefinition(get: () => unknown, where: string): Definition {
+  try {
+    const given = get();
+    const isObject = typeof given === 'object' && given !== null;
+    const parts = isObject ? readOptions<Partial<OrchestrationDefinition>>(given, 'the definition', PARTS) : {};
+    const { kind, name, version, handler, schemas } = parts as Partial<Record<keyof OrchestrationDefinition, never>>;
+    if (kind === 'activity') return defineActivity(name ?? '', handler as never, schemas);
+    if (kind === 'orchestration') {
+      const settings = readOptions<OrchestrationSettings>(schemas, '`schemas`', { input: true, output: true, events: true, version: true });
+      return defineOrchestration(name ?? '', handler as never, { ...settings, ...(version !== undefined && { version }) });
+    }
+    throw new ArgumentError(
+      `it is no definition but ${show(given)}. Export only what defineOrchestration and defineActivity return; move the rest to another module`,
+    );
+  } catch (cause) {
+    throw new DefinitionError('DEFINITION_INVALID', `${where} cannot be used: ${toFailure(cause).message}`, { cause });
+  }
 }
 
-function describeValue(value: unknown): string {
-  return value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+function withName(given: Definition, prefix: string, where: string): Definition {
+  try {
+    const own = { name: assertName(`${prefix}${given.name}`, `${given.kind} name`), prefix };
+    return { ...given, ...own };
+  } catch (cause) {
+    throw new DefinitionError('DEFINITION_INVALID', `${where} cannot be used: ${toFailure(cause).message}`, { cause });
+  }
 }

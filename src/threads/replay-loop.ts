@@ -1,10 +1,14 @@
 // The work of a replay thread: takes batches of turns from its port, steps engines, keeps them alive between turns, answers in batches.
-// Runs in a worker thread (replay-thread.ts) or, inline, in the main thread (thread-pool.ts). Neighbour: replay/replay-engine.ts.
+// Runs in a worker thread (replay-thread.ts) or, inline, in the main thread (thread-pool.ts). Neighbours: replay/replay-engine.ts,
+// replay-check.ts.
 //
 // L1. Turns run from the port's message callback: a macrotask. Inside a microtask no synchronous drain works.
 // L2. One turn at a time on a thread, also when the drain is asynchronous.
 // L3. A live engine is used only when it stands exactly at the stored event of the same execution; else the answer is `miss`.
 // L4. The cache is bounded by weight. What is evicted is told to main with the next batch.
+// L5. A check begins in a macrotask of its own, when no turn waits. It has an engine of its own, touches no other and not the cache, and what
+//     its code does later is nobody's: the live engine reports that by itself.
+// L6. Only user code runs as code of an instance; nothing of ours that it sets off does, in this thread or inline in main.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
@@ -21,9 +25,22 @@ import type { History, ReplayResult } from '../types/replay.ts';
 import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
 import { chooseDrain, type Drain } from './drain.ts';
 import { installGuards } from './guarded-globals.ts';
-import { readTurnRequests, writeReplayBatch, type FaultReport, type TurnReply, type TurnRequest, type Wire } from './messages.ts';
+import {
+  BrokenBatchError,
+  readCheckRequest,
+  readTurnRequests,
+  writeReplayBatch,
+  type CheckReply,
+  type CheckRequest,
+  type FaultReport,
+  type TurnReply,
+  type TurnRequest,
+  type Wire,
+} from './messages.ts';
 import type { Progress } from './progress.ts';
+import { isPicked, runCheck } from './replay-check.ts';
 import { Registry, type ThreadSource } from './registry.ts';
+import { claimRejections } from './rejections.ts';
 import type { VersionPolicy } from './versions.ts';
 import type { WorkPort } from './work-port.ts';
 
@@ -32,8 +49,13 @@ const ENGINE_BYTES = 4_500;
 /** A batch that takes longer answers in parts, so that commits overlap with replay. */
 const FLUSH_AFTER_MS = 5;
 
-/** The user code that is running is an instance's, in a scope of it. One storage for all loops of a thread. */
-const running = new AsyncLocalStorage<Scope>();
+/** The user code that is running is an instance's, in a scope of it; undefined: it is nobody's. One storage for all loops of a thread. */
+const running = new AsyncLocalStorage<Scope | undefined>();
+
+/** Tells whether the code that is running is an orchestration's. */
+export function isOrchestrationCode(): boolean {
+  return running.getStore() !== undefined;
+}
 
 /** What a replay loop needs. */
 export type ReplayLoopOptions = {
@@ -42,7 +64,15 @@ export type ReplayLoopOptions = {
   readonly progress: Progress;
   /** Most memory of live engines, in bytes. */
   readonly cacheBytes: number;
+  /** Ends the thread: what it was sent, or what it has, cannot be trusted. */
+  readonly fail: (error: unknown) => void;
+  /** Share of the turns to be checked, 0 to 1. Default: 0. */
+  readonly checkRate?: number;
 };
+
+/** What the loop does one at a time (L2). */
+type Job = TurnRequest | CheckRequest;
+type JobReply = TurnReply | CheckReply;
 
 /** The loop of one replay thread. */
 export class ReplayLoop implements ReplayControl {
@@ -50,17 +80,22 @@ export class ReplayLoop implements ReplayControl {
   readonly #clock: Clock;
   readonly #progress: Progress;
   readonly #cacheBytes: number;
+  readonly #fail: (error: unknown) => void;
+  readonly #checkRate: number;
   readonly #registry = new Registry('orchestration');
   readonly #host: ReplayHost;
+  /** L5. */
+  readonly #checkHost: ReplayHost;
   #drain: Drain | null = null;
   /** Live engines, least recently used first. */
   readonly #engines = new Map<string, ReplayEngine>();
   #bytes = 0;
   #current: ReplayEngine | null = null;
 
-  #queue: TurnRequest[] = [];
+  readonly #queue: Job[] = [];
+  #checks: CheckRequest[] = [];
   #pumping = false;
-  #replies: TurnReply[] = [];
+  #replies: JobReply[] = [];
   #evicted: string[] = [];
   #faults: FaultReport[] = [];
   #flushedAtMs = 0;
@@ -71,6 +106,8 @@ export class ReplayLoop implements ReplayControl {
     this.#clock = options.clock;
     this.#progress = options.progress;
     this.#cacheBytes = options.cacheBytes;
+    this.#fail = options.fail;
+    this.#checkRate = options.checkRate ?? 0;
     this.#host = {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
@@ -80,17 +117,18 @@ export class ReplayLoop implements ReplayControl {
       reportFault: (engine, failure) =>
         this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
     };
+    this.#checkHost = { ...this.#host, reportFault: () => undefined };
   }
 
   load(sources: readonly ThreadSource[], policy: VersionPolicy): Promise<LoadResult> {
     return asLoadResult(async () => {
       this.#uninstall.push(
         installGuards(() => running.getStore()?.engine),
-        installRejectionHandler((engine, reason) => this.#unhandled(engine, reason)),
+        claimRejections((reason) => this.#unhandled(running.getStore()?.engine, reason)),
       );
       await this.#registry.load(sources, policy);
       this.#drain = await chooseDrain();
-      this.#port.on('message', (wire: Wire) => this.#receive(wire));
+      this.#port.on('message', (wire: Wire) => this.#receiveOrFail(wire));
       return { names: this.#registry.list(), drain: this.#drain.name };
     });
   }
@@ -106,26 +144,46 @@ export class ReplayLoop implements ReplayControl {
 
   /** Puts back what the loop has changed in its thread. Called when its port is closed. */
   dispose(): void {
+    this.#checks = [];
     for (const step of this.#uninstall) step();
   }
 
+  #receiveOrFail(wire: Wire): void {
+    try {
+      this.#receive(wire);
+    } catch (error) {
+      // The death of the thread is charged to whose record it is.
+      if (error instanceof BrokenBatchError && error.seq !== null) this.#progress.begin(error.seq);
+      this.#fail(error);
+    }
+  }
+
   #receive(wire: Wire): void {
-    this.#queue.push(...readTurnRequests(wire));
+    const check = readCheckRequest(wire);
+    if (check === null) this.#start(readTurnRequests(wire));
+    else {
+      this.#checks.push(check);
+      this.#deferCheck();
+    }
+  }
+
+  /** L5: what has arrived by then goes first; a pump under way comes back to it. */
+  #deferCheck(): void {
+    this.#clock.defer(() => {
+      if (!this.#pumping) this.#start(this.#checks.splice(0, 1));
+    });
+  }
+
+  #start(jobs: readonly Job[]): void {
+    this.#queue.push(...jobs);
     if (this.#pumping) return;
     const drain = this.#drain;
     if (drain === null) return;
     this.#pumping = true;
     this.#flushedAtMs = this.#clock.monotonicMs();
-    if (drain.synchronous) {
-      this.#pump(drain.run);
-      return;
-    }
-    // Nothing in it rejects but a bug; that must end the thread, not be lost.
-    void this.#pumpSlowly(drain.run).catch((error: unknown) => {
-      process.nextTick(() => {
-        throw error;
-      });
-    });
+    if (drain.synchronous) this.#pump(drain.run);
+    // Nothing in it rejects but a bug.
+    else void this.#pumpSlowly(drain.run).catch((error: unknown) => this.#fail(error));
   }
 
   #pump(drain: () => void): void {
@@ -139,8 +197,7 @@ export class ReplayLoop implements ReplayControl {
       }
       this.#finish(step.value);
     }
-    this.#pumping = false;
-    this.#flush();
+    this.#pumped();
   }
 
   /** The same with an asynchronous drain (L2). */
@@ -155,29 +212,43 @@ export class ReplayLoop implements ReplayControl {
       }
       this.#finish(step.value);
     }
-    this.#pumping = false;
-    this.#flush();
+    this.#pumped();
   }
 
-  #next(steps: Generator<void, TurnReply, void>, request: TurnRequest): IteratorResult<void, TurnReply> {
+  #pumped(): void {
+    this.#pumping = false;
+    this.#flush();
+    if (this.#checks.length > 0) this.#deferCheck();
+  }
+
+  #next(steps: Generator<void, JobReply, void>, request: Job): IteratorResult<void, JobReply> {
     try {
       return steps.next();
     } catch (error) {
+      const { seq, instanceId } = request;
+      if (isCheck(request)) return { done: true, value: { kind: 'check', seq, finding: { failure: toFailure(error), parting: null } } };
       // Unreadable messages and broken invariants concern this instance only.
-      this.#forget(request.instanceId);
-      return { done: true, value: { kind: 'turn', seq: request.seq, result: faulted(request, error) } };
+      this.#forget(instanceId);
+      return { done: true, value: { kind: 'turn', seq, result: faulted(request, error), standing: null } };
     }
   }
 
-  #finish(reply: TurnReply): void {
+  #finish(reply: JobReply): void {
     this.#progress.end();
     this.#current = null;
     this.#replies.push(reply);
     if (this.#clock.monotonicMs() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
   }
 
-  /** One turn: finds or rebuilds the engine, runs it. Yields where microtasks are to be drained. */
-  *#steps(request: TurnRequest): Generator<void, TurnReply, void> {
+  /** Yields where microtasks are to be drained. */
+  #steps(request: Job): Generator<void, JobReply, void> {
+    if (!isCheck(request)) return this.#turn(request);
+    this.#current = new ReplayEngine(request.instanceId, this.#checkHost);
+    return runCheck(this.#current, request);
+  }
+
+  /** One turn: finds or rebuilds the engine, runs it. */
+  *#turn(request: TurnRequest): Generator<void, TurnReply, void> {
     const live = this.#engines.get(request.instanceId);
     this.#forget(request.instanceId);
     const mayUse = request.history === null && live?.executionId === request.executionId && live.lastEventId === request.baseEventId;
@@ -189,7 +260,8 @@ export class ReplayLoop implements ReplayControl {
     const messages = request.messages.map(parseMessage);
     const result = yield* engine.turn({ nowMs: request.nowMs, messages, executionId: request.executionId });
     if (engine.isUsable) this.#keep(engine);
-    return { kind: 'turn', seq: request.seq, result };
+    const standing = this.#checkRate > 0 && isPicked(this.#checkRate, engine, result) ? encodeRecord(engine.describeStanding()) : null;
+    return { kind: 'turn', seq: request.seq, result, standing };
   }
 
   #keep(engine: ReplayEngine): void {
@@ -220,7 +292,8 @@ export class ReplayLoop implements ReplayControl {
 
   #reportFault(engine: ReplayEngine, payload: string): void {
     this.#faults.push({ instanceId: engine.instanceId, payload });
-    if (!this.#pumping) this.#flush();
+    // L6. It is called from the instance's code. Inline, all that main does with the answer would count as that code, with its time and its bans.
+    if (!this.#pumping) running.run(undefined, () => this.#flush());
   }
 
   /** A rejection that nobody handled. Returns false when it does not belong to an instance of this loop. */
@@ -231,6 +304,10 @@ export class ReplayLoop implements ReplayControl {
     owner.unhandledRejection(reason);
     return true;
   }
+}
+
+function isCheck(job: Job): job is CheckRequest {
+  return 'standing' in job;
 }
 
 function weigh(engine: ReplayEngine): number {
@@ -264,16 +341,4 @@ function faulted(request: TurnRequest, error: unknown): ReplayResult {
     effects: null,
     turns: 0,
   };
-}
-
-/** Gives unhandled rejections of instances to their owner; all others keep Node's default for the thread. */
-function installRejectionHandler(unhandled: (engine: ReplayEngine | undefined, reason: unknown) => boolean): () => void {
-  const listener = (reason: unknown): void => {
-    if (unhandled(running.getStore()?.engine, reason)) return;
-    // Somebody else's. When they listen too, it is theirs; when nobody does, Node would end the process: do the same.
-    if (process.listenerCount('unhandledRejection') > 1) return;
-    throw reason;
-  };
-  process.on('unhandledRejection', listener);
-  return () => process.off('unhandledRejection', listener);
 }

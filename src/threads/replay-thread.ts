@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../provider/system-clock.ts';
 import { serveControl } from './control.ts';
+import { endThread } from './end-thread.ts';
 import { Progress } from './progress.ts';
 import { ReplayLoop } from './replay-loop.ts';
 
@@ -12,6 +13,8 @@ export type ThreadTask = {
   readonly progress: SharedArrayBuffer;
   /** Replay threads: most memory of live engines, in bytes. Activity threads: activities that run at once. */
   readonly limit: number;
+  /** Replay threads: share of the turns to be checked, 0 to 1. */
+  readonly checkRate: number;
   /** For activity threads only. */
   readonly activities: {
     readonly hostPort: MessagePort;
@@ -27,8 +30,8 @@ export type ThreadTask = {
  * @returns when the work port is closed
  */
 export function replayThread(task: ThreadTask): Promise<void> {
-  const { workPort, controlPort } = task;
+  const { workPort, controlPort, limit: cacheBytes, checkRate } = task;
   const progress = new Progress(task.progress);
-  serveControl(new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes: task.limit }), controlPort);
+  serveControl(new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes, checkRate, fail: endThread }), controlPort);
   return new Promise((resolve) => workPort.on('close', resolve));
 }

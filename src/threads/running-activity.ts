@@ -1,5 +1,5 @@
 // One running activity: the `ctx` that its code gets, and the means to end it. Neighbour: activity-loop.ts makes and ends these.
-import { decodePayload, decodeStored, encodePayload, parseRecord } from '../types/codec.ts';
+import { decodePayload, decodeStored, encodePayload } from '../types/codec.ts';
 import type { ActivityClient, ActivityContext, ReplaySafeLog } from '../types/context.ts';
 import { ArgumentError, CancelledError, TimeoutError } from '../types/errors.ts';
 import type { LogLevel } from '../types/logger.ts';
@@ -37,13 +37,11 @@ export class RunningActivity implements ActivityContext {
   #endReason: EndReason | null = null;
   #endError: CancelledError | TimeoutError | null = null;
   #details: string | null = null;
-  #receivedSeq = 0;
 
   constructor(request: ActivityRequest, outlets: ActivityOutlets) {
     this.request = request;
     this.#outlets = outlets;
-    const extras = request.special?.extras ?? null;
-    this.#extras = extras === null ? null : (parseRecord(extras) as ActivityExtras);
+    this.#extras = decodeStored(request.special?.extras ?? 'null', `extras of activity '${request.name}'`) as ActivityExtras | null;
     this.#startedMs = request.special === null ? 0 : outlets.nowMs();
     this.instanceId = request.instanceId;
     this.executionId = request.executionId;
@@ -92,11 +90,6 @@ export class RunningActivity implements ActivityContext {
     return this.#details ?? inherited;
   }
 
-  /** Number of the last message of its session that it has taken; 0: none. */
-  get receivedSeq(): number {
-    return this.#receivedSeq;
-  }
-
   /** Why it is to end; null: it is not. */
   get endReason(): EndReason | null {
     return this.#endReason;
@@ -116,8 +109,7 @@ export class RunningActivity implements ActivityContext {
         `Expected activity '${this.name}' to have a session: schedule it with \`sessionId\` to let it receive messages`,
       );
     }
-    const { seq, payload } = await this.#outlets.inbox(sessionId).receive(this.signal);
-    this.#receivedSeq = seq;
+    const { payload } = await this.#outlets.inbox(sessionId).receive(this.request.seq, this.signal);
     return decodePayload(payload === '' ? undefined : payload) as Data;
   }
 

@@ -10,6 +10,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError, assert, DefinitionError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
+import { show } from '../types/show.ts';
 import { serveHost, type ActivityHost } from './activity-host.ts';
 import { callControl, toLoadError, type ThreadControl } from './control.ts';
 import { entryUrl } from './entry-url.ts';
@@ -49,6 +50,8 @@ export type PoolOptions = {
   readonly versionPolicy: VersionPolicy;
   /** See `ThreadTask.limit`. */
   readonly limit: number;
+  /** See `ThreadTask.checkRate`. */
+  readonly checkRate: number;
   /** Activity threads only: what main does for them. */
   readonly activities: { readonly host: ActivityHost; readonly storeName: string; readonly graceMs: number } | null;
   /** Most memory of a thread's heap, in MiB; null: Node's default. */
@@ -57,6 +60,14 @@ export type PoolOptions = {
 
 /** A loop that runs in this thread. */
 export type InlineLoop<Control> = Control & { readonly dispose?: () => void };
+
+/** Makes such a loop, which lives by the clock that it gets; it calls `fail` when it cannot go on. */
+export type MakeInline<Control> = (parts: {
+  readonly port: WorkPort;
+  readonly clock: Clock;
+  readonly progress: Progress;
+  readonly fail: (error: unknown) => void;
+}) => InlineLoop<Control>;
 
 /**
  * Most memory of young objects in a thread whose memory is limited, in MiB. Reason: what one collection moves to the old ones must fit
@@ -86,7 +97,7 @@ type Session<Control> = {
 export class ThreadPool<Control extends ThreadControl> {
   readonly #options: PoolOptions;
   readonly #listener: PoolListener<Control>;
-  readonly #makeInline: (port: WorkPort, progress: Progress) => InlineLoop<Control>;
+  readonly #makeInline: MakeInline<Control>;
   readonly #sources: readonly ThreadSource[];
   readonly #sessions = new Map<number, Session<Control>>();
   readonly #serving: Promise<void>[] = [];
@@ -101,11 +112,7 @@ export class ThreadPool<Control extends ThreadControl> {
    * @param makeInline - makes the loop for inline mode
    * @throws {ArgumentError} when a definition instead of a module is given to threads, or a relative path
    */
-  constructor(
-    options: PoolOptions,
-    listener: PoolListener<Control>,
-    makeInline: (port: WorkPort, progress: Progress) => InlineLoop<Control>,
-  ) {
+  constructor(options: PoolOptions, listener: PoolListener<Control>, makeInline: MakeInline<Control>) {
     this.#options = options;
     this.#listener = listener;
     this.#makeInline = makeInline;
@@ -115,7 +122,7 @@ export class ThreadPool<Control extends ThreadControl> {
       if (typeof source === 'string' || options.threads === 0) return threadSource;
       const name = options.kind === 'replay' ? 'orchestration' : 'activity';
       throw new ArgumentError(
-        `Expected ${name} '${source.name}' to come from a module: functions cannot be sent to threads. Give new URL('./${name}s.ts', import.meta.url), or set \`${options.kind}Threads: 0\` to run inline`,
+        `Expected ${name} ${show(source.name)} to come from a module: functions cannot be sent to threads. Give new URL('./${name}s.ts', import.meta.url), or set \`${options.kind}Threads: 0\` to run inline`,
       );
     });
   }
@@ -235,7 +242,7 @@ export class ThreadPool<Control extends ThreadControl> {
     stopTimeout();
     if (loaded === 'late') {
       session.abort();
-      const modules = this.#sources.map(({ source }) => (typeof source === 'string' ? source : source.name)).join(', ');
+      const modules = this.#sources.map(({ source }) => (typeof source === 'string' ? source : show(source.name))).join(', ');
       return new DefinitionError(
         'MODULE_NOT_LOADED',
         `modules took more than ${LOAD_TIMEOUT_MS} ms to load: ${modules}. Look for an endless loop or a top-level await that never settles`,
@@ -257,13 +264,14 @@ export class ThreadPool<Control extends ThreadControl> {
     const channel = new MessageChannel();
     const progress = new Progress();
     const abort = new AbortController();
-    const { limit, activities } = this.#options;
+    const { limit, checkRate, activities } = this.#options;
     const hosting = activities === null ? null : new MessageChannel();
     const task: ThreadTask = {
       workPort: work.port2,
       controlPort: channel.port2,
       progress: progress.buffer,
       limit,
+      checkRate,
       activities:
         activities === null || hosting === null
           ? null
@@ -285,13 +293,20 @@ export class ThreadPool<Control extends ThreadControl> {
   }
 
   #openInline(index: number): Session<Control> {
-    const [port, loopPort] = makeInlineChannel(this.#options.clock);
+    const { clock, kind } = this.#options;
+    const loopClock = clock.thread?.(`${kind} thread`) ?? clock;
+    const [port, loopPort] = makeInlineChannel(clock, loopClock);
     const progress = new Progress();
-    const loop = this.#makeInline(loopPort, progress);
+    let death = new DurableError('THREAD_DIED', 'the inline loop was closed');
+    const fail = (error: unknown): void => {
+      death = new DurableError('THREAD_DIED', `the inline loop cannot go on: ${toFailure(error).message}`, { cause: error });
+      loopPort.close();
+    };
+    const loop = this.#makeInline({ port: loopPort, clock: loopClock, progress, fail });
     const ended = new Promise<DurableError>((resolve) => {
       loopPort.on('close', () => {
         loop.dispose?.();
-        resolve(new DurableError('THREAD_DIED', 'the inline loop was closed'));
+        resolve(death);
       });
     });
     return this.#session({ index, control: loop, progress, port, ended, abort: () => port.close(), release: () => undefined });
@@ -330,9 +345,11 @@ function article(kind: PoolOptions['kind']): string {
 /** Says how a thread died in words that help. */
 function threadDeath(kind: PoolOptions['kind'], error: unknown): DurableError {
   const failure = toFailure(error);
-  const outOfMemory = failure.code === 'ERR_WORKER_OUT_OF_MEMORY';
-  const advice = outOfMemory
-    ? `Raise \`${kind}ThreadMemoryMb\` or use less memory in it`
-    : 'User code must not call process.exit or crash its thread';
+  const advice =
+    failure.code === 'ERR_WORKER_OUT_OF_MEMORY'
+      ? `Raise \`${kind}ThreadMemoryMb\` or use less memory in it`
+      : failure.code === 'MESSAGE_INVALID'
+        ? 'The store has given it what it cannot read'
+        : 'User code must not call process.exit or crash its thread';
   return new DurableError('THREAD_DIED', `${article(kind)} thread died: ${failure.message}. ${advice}`, { cause: error });
 }

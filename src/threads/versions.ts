@@ -2,6 +2,7 @@
 // Neighbours: registry.ts asks in the threads, main asks which instances this runtime can take. Why semver: docs/adr/0005.
 import { maxSatisfying, valid, validRange } from 'semver';
 import { OptionError } from '../types/errors.ts';
+import { show } from '../types/show.ts';
 
 /** Version per orchestration name for starts that name none: `latest`, an exact version or a semver range. Absent: latest. */
 export type VersionPolicy = Readonly<Record<string, string>>;
@@ -33,7 +34,7 @@ export function assertVersionPolicy(policy: VersionPolicy): VersionPolicy {
   for (const [name, spec] of Object.entries(policy)) {
     if (typeof spec !== 'string' || (spec !== 'latest' && validRange(spec) === null)) {
       throw new OptionError(
-        `Expected \`versionPolicy\` of '${name}' to be 'latest', a version or a semver range such as '^1.2', got '${String(spec)}'`,
+        `Expected \`versionPolicy\` of '${name}' to be 'latest', a version or a semver range such as '^1.2', got ${show(spec)}`,
       );
     }
   }

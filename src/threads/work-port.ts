@@ -16,15 +16,16 @@ export interface WorkPort {
 /**
  * Makes a channel within this thread. Batches are handed over as they are, not copied.
  *
- * @param clock - whose `defer` carries the messages
+ * @param mainClock - whose `defer` carries the messages to the first end
+ * @param loopClock - whose `defer` carries those to the second one
  * @returns its two ends
  */
-export function makeInlineChannel(clock: Clock): readonly [WorkPort, WorkPort] {
-  const left = new InlinePort(clock);
-  const right = new InlinePort(clock);
-  left.peer = right;
-  right.peer = left;
-  return [left, right];
+export function makeInlineChannel(mainClock: Clock, loopClock: Clock): readonly [WorkPort, WorkPort] {
+  const main = new InlinePort(mainClock);
+  const loop = new InlinePort(loopClock);
+  main.peer = loop;
+  loop.peer = main;
+  return [main, loop];
 }
 
 class InlinePort implements WorkPort {

@@ -1,4 +1,5 @@
 // Time as a dependency, so that tests run on a simulated clock. Neighbour: provider/system-clock.ts is the real one.
+import { hasMethods } from './arguments.ts';
 
 /** The time and timers of a provider or runtime. */
 export interface Clock {
@@ -21,6 +22,12 @@ export interface Clock {
    * @param callback - what to call
    */
   defer(callback: () => void): void;
+  /**
+   * Gives the clock of a loop that would be another thread: same time, an order of its own for what it defers. Left out: one order for all.
+   *
+   * @param name - what runs by it
+   */
+  thread?(name: string): Clock;
 }
 
 /**
@@ -29,6 +36,5 @@ export interface Clock {
  * @param value - what a caller gave
  */
 export function isClock(value: unknown): value is Clock {
-  const candidate = (value ?? {}) as Readonly<Record<string, unknown>>;
-  return ['nowMs', 'monotonicMs', 'setTimer', 'defer'].every((method) => typeof candidate[method] === 'function');
+  return hasMethods(value, ['nowMs', 'monotonicMs', 'setTimer', 'defer']);
 }

@@ -1,8 +1,10 @@
 // What users write: orchestrations and activities as named values. Neighbour: context.ts (what their first argument offers).
 import type { ActivityContext, OrchestrationContext } from './context.ts';
+import { readOptions, type FieldNames } from './arguments.ts';
 import { ArgumentError } from './errors.ts';
 import { assertName, DEFAULT_VERSION } from './names.ts';
 import type { StandardSchema } from './schema.ts';
+import { show } from './show.ts';
 
 /**
  * Code of an orchestration: deterministic, replayed from history. An `async` function, or a generator function that yields durable futures:
@@ -75,13 +77,14 @@ export function defineOrchestration<Name extends string, Input = void, Output = 
 ): OrchestrationDefinition<Name, Input, Output> {
   assertName(name, 'orchestration name');
   assertHandler(name, handler);
-  const version = settings.version ?? DEFAULT_VERSION;
-  if (!/^\d+\.\d+\.\d+$/.test(version)) {
-    throw new ArgumentError(`Expected version of orchestration '${name}' to be 'major.minor.patch', got '${version}'`);
+  const schemas = readOptions(settings, `the settings of orchestration '${name}'`, ORCHESTRATION_SETTINGS);
+  const { version = DEFAULT_VERSION, input, output, events } = schemas;
+  if (typeof version !== 'string' || !/^\d+\.\d+\.\d+$/.test(version)) {
+    throw new ArgumentError(`Expected version of orchestration '${name}' to be 'major.minor.patch', got ${show(version)}`);
   }
-  const { input, output, events = {} } = settings;
-  for (const schema of [input, output, ...Object.values(events)]) assertSchema(name, schema);
-  return { kind: 'orchestration', name, version, handler, schemas: settings };
+  for (const schema of [input, output]) assertSchema(name, schema);
+  if (events !== undefined) assertEvents(name, events);
+  return { kind: 'orchestration', name, version, handler, schemas };
 }
 
 /**
@@ -100,23 +103,44 @@ export function defineActivity<Name extends string, Input = void, Output = unkno
 ): ActivityDefinition<Name, Input, Output> {
   assertName(name, 'activity name');
   assertHandler(name, handler);
-  assertSchema(name, schemas.input);
-  assertSchema(name, schemas.output);
-  return { kind: 'activity', name, handler, schemas };
+  const given = readOptions(schemas, `the schemas of activity '${name}'`, ACTIVITY_SCHEMAS);
+  for (const schema of [given.input, given.output]) assertSchema(name, schema);
+  return { kind: 'activity', name, handler, schemas: given };
+}
+
+const ACTIVITY_SCHEMAS: FieldNames<ActivitySchemas> = { input: true, output: true };
+const ORCHESTRATION_SETTINGS: FieldNames<OrchestrationSettings> = { ...ACTIVITY_SCHEMAS, version: true, events: true };
+
+function assertEvents(name: string, events: unknown): void {
+  let schemas: readonly unknown[];
+  try {
+    if (typeof events !== 'object' || events === null) throw new TypeError('it is no object');
+    schemas = Object.values(events);
+  } catch (cause) {
+    throw new ArgumentError(`Expected \`events\` of orchestration '${name}' to be schemas by name, got ${show(events)}`, { cause });
+  }
+  for (const schema of schemas) assertSchema(name, schema);
 }
 
 function assertSchema(name: string, schema: unknown): void {
-  if (schema === undefined) return;
-  const { '~standard': standard } = (schema ?? {}) as Partial<StandardSchema>;
-  if (standard?.version !== 1 || typeof standard.validate !== 'function') {
-    throw new ArgumentError(
-      `Expected the schemas of '${name}' to implement Standard Schema v1, such as those of zod ≥ 3.24 or valibot ≥ 1`,
-    );
+  if (schema === undefined || isSchema(schema)) return;
+  throw new ArgumentError(
+    `Expected the schemas of '${name}' to implement Standard Schema v1, such as those of zod ≥ 3.24 or valibot ≥ 1, got ${show(schema)}`,
+  );
+}
+
+/** Schemas are objects, and functions in some libraries. */
+function isSchema(schema: unknown): boolean {
+  try {
+    const { '~standard': standard } = schema as StandardSchema;
+    return (standard.version as number) === 1 && typeof standard.validate === 'function';
+  } catch {
+    return false;
   }
 }
 
 function assertHandler(name: string, handler: unknown): void {
   if (typeof handler !== 'function') {
-    throw new ArgumentError(`Expected the handler of '${name}' to be a function, got ${typeof handler}`);
+    throw new ArgumentError(`Expected the handler of '${name}' to be a function, got ${show(handler)}`);
   }
 }

@@ -1,6 +1,7 @@
 // Durations as people write them: a number of milliseconds or '30s', '5m', '7d'.
 import { ArgumentError } from './errors.ts';
 import { MAX_DURATION_MS } from './limits.ts';
+import { show } from './show.ts';
 
 /** A length of time: milliseconds as a number, or a number with a unit: `'250ms'`, `'30s'`, `'5m'`, `'2h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
@@ -31,7 +32,7 @@ export function toMilliseconds(duration: Duration, what: string): number {
   }
   if (!(ms >= 0 && ms <= MAX_DURATION_MS)) {
     throw new ArgumentError(
-      `Expected ${what} to be milliseconds ≥ 0 or text such as '30s', '5m', '7d' (at most 100 years), got ${typeof value === 'string' ? `'${value}'` : String(value)}`,
+      `Expected ${what} to be milliseconds ≥ 0 or text such as '30s', '5m', '7d' (at most 100 years), got ${show(value)}`,
     );
   }
   return Math.ceil(ms);

@@ -39,6 +39,7 @@ export type ErrorCode =
   | 'REPLAY_FAILED'
   | 'SCHEMA_MISMATCH'
   | 'SCHEMA_TOO_NEW'
+  | 'TEST_STUCK'
   | 'THREAD_DIED'
   | 'TIMEOUT'
   | 'TOO_MANY_ATTEMPTS'
@@ -61,8 +62,8 @@ export class DurableError extends Error {
 
 /** An option has a value outside its range. The message names option, range and value. */
 export class OptionError extends DurableError {
-  constructor(message: string) {
-    super('OPTION_INVALID', message);
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super('OPTION_INVALID', message, options);
   }
 }
 
@@ -102,15 +103,18 @@ export class DeterminismError extends DurableError {
   }
 }
 
-/** What `replayHistory` rejects with when the code does not follow a recorded history: production's `NONDETERMINISM`, with a diff. */
+/**
+ * The code does not follow a recorded history: production's `NONDETERMINISM`, with a diff. `replayHistory` rejects with it, and the option
+ * `onReplayMismatch` of a runtime is told of it.
+ */
 export class HistoryMismatchError extends DeterminismError {
   readonly instanceId: string;
   readonly executionId: number;
-  /** Id of the first event that the code does not follow. */
+  /** Id of the first event that the code does not follow. A check that finds the same decisions but not the same state: the last event. */
   readonly eventId: number;
-  /** What history has there, as text; null: it ends there. */
+  /** What history has there, as text; null: it ends there. As above: the state of the engine that ran the turn. */
   readonly recorded: string | null;
-  /** What the code does instead, as text. */
+  /** What the code does instead, as text. As above: the state after the rebuild. */
   readonly emitted: string;
   /** Both sides (`-` history, `+` code) between the events around them. */
   readonly diff: string;
@@ -130,10 +134,10 @@ export class HistoryMismatchError extends DeterminismError {
   }
 }
 
-/** What `replayAll` rejects with when histories could not be replayed: all of them, each with its error. */
+/** What `replayAll` rejects with when histories could not be replayed: all of them, each with its error. The shutdown of a test runtime, too. */
 export class ReplayError extends DurableError {
-  /** The histories that could not be replayed, in the order of the files. */
-  readonly failures: readonly { readonly file: string; readonly error: unknown }[];
+  /** The histories that could not be replayed, in order; `source`: path of the file, or id of the instance. */
+  readonly failures: readonly { readonly source: string; readonly error: unknown }[];
   /** How many could. */
   readonly replayed: number;
 
@@ -141,6 +145,22 @@ export class ReplayError extends DurableError {
     super('REPLAY_FAILED', message, { cause: failures[0]?.error });
     this.failures = failures;
     this.replayed = replayed;
+  }
+}
+
+/** What a wait in a test runtime rejects with when what it waits for can never happen: nothing runs, and no timer is set. */
+export class StuckError extends DurableError {
+  /** The living instances, each with what it waits for, in words. */
+  readonly instances: readonly {
+    readonly instanceId: string;
+    readonly name: string;
+    readonly status: string;
+    readonly waitsFor: readonly string[];
+  }[];
+
+  constructor(message: string, instances: StuckError['instances']) {
+    super('TEST_STUCK', message);
+    this.instances = instances;
   }
 }
 

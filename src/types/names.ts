@@ -1,6 +1,7 @@
 // Rules for ids and names that end up as keys in the store. Neighbour: limits.ts.
 import { ArgumentError } from './errors.ts';
 import { MAX_INSTANCE_ID_LENGTH, MAX_NAME_LENGTH } from './limits.ts';
+import { show } from './show.ts';
 
 /** Separates a parent's id from the part that names its child; ids chosen by people must not contain it (T3). */
 const CHILD_SEPARATOR = '::';
@@ -82,9 +83,17 @@ export function isSameLink(left: ParentLink, right: ParentLink | undefined): boo
   return left.instanceId === right?.instanceId && left.executionId === right.executionId && left.eventId === right.eventId;
 }
 
-function assertText(value: unknown, what: string, maxLength: number): void {
+/**
+ * Checks text that ends up as a key in the store.
+ *
+ * @param value - from a caller
+ * @param what - what it is, for the message
+ * @param maxLength - in UTF-16 units
+ * @throws {ArgumentError} when it is empty, too long or no well-formed text without NUL
+ */
+export function assertText(value: unknown, what: string, maxLength: number): asserts value is string {
   if (typeof value !== 'string' || value.length === 0 || value.length > maxLength) {
-    const got = typeof value === 'string' ? `${value.length} characters` : typeof value;
+    const got = typeof value === 'string' ? `${value.length} characters` : show(value);
     throw new ArgumentError(`Expected ${what} to be a string of 1 to ${maxLength} characters, got ${got}`);
   }
   // The store keeps UTF-8: a lone surrogate would come back as another id.

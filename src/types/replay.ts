@@ -32,6 +32,20 @@ export type ActivityRouting = {
   readonly extras: string | null;
 };
 
+/**
+ * Checks routing that was stored or sent.
+ *
+ * @param value - parsed text
+ * @returns true when it has all fields, each of its kind
+ */
+export function isRouting(value: unknown): value is ActivityRouting {
+  if (typeof value !== 'object' || value === null) return false;
+  const { tag, sessionId, priority, timeoutMs, expiresAfterMs, extras } = value as Partial<Record<keyof ActivityRouting, unknown>>;
+  const areTexts = [tag, sessionId, extras].every((text) => text === null || typeof text === 'string');
+  const areTimes = [timeoutMs, expiresAfterMs].every((time) => time === null || Number.isFinite(time));
+  return areTexts && areTimes && Number.isSafeInteger(priority);
+}
+
 /** What a retried activity gets besides its input. */
 export type ActivityExtras = {
   /** Which attempt of the retry policy, from 1. */
@@ -134,6 +148,21 @@ export type ReplayResult = {
   readonly effects: TurnEffects | null;
   /** Turns of this execution so far, this one included. */
   readonly turns: number;
+};
+
+/** How an instance stands after an event: the same in every engine that has followed its history, or its code depends on something else. */
+export type Standing = {
+  readonly lastEventId: number;
+  /** `waiting`, or how the execution ended. */
+  readonly outcome: string;
+  /** What may still be answered, in the order of the decisions. */
+  readonly waitsFor: readonly string[];
+  /** Encoded; null: none. */
+  readonly customStatus: string | null;
+  readonly values: readonly string[];
+  readonly subscriptions: readonly string[];
+  /** Numbers taken from the instance's generator, also by `Math.random` and `crypto`. */
+  readonly randomNumbersDrawn: number;
 };
 
 /** A parsed history, in order. */

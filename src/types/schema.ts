@@ -1,6 +1,7 @@
 // Schemas of payloads: any library that implements Standard Schema v1 (https://standardschema.dev), such as zod, valibot or arktype.
 // The interface is that standard's; nothing is imported. Neighbours: definition.ts takes schemas, replay and activity loops check with them.
 import { ArgumentError, SchemaError } from './errors.ts';
+import { show } from './show.ts';
 
 /** A mistake that a schema found. */
 export type SchemaIssue = {
@@ -20,9 +21,6 @@ export interface StandardSchema<Input = unknown, Output = Input> {
     readonly types?: { readonly input: Input; readonly output: Output } | undefined;
   };
 }
-
-/** Longest value in a message, in UTF-16 units. */
-const SHOWN_UNITS = 200;
 
 /**
  * Checks a value against a schema that answers at once: orchestrations must not wait for anything else.
@@ -76,16 +74,4 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
     current = (current as Readonly<Record<PropertyKey, unknown>>)[key];
   }
   return current;
-}
-
-function show(value: unknown): string {
-  const text = typeof value === 'string' ? `'${value}'` : typeof value === 'object' && value !== null ? describe(value) : String(value);
-  return text.length > SHOWN_UNITS ? `${text.slice(0, SHOWN_UNITS)}…` : text;
-}
-
-function describe(value: object): string {
-  if (Array.isArray(value)) return `[${value.map(show).join(', ')}]`;
-  return `{${Object.entries(value)
-    .map(([key, field]) => `${key}: ${show(field)}`)
-    .join(', ')}}`;
 }

@@ -1,6 +1,7 @@
 // Topics: names of segments joined by '/', such as 'orders/eu/created'. In a pattern `*` stands for one segment, a final `**` for one or more.
 import { ArgumentError } from './errors.ts';
 import { MAX_NAME_LENGTH } from './limits.ts';
+import { assertText } from './names.ts';
 
 /**
  * Checks a topic.
@@ -59,11 +60,7 @@ export function matchesTopic(pattern: string, topic: string): boolean {
 }
 
 function assertSegments(value: string, what: string): string[] {
-  if (typeof value !== 'string' || value.length === 0 || value.length > MAX_NAME_LENGTH) {
-    throw new ArgumentError(
-      `Expected ${what} to be text of 1 to ${MAX_NAME_LENGTH} characters such as 'orders/created', got ${typeof value}`,
-    );
-  }
+  assertText(value, what, MAX_NAME_LENGTH);
   const segments = value.split('/');
   if (segments.includes('')) throw new ArgumentError(`Expected ${what} without empty segments, got '${value}'`);
   return segments;

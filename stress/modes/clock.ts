@@ -1,13 +1,13 @@
-// clock: the time of day jumps, by seconds to a day, forward and back, while the runtime works. Timers may come early or late with it; nothing
-// else may wait, be lost or be recorded twice. Neighbours: local.ts runs it, workload.ts says who waits for times of day.
+// clock: the time of day jumps, by seconds to a day, forward and back, while the runtime works and has a backlog. Timers may come early or late
+// with it; nothing else may wait, be lost or be recorded twice. Neighbours: local.ts runs it, workload.ts says who waits for times of day.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from 'duraloom';
 import { systemClock } from '../../src/provider/system-clock.ts';
 import { Load } from '../load.ts';
 import { Random } from '../random.ts';
-import type { Mode } from '../report.ts';
+import { percentileMs, type Mode } from '../report.ts';
 import { PROMPT_KINDS, TIMED_KINDS } from '../workload.ts';
-import { awaitLoads, endOf, startLocalHost, stopAndCheck } from './local.ts';
+import { bare, endOf, finishLocally, startLocalHost } from './local.ts';
 
 const SECOND = 1000;
 const DAY = 24 * 60 * 60 * SECOND;
@@ -17,8 +17,13 @@ const JUMPS: readonly [number, ...number[]] = [2 * SECOND, 10 * SECOND, 60 * SEC
 const PAUSE_MS = [300, 2500] as const;
 /** Leases, in milliseconds: what a forward jump makes expire is taken up again at once, and nothing else may take much longer than one. */
 const LOCK_MS = 1000;
-/** A job without timers that is older is stuck, in milliseconds: several leases, and a machine that is busy. */
+/** Little room, so that much waits in the store when the clock jumps. */
+const NARROW = { activitiesPerThread: 2, turnsPerThread: 8 };
+/** A job without timers that is older is stuck, in milliseconds: several leases; on a busy machine, many times what half of the jobs take. */
 const STUCK_MS = 15_000;
+const STUCK_FACTOR = 20;
+/** How long the last jobs may take when all timers are due. */
+const LATE_MS = 60_000;
 
 /** The machine's clock with an offset. */
 function makeJumpingClock(): { readonly clock: Clock; readonly jump: (byMs: number) => void; readonly offsetMs: () => number } {
@@ -39,7 +44,7 @@ export const clock: Mode = {
   async run(settings, workspace) {
     const random = new Random(settings.seed);
     const { clock: jumping, jump, offsetMs } = makeJumpingClock();
-    const host = await startLocalHost(workspace, settings, { lockMs: LOCK_MS, clock: jumping });
+    const host = await startLocalHost(workspace, settings, { lockMs: LOCK_MS, clock: jumping, wrap: bare, runtime: NARROW });
     const endMs = endOf(settings);
     const acknowledged: string[] = [];
     const startLoad = (prefix: string, kinds: typeof PROMPT_KINDS): Load =>
@@ -56,7 +61,8 @@ export const clock: Mode = {
     const timed = startLoad('timed', TIMED_KINDS);
     const stuck = new Set<string>();
     const look = (): void => {
-      for (const instanceId of prompt.olderThan(STUCK_MS)) stuck.add(instanceId);
+      const ageMs = Math.max(STUCK_MS, STUCK_FACTOR * percentileMs(prompt.total, 50));
+      for (const instanceId of prompt.running(ageMs)) stuck.add(instanceId);
     };
     const figures = { jumpsForward: 0, jumpsBack: 0 };
     let highestMs = 0;
@@ -69,15 +75,15 @@ export const clock: Mode = {
       highestMs = Math.max(highestMs, offsetMs());
     }
     // What has no timers must end although the time stays behind; then it catches up with all timers.
-    await Promise.race([prompt.done, pause(STUCK_MS)]);
+    await Promise.race([prompt.done, pause(2 * STUCK_MS)]);
     look();
     jump(highestMs - offsetMs() + DAY);
-    const late = await awaitLoads([prompt, timed], STUCK_MS);
-    const { violations, census } = await stopAndCheck(host, workspace, { acknowledged });
+    const loads = [prompt, timed];
+    const { violations, census } = await finishLocally(host, workspace, { loads, byMs: performance.now() + LATE_MS, acknowledged });
     const { instances, activities, events } = census;
-    const waiting = [...stuck].map((instanceId) => `${instanceId} waits for no time of day, and took more than ${STUCK_MS / SECOND} s`);
+    const waiting = [...stuck].map((instanceId) => `${instanceId} waits for no time of day, and takes as if it did`);
     return {
-      violations: [...prompt.violations, ...timed.violations, ...waiting, ...late, ...violations],
+      violations: [...waiting, ...violations],
       completed: prompt.ended + timed.ended,
       latency: prompt.total,
       figures: { ...figures, instances, activities, events },

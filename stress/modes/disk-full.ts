@@ -1,6 +1,6 @@
-// disk-full: writes of the database fail for real. By default with a limit on the size of files of the host process (RLIMIT_FSIZE, set and
-// lifted from outside by prlimit(1) of util-linux; no root needed): SQLite then sees EFBIG in the middle of its writes. With `--folder` on a
-// small file system (at most 1 GB) that is filled up and freed: ENOSPC. Neighbours: host.ts counts the errors that its client sees.
+// disk-full: writes of the database fail for real. On a small file system, which main.ts makes where it can, or the one of `--folder` when it
+// has at most 1 GB: it is filled up and freed, and SQLite sees ENOSPC. Elsewhere with a limit on the size of the files of the host process,
+// set and lifted from outside (prlimit of util-linux): SQLite sees EFBIG. Neighbours: small-disk.ts; host.ts counts the errors of its client.
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { awaitFinish, finishAndCheck, LOCK_MS } from '../finish.ts';
 import type { HostProcess } from '../host-process.ts';
 import { Random } from '../random.ts';
-import type { Mode } from '../report.ts';
+import { CannotRun, type Mode } from '../report.ts';
 import { KINDS } from '../workload.ts';
 import type { Workspace } from '../workspace.ts';
 
@@ -33,10 +33,11 @@ export const diskFull: Mode = {
   async run(settings, workspace) {
     const { inFlight, replayThreads, activityThreads } = settings;
     const random = new Random(settings.seed);
-    const own = { kinds: KINDS, inFlight, jobs: null, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
+    const own = { kinds: KINDS, inFlight, replayThreads, activityThreads, lockMs: LOCK_MS, dieAt: null };
     const host = workspace.startHost({ ...own, prefix: 'full', seed: settings.seed });
     await host.running;
-    const disk = chooseDisk(settings.folder, workspace, { host, random });
+    const disk = chooseDisk(workspace, { host, random });
+    console.log(`  the disk is made full by ${disk.kind}`);
     const violations: string[] = [];
     let timesFull = 0;
     const endMs = performance.now() + settings.minutes * 60_000;
@@ -47,16 +48,16 @@ export const diskFull: Mode = {
       await pause(random.integer(...FULL_MS));
       disk.free();
       // Twice what is in flight: whatever the failure hit has been tried again then.
-      const goal = host.endedJobs + 2 * inFlight;
-      await Promise.race([host.reached({ endedJobs: goal }), pause(RECOVERY_MS, undefined, { ref: false })]);
-      if (host.endedJobs < goal) violations.push(`after the disk was full for the ${timesFull}. time work did not go on`);
+      const goal = host.state.ended + 2 * inFlight;
+      await Promise.race([host.reached({ ended: goal }), pause(RECOVERY_MS, undefined, { ref: false })]);
+      if (host.state.ended < goal) violations.push(`after the disk was full for the ${timesFull}. time work did not go on`);
     }
     host.finish({ drain: false });
     violations.push(...(await awaitFinish(host, 'the host')));
     const { storeErrors = 0, fatalStoreErrors = 0 } = host.report ?? {};
     if (fatalStoreErrors > 0) violations.push(`${fatalStoreErrors} of ${storeErrors} errors of the store said that they are not retryable`);
     if (storeErrors === 0) violations.push('the client saw no error of the store: the run has proved nothing');
-    const final = await finishAndCheck(workspace, settings, host.acknowledged);
+    const final = await finishAndCheck(workspace, settings, { acknowledged: host.acknowledged });
     const { instances, activities, events, completed } = final.census;
     return {
       violations: [...violations, ...final.violations],
@@ -67,28 +68,28 @@ export const diskFull: Mode = {
   },
 };
 
-function chooseDisk(folder: string | null, workspace: Workspace, tools: { readonly host: HostProcess; readonly random: Random }): Disk {
-  const size = folder === null ? Number.POSITIVE_INFINITY : sizeOf(folder);
-  const disk = folder !== null && size <= SMALL_BYTES ? smallDisk(folder) : limitedFiles(workspace, tools);
-  console.log(`  the disk is made full by ${disk.kind}`);
-  return disk;
-}
-
-function sizeOf(folder: string): number {
-  const { blocks, bsize } = statfsSync(folder);
-  return blocks * bsize;
+function chooseDisk(workspace: Workspace, tools: { readonly host: HostProcess; readonly random: Random }): Disk {
+  const { blocks, bsize } = statfsSync(workspace.folder);
+  return blocks * bsize <= SMALL_BYTES ? smallDisk(workspace.folder) : limitedFiles(workspace, tools);
 }
 
 /** Limits the size of the files that the host writes: somewhere between nothing and a little more than they have now. */
 function limitedFiles({ file }: Workspace, { host, random }: { readonly host: HostProcess; readonly random: Random }): Disk {
-  const limit = (bytes: number | 'unlimited'): void => {
-    execFileSync('prlimit', ['--pid', String(host.pid), `--fsize=${bytes}:unlimited`]);
+  const prlimit = (...words: readonly string[]): string => {
+    try {
+      return execFileSync('prlimit', ['--pid', String(host.pid), ...words], { encoding: 'utf8' }).trim();
+    } catch (error) {
+      const way = 'Give --folder on a file system of at most 1 GB that may be filled up, or install prlimit (Linux, package util-linux)';
+      throw new CannotRun(`the disk cannot be made full here: ${String(error)}. ${way}`);
+    }
   };
+  const limit = (bytes: number | string): void => void prlimit(`--fsize=${bytes}:`);
+  const before = prlimit('--fsize', '--output=SOFT', '--noheadings');
   const sizeNow = (name: string): number => statSync(name, { throwIfNoEntry: false })?.size ?? 0;
   return {
     kind: 'a limit on the size of files (prlimit)',
     fill: () => limit(random.chance(0.5) ? 0 : Math.floor(Math.max(sizeNow(file), sizeNow(`${file}-wal`)) * random.next() * 1.1)),
-    free: () => limit('unlimited'),
+    free: () => limit(before),
   };
 }
 

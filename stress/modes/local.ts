@@ -1,58 +1,67 @@
 // What the modes share that run in this process: a store, a runtime, loads, and the check in the end. Neighbours: faults, threads, soak, clock.
-import { Client, type Clock, type Runtime } from 'duraloom';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client, type Clock, type Provider, type Runtime, type RuntimeOptions } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
-import { intercepted, type Hook } from '../intercept.ts';
-import { checkInvariants, type Census } from '../invariants.ts';
+import { checkAll } from '../finish.ts';
+import type { Census, CheckOptions } from '../invariants.ts';
+import type { Load } from '../load.ts';
 import type { Settings } from '../options.ts';
 import { startRuntime } from '../runtime.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** A runtime in this process. */
-export type LocalHost = { readonly provider: SqliteProvider; readonly client: Client; readonly runtime: Runtime };
+export type LocalHost = { readonly provider: Provider; readonly client: Client; readonly runtime: Runtime };
+
+/** What differs between modes. */
+export type LocalOptions<Store extends Provider> = {
+  readonly lockMs: number;
+  /** Of store and runtime. @default the machine's clock */
+  readonly clock?: Clock;
+  /** Puts something around the store. */
+  readonly wrap: (store: SqliteProvider) => Store;
+  readonly runtime?: Partial<RuntimeOptions>;
+};
 
 /** Opens the store and starts a runtime on it. */
-export async function startLocalHost(
+export async function startLocalHost<Store extends Provider>(
   workspace: Workspace,
   settings: Settings,
-  options: { readonly lockMs: number; readonly clock?: Clock; readonly hook?: Hook },
-): Promise<LocalHost> {
-  const { replayThreads, activityThreads } = settings;
-  const { lockMs, clock, hook } = options;
+  { lockMs, clock, wrap, runtime: more }: LocalOptions<Store>,
+): Promise<LocalHost & { readonly provider: Store }> {
   const given = clock === undefined ? {} : { clock };
-  const store = await SqliteProvider.open(workspace.file, given);
-  const provider = hook === undefined ? store : intercepted(store, hook);
-  const runtime = await startRuntime({ provider, replayThreads, activityThreads, lockMs, ...given });
+  const provider = wrap(await SqliteProvider.open(workspace.file, given));
+  const runtime = await startRuntime(provider, { ...settings, lockMs }, { ...given, ...more });
   return { provider, client: new Client(provider), runtime };
 }
 
-/** Stops the runtime and checks all that is in the file. */
-export async function stopAndCheck(
-  { provider, runtime }: LocalHost,
-  workspace: Workspace,
-  options: { readonly acknowledged: Iterable<string>; readonly sampleEvery?: number },
-): Promise<{ readonly violations: readonly string[]; readonly census: Census }> {
-  await runtime.shutdown();
-  await provider.close();
-  return workspace.withStore((store, client) => checkInvariants(store, client, { ...options, settled: new Set(), final: true }));
-}
+/** For modes without anything around the store. */
+export const bare = (store: SqliteProvider): SqliteProvider => store;
 
 /** When a mode that runs for a time is to end, on the monotonic clock, in milliseconds. */
 export function endOf({ minutes }: Settings): number {
   return performance.now() + minutes * 60_000;
 }
 
-/** Resolves with what is stuck: jobs that have not ended long after the load is over; none when all have. */
-export async function awaitLoads(
-  loads: readonly { readonly done: Promise<void>; olderThan(ageMs: number): readonly string[] }[],
-  limitMs: number,
-): Promise<readonly string[]> {
+/**
+ * Waits for the end of all loads, stops the runtime and checks all that is in the file.
+ *
+ * @param options - `byMs`: when jobs that have not ended are stuck, on the monotonic clock
+ */
+export async function finishLocally(
+  { provider, runtime }: LocalHost,
+  workspace: Workspace,
+  options: Omit<CheckOptions, 'final'> & { readonly loads: readonly Load[]; readonly byMs: number },
+): Promise<{ readonly violations: readonly string[]; readonly census: Census }> {
+  const { loads, byMs, ...check } = options;
   const limit = new AbortController();
-  const { setTimeout: pause } = await import('node:timers/promises');
-  const isLate = pause(limitMs, true, { signal: limit.signal }).catch(() => false);
-  const late = await Promise.race([isLate, Promise.all(loads.map(({ done }) => done)).then(() => false)]);
+  const late = pause(Math.max(0, byMs - performance.now()), undefined, { signal: limit.signal }).catch(() => undefined);
+  await Promise.race([late, Promise.all(loads.map(({ done }) => done))]);
   limit.abort();
-  if (!late) return [];
-  return loads
-    .flatMap((load) => load.olderThan(0))
-    .map((instanceId) => `${instanceId} has not ended ${limitMs / 1000} s after the last start`);
+  const stuck = loads.flatMap((load) => load.running().map((instanceId) => `${instanceId} does not end`));
+  // Jobs that are stuck fail when the store is closed: that is no news.
+  const wrong = loads.flatMap((load) => [...load.violations]);
+  await runtime.shutdown();
+  await provider.close();
+  const { violations, census } = await checkAll(workspace, check);
+  return { violations: [...wrong, ...stuck, ...violations], census };
 }

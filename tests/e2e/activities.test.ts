@@ -6,7 +6,7 @@
 // | heartbeat details to the next attempt of a retry policy; timeouts       | retry.test.ts                                        |
 // | an activity that kills its thread, throws odd things, loses its lease   | tests/integration/misbehaviour.test.ts, dispatchers.test.ts |
 // | attempts that a crash or a shutdown cut off                             | tests/integration/restart.test.ts, shutdown.test.ts  |
-// | the queue of session messages in the store                              | tests/provider/cases-sessions.ts                     |
+// | the queue of session messages in the store                              | src/conformance/cases-sessions.ts                     |
 import { defineOrchestration, type ActivityContext } from 'duraloom';
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';

@@ -7,7 +7,7 @@
 // | a tower of children with a running activity; clean-up; queued activities | tests/integration/cancel.test.ts                     |
 // | activities that are aborted, deaf or late                                | activities.test.ts, retry.test.ts                    |
 // | children that lose a race, close policies                                | children.test.ts                                     |
-// | suspend, resume and terminate in the store; unknown and ended instances  | tests/provider/cases-control.ts, client-calls.test.ts |
+// | suspend, resume and terminate in the store; unknown and ended instances  | src/conformance/cases-control.ts, client-calls.test.ts |
 import { expect, test } from 'vitest';
 import { PATIENCE, rejection } from '../support/integration-stage.ts';
 import { aborted, causeOf, codeOf, describeInHouses, Gate, kindsOf, ofKind } from './fixtures/house.ts';

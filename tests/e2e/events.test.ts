@@ -9,7 +9,7 @@
 // | carry-over and its limit, drops by policy                        | tests/replay/continue-as-new.test.ts                           |
 // | refused names and keys, batches, receipts, waits for receipts    | tests/integration/client-calls.test.ts                         |
 // | bursts over many executions, events before the first turn        | tests/integration/traps.test.ts (T7, T15, T16, T49)            |
-// | patterns and fan-out of topics in the store                      | tests/provider/cases-topics.ts                                 |
+// | patterns and fan-out of topics in the store                      | src/conformance/cases-topics.ts                                 |
 import { expect, test } from 'vitest';
 import { MAX_CARRIED_EVENT_UNITS } from '../../src/types/limits.ts';
 import { PATIENCE, rejection } from '../support/integration-stage.ts';

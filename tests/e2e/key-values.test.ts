@@ -4,7 +4,7 @@
 // | case                                                                    | where                                      |
 // | ----------------------------------------------------------------------- | ------------------------------------------ |
 // | every call, its event, its replay; limits; prune by recorded time       | tests/replay/key-values.test.ts            |
-// | what the store keeps: order, tombstones, executions, replaced instances | tests/provider/cases-values.ts             |
+// | what the store keeps: order, tombstones, executions, replaced instances | src/conformance/cases-values.ts             |
 // | reads and waits of clients on every kind of store                       | tests/integration/client-calls.test.ts     |
 // | delete and prune of instances                                           | not there yet                              |
 import { expect, test } from 'vitest';

@@ -4,7 +4,7 @@
 // Covered elsewhere:
 // | case                                                                        | where                                                 |
 // | --------------------------------------------------------------------------- | ----------------------------------------------------- |
-// | attempts by message, over abandon and expiry; what a quarantine stores      | tests/provider/provider-cases.ts, cases-control.ts    |
+// | attempts by message, over abandon and expiry; what a quarantine stores      | src/conformance/cases-order.ts, cases-reading.ts    |
 // | turns that never end, kill their thread, or whose history was damaged       | tests/integration/misbehaviour.test.ts, bad-input.test.ts |
 // | activities that kill their thread or are not registered                     | tests/integration/misbehaviour.test.ts, bad-input.test.ts |
 // | the formula of the back-off                                                 | tests/integration/bad-input.test.ts                   |

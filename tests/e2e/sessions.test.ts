@@ -3,7 +3,7 @@
 // Covered elsewhere:
 // | case                                                                        | where                            |
 // | --------------------------------------------------------------------------- | -------------------------------- |
-// | claims, leases, idle limits, caps, take-over, clean-up, item by item        | tests/provider/cases-sessions.ts |
+// | claims, leases, idle limits, caps, take-over, clean-up, item by item        | src/conformance/cases-sessions.ts |
 // | ranges of the options                                                       | tests/integration/bad-input.test.ts |
 // | messages to the activities of a session                                     | activities.test.ts               |
 import { describe, expect, test } from 'vitest';

@@ -3,7 +3,7 @@
 // Covered elsewhere:
 // | case                                                                          | where                                             |
 // | ----------------------------------------------------------------------------- | ------------------------------------------------- |
-// | every filter against every tag, tags over abandon and ack, expiry, priorities | tests/provider/cases-routing.ts                   |
+// | every filter against every tag, tags over abandon and ack, expiry, priorities | src/conformance/cases-routing.ts                   |
 // | ranges of the option `tags`, tags of the runtime itself                       | tests/integration/bad-input.test.ts, client-runtime.test.ts |
 // | what was missing when an activity expired                                     | tests/integration/client-system.test.ts           |
 import type { Runtime, RuntimeOptions } from 'duraloom';

@@ -5,7 +5,7 @@
 // | ------------------------------------------------------------------ | --------------------------------------------------------- |
 // | `patched` and `deprecatePatch`, event by event                     | tests/replay/deterministic-helpers.test.ts, nondeterminism.test.ts |
 // | duplicates of a version, versions that are none                    | tests/replay/definitions.test.ts, registration.test.ts    |
-// | which instances a fetch gives to whom                              | tests/provider/cases-capability.ts                        |
+// | which instances a fetch gives to whom                              | src/conformance/cases-capability.ts                        |
 // | a running instance stays on its version, also cold                 | tests/integration/traps.test.ts (T24)                     |
 // | code that no runtime has                                           | quarantine.test.ts                                        |
 import { defineOrchestration, type OrchestrationContext, type OrchestrationDefinition, type RuntimeOptions } from 'duraloom';

@@ -45,6 +45,12 @@ describe('options of a runtime', () => {
     ['retryBackoff', { initialMs: 20, maximumMs: 10 }, 'maximumMs ≥ initialMs'],
     ['retryBackoff', { initialMs: 20 }, 'maximumMs ≥ initialMs'],
     ['retryBackoff', 5, 'initialMs ≥ 1'],
+    ['replayCheckRate', -0.1, '0 to 1'],
+    ['replayCheckRate', 1.1, '0 to 1'],
+    ['replayCheckRate', Number.NaN, '0 to 1'],
+    ['replayCheckRate', '0.5', '0 to 1'],
+    ['onReplayMismatch', {}, 'a function'],
+    ['onReplayMismatch', null, 'a function'],
     ['logger', { info: () => undefined }, 'debug'],
     ['clock', {}, 'nowMs'],
     ['provider', {}, 'SqliteProvider.open'],
@@ -190,6 +196,17 @@ describe('arguments of a client', () => {
     expect(await client.cancel('contested')).toEqual({ delivered: false });
   });
 
+  test('an id that the store would write as another one reaches nobody', async () => {
+    const { client } = shared;
+    const handle = await client.startOrchestration('twin\uFFFD', 'collect', 1);
+    for (const id of ['twin\uD800', 'twin\uDC00']) {
+      expect(await rejection(client.raiseEvent(id, 'item', 'stray'))).toMatchObject({ code: 'ARGUMENT_INVALID' });
+      expect(await rejection(client.cancel(id))).toMatchObject({ code: 'ARGUMENT_INVALID' });
+    }
+    await client.raiseEvent('twin\uFFFD', 'item', 'meant');
+    expect(await handle.result({ timeout: PATIENCE })).toEqual(['meant']);
+  });
+
   test('an unknown instance is reported by every call that needs one', async () => {
     const { client } = shared;
     const calls = [
@@ -329,6 +346,7 @@ function fingerprint(folder: string): ReadonlyMap<string, string> {
 describe('files that are no store', () => {
   const files: Readonly<Record<string, { readonly code: string; readonly make: (stand: Stage) => string }>> = {
     'in a folder that does not exist': { code: 'DATABASE_UNREADABLE', make: (stand) => stand.file('no/such/folder/store.db') },
+    'whose name is too long for the system': { code: 'DATABASE_UNREADABLE', make: (stand) => stand.file(`${'x'.repeat(300)}.db`) },
     'that is a folder': {
       code: 'DATABASE_UNREADABLE',
       make: (stand) => {

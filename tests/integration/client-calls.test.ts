@@ -1,5 +1,6 @@
 // What the client asks of a store, and what it makes of the answers. The tests play the runtime themselves: they fetch and commit turns.
 import { describe, expect, test } from 'vitest';
+import { Client } from '../../src/client/client.ts';
 import type { HistoryEvent } from '../../src/types/history-event.ts';
 import type { Provider } from '../../src/provider/provider.ts';
 import { openStore, STORES } from '../support/client-stores.ts';
@@ -19,7 +20,7 @@ import {
   read,
   renewWork,
   routing,
-} from '../provider/case-kit.ts';
+} from '../../src/conformance/case-kit.ts';
 
 /** A page of history with these events, from a first id on. */
 function pageOf(firstEventId: number, ...bodies: readonly object[]): { readonly lastEventId: number; readonly events: string } {
@@ -504,6 +505,22 @@ describe.each(STORES)('a client of %s', (store) => {
     ]);
     await clock.advance(1_001);
     expect(await client.listRuntimes()).toEqual([]);
+  });
+
+  test('waits to its limit on a clock that skips time, and leaves no timer behind', async () => {
+    const { provider, clock } = await openStore(store);
+    await runFirst(provider, 'a');
+    const client = new Client(provider, { clock });
+    const timers = clock.pendingTimers;
+    const failures = Promise.all([
+      rejection(client.waitForResult('a', { timeout: '1h' })),
+      rejection(client.waitForReceipt('a', 'nobody raises it', { timeout: '1h' })),
+    ]);
+    const startedMs = clock.nowMs();
+    expect(await clock.runToNextTimer()).toBe(true);
+    expect(clock.nowMs() - startedMs).toBe(3_600_000);
+    expect(await failures).toMatchObject([{ code: 'WAIT_TIMEOUT' }, { code: 'WAIT_TIMEOUT' }]);
+    expect({ stops: await clock.runToNextTimer(), timers: clock.pendingTimers }).toEqual({ stops: false, timers });
   });
 
   test('gives up on a wait when its signal aborts, with or without the help of the store', async () => {

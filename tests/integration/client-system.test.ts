@@ -6,7 +6,7 @@ import { RuntimeReporter } from '../../src/main/runtime-report.ts';
 import { SystemDispatcher } from '../../src/main/system-dispatcher.ts';
 import type { Provider } from '../../src/provider/provider.ts';
 import { READ_VALUE_ACTIVITY, SYSTEM_TAG } from '../../src/types/names.ts';
-import { activity, effects, fetchOne, fetchWork, payloads, queued, routing, run } from '../provider/case-kit.ts';
+import { activity, effects, fetchOne, fetchWork, payloads, queued, routing, run } from '../../src/conformance/case-kit.ts';
 import { openStore, STORES, type ClientStage } from '../support/client-stores.ts';
 import { LogBook } from '../support/integration-log.ts';
 

@@ -176,6 +176,54 @@ describe('a suspect that waits for a thread of its own', () => {
     expect(await handle.result({ timeout: PATIENCE })).toMatchObject({ attempt: 3 });
   });
 
+  test('lets others join it when it has run for a while, also another suspect', async () => {
+    const stand = stage();
+    const logger = new LogBook();
+    const store = await stand.openProvider();
+    const { provider } = suspect(suspect(store, 'first').provider, 'second');
+    await stand.startRuntime({ provider, ...modules, ...quick, ...longLeases, maxAttempts: 10, logger });
+    const client = new Client(store);
+    const suspects = [];
+    for (const id of ['first', 'second']) {
+      suspects.push(await client.startOrchestration(id, 'call', { activity: 'hold', input: id }));
+      await logger.message('holding', id);
+    }
+    expect(await (await client.startOrchestration('quick', 'hello', 'x')).result({ timeout: PATIENCE })).toBe('Hello, x!');
+    for (const handle of suspects) {
+      release(handle.instanceId);
+      expect(await handle.result({ timeout: PATIENCE })).toMatchObject({ attempt: 3 });
+    }
+  });
+
+  test('is charged when its thread dies later, with others on it', async () => {
+    const stand = stage();
+    const logger = new LogBook();
+    const store = await stand.openProvider();
+    const { provider } = suspect(store, 'killer');
+    const mark = stand.file('mark');
+    await stand.startRuntime({
+      provider,
+      ...modules,
+      ...quick,
+      ...longLeases,
+      maxAttempts: 3,
+      activities: [modules.activities, fixture('dispatch-activities.ts')],
+      logger,
+    });
+    const client = new Client(store);
+    const killer = await client.startOrchestration('killer', 'call', { activity: 'exitOnRelease', input: mark });
+    await logger.message('about to exit');
+    const other = await client.startOrchestration('other', 'call', { activity: 'hold', input: 'other' });
+    await logger.message('holding', 'other');
+    release('exit');
+    expect(await rejection(killer.result({ timeout: PATIENCE }))).toMatchObject({
+      cause: { code: 'TOO_MANY_ATTEMPTS', cause: { code: 'THREAD_DIED' } },
+    });
+    await logger.waitFor(({ message }) => message === 'holding', 2);
+    release('other');
+    expect(await other.result({ timeout: PATIENCE })).toMatchObject({ attempt: 1 });
+  });
+
   test('never runs when it is cancelled meanwhile', async () => {
     const stand = stage();
     const logger = new LogBook();
@@ -328,6 +376,9 @@ describe('a cancellation that overtakes its activity', () => {
       host,
       storeName: 'sqlite',
       graceMs: 1_000,
+      fail: (error) => {
+        throw error;
+      },
     });
     await loop.load([{ prefix: '', source: note }]);
     const answered = new Promise<Wire>((resolve) => port1.on('message', resolve));
@@ -443,5 +494,32 @@ describe('a store that refuses', () => {
     await stand.startRuntime({ provider: store, ...modules, ...quick });
     await new Client(store).raiseEvent('refused', 'item', 1);
     expect(await handle.result({ timeout: PATIENCE })).toEqual([1]);
+  });
+});
+
+describe('an item with a field that nobody can read', () => {
+  test.each([0, 1])('is charged and given up, and the others of its batch are not: threads %i (seed 177206668)', async (threads) => {
+    const stand = stage();
+    const store = await stand.openProvider();
+    const client = new Client(store);
+    const provider = intercept(store, {
+      fetchWorkItems: async (call, params) => {
+        const fetched = await call(params);
+        const items = fetched.items.map((item) => (item.instanceId === 'broken' ? { ...item, name: null as unknown as string } : item));
+        return { ...fetched, items };
+      },
+    });
+    const first = await stand.startRuntime({ provider: store, ...quick, orchestrations: modules.orchestrations, replayThreads: 0 });
+    const ids = ['a', 'broken', 'z'];
+    for (const id of ids) await client.startOrchestration(id, 'call', { activity: 'echo', input: id });
+    // Turns of one runtime are taken in order: when this one has ended, those before it were taken.
+    await (await client.startOrchestration('settled', 'collect', 0)).result({ timeout: PATIENCE });
+    await first.shutdown();
+    await stand.startRuntime({ provider, ...modules, ...quick, replayThreads: 0, activityThreads: threads });
+    for (const id of ['a', 'z']) expect(await client.waitForResult(id, { timeout: PATIENCE })).toBe(id);
+    const error = await rejection(client.waitForResult('broken', { timeout: PATIENCE }));
+    expect(error).toMatchObject({
+      cause: { code: 'TOO_MANY_ATTEMPTS', cause: { code: 'THREAD_DIED', cause: { code: 'MESSAGE_INVALID' } } },
+    });
   });
 });

@@ -68,6 +68,16 @@ describe('an orchestration that awaits something that is not durable', () => {
   );
 });
 
+describe('inline, an orchestration', () => {
+  const shared = shareRuntime({ orchestrations, replayThreads: 0, activityThreads: 0 });
+
+  // What main does with the report must not count as code of the instance.
+  test.each(['calls ctx', 'ends', 'throws', 'reads the clock'])('is told that it was late, too: %s', async (way) => {
+    const handle = await shared.client.startOrchestration(`late ${way}`, 'late', way);
+    expect(await rejection(handle.result({ timeout: PATIENCE }))).toMatchObject({ cause: { code: 'LATE_CALL' } });
+  });
+});
+
 describe('globals in an orchestration', () => {
   const shared = shareRuntime({ orchestrations });
 

@@ -176,7 +176,7 @@ const loading: Readonly<Record<string, Loading>> = {
   },
   'an export that is no definition': {
     code: 'DEFINITION_INVALID',
-    names: ["export 'answer'", 'number.ts', 'a number'],
+    names: ["export 'answer'", 'number.ts', '42'],
     options: (stand) => ({
       activities: stand.writeModule('number.ts', `${define}export const a = defineActivity('a', () => 1); export const answer = 42;`),
     }),

@@ -1,18 +1,16 @@
-import { describe, expect, test } from 'vitest';
-import { MemoryProvider } from '../../src/provider/memory/memory-provider.ts';
-import { SimulatedClock } from '../../src/provider/simulated-clock.ts';
-import { providerCases } from './provider-cases.ts';
+// The memory provider keeps the storage contract.
+import { conformanceCases, runConformanceCase } from 'duraloom/conformance';
+import { afterAll, describe, test } from 'vitest';
+import { memory } from '../../conformance/targets.ts';
+import { SkipReport } from '../support/skip-report.ts';
 
-describe('MemoryProvider', () => {
-  test('every case has a name of its own', () => {
-    expect(new Set(providerCases.map(({ name }) => name)).size).toBe(providerCases.length);
-  });
+describe('memory provider', () => {
+  const skips = new SkipReport('memory provider', ['restarts', 'several users of one store', 'damaged histories']);
+  afterAll(() => skips.print());
 
-  test.each(providerCases)('$contract: $name', async ({ run }) => {
-    const clock = new SimulatedClock(Date.UTC(2030, 0, 1));
-    const provider = new MemoryProvider({ clock });
-    await run({ provider, clock });
-    await provider.close();
-    expect(clock.pendingTimers).toBe(0);
+  test.for(conformanceCases)('$contract: $name', async (conformanceCase, { skip }) => {
+    const result = await runConformanceCase(memory, conformanceCase);
+    if (result.outcome === 'failed') throw result.error;
+    if (result.outcome === 'skipped') skip(skips.note(result));
   });
 });

@@ -51,6 +51,12 @@ describe('query plans', () => {
       'SELECT ready_at FROM instances WHERE code_id = ? AND ready_at >= -9007199254740991 LIMIT 1',
       /COVERING INDEX instances_ready \(code_id=\? AND ready_at>\?\)/,
     ],
+    [
+      'instances that were ready before the clock was set back',
+      `UPDATE instances SET ready_at = ready_at - ? WHERE lock_token IS NULL AND ready_at > ? AND ready_at <= ? AND hold_until <= ?
+         AND code_id IN (SELECT code_id FROM codes)`,
+      /INDEX instances_ready \(code_id=\? AND ready_at>\? AND ready_at<\?\)/,
+    ],
     ['new codes', 'SELECT name FROM codes WHERE code_id > ? ORDER BY code_id', /INTEGER PRIMARY KEY/],
     [
       'a queued key',

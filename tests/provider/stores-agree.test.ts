@@ -1,5 +1,5 @@
 // The two stores give the same answers to the same calls: random calls with seeds, one after the other, on both.
-// Neighbours: provider-cases.ts says what is right; this finds what its cases have not thought of.
+// Neighbours: src/conformance/ says what is right; this finds what its cases have not thought of.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ import {
   renewWork,
   routing,
   timer,
-} from './case-kit.ts';
+} from '../../src/conformance/case-kit.ts';
 
 const SEEDS = 15;
 const CALLS = 200;

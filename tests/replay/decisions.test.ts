@@ -264,7 +264,7 @@ describe('arguments of the context', () => {
     ['a timer in an unknown unit', (ctx) => ctx.scheduleTimer('3w' as '3d'), /got '3w'/],
     ['an invalid date', (ctx) => ctx.scheduleTimer(new Date(Number.NaN)), /valid Date/],
     ['a group of nothing', (ctx) => ctx.all(null as unknown as []), /all\(\) to get an array or a record of futures, got null/],
-    ['a group that is text', (ctx) => ctx.race('ab' as unknown as []), /race\(\) to get an array or a record of futures, got string/],
+    ['a group that is text', (ctx) => ctx.race('ab' as unknown as []), /race\(\) to get an array or a record of futures, got 'ab'/],
   ])('refuse %s with advice, catchable and without an event', async (_, handler, text) => {
     const instance = await begin(async (ctx, input) => {
       try {

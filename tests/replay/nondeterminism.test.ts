@@ -226,6 +226,35 @@ describe('replay', () => {
     expect(faultOf(result).message).toMatch(/at event 2: history has EventRaised .*, but the code now ends here \(completed\)/);
   });
 
+  it('says why code fails that does not follow its history: in words, without a stack, and with no place when the engine decides', async () => {
+    const fail = (message: string, code?: string) => () => {
+      throw Object.assign(new RangeError(message), code === undefined ? {} : { code });
+    };
+    const texts = await Promise.all(
+      [fail('too few'), fail('x'.repeat(400), 'NO_STOCK')].map(async (handler) => {
+        const live = await replay(handler, [started(), completed('done')]);
+        const early = await replay(handler, [started(), eventRaised('go')]);
+        return [faultOf(live.result).message, faultOf(early.result).message];
+      }),
+    );
+    expect(texts).toEqual([
+      [
+        expect.stringMatching(
+          /history has OrchestrationCompleted \{result: "done"\}, but the code now decides OrchestrationFailed \{RangeError: too few\}\. Deploy/,
+        ),
+        expect.stringMatching(/but the code now ends here \(failed: RangeError: too few\)\. Deploy/),
+      ],
+      [
+        expect.stringMatching(/but the code now decides OrchestrationFailed \{RangeError NO_STOCK: x{200,}…\}\. Deploy/),
+        expect.stringMatching(/but the code now ends here \(failed: RangeError: x{400}\)\. Deploy/),
+      ],
+    ]);
+    const had = await replay(() => 'done', [started(), failed({ name: 'TypeError', message: 'old', code: 'OLD', stack: 'at old' })]);
+    expect(faultOf(had.result).message).toContain(
+      'history has OrchestrationFailed {TypeError OLD: old}, but the code now decides OrchestrationCompleted',
+    );
+  });
+
   it('finds code that was shortened: it returns where history has a decision', async () => {
     const { result } = await replay(() => 'short', [started(), activityScheduled('a')]);
     expect(faultOf(result).message).toMatch(/history has ActivityScheduled \{name: "a"\}, but the code now decides OrchestrationCompleted/);

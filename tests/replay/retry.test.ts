@@ -112,7 +112,7 @@ describe('a retry policy', () => {
     ['no attempts', { maximumAttempts: 0 }, /maximumAttempts to be a number from 1 to 1000000, got 0/],
     ['half an attempt', { maximumAttempts: 1.5 }, /maximumAttempts to be a whole number/],
     ['endless attempts', { maximumAttempts: Number.POSITIVE_INFINITY }, /maximumAttempts/],
-    ['attempts that are text', { maximumAttempts: '3' }, /maximumAttempts .* got 3/],
+    ['attempts that are text', { maximumAttempts: '3' }, /maximumAttempts .* got '3'/],
     ['an unknown backoff', { backoff: 'quadratic' }, /retry\.backoff to be .* got 'quadratic'/],
     ['a backoff of Object.prototype', { backoff: 'toString' }, /retry\.backoff/],
     ['a negative pause', { initialIntervalMs: -1 }, /initialIntervalMs/],
@@ -130,7 +130,7 @@ describe('a retry policy', () => {
   it.each<readonly [string, ActivityOptions, RegExp]>([
     ['a policy out of range', { retry: { maximumAttempts: 0 } }, /maximumAttempts/],
     ['a total timeout of zero', { timeoutMs: 0 }, /timeoutMs to be milliseconds from 1/],
-    ['an attempt timeout of text', { attemptTimeoutMs: '5s' as unknown as number }, /attemptTimeoutMs .* got 5s/],
+    ['an attempt timeout of text', { attemptTimeoutMs: '5s' as unknown as number }, /attemptTimeoutMs .* got '5s'/],
     ['an expiry over 100 years', { expiresAfterMs: MAX_DURATION_MS + 1 }, /expiresAfterMs/],
     ['a priority of 10', { priority: 10 }, /priority to be a whole number from 0 to 9, got 10/],
     ['half a priority', { priority: 0.5 }, /priority/],

@@ -455,7 +455,7 @@ describe('ctx.scope', () => {
     ['withTimeout', (ctx, run) => ctx.withTimeout(5, run)],
   ])('and its kin refuse what is no function: ctx.%s', async (name, call) => {
     const instance = await begin((ctx) => call(ctx, 'code' as unknown as () => unknown));
-    expect(instance.failure).toMatchObject({ code: 'ARGUMENT_INVALID', message: `Expected ctx.${name} to get a function, got string` });
+    expect(instance.failure).toMatchObject({ code: 'ARGUMENT_INVALID', message: `Expected ctx.${name} to get a function, got 'code'` });
     expect(instance.events).toHaveLength(2);
   });
 

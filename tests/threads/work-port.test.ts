@@ -6,7 +6,7 @@ import { makeInlineChannel, type WorkPort } from '../../src/threads/work-port.ts
 
 function setUp(): { readonly clock: SimulatedClock; readonly left: WorkPort; readonly right: WorkPort; readonly got: Wire[] } {
   const clock = new SimulatedClock(0);
-  const [left, right] = makeInlineChannel(clock);
+  const [left, right] = makeInlineChannel(clock, clock);
   return { clock, left, right, got: [] };
 }
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { globSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { providerCases } from '../provider/provider-cases.ts';
+import { conformanceCases } from '../../src/conformance/conformance-cases.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -39,10 +39,10 @@ test('T41: no test waits for a fixed time', () => {
 
 test('T63: contract cases are named after behaviour: sentences of words, and of nothing that the contract does not have', () => {
   const vocabulary = `${read('src/provider/provider.ts')}${read('src/types/history-event.ts')}`;
-  const foreign = providerCases.flatMap(({ name }) => {
+  const foreign = conformanceCases.flatMap(({ name }) => {
     const identifiers = name.match(/\b[a-z]+(?:[A-Z][a-z]*)+\b|\b\w+_\w+\b|\w+\(\)/g) ?? [];
     return identifiers.filter((identifier) => !new RegExp(`\\b${identifier}\\b`).test(vocabulary));
   });
   expect(foreign).toEqual([]);
-  expect(providerCases.filter(({ name }) => name.split(' ').length < 3).map(({ name }) => name)).toEqual([]);
+  expect(conformanceCases.filter(({ name }) => name.split(' ').length < 3).map(({ name }) => name)).toEqual([]);
 });

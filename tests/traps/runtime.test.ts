@@ -15,7 +15,7 @@ import { MemoryProvider } from 'duraloom/memory';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Provider } from '../../src/provider/provider.ts';
-import { commit, fetchOne, newInstance } from '../provider/case-kit.ts';
+import { commit, fetchOne, newInstance } from '../../src/conformance/case-kit.ts';
 import { LogBook } from '../support/integration-log.ts';
 import { DURALOOM_URL, PATIENCE, quick, rejection, shareRuntime, stage } from '../support/integration-stage.ts';
 

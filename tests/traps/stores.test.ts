@@ -36,7 +36,7 @@ import {
   start,
   startOne,
   timer,
-} from '../provider/case-kit.ts';
+} from '../../src/conformance/case-kit.ts';
 import { openStore } from '../support/client-stores.ts';
 
 describe.each(['memory', 'sqlite'] as const)('on %s', (store) => {

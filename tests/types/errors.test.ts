@@ -1,4 +1,5 @@
 // Every class of errors: its code, its name, what it carries. And the statement of what only a bug can break.
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import {
   ArgumentError,
@@ -90,8 +91,8 @@ describe('an error of our own', () => {
 
   it('about histories that could not be replayed has all of them, and the first as its cause', () => {
     const failures = [
-      { file: 'a.json', error: cause },
-      { file: 'b.json', error: 'thrown' },
+      { source: 'a.json', error: cause },
+      { source: 'b.json', error: 'thrown' },
     ];
     expect(new ReplayError('two of five', failures, 3)).toMatchObject({
       code: 'REPLAY_FAILED',
@@ -120,5 +121,36 @@ describe('assert', () => {
         message: expect.stringMatching(/^null is true\. This is a bug in duraloom/) as unknown,
       }),
     );
+  });
+});
+
+describe('an error of another realm, as test runners have it that give each file a context of its own', () => {
+  it.each([
+    [
+      'an error',
+      runInNewContext("Object.assign(new RangeError('far'), { code: 'FAR', cause: new TypeError('farther') })") as unknown,
+      'RangeError',
+    ],
+    [
+      'an error of the web platform',
+      Object.create({
+        name: 'AbortError',
+        message: 'far',
+        code: 'FAR',
+        cause: new TypeError('farther'),
+        [Symbol.toStringTag]: 'DOMException',
+      }) as unknown,
+      'AbortError',
+    ],
+  ])('is kept as one: %s', (_, thrown, name) => {
+    expect(thrown).not.toBeInstanceOf(Error);
+    expect(toFailure(thrown)).toMatchObject({ name, message: 'far', code: 'FAR', cause: { name: 'TypeError', message: 'farther' } });
+  });
+
+  it.each([
+    ['a proxy that throws', new Proxy({}, { get: () => assert(false, 'never read') }), 'Error'],
+    ['an object that only looks like one', { name: 'RangeError', message: 'near' }, 'NonError'],
+  ])('is not %s', (_, thrown, name) => {
+    expect(toFailure(thrown).name).toBe(name);
   });
 });

@@ -1,5 +1,5 @@
 // Ending and stopping instances from outside of their own turns. Neighbours: instances.ts, turns.ts (children of a quarantined instance,
-// terminations by a parent), memory-provider.ts (operators).
+// terminations by a parent), memory-store.ts (operators).
 import { isEnded } from '../../types/instance.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
 import type { CloseChildren, ControlOutcome, ControlRequest, NewInstance, StartOutcome } from '../provider.ts';

@@ -1,10 +1,9 @@
 // All instances in memory: starting them, sending to them, locking them. Neighbours: stored-instance.ts has the rules of one instance, turns.ts
-// and control.ts change instances through this file, memory-provider.ts wakes who waits for one.
+// and control.ts change instances through this file, memory-store.ts joins them.
 //
 // I1. Who presents a token that is not the current one, or presents it after the expiry, changes nothing (P3).
 // I2. An ended instance has no messages, no timers, no work items and no subscriptions; its history and values stay.
 // I3. A parent's children are those whose link names it. A child stays in the list of its parent until it is replaced.
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
 import { isEnded } from '../../types/instance.ts';
 import type { InstanceRecord } from '../../types/instance.ts';
@@ -39,7 +38,7 @@ type Accepts = ((code: InstanceCode) => boolean) | undefined;
 /** The instances of a store. */
 export class Instances {
   readonly subscriptions: Subscriptions = new Subscriptions();
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #work: WorkQueue;
   readonly #instances = new Map<string, StoredInstance>();
   readonly #childrenOf = new Map<string, Set<StoredInstance>>();
@@ -51,7 +50,7 @@ export class Instances {
    * @param clock - the store's clock
    * @param work - the activities of the instances
    */
-  constructor(clock: Clock, work: WorkQueue) {
+  constructor(clock: Pick<Clock, 'nowMs'>, work: WorkQueue) {
     this.#clock = clock;
     this.#work = work;
   }
@@ -159,16 +158,15 @@ export class Instances {
   /**
    * Locks instances that have something to do, longest ready first.
    *
-   * @param params - how many, for how long, and of which code
+   * @param params - how many, for how long, with which token, and of which code
    * @param nowMs - the time, epoch milliseconds
    * @returns the instances with their messages
    */
   take(
-    params: { readonly maxItems: number; readonly lockMs: number; readonly accepts?: Accepts },
+    params: { readonly maxItems: number; readonly lockMs: number; readonly lockToken: string; readonly accepts?: Accepts },
     nowMs: number,
   ): readonly OrchestrationItem[] {
-    const { maxItems, lockMs, accepts } = params;
-    const lockToken = randomUUID();
+    const { maxItems, lockMs, lockToken, accepts } = params;
     const items: OrchestrationItem[] = [];
     while (items.length < maxItems) {
       const instance = this.#ready.takeReady(nowMs, ({ code }) => accepts?.(code) ?? true);

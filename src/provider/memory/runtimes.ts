@@ -1,4 +1,4 @@
-// The runtimes that have told that they live. Neighbour: memory-provider.ts.
+// The runtimes that have told that they live. Neighbour: memory-store.ts.
 import type { RuntimeReport } from '../provider.ts';
 import { compareCodePoints } from './code-points.ts';
 

@@ -1,4 +1,4 @@
-// The messages to the activities of sessions. Neighbours: turns.ts sends, memory-provider.ts receives.
+// The messages to the activities of sessions. Neighbours: turns.ts sends, memory-store.ts receives.
 //
 // I1. Numbers grow over all sessions and are never used again: a number that somebody remembers never hides a message that came after it.
 // I2. A message stays until it is received, also when its session is forgotten; at most `SESSION_MESSAGE_TTL_MS`.
@@ -28,26 +28,35 @@ export class SessionMessages {
   }
 
   /**
-   * Reads the messages after a number and removes those up to it.
+   * Reads the messages after a number.
    *
    * @param sessionId - whose
    * @param afterSeq - the last number that was taken
    * @returns the oldest ones
    */
-  receive(sessionId: string, afterSeq: number): readonly SessionMessage[] {
-    this.remove(sessionId, afterSeq);
-    const messages = this.#bySession.get(sessionId) ?? [];
+  read(sessionId: string, afterSeq: number): readonly SessionMessage[] {
+    const messages = (this.#bySession.get(sessionId) ?? []).filter(({ seq }) => seq > afterSeq);
     return messages.slice(0, MAX_MESSAGES).map(({ seq, payload }) => ({ seq, payload }));
   }
 
   /**
-   * Removes what was taken.
+   * Removes what was taken, up to a number.
    *
    * @param sessionId - whose
    * @param uptoSeq - the last number
    */
   remove(sessionId: string, uptoSeq: number): void {
     this.#keep(sessionId, ({ seq }) => seq > uptoSeq);
+  }
+
+  /**
+   * Removes some messages.
+   *
+   * @param sessionId - whose
+   * @param seqs - their numbers
+   */
+  removeSome(sessionId: string, seqs: readonly number[]): void {
+    this.#keep(sessionId, ({ seq }) => !seqs.includes(seq));
   }
 
   /**

@@ -1,4 +1,4 @@
-// Who takes the activities of which session. Neighbours: work-queue.ts asks before it hands out an item, memory-provider.ts renews.
+// Who takes the activities of which session. Neighbours: work-queue.ts asks before it hands out an item, memory-store.ts renews.
 //
 // I1. A session has one owner at most at any time: the one whose lease lasts. A lease that ended needs no clean-up, it is just none any more.
 // I2. Leases are routing only: nothing that an activity does is refused because its lease ended.

@@ -1,4 +1,4 @@
-// The worker queue in memory: activities to run, with their locks. Neighbours: turns.ts adds and cancels, memory-provider.ts hands out,
+// The worker queue in memory: activities to run, with their locks. Neighbours: turns.ts adds and cancels, memory-store.ts hands out,
 // sessions.ts says who may take the items of a session, tags.ts which tags a worker takes.
 //
 // I1. There is one item for each (instance, execution, event); adding a second one changes nothing.

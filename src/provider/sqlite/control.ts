@@ -10,7 +10,7 @@ import type { Clock } from '../../types/clock.ts';
 import type { ParentClosePolicy } from '../../types/history-event.ts';
 import type { AckEffects, CloseChildren, ControlOutcome, ControlRequest, NewInstance, StartOutcome } from '../provider.ts';
 import type { StoreChanges } from './changes.ts';
-import { describeDamage, isDamage } from './damage.ts';
+import { isDamage } from './damage.ts';
 import { readyAtOnceMs, toParentLink, type InstanceTable, type ParentColumns } from './instance-table.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
 import type { ValueTable } from './values.ts';
@@ -39,7 +39,6 @@ export class InstanceControl {
   readonly #terminate: Database.Statement;
   readonly #suspend: Database.Statement;
   readonly #resume: Database.Statement;
-  readonly #quarantine: Database.Statement;
   readonly #forgetAttempts: Database.Statement;
   readonly #firstVisible: Database.Statement;
   readonly #hasPast: Database.Statement;
@@ -79,9 +78,6 @@ export class InstanceControl {
     );
     this.#resume = database.prepare(
       `UPDATE instances SET status = ?, output = NULL, updated_at = ?, ready_at = ?, ${unlocked} WHERE instance_id = ?`,
-    );
-    this.#quarantine = database.prepare(
-      `UPDATE instances SET status = 'Quarantined', output = ?, updated_at = ?, ready_at = NULL, ${unlocked} WHERE instance_id = ?`,
     );
     this.#forgetAttempts = database.prepare('UPDATE orchestrator_queue SET attempts = 0 WHERE instance_id = ? AND attempts > 0');
     this.#firstVisible = database.prepare('SELECT visible_at FROM orchestrator_queue WHERE instance_id = ? LIMIT 1').pluck();
@@ -137,20 +133,6 @@ export class InstanceControl {
     }
   }
 
-  /** Takes an instance out of service whose queue cannot be read. Its parent is told. */
-  quarantineDamaged(instanceId: string): void {
-    const row = this.#select.get(instanceId) as ControlRow | undefined;
-    this.#quarantine.run(describeDamage(), this.#clock.nowMs(), instanceId);
-    this.noteChange(instanceId);
-    if (row === undefined || row.parent_instance_id === null || row.parent_notice === null) return;
-    this.#instances.enqueue({ instanceId: row.parent_instance_id, payload: row.parent_notice });
-  }
-
-  /** Wakes those who wait for an instance, after the transaction. */
-  noteChange(instanceId: string): void {
-    this.#changes.instances.add(instanceId);
-  }
-
   /** Ends a child for its parent, unless the instance of that id is somebody else's. */
   terminateChild({ instanceId, parent, output, cancelPayload }: AckEffects['terminations'][number]): void {
     const row = this.#select.get(instanceId) as ControlRow | undefined;
@@ -192,7 +174,7 @@ export class InstanceControl {
       this.#terminate.run(output, this.#clock.nowMs(), instanceId);
     } catch (error) {
       // A damaged child must not keep its parent from ending.
-      if (!isDamage(error) || !this.#instances.repair.mendInstance(instanceId)) throw error;
+      if (!isDamage(error) || !this.#instances.mend(instanceId)) throw error;
       this.#terminate.run(output, this.#clock.nowMs(), instanceId);
     }
     this.#clear(instanceId);

@@ -12,6 +12,7 @@
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
 import { ProviderError } from '../../types/errors.ts';
+import { toFailure } from '../../types/failure.ts';
 import { isBusy, sqliteCode } from './open-database.ts';
 import type { CommitStats } from './sqlite-options.ts';
 
@@ -239,7 +240,7 @@ export class GroupCommit {
 export function toProviderError(operation: string, cause: unknown): ProviderError {
   if (cause instanceof ProviderError) return cause;
   const code = sqliteCode(cause);
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = toFailure(cause).message;
   const advice = code === 'SQLITE_FULL' ? 'Free disk space; work goes on by itself then' : 'Check the disk and the database file';
   return new ProviderError('PROVIDER_FAILED', {
     operation,

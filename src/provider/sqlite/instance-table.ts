@@ -13,8 +13,9 @@ import {
   type NewMessage,
   type NewTimer,
 } from '../provider.ts';
+import type { StoreChanges } from './changes.ts';
 import type { CodeTable } from './codes.ts';
-import { isDamage, RowRepair } from './damage.ts';
+import { describeDamage, isDamage, RowRepair, type WorkTable } from './damage.ts';
 import { sqliteCode } from './open-database.ts';
 
 /** `visible_at` of a start message: before every other message of the instance. */
@@ -48,6 +49,7 @@ export class InstanceTable {
   readonly repair: RowRepair;
   readonly #clock: Clock;
   readonly #codes: CodeTable;
+  readonly #changes: StoreChanges;
   readonly #insertInstance: Database.Statement;
   readonly #selectQueue: Database.Statement;
   readonly #announce: Database.Statement;
@@ -58,15 +60,18 @@ export class InstanceTable {
   readonly #readProgress: Database.Statement;
   readonly #readRecord: Database.Statement;
   readonly #readParent: Database.Statement;
+  readonly #readNotice: Database.Statement;
+  readonly #quarantine: Database.Statement;
   readonly #list: Database.Statement;
   readonly #listByStatus: Database.Statement;
   readonly #listChildren: Database.Statement;
   readonly #listChildrenByStatus: Database.Statement;
   readonly #countMessages: Database.Statement;
 
-  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly codes: CodeTable }) {
+  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly codes: CodeTable; readonly changes: StoreChanges }) {
     this.#clock = parts.clock;
     this.#codes = parts.codes;
+    this.#changes = parts.changes;
     this.repair = new RowRepair(database);
     this.#insertInstance = database.prepare(
       `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
@@ -88,7 +93,8 @@ export class InstanceTable {
     );
     this.#hasKey = database.prepare('SELECT 1 FROM orchestrator_queue WHERE instance_id = ? AND message_key = ?').pluck();
     this.#mendSeq = database.prepare(
-      `UPDATE instances SET message_seq = (SELECT max(message_id) FROM orchestrator_queue WHERE orchestrator_queue.instance_id = instances.instance_id)
+      `UPDATE instances SET message_seq = ifnull((SELECT max(message_id) FROM orchestrator_queue
+         WHERE orchestrator_queue.instance_id = instances.instance_id AND message_id < ${Number.MAX_SAFE_INTEGER}), 0)
        WHERE instance_id = ?`,
     );
     const columns = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
@@ -100,6 +106,14 @@ export class InstanceTable {
     this.#readRecord = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id = ?`);
     this.#readParent = database.prepare(
       'SELECT parent_instance_id, parent_execution_id, parent_event_id FROM instances WHERE instance_id = ?',
+    );
+    this.#quarantine = database.prepare(
+      `UPDATE instances SET status = 'Quarantined', output = ?, updated_at = ?, ready_at = NULL, lock_token = NULL, handed_seq = NULL,
+         handed_at = NULL
+       WHERE instance_id = ? AND status NOT IN ('Completed', 'Failed', 'Cancelled', 'Terminated', 'Quarantined')`,
+    );
+    this.#readNotice = database.prepare(
+      'SELECT parent_instance_id AS instanceId, parent_notice AS payload FROM instances WHERE instance_id = ?',
     );
     const list = (where: string): Database.Statement =>
       database.prepare(`SELECT ${columns} FROM instances WHERE ${where} ORDER BY instance_id LIMIT ?`);
@@ -145,7 +159,7 @@ export class InstanceTable {
 
   #enqueueKeyed({ instanceId, payload, key }: Required<NewMessage>): EnqueueOutcome {
     const nowMs = this.#clock.nowMs();
-    const row = this.#selectQueue.get(instanceId) as QueueRow | undefined;
+    const row = this.#readQueue(instanceId);
     if (row === undefined) return 'notFound';
     if (isEnded(row.status)) return 'ended';
     if (this.isQueued(instanceId, key)) return 'duplicate';
@@ -163,7 +177,7 @@ export class InstanceTable {
   /** The instance comes first: when its row is damaged, nothing is written yet. */
   #enqueueEach(instanceId: string, payloads: readonly string[]): EnqueueOutcome {
     const nowMs = this.#clock.nowMs();
-    const row = this.#selectQueue.get(instanceId) as QueueRow | undefined;
+    const row = this.#readQueue(instanceId);
     if (row === undefined) return 'notFound';
     if (isEnded(row.status)) return 'ended';
     let messageId = row.message_seq;
@@ -172,15 +186,61 @@ export class InstanceTable {
     return 'enqueued';
   }
 
+  #readQueue(instanceId: string): QueueRow | undefined {
+    const row = this.#selectQueue.get(instanceId) as QueueRow | undefined;
+    if (row === undefined || Number.isSafeInteger(row.message_seq)) return row;
+    this.#mendSeq.run(instanceId);
+    return this.#selectQueue.get(instanceId) as QueueRow | undefined;
+  }
+
   /** A damaged instance must not fail the senders of its messages: it is mended, and the message is tried once more. */
   #mending(instanceId: string, enqueue: () => EnqueueOutcome): EnqueueOutcome {
     try {
       return enqueue();
     } catch (error) {
       if (sqliteCode(error) === 'SQLITE_CONSTRAINT_PRIMARYKEY') this.#mendSeq.run(instanceId);
-      else if (!isDamage(error) || !this.repair.mendInstance(instanceId)) throw error;
+      else if (!isDamage(error) || !this.mend(instanceId)) throw error;
       return enqueue();
     }
+  }
+
+  /** Quarantines an instance whose row is damaged. Returns false when it is sound, or not there. */
+  mend(instanceId: string): boolean {
+    if (!this.repair.mendInstance(instanceId)) return false;
+    this.#noteQuarantine(instanceId);
+    return true;
+  }
+
+  /** Quarantines ready instances that no key finds. */
+  mendUnnamed(): void {
+    for (const instanceId of this.repair.mendUnnamed()) this.#noteQuarantine(instanceId);
+  }
+
+  /** Mends work items. Whose are lost is quarantined: it would wait for them for ever. */
+  mendWork(table: WorkTable): void {
+    for (const instanceId of this.repair.mendWork(table)) this.quarantine(instanceId);
+  }
+
+  /** Quarantines or mends what no fetch meets. */
+  mendHidden(): void {
+    for (const table of this.repair.hidden()) {
+      if (table === 'instances') this.mendUnnamed();
+      else this.mendWork(table);
+    }
+  }
+
+  /** Takes an instance out of service that lacks what it needs, or whose queue cannot be read; unless it has ended. */
+  quarantine(instanceId: string): void {
+    if (this.mend(instanceId)) return;
+    if (this.#quarantine.run(describeDamage(), this.#clock.nowMs(), instanceId).changes > 0) this.#noteQuarantine(instanceId);
+  }
+
+  /** An instance was quarantined for damage: its parent is told, and who waits for it wakes after the transaction. */
+  #noteQuarantine(instanceId: string): void {
+    this.#changes.instances.add(instanceId);
+    const notice = this.#readNotice.get(instanceId) as { readonly instanceId: string | null; readonly payload: string | null } | undefined;
+    if (typeof notice?.instanceId !== 'string' || typeof notice.payload !== 'string') return;
+    this.enqueue({ instanceId: notice.instanceId, payload: notice.payload });
   }
 
   /** Inserts a message whose id the caller has taken; the caller sets the ready order. */
@@ -261,11 +321,12 @@ export function readyAtOnceMs(firstMs: number, priority: number, nowMs: number):
 /** When an instance is ready that gets a message: a locked one stays locked, a held one held, a stopped one stopped; work in progress goes first. */
 function readyWithMessage(row: QueueRow, nowMs: number): number | null {
   if (row.lock_token !== null && row.ready_at !== null && row.ready_at > nowMs) return row.ready_at;
-  if (row.status !== 'Pending' && row.status !== 'Running') return null;
-  const readyAtMs = Math.max(row.hold_until, Math.min(row.ready_at ?? nowMs, nowMs));
-  if (readyAtMs > nowMs) return readyAtMs;
+  // Any other one, also one that was damaged outside, is replaced by the turn.
+  if (row.status === 'Suspended' || row.status === 'Quarantined') return null;
   const headStartMs = row.priority * PRIORITY_HEAD_START_MS + (row.status === 'Running' ? IN_PROGRESS_HEAD_START_MS : 0);
-  return Math.min(readyAtMs, nowMs - headStartMs);
+  const readyAtMs = row.hold_until > nowMs ? row.hold_until : nowMs - headStartMs;
+  // Who was ready before stays so.
+  return row.ready_at === null ? readyAtMs : Math.min(row.ready_at, readyAtMs);
 }
 
 function toRecord(row: RecordRow): InstanceRecord {

@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3';
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DurableError, ProviderError } from '../../types/errors.ts';
+import { toFailure } from '../../types/failure.ts';
 import { assertNodeVersion } from '../../types/node-version.ts';
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
 import type { SynchronousMode } from './sqlite-options.ts';
@@ -12,6 +13,8 @@ const OPEN_TIMEOUT_MS = 10_000;
 /** SQLite sleeps the whole thread while it waits for a lock, so it may do so only this long; longer waits are asynchronous. */
 const BUSY_TIMEOUT_MS = 2;
 
+/** Longest path or reason in a message, in UTF-16 units. */
+const MAX_SHOWN = 500;
 /** Length of the header of a SQLite file. */
 const HEADER_BYTES = 100;
 /** Largest page of SQLite. */
@@ -76,21 +79,20 @@ function checkHeader(file: string): void {
 
 /** Header of a SQLite file; null when there is no such file, or it is no SQLite file. */
 function readHeader(file: string): Buffer | null {
-  const stats = statSync(file, { throwIfNoEntry: false });
-  if (stats?.isFile() !== true || stats.size < HEADER_BYTES) return null;
-  const header = Buffer.alloc(HEADER_BYTES);
-  let descriptor: number;
   try {
-    descriptor = openSync(file, 'r');
+    const stats = statSync(file, { throwIfNoEntry: false });
+    if (stats?.isFile() !== true || stats.size < HEADER_BYTES) return null;
+    const header = Buffer.alloc(HEADER_BYTES);
+    const descriptor = openSync(file, 'r');
+    try {
+      readSync(descriptor, header, 0, HEADER_BYTES, 0);
+    } finally {
+      closeSync(descriptor);
+    }
+    return header.toString('latin1', 0, 15) === 'SQLite format 3' ? header : null;
   } catch (cause) {
     throw unreadable(file, cause);
   }
-  try {
-    readSync(descriptor, header, 0, HEADER_BYTES, 0);
-  } finally {
-    closeSync(descriptor);
-  }
-  return header.toString('latin1', 0, 15) === 'SQLite format 3' ? header : null;
 }
 
 /** Refuses files that are not ours, and newer ones. Returns the schema version, 0 for a new file. */
@@ -152,16 +154,28 @@ export function isBusy(error: unknown): boolean {
  * @returns such as `SQLITE_FULL`, or an empty string
  */
 export function sqliteCode(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : '';
+  const { code = '' } = toFailure(error);
+  return code.startsWith('SQLITE_') ? code : '';
 }
 
-function unreadable(file: string, cause: unknown): ProviderError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+/**
+ * Makes the error for a file that is no usable store.
+ *
+ * @param file - its path
+ * @param cause - what SQLite or the system said
+ * @returns the error
+ */
+export function unreadable(file: string, cause: unknown): ProviderError {
+  const reason = toFailure(cause).message;
   return new ProviderError('DATABASE_UNREADABLE', {
     operation: 'open',
     retryable: isBusy(cause),
-    message: `'${file}' cannot be opened as a SQLite database: ${reason}. Check the path, its folder and permissions, and that no other program holds it`,
+    message: `'${cut(file)}' cannot be opened as a SQLite database: ${cut(reason)}. Check the path, its folder and permissions, and that no other program holds it`,
     cause,
   });
+}
+
+/** A path is shown whole, unless it is none that a system would take. */
+function cut(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

@@ -211,7 +211,7 @@ export class OrchestratorQueue {
     let isShort = false;
     for (const instanceId of instanceIds) {
       const row = byId.get(instanceId);
-      if (row === undefined) continue;
+      if (row === undefined || (!isReadableInstance(row) && this.#instances.mend(instanceId))) continue;
       const messages = this.#takeMessages(row, nowMs);
       if (messages.length === 0) {
         isShort = true;
@@ -241,13 +241,12 @@ export class OrchestratorQueue {
       rows = this.#lock.all(...lock, encodeRecord(instanceIds)) as FetchRow[];
     } catch (error) {
       if (!isDamage(error)) throw error;
-      const sound = instanceIds.filter((instanceId) => !this.#instances.repair.mendInstance(instanceId));
+      const sound = instanceIds.filter((instanceId) => !this.#instances.mend(instanceId));
       if (sound.length === instanceIds.length) throw error;
-      for (const instanceId of instanceIds) if (!sound.includes(instanceId)) this.#control.noteChange(instanceId);
-      rows = this.#lock.all(...lock, encodeRecord(sound)) as FetchRow[];
-      return rows;
+      return this.#lockAll(sound, lock);
     }
-    if (rows.length < instanceIds.length) this.#instances.repair.mendUnnamed();
+    if (rows.length === instanceIds.length) return rows;
+    this.#instances.mendUnnamed();
     return rows;
   }
 
@@ -264,7 +263,7 @@ export class OrchestratorQueue {
     } catch (error) {
       if (!isDamage(error)) throw error;
     }
-    this.#control.quarantineDamaged(instanceId);
+    this.#instances.quarantine(instanceId);
     return [];
   }
 
@@ -430,6 +429,13 @@ function inOrder(rows: readonly MessageRow[]): readonly MessageRow[] {
 /** Equally old: who was added first comes first. */
 function isOlder(timer: MessageRow, message: MessageRow): boolean {
   return timer.visible_at === message.arrived_at ? timer.message_id < message.message_id : timer.visible_at < message.arrived_at;
+}
+
+/** SQLite checks the types of what it writes, but not whether other cells that must hold something do. */
+function isReadableInstance(row: FetchRow): boolean {
+  const isPlaced =
+    Number.isSafeInteger(row.execution_id) && Number.isSafeInteger(row.last_event_id) && Number.isSafeInteger(row.created_at);
+  return isPlaced && typeof row.name === 'string' && typeof row.status === 'string';
 }
 
 /** Rows that were damaged outside may hold anything. */

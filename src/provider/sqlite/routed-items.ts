@@ -4,7 +4,7 @@
 import type Database from 'better-sqlite3';
 import { encodeRecord, parseRecord } from '../../types/codec.ts';
 import type { Clock } from '../../types/clock.ts';
-import type { ActivityRouting } from '../../types/replay.ts';
+import { isRouting, type ActivityRouting } from '../../types/replay.ts';
 import { PRIORITY_HEAD_START_MS, type WorkItem, type WorkItemLock } from '../provider.ts';
 import { readText } from './damage.ts';
 import type { SessionTable } from './sessions.ts';
@@ -126,13 +126,10 @@ export class RoutedItems {
  */
 export function parseRouting(text: unknown): ActivityRouting | null {
   try {
-    const routing = parseRecord(readText(text)) as ActivityRouting;
-    const { tag, sessionId, priority, expiresAfterMs, timeoutMs, extras } = routing;
+    const routing = parseRecord(readText(text));
+    if (!isRouting(routing)) return null;
     // Extras are parsed where the activity runs.
-    const isExtras = extras === null || (typeof extras === 'string' && typeof parseRecord(extras) === 'object');
-    const isRouting =
-      [tag, sessionId].every(isTextOrNull) && [expiresAfterMs, timeoutMs].every(isNumberOrNull) && Number.isInteger(priority);
-    return isRouting && isExtras ? routing : null;
+    return routing.extras === null || typeof parseRecord(routing.extras) === 'object' ? routing : null;
   } catch {
     return null;
   }
@@ -146,12 +143,4 @@ export function parseRouting(text: unknown): ActivityRouting | null {
  */
 export function routingOf({ tag, sessionId, priority }: RoutingColumns): ActivityRouting {
   return { tag, sessionId, priority, expiresAfterMs: null, timeoutMs: null, extras: null };
-}
-
-function isTextOrNull(value: unknown): boolean {
-  return value === null || typeof value === 'string';
-}
-
-function isNumberOrNull(value: unknown): boolean {
-  return value === null || typeof value === 'number';
 }

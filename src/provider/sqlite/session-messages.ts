@@ -2,6 +2,7 @@
 // What is sent before the first activity of a session waits for it, and for the next one when the session was forgotten meanwhile.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
+import { encodeRecord } from '../../types/codec.ts';
 import { readText } from './damage.ts';
 import { SESSION_MESSAGE_TTL_MS, type SessionMessage } from '../provider.ts';
 
@@ -14,6 +15,7 @@ export class SessionMessageTable {
   readonly #read: Database.Statement;
   readonly #hasTaken: Database.Statement;
   readonly #deleteTaken: Database.Statement;
+  readonly #deleteSome: Database.Statement;
   readonly #deleteOld: Database.Statement;
   readonly #clock: Clock;
 
@@ -23,6 +25,7 @@ export class SessionMessageTable {
     this.#read = database.prepare(`SELECT seq, payload FROM session_messages WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ${PAGE}`);
     this.#hasTaken = database.prepare('SELECT 1 FROM session_messages WHERE session_id = ? AND seq <= ? LIMIT 1').pluck();
     this.#deleteTaken = database.prepare('DELETE FROM session_messages WHERE session_id = ? AND seq <= ?');
+    this.#deleteSome = database.prepare('DELETE FROM session_messages WHERE session_id = ? AND seq IN (SELECT value FROM json_each(?))');
     // Numbers grow with time: the oldest stand first.
     this.#deleteOld = database.prepare(
       'DELETE FROM session_messages WHERE seq IN (SELECT seq FROM session_messages ORDER BY seq LIMIT 1000) AND sent_at < ?',
@@ -45,6 +48,10 @@ export class SessionMessageTable {
 
   deleteTaken(sessionId: string, uptoSeq: number): void {
     this.#deleteTaken.run(sessionId, uptoSeq);
+  }
+
+  deleteSome(sessionId: string, seqs: readonly number[]): void {
+    this.#deleteSome.run(sessionId, encodeRecord(seqs));
   }
 
   /** Drops what nobody has received for long. */

@@ -1,6 +1,8 @@
 // Options and figures of the SQLite provider. Apart from the code that uses the driver, so that users' compilers need no types of it.
+import { assertKnownOptions, makeOptionError, readOptions, type FieldNames } from '../../types/arguments.ts';
 import { isClock, type Clock } from '../../types/clock.ts';
 import { OptionError } from '../../types/errors.ts';
+import { show } from '../../types/show.ts';
 import { systemClock } from '../system-clock.ts';
 
 /** How far a commit is on disk when it returns. */
@@ -33,7 +35,7 @@ export type SqliteOptions = {
   readonly clock?: Clock;
 };
 
-const KNOWN: readonly string[] = ['changePollMs', 'clock', 'maxCommitMs', 'synchronous'];
+const FIELDS: FieldNames<SqliteOptions> = { changePollMs: true, clock: true, maxCommitMs: true, synchronous: true };
 
 /**
  * Checks options and fills in defaults.
@@ -42,21 +44,20 @@ const KNOWN: readonly string[] = ['changePollMs', 'clock', 'maxCommitMs', 'synch
  * @returns all of them
  * @throws {OptionError} that names option, range and value
  */
-export function resolveSqliteOptions(options: SqliteOptions): Required<SqliteOptions> {
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name)) throw new OptionError(`Unknown option \`${name}\`. Known: ${KNOWN.join(', ')}`);
-  }
-  const { synchronous = 'FULL', maxCommitMs = 5, changePollMs = 10, clock = systemClock } = options;
+export function resolveSqliteOptions(options: SqliteOptions | undefined): Required<SqliteOptions> {
+  const given = readOptions(options, 'the options of a SQLite provider', FIELDS, makeOptionError);
+  assertKnownOptions(options, FIELDS);
+  const { synchronous = 'FULL', maxCommitMs = 5, changePollMs = 10, clock = systemClock } = given;
   if (synchronous !== 'FULL' && synchronous !== 'NORMAL') {
-    throw new OptionError(`Expected \`synchronous\` to be 'FULL' or 'NORMAL', got ${String(synchronous)}`);
+    throw new OptionError(`Expected \`synchronous\` to be 'FULL' or 'NORMAL', got ${show(synchronous)}`);
   }
   for (const [name, value] of Object.entries({ maxCommitMs, changePollMs })) {
     if (!(Number.isFinite(value) && value >= 1)) {
-      throw new OptionError(`Expected \`${name}\` to be a number of milliseconds ≥ 1, got ${String(value)}`);
+      throw new OptionError(`Expected \`${name}\` to be a number of milliseconds ≥ 1, got ${show(value)}`);
     }
   }
   if (!isClock(clock)) {
-    throw new OptionError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${typeof (clock as unknown)}`);
+    throw new OptionError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${show(clock)}`);
   }
   return { synchronous, maxCommitMs, changePollMs, clock };
 }

@@ -13,6 +13,7 @@ import { encodeRecord } from '../../types/codec.ts';
 import { ArgumentError, ProviderError } from '../../types/errors.ts';
 import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
 import { isEnded } from '../../types/instance.ts';
+import { show } from '../../types/show.ts';
 import { Parking, type ServedRound } from '../parking.ts';
 import {
   meetsCondition,
@@ -51,12 +52,13 @@ import { CodeTable, type CodeFilter } from './codes.ts';
 import { InstanceControl } from './control.ts';
 import { GroupCommit, toProviderError } from './group-commit.ts';
 import { InstanceTable } from './instance-table.ts';
-import { openDatabase } from './open-database.ts';
+import { openDatabase, unreadable } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
 import { RoutedItems } from './routed-items.ts';
 import { RuntimeTable } from './runtimes.ts';
 import { SessionMessageTable } from './session-messages.ts';
 import { SessionTable } from './sessions.ts';
+import { SetBack } from './set-back.ts';
 import { resolveSqliteOptions, type CommitStats, type SqliteOptions } from './sqlite-options.ts';
 import { SubscriptionTable } from './subscriptions.ts';
 import { TurnEffectWriter } from './turn-effects.ts';
@@ -86,6 +88,7 @@ export class SqliteProvider implements Provider {
   readonly #values: ValueTable;
   readonly #control: InstanceControl;
   readonly #runtimes: RuntimeTable;
+  readonly #setBack: SetBack;
   readonly #dataVersion: Database.Statement;
 
   readonly #orchestrationWaits: Parking<Fetched<OrchestrationItem>>;
@@ -115,7 +118,8 @@ export class SqliteProvider implements Provider {
     this.#changePollMs = options.changePollMs;
     const { clock } = options;
     const codes = new CodeTable(database);
-    const instances = new InstanceTable(database, { clock, codes });
+    const changes = this.#changes;
+    const instances = new InstanceTable(database, { clock, codes, changes });
     const sessions = new SessionTable(database, clock);
     const sessionMessages = new SessionMessageTable(database, clock);
     const values = new ValueTable(database, clock);
@@ -123,7 +127,6 @@ export class SqliteProvider implements Provider {
     const selection = new WorkSelection(database, sessions);
     const routed = new RoutedItems(database, { clock, sessions });
     const work = new WorkQueue(database, { clock, instances, routed, sessions, selection, sessionMessages });
-    const changes = this.#changes;
     const control = new InstanceControl(database, { clock, instances, work, subscriptions, values, changes });
     const effects = new TurnEffectWriter({ values, subscriptions, sessionMessages, control, changes });
     this.#orchestrations = new OrchestratorQueue(database, { clock, instances, work, codes, control, subscriptions, effects });
@@ -136,6 +139,7 @@ export class SqliteProvider implements Provider {
     this.#work = work;
     this.#control = control;
     this.#runtimes = new RuntimeTable(database, clock);
+    this.#setBack = new SetBack(database);
     this.#dataVersion = database.prepare('PRAGMA data_version').pluck();
     const onWake = (): void => this.#guarded(() => this.#lookForWork());
     this.#orchestrationWaits = new Parking({ clock, competing: true, onWake });
@@ -149,7 +153,10 @@ export class SqliteProvider implements Provider {
         get isDue(): boolean {
           return isDue();
         },
-        begin: (mayNote) => this.#offerWork(mayNote),
+        begin: (mayNote) => {
+          this.#setBack.apply(clock.nowMs());
+          this.#offerWork(mayNote);
+        },
         run: () => this.#serveFetches(),
         committed: () => this.#guarded(() => this.#afterCommit()),
         rolledBack: () => this.#afterRollback(),
@@ -169,14 +176,26 @@ export class SqliteProvider implements Provider {
    * @throws {DurableError} `NODE_TOO_OLD`
    * @throws {ProviderError} `DATABASE_UNREADABLE`, `DATABASE_FOREIGN`, `SCHEMA_TOO_NEW`
    */
-  static async open(file: string, options: SqliteOptions = {}): Promise<SqliteProvider> {
-    if (typeof file !== 'string' || file.length === 0) {
-      throw new ArgumentError(
-        `Expected file to be the path of a database, got ${typeof file === 'string' ? 'an empty string' : typeof file}`,
-      );
+  static async open(file: string, options?: SqliteOptions): Promise<SqliteProvider> {
+    // The system would cut the path at a NUL.
+    if (typeof file !== 'string' || file.length === 0 || file.includes('\0')) {
+      throw new ArgumentError(`Expected file to be the path of a database, got ${show(file)}`);
     }
     const resolved = resolveSqliteOptions(options);
-    return new SqliteProvider(await openDatabase(file, resolved.synchronous), resolved);
+    const database = await openDatabase(file, resolved.synchronous);
+    try {
+      const provider = new SqliteProvider(database, resolved);
+      await provider.#mendHidden();
+      return provider;
+    } catch (cause) {
+      // Such as a table that somebody removed.
+      database.close();
+      throw cause instanceof ProviderError ? cause : unreadable(file, cause);
+    }
+  }
+
+  async #mendHidden(): Promise<void> {
+    if (this.#instances.repair.hidden().size > 0) await this.#write('open', [null], () => this.#instances.mendHidden());
   }
 
   /** Numbers of the group commit, for tuning. */
@@ -285,12 +304,15 @@ export class SqliteProvider implements Provider {
   async receiveSessionMessages(params: {
     readonly sessionId: string;
     readonly afterSeq: number;
+    readonly doneSeqs?: readonly number[];
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<readonly SessionMessage[]> {
     const operation = 'receiveSessionMessages';
-    const { sessionId, afterSeq, waitMs, signal } = params;
-    if (await this.#read(operation, () => this.#sessionMessages.hasTaken(sessionId, afterSeq))) {
+    const { sessionId, afterSeq, doneSeqs, waitMs, signal } = params;
+    if (doneSeqs !== undefined) {
+      if (doneSeqs.length > 0) await this.#write(operation, [doneSeqs], (seqs) => this.#sessionMessages.deleteSome(sessionId, seqs));
+    } else if (await this.#read(operation, () => this.#sessionMessages.hasTaken(sessionId, afterSeq))) {
       await this.#write(operation, [sessionId], (id) => this.#sessionMessages.deleteTaken(id, afterSeq));
     }
     if (this.#closing !== null) throw closed(operation);
@@ -350,7 +372,7 @@ export class SqliteProvider implements Provider {
     const { afterInstanceId, limit, status, parentInstanceId } = params;
     return this.#read('listInstances', () => {
       if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
-        throw new ArgumentError(`Expected limit to be an integer from 1 to 1000, got ${String(limit)}`);
+        throw new ArgumentError(`Expected limit to be an integer from 1 to 1000, got ${show(limit)}`);
       }
       return this.#instances.list({ afterInstanceId: afterInstanceId ?? '', limit, status, parentInstanceId });
     });
@@ -450,7 +472,7 @@ export class SqliteProvider implements Provider {
   ): Promise<Fetched<Item>> {
     if (this.#closing !== null) throw closed(operation);
     if (!Number.isInteger(params.maxItems) || params.maxItems < 1) {
-      throw new ArgumentError(`Expected maxItems to be an integer ≥ 1, got ${String(params.maxItems)}`);
+      throw new ArgumentError(`Expected maxItems to be an integer ≥ 1, got ${show(params.maxItems)}`);
     }
     const empty = (): Fetched<Item> => ({ nowMs: this.#clock.nowMs(), items: [] });
     const lockToken = randomUUID();
@@ -539,6 +561,7 @@ export class SqliteProvider implements Provider {
     this.#rounds = [];
     this.#changes.instances.clear();
     this.#changes.sessions.clear();
+    this.#setBack.committed();
     for (const round of rounds) round.deliver();
     if (!this.#instanceWaits.isEmpty) for (const instanceId of instances) this.#instanceWaits.serve(instanceId).deliver();
     if (!this.#sessionWaits.isEmpty) for (const sessionId of sessions) this.#sessionWaits.serve(sessionId).deliver();
@@ -551,6 +574,7 @@ export class SqliteProvider implements Provider {
     this.#changes.instances.clear();
     this.#changes.sessions.clear();
     this.#codes.forget();
+    this.#setBack.rolledBack();
     this.#fetchDue = true;
   }
 
@@ -620,7 +644,7 @@ export class SqliteProvider implements Provider {
     if (!this.#orchestrationWaits.isEmpty) this.#codes.refresh();
     const orchestrations = !this.#orchestrationWaits.isEmpty && isReady(this.#nextInstanceAtMs());
     const work = !this.#workWaits.isEmpty && isReady(this.#nextWorkAtMs());
-    if (orchestrations || work) {
+    if (orchestrations || work || this.#setBack.isDue(nowMs)) {
       this.#fetchDue = true;
       this.#commits.schedule();
     } else this.#armTimers();

@@ -202,12 +202,12 @@ export class WorkQueue {
   /** A damaged item must not keep others from being handed out: it is mended, or removed when nobody can name it. */
   #mending(row: WorkRow, take: () => WorkItem | null): WorkItem | null {
     try {
-      const item = take();
+      const item = isReadable(row) ? take() : null;
       if (item !== null) return item;
     } catch (error) {
       if (!isDamage(error)) throw error;
     }
-    this.#instances.repair.mendWork(row.routing === undefined ? 'work_items' : 'routed_items');
+    this.#instances.mendWork(row.routing === undefined ? 'work_items' : 'routed_items');
     // Mended, it is fetched again; where it was handed out and is sound, nothing changed.
     return null;
   }
@@ -261,6 +261,18 @@ export class WorkQueue {
     const exists = this.#exists.get(item.instanceId, item.executionId, item.eventId) !== undefined || this.#routed.exists(item);
     return exists ? 'lockLost' : 'gone';
   }
+}
+
+/** SQLite checks the types of what it writes, never of what it reads. */
+function isReadable(row: WorkRow): boolean {
+  const isKey = typeof row.instanceId === 'string' && Number.isSafeInteger(row.executionId) && Number.isSafeInteger(row.eventId);
+  const isWork = typeof row.name === 'string' && typeof row.payload === 'string' && Number.isSafeInteger(row.attempts);
+  if (!isKey || !isWork || !isTextOrNull(row.heartbeat)) return false;
+  return row.routing === undefined || (isTextOrNull(row.tag) && isTextOrNull(row.sessionId) && Number.isSafeInteger(row.priority));
+}
+
+function isTextOrNull(cell: unknown): boolean {
+  return cell === null || typeof cell === 'string';
 }
 
 function lockKey(item: WorkItemLock): [string, number, number, string] {

@@ -97,6 +97,12 @@ export type FetchTurnsStep = {
 };
 export type FetchWorkStep = { readonly do: 'fetchWork'; readonly maxItems: number; readonly lockMs: number; readonly select: SelectStep };
 
+/** What a wait is for; versions and executions are those of the moment. */
+export type WatchStep =
+  | { readonly kind: 'ended' | 'executionOver' | 'customStatus' }
+  | { readonly kind: 'value'; readonly key: string; readonly unless: string | null }
+  | { readonly kind: 'received'; readonly key: string };
+
 /** Steps whose effects come in the order of the calls, also when nobody waits in between. */
 export type WriteStep =
   | { readonly do: 'start'; readonly starts: readonly StartStep[] }
@@ -130,8 +136,10 @@ export type Step = { readonly client?: number } & (
   | { readonly do: 'together'; readonly steps: readonly WriteStep[] }
   /** A fetch that waits while something else happens. */
   | { readonly do: 'park'; readonly fetch: FetchTurnsStep | FetchWorkStep; readonly meanwhile: WriteStep }
-  /** `after`: how many of the messages seen before are taken. */
-  | { readonly do: 'receive'; readonly session: string; readonly after: number }
+  /** A wait for an instance while something happens. */
+  | { readonly do: 'watch'; readonly id: Id; readonly condition: WatchStep; readonly meanwhile: WriteStep }
+  /** `after`: which of the messages seen before was taken last, counted from the end; `done`: which are removed; null: all up to that one. */
+  | { readonly do: 'receive'; readonly session: string; readonly after: number; readonly done: readonly number[] | null }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'jump'; readonly ms: number }
   /** The store is closed under its parked calls, and opened again if it can be. */
@@ -300,6 +308,12 @@ const write: fc.Arbitrary<WriteStep> = fc.oneof(
   },
 );
 
+const watch: fc.Arbitrary<WatchStep> = fc.oneof(
+  fc.record({ kind: fc.constantFrom('ended' as const, 'executionOver' as const, 'customStatus' as const) }),
+  fc.record({ kind: fc.constant('value' as const), key: fc.constantFrom(...KEYS), unless: fc.constantFrom(null, '1') }),
+  fc.record({ kind: fc.constant('received' as const), key: fc.constantFrom('k1', 'k2') }),
+);
+
 const client = fc.nat(1);
 
 /** One step. */
@@ -314,8 +328,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('park' as const), fetch: fc.oneof(fetchTurns, fetchWork, fetchWork), meanwhile: write, client }),
   },
   {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('watch' as const), id, condition: watch, meanwhile: write, client }),
+  },
+  {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('receive' as const), session: fc.constantFrom(...SESSIONS), after: fc.nat(3), client }),
+    arbitrary: fc.record({
+      do: fc.constant('receive' as const),
+      session: fc.constantFrom(...SESSIONS),
+      after: fc.nat(3),
+      done: fc.option(few(fc.nat(3)), { nil: null }),
+      client,
+    }),
   },
   {
     weight: 8,

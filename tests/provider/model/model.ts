@@ -29,6 +29,7 @@ import type {
   StartOutcome,
   StoredValue,
   TagFilter,
+  WaitCondition,
   WorkFetchParams,
   WorkItem,
   WorkItemAck,
@@ -41,7 +42,12 @@ import { isEnded, type InstanceRecord, type InstanceStatus } from '../../../src/
 import { isSameLink } from '../../../src/types/names.ts';
 import { matchesTopic } from '../../../src/types/topics.ts';
 
-type Lock = { readonly token: string; untilMs: number };
+type Lock = {
+  readonly token: string;
+  readonly untilMs: number;
+  /** That time has come once. On a clock that was set back since, it may hold again, or be lost for ever (M3). */
+  hasExpired: boolean;
+};
 
 type Message = {
   readonly kind: 'start' | 'message' | 'timer';
@@ -65,6 +71,8 @@ type Instance = {
   messages: Message[];
   /** Nothing is handed out before. */
   holdUntilMs: number;
+  /** That time has come once. On a clock that was set back since, the instance may still be held (M3). */
+  holdIsOver: boolean;
   lock: Lock | null;
   handedOut: Message[];
   /** Its place in the ready order, head starts included; meaningless when there is nothing to hand out. */
@@ -111,7 +119,10 @@ export function emptyModel(nowMs: number): Model {
 export function setTime(model: Model, nowMs: number): void {
   model.wentBack ||= nowMs < model.nowMs;
   model.nowMs = nowMs;
-  for (const instance of model.instances) if (instance.holdUntilMs <= nowMs) instance.holdUntilMs = 0;
+  for (const instance of model.instances) {
+    instance.holdIsOver ||= instance.holdUntilMs <= nowMs;
+    if (instance.lock !== null) instance.lock.hasExpired ||= instance.lock.untilMs <= nowMs;
+  }
   for (const work of model.work) if (work.visibleAtMs <= nowMs) work.visibleAtMs = 0;
 }
 
@@ -151,6 +162,7 @@ export function startInstance(model: Model, start: NewInstance): StartOutcome {
     patterns: [],
     messages: [newMessage('start', start.payload, model.nowMs)],
     holdUntilMs: startAtMs > model.nowMs ? startAtMs : 0,
+    holdIsOver: startAtMs <= model.nowMs,
     lock: null,
     handedOut: [],
     readySinceMs: 0,
@@ -185,7 +197,8 @@ export function enqueue(
     model.nowMs -
     instance.record.priority * PRIORITY_HEAD_START_MS -
     (instance.record.status === 'Running' ? IN_PROGRESS_HEAD_START_MS : 0);
-  instance.readySinceMs = wasReady ? Math.min(instance.readySinceMs, sinceMs) : sinceMs;
+  const readyAtMs = instance.holdUntilMs > model.nowMs ? instance.holdUntilMs : sinceMs;
+  instance.readySinceMs = wasReady ? Math.min(instance.readySinceMs, readyAtMs) : readyAtMs;
   return 'enqueued';
 }
 
@@ -215,16 +228,18 @@ export function fetchTurns(
       `'${instanceId}' was handed out before '${longest?.record.instanceId}', which is ready for longer`,
     );
     const { record } = instance;
-    instance.lock = { token: choice.lockToken, untilMs: model.nowMs + lockMs };
+    instance.lock = newLock(model, choice.lockToken, lockMs);
     instance.readySinceMs = instance.lock.untilMs;
-    instance.holdUntilMs = 0;
+    instance.holdIsOver = true;
     instance.handedOut = inOrder(visible(model, instance));
     for (const message of instance.handedOut) message.attempt += 1;
     const messages = instance.handedOut.map(({ payload, attempt }) => ({ payload, attempt }));
     const { name, version, status, executionId, lastEventId, parent, createdAtMs } = record;
     return { instanceId, lockToken: choice.lockToken, name, version, status, executionId, lastEventId, messages, parent, createdAtMs };
   });
-  const left = readyTurns(model, accepts).find((instance) => !model.wentBack || instance.readySinceMs <= model.nowMs);
+  const left = readyTurns(model, accepts).find(
+    (instance) => !model.wentBack || (Math.max(instance.readySinceMs, instance.holdUntilMs) <= model.nowMs && !isLocked(model, instance)),
+  );
   assert.ok(turns.length === maxItems || left === undefined, `'${left?.record.instanceId}' is ready, and was not handed out`);
   return turns;
 }
@@ -237,11 +252,11 @@ export function readyTurns(model: Model, accepts: (code: InstanceCode) => boolea
   });
 }
 
-/** `consumed`: payloads of `consumedMessageIds`. */
-export function ackTurn(model: Model, ack: OrchestrationAck, consumed: readonly string[]): OrchestrationAckOutcome {
+/** `consumed`: payloads of `consumedMessageIds`; `told`: what the store says, for what is open (M3). */
+export function ackTurn(model: Model, ack: OrchestrationAck, consumed: readonly string[], told: unknown): OrchestrationAckOutcome {
   const instance = find(model, ack.instanceId);
   if (instance === undefined) return 'instanceGone';
-  if (!holdsLock(model, instance, ack)) return 'lockLost';
+  if (!holdsLock(model, instance, ack, told)) return 'lockLost';
   const { record } = instance;
   if (record.executionId !== ack.executionId || record.lastEventId !== ack.baseEventId) return 'conflict';
   if (ack.page !== null) instance.pages.push({ executionId: ack.executionId, firstEventId: ack.baseEventId + 1, ...ack.page });
@@ -274,7 +289,7 @@ export function ackTurn(model: Model, ack: OrchestrationAck, consumed: readonly 
     ({ timerEventId }) => timerEventId === null || (ack.next === null && !ack.cancelledTimers.includes(timerEventId)),
   );
   if (ack.next !== null) instance.messages.push(newMessage('start', ack.next.payload, model.nowMs));
-  instance.holdUntilMs = 0;
+  hold(model, instance, 0);
   giveBack(model, instance);
   for (const start of ack.starts) {
     const isTaken = start.instanceId === ack.instanceId || startInstance(model, start) === 'exists';
@@ -305,19 +320,19 @@ function applyEffects(model: Model, instance: Instance, effects: AckEffects): vo
   }
 }
 
-export function abandonTurn(model: Model, item: OrchestrationLock & Abandon): 'done' | 'lockLost' {
+export function abandonTurn(model: Model, item: OrchestrationLock & Abandon, told: unknown): 'done' | 'lockLost' {
   const instance = find(model, item.instanceId);
-  if (instance === undefined || !holdsLock(model, instance, item)) return 'lockLost';
+  if (instance === undefined || !holdsLock(model, instance, item, told)) return 'lockLost';
   if (!item.countAttempt) for (const message of instance.handedOut) message.attempt -= 1;
-  instance.holdUntilMs = item.delayMs > 0 ? model.nowMs + item.delayMs : 0;
+  hold(model, instance, item.delayMs > 0 ? model.nowMs + item.delayMs : 0);
   giveBack(model, instance);
   return 'done';
 }
 
-export function renewTurn(model: Model, item: OrchestrationLock, lockMs: number): 'done' | 'lockLost' {
+export function renewTurn(model: Model, item: OrchestrationLock, lockMs: number, told: unknown): 'done' | 'lockLost' {
   const instance = find(model, item.instanceId);
-  if (instance === undefined || !holdsLock(model, instance, item)) return 'lockLost';
-  instance.lock = { token: item.lockToken, untilMs: model.nowMs + lockMs };
+  if (instance === undefined || !holdsLock(model, instance, item, told)) return 'lockLost';
+  instance.lock = newLock(model, item.lockToken, lockMs);
   instance.readySinceMs = instance.lock.untilMs;
   return 'done';
 }
@@ -392,7 +407,7 @@ export function fetchWork(
       `work item ${textOf(key)} was handed out before ${longest === undefined ? '' : textOf(longest)}, which is ready for longer`,
     );
     work.attempt += 1;
-    work.lock = { token: choice.lockToken, untilMs: model.nowMs + lockMs };
+    work.lock = newLock(model, choice.lockToken, lockMs);
     work.readySinceMs = work.lock.untilMs;
     if (select.kind === 'queue') {
       work.expiresAtMs = null;
@@ -414,7 +429,8 @@ export function fetchWork(
 /** Work items that may be handed out. */
 export function readyWork(model: Model, select: Select): readonly Work[] {
   return model.work.filter((work) => {
-    if (isLocked(model, work) || work.visibleAtMs > model.nowMs) return false;
+    // A store may shorten a delay by as much as the clock was set back.
+    if (isLocked(model, work) || (work.visibleAtMs > model.nowMs && !model.wentBack)) return false;
     const isExpired = work.expiresAtMs !== null && work.expiresAtMs <= model.nowMs;
     // What has expired on a clock that was set back since may count as expired, or not (M3).
     if (select.kind === 'expired') return isExpired || (model.wentBack && work.expiresAtMs !== null);
@@ -456,7 +472,7 @@ export function abandonWork(model: Model, item: WorkItemLock & Abandon): WorkIte
 
 export function renewWork(model: Model, item: WorkItemLock & { readonly heartbeat?: string }, lockMs: number): WorkItemOutcome {
   return withWork(model, item, (work) => {
-    work.lock = { token: item.lockToken, untilMs: model.nowMs + lockMs };
+    work.lock = newLock(model, item.lockToken, lockMs);
     work.readySinceMs = work.lock.untilMs;
     work.heartbeat = item.heartbeat ?? work.heartbeat;
     markUsed(model, work);
@@ -498,12 +514,16 @@ export function renewSessions(
 /** `seqs`: the numbers that the store gave, in order. */
 export function receive(
   model: Model,
-  sessionId: string,
-  afterSeq: number,
+  { sessionId, afterSeq, doneSeqs }: { readonly sessionId: string; readonly afterSeq: number; readonly doneSeqs?: readonly number[] },
   seqs: readonly number[],
 ): readonly { readonly seq: number; readonly payload: string }[] {
-  removeNotes(model, sessionId, afterSeq);
-  const notes = model.sessionNotes.filter((note) => note.sessionId === sessionId).slice(0, 100);
+  if (doneSeqs === undefined) removeNotes(model, sessionId, afterSeq);
+  else {
+    const isDone = (note: SessionNote): boolean => note.sessionId === sessionId && note.seq !== null && doneSeqs.includes(note.seq);
+    model.sessionNotes = model.sessionNotes.filter((note) => !isDone(note));
+  }
+  // What nobody has seen yet has a number behind all that somebody has.
+  const notes = model.sessionNotes.filter((note) => note.sessionId === sessionId && (note.seq ?? Infinity) > afterSeq).slice(0, 100);
   return notes.map((note, index) => {
     note.seq ??= seqs[index] ?? 0;
     assert.ok(note.seq > Math.max(afterSeq, notes[index - 1]?.seq ?? 0), `session message ${note.seq} is not after the one before`);
@@ -530,6 +550,26 @@ export function listRuntimes(model: Model): readonly RuntimeReport[] {
 
 export function readInstance(model: Model, instanceId: string): InstanceRecord | null {
   return find(model, instanceId)?.record ?? null;
+}
+
+/** True when a wait for an instance is over; an unknown one is not waited for. */
+export function isOver(model: Model, instanceId: string, condition: WaitCondition): boolean {
+  const instance = find(model, instanceId);
+  if (instance === undefined) return true;
+  const { status, executionId, customStatusVersion } = instance.record;
+  const isAtRest = isEnded(status) || status === 'Quarantined';
+  switch (condition.kind) {
+    case 'ended':
+      return isAtRest;
+    case 'executionOver':
+      return isEnded(status) || executionId !== condition.executionId;
+    case 'customStatus':
+      return isAtRest || customStatusVersion > condition.afterVersion;
+    case 'value':
+      return isAtRest || instance.values.some(({ key, value }) => key === condition.key && value !== condition.unless);
+    case 'received':
+      return !instance.messages.some(({ key }) => key === condition.key);
+  }
 }
 
 export function listInstances(model: Model, wanted: (record: InstanceRecord) => boolean): readonly InstanceRecord[] {
@@ -579,12 +619,22 @@ function isLocked(model: Model, { lock }: { readonly lock: Lock | null }): boole
   return lock !== null && lock.untilMs > model.nowMs;
 }
 
-function holdsLock(model: Model, instance: Instance, { lockToken }: OrchestrationLock): boolean {
-  return isLocked(model, instance) && instance.lock?.token === lockToken;
+function holdsLock(model: Model, instance: Instance, { lockToken }: OrchestrationLock, told: unknown): boolean {
+  if (!isLocked(model, instance) || instance.lock?.token !== lockToken) return false;
+  return !instance.lock.hasExpired || told !== 'lockLost';
+}
+
+function newLock(model: Model, token: string, lockMs: number): Lock {
+  return { token, untilMs: model.nowMs + lockMs, hasExpired: false };
 }
 
 function isTurnReady(model: Model, instance: Instance): boolean {
-  return takesTurns(instance) && !isLocked(model, instance) && instance.holdUntilMs <= model.nowMs && visible(model, instance).length > 0;
+  return (
+    takesTurns(instance) &&
+    (!isLocked(model, instance) || instance.lock?.hasExpired === true) &&
+    (instance.holdIsOver || instance.holdUntilMs <= model.nowMs) &&
+    visible(model, instance).length > 0
+  );
 }
 
 function visible(model: Model, { messages }: Instance): readonly Message[] {
@@ -594,6 +644,11 @@ function visible(model: Model, { messages }: Instance): readonly Message[] {
 /** Oldest first, the start before all others; what is equally old, in the order in which it was added. */
 function inOrder(messages: readonly Message[]): Message[] {
   return messages.toSorted((a, b) => Number(b.kind === 'start') - Number(a.kind === 'start') || a.atMs - b.atMs);
+}
+
+function hold(model: Model, instance: Instance, untilMs: number): void {
+  instance.holdUntilMs = untilMs;
+  instance.holdIsOver = untilMs <= model.nowMs;
 }
 
 /** Ends a lock. What can be handed out at once goes behind who waits, as far as priority allows; the rest waits for its time. */
@@ -622,7 +677,7 @@ function clear(model: Model, instance: Instance): void {
   instance.patterns = [];
   instance.lock = null;
   instance.handedOut = [];
-  instance.holdUntilMs = 0;
+  hold(model, instance, 0);
   model.work = model.work.filter(({ instanceId }) => instanceId !== instance.record.instanceId);
 }
 

@@ -17,6 +17,7 @@ import type {
   OrchestrationItem,
   Provider,
   SessionMessage,
+  WaitCondition,
   WorkItem,
 } from '../../../src/provider/provider.ts';
 import { SimulatedClock } from '../../../src/provider/simulated-clock.ts';
@@ -32,6 +33,7 @@ import type {
   PublicationStep,
   StartStep,
   Step,
+  WatchStep,
   WriteStep,
 } from './commands.ts';
 import * as model from './model.ts';
@@ -154,6 +156,9 @@ class World {
       case 'park':
         await this.#park(provider, step);
         return;
+      case 'watch':
+        await this.#watch(provider, step);
+        return;
       case 'abandonTurns':
       case 'abandonWork':
       case 'ackTurns':
@@ -265,21 +270,17 @@ class World {
     await this.open();
   }
 
-  async #receive(provider: Provider, { session, after }: Extract<Step, { readonly do: 'receive' }>): Promise<void> {
+  async #receive(provider: Provider, { session, after, done }: Extract<Step, { readonly do: 'receive' }>): Promise<void> {
     const known = this.#seqs.get(session) ?? [];
-    const afterSeq = after === 0 ? 0 : (known.at(-after) ?? 0);
-    const messages: readonly SessionMessage[] = await provider.receiveSessionMessages({ sessionId: session, afterSeq, waitMs: 0 });
-    assert.deepEqual(
-      messages,
-      model.receive(
-        this.#model,
-        session,
-        afterSeq,
-        messages.map(({ seq }) => seq),
-      ),
-      'messages of a session',
-    );
-    this.#seqs.set(session, [...known, ...messages.map(({ seq }) => seq).filter((seq) => !known.includes(seq))]);
+    const params = {
+      sessionId: session,
+      afterSeq: after === 0 ? 0 : (known.at(-after) ?? 0),
+      ...(done === null ? {} : { doneSeqs: done.flatMap((place) => known.at(-1 - place) ?? []) }),
+    };
+    const messages: readonly SessionMessage[] = await provider.receiveSessionMessages({ ...params, waitMs: 0 });
+    const seqs = messages.map(({ seq }) => seq);
+    assert.deepEqual(messages, model.receive(this.#model, params, seqs), 'messages of a session');
+    this.#seqs.set(session, [...known, ...seqs.filter((seq) => !known.includes(seq))]);
   }
 
   async #park(provider: Provider, { fetch, meanwhile }: Extract<Step, { readonly do: 'park' }>): Promise<void> {
@@ -299,6 +300,42 @@ class World {
     const fetched = await parked;
     plan.check(answer);
     fetchPlan.check(fetched);
+  }
+
+  async #watch(provider: Provider, { id, condition: wish, meanwhile }: Extract<Step, { readonly do: 'watch' }>): Promise<void> {
+    const instanceId = idOf(id);
+    const condition = this.#condition(instanceId, wish);
+    const plan = this.#plan(meanwhile);
+    const controller = new AbortController();
+    const wait = { isOver: false };
+    const waiting = provider.waitForInstance({ instanceId, condition, waitMs: HOUR_MS, signal: controller.signal }).finally(() => {
+      wait.isOver = true;
+    });
+    await this.#clock.advance(0);
+    assert.equal(wait.isOver, model.isOver(this.#model, instanceId, condition), 'a wait is over at once');
+    const early = wait.isOver ? await waiting : null;
+    if (wait.isOver) assert.deepEqual(early, model.readInstance(this.#model, instanceId), 'waitForInstance');
+    plan.check(await plan.call(provider));
+    if (wait.isOver) return;
+    await this.#clock.advance(0);
+    assert.equal(wait.isOver, model.isOver(this.#model, instanceId, condition), 'a wait is over');
+    controller.abort();
+    assert.deepEqual(await waiting, model.readInstance(this.#model, instanceId), 'waitForInstance');
+  }
+
+  #condition(instanceId: string, wish: WatchStep): WaitCondition {
+    const record = model.readInstance(this.#model, instanceId);
+    switch (wish.kind) {
+      case 'ended':
+        return { kind: 'ended' };
+      case 'value':
+      case 'received':
+        return wish;
+      case 'executionOver':
+        return { kind: 'executionOver', executionId: record?.executionId ?? 1 };
+      case 'customStatus':
+        return { kind: 'customStatus', afterVersion: record?.customStatusVersion ?? 0 };
+    }
   }
 
   // Calls.
@@ -339,7 +376,7 @@ class World {
         return plan(
           step.do,
           (provider) => provider.abandonOrchestrationItems(items),
-          () => items.map((item) => model.abandonTurn(state, item)),
+          (told) => items.map((item, index) => model.abandonTurn(state, item, told[index])),
         );
       }
       case 'renewTurns': {
@@ -348,7 +385,7 @@ class World {
         return plan(
           step.do,
           (provider) => provider.renewOrchestrationLocks(items, lockMs),
-          () => items.map((item) => model.renewTurn(state, item, lockMs)),
+          (told) => items.map((item, index) => model.renewTurn(state, item, lockMs, told[index])),
         );
       }
       case 'fetchWork':
@@ -464,7 +501,7 @@ class World {
     return plan(
       'ackTurns',
       (provider) => provider.ackOrchestrationItems(acks.map(({ ack }) => ack)),
-      () => acks.map(({ ack, consumed }) => model.ackTurn(this.#model, ack, consumed)),
+      (told) => acks.map(({ ack, consumed }, index) => model.ackTurn(this.#model, ack, consumed, told[index])),
     );
   }
 
@@ -582,8 +619,8 @@ class World {
   }
 }
 
-function plan(name: string, call: Plan['call'], expected: () => unknown): Plan {
-  return { call, check: (answer) => assert.deepEqual(answer, expected(), name) };
+function plan(name: string, call: Plan['call'], expected: (told: readonly unknown[]) => unknown): Plan {
+  return { call, check: (answer) => assert.deepEqual(answer, expected(Array.isArray(answer) ? answer : []), name) };
 }
 
 function idOf(id: number): string {

@@ -1,0 +1,93 @@
+// Checks of the rare records that travel as JSON text inside a batch. Neighbour: messages.ts reads them.
+import type { Parting } from '../replay/history-diff.ts';
+import type { LogLine } from '../types/logger.ts';
+import type { TurnEffects } from '../types/replay.ts';
+import type { ActivitySpecial, CheckFinding } from './messages.ts';
+
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === 'string';
+const isTextOrNull: Check = (value) => value === null || typeof value === 'string';
+const isNumberOrNull: Check = (value) => value === null || Number.isFinite(value);
+const isFlag: Check = (value) => typeof value === 'boolean';
+const isLabels: Check = (value) => isRecord(value) && Object.values(value).every(isText);
+const isMetricKind: Check = (value) => value === 'counter' || value === 'histogram' || value === 'gauge';
+
+const EFFECTS: Readonly<Record<keyof TurnEffects, Readonly<Record<string, Check>>>> = {
+  values: { key: isText, value: isTextOrNull },
+  subscriptions: { pattern: isText, subscribed: isFlag },
+  publications: { topic: isText, payload: isText },
+  sessionMessages: { sessionId: isText, payload: isText },
+  terminations: { instanceId: isText, eventId: Number.isSafeInteger },
+  metrics: { kind: isMetricKind, name: isText, value: Number.isFinite, labels: isLabels },
+};
+
+const SPECIAL: Readonly<Record<keyof ActivitySpecial, Check>> = {
+  tag: isTextOrNull,
+  sessionId: isTextOrNull,
+  timeoutMs: isNumberOrNull,
+  extras: isTextOrNull,
+  heartbeat: isTextOrNull,
+};
+
+const PARTING: Readonly<Record<keyof Parting, Check>> = {
+  eventId: Number.isSafeInteger,
+  recorded: isTextOrNull,
+  emitted: isText,
+  diff: isText,
+};
+
+const LEVELS: ReadonlySet<unknown> = new Set<LogLine['level']>(['debug', 'info', 'warn', 'error']);
+
+/**
+ * Checks the rare parts of a turn.
+ *
+ * @param value - parsed text
+ * @returns true when each list holds what it should
+ */
+export function isTurnEffects(value: unknown): value is TurnEffects {
+  if (!isRecord(value)) return false;
+  return Object.entries(EFFECTS).every(([name, fields]) => {
+    const list = value[name];
+    return Array.isArray(list) && list.every((item) => hasFields(item, fields));
+  });
+}
+
+/**
+ * Checks what only some activities have.
+ *
+ * @param value - parsed text
+ * @returns true when it has all fields, each of its kind
+ */
+export function isActivitySpecial(value: unknown): value is ActivitySpecial {
+  return hasFields(value, SPECIAL);
+}
+
+/**
+ * Checks what a check of a turn has found.
+ *
+ * @param value - parsed text
+ * @returns true when it has a failure, and says where code and history part or that they cannot be compared
+ */
+export function isCheckFinding(value: unknown): value is CheckFinding {
+  const isParting: Check = (parting): boolean => parting === null || hasFields(parting, PARTING);
+  return hasFields(value, { failure: (failure) => hasFields(failure, { name: isText, message: isText }), parting: isParting });
+}
+
+/**
+ * Checks a log line. Its fields are user data: JSON may have made anything of them.
+ *
+ * @param value - parsed text
+ * @returns true when it can be given to a logger
+ */
+export function isLogLine(value: unknown): value is LogLine {
+  return isRecord(value) && LEVELS.has(value['level']) && typeof value['message'] === 'string';
+}
+
+function hasFields(value: unknown, fields: Readonly<Record<string, Check>>): boolean {
+  return isRecord(value) && Object.entries(fields).every(([name, check]) => check(value[name]));
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
