@@ -494,6 +494,7 @@ describe('ctx.metrics', () => {
       await ctx.waitForEvent('go');
       ctx.metrics.histogram('order_value', 1.5, { big: String(false) });
       ctx.metrics.gauge('open:orders', -3);
+      ctx.metrics.counter('orders_total', 0);
     });
     expect(instance.last.effects?.metrics).toEqual([
       { kind: 'counter', name: 'orders_total', value: 1, labels: {} },
@@ -503,6 +504,7 @@ describe('ctx.metrics', () => {
     expect(instance.last.effects?.metrics).toEqual([
       { kind: 'histogram', name: 'order_value', value: 1.5, labels: { big: 'false' } },
       { kind: 'gauge', name: 'open:orders', value: -3, labels: {} },
+      { kind: 'counter', name: 'orders_total', value: 0, labels: {} },
     ]);
     const { result } = await replayCold(instance.definitions, instance.events);
     expect(result.effects).toBeNull();

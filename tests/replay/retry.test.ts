@@ -233,6 +233,18 @@ describe('a retried activity', () => {
     expect(instance.result).toEqual([1, 2]);
   });
 
+  it.each<readonly [ActivityOptions, object]>([
+    [{ priority: 3 }, { priority: 3 }],
+    [{ tag: 'gpu' }, { tag: 'gpu' }],
+    [{ sessionId: 's1' }, { sessionId: 's1' }],
+    [{ attemptTimeoutMs: 5 }, { timeoutMs: 5 }],
+    [{ expiresAfterMs: 5 }, { expiresAfterMs: 5 }],
+  ])('is routed when its options are %j and nothing else', async (routed, routing) => {
+    const instance = await begin(charging(routed));
+    const nothing = { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null };
+    expect(instance.last.activities[0]?.routing).toEqual({ ...nothing, ...routing });
+  });
+
   it('keeps routing and input for all attempts', async () => {
     const options: ActivityOptions = { tag: 'gpu', sessionId: 's1', priority: 3, attemptTimeoutMs: 1_500.5, expiresAfterMs: 9_000 };
     const routing = { tag: 'gpu', sessionId: 's1', priority: 3, timeoutMs: 1_501, expiresAfterMs: 9_000 };
