@@ -15,12 +15,12 @@ const DAY = 24 * 60 * 60 * SECOND;
 const JUMPS: readonly [number, ...number[]] = [2 * SECOND, 10 * SECOND, 60 * SECOND, 600 * SECOND, 3600 * SECOND, DAY];
 /** Pause between two jumps, in milliseconds. */
 const PAUSE_MS = [300, 2500] as const;
-/** Leases, in milliseconds: what a forward jump makes expire is taken up again at once, and nothing else may take much longer than one. */
-const LOCK_MS = 1000;
+/** Leases, in milliseconds: long enough not to end on a busy machine. What a jump makes end is taken up again at once, or after one lease. */
+const LOCK_MS = 10_000;
 /** Little room, so that much waits in the store when the clock jumps. */
 const NARROW = { activitiesPerThread: 2, turnsPerThread: 8 };
 /** A job without timers that is older is stuck, in milliseconds: several leases; on a busy machine, many times what half of the jobs take. */
-const STUCK_MS = 15_000;
+const STUCK_MS = 30_000;
 const STUCK_FACTOR = 20;
 /** How long the last jobs may take when all timers are due. */
 const LATE_MS = 60_000;

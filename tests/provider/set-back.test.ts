@@ -72,6 +72,45 @@ describe('a clock that is set back', () => {
     expect((await fetchTurns(store)).map(({ messages }) => messages.map(({ payload }) => payload))).toContainEqual(['timer']);
   });
 
+  test('neither gives a lease back that had ended nor keeps one that is about to', async () => {
+    const { clock, store } = await open();
+    await queueWork(store, clock);
+    expect(await fetchTurns(store)).toHaveLength(3);
+    expect(await fetchWork(store)).toHaveLength(2);
+    await clock.advance(LOCK_MS - 1);
+    expect(await fetchTurns(store)).toEqual([]);
+    clock.jump(-DAY_MS);
+    expect(await fetchTurns(store)).toEqual([]);
+    await clock.advance(1);
+    expect((await fetchTurns(store)).map(({ messages }) => messages[0]?.attempt)).toEqual([2, 2, 2]);
+    expect((await fetchWork(store)).map(({ attempt }) => attempt)).toEqual([2, 2]);
+  });
+
+  test('lets leases last as long as before, of turns, activities and sessions', async () => {
+    const { clock, store } = await open();
+    await queueWork(store, clock);
+    const ofSession = { eventId: 7, name: 'charge', payload: 'p', routing: { ...routing, sessionId: 's' } };
+    const [turn] = await fetchTurns(store, 1);
+    if (turn === undefined) throw new TypeError('there is no turn');
+    await store.ackOrchestrationItems([{ ...ackOf(turn), workItems: [ofSession] }]);
+    const by = (owner: string) =>
+      ({
+        maxItems: 10,
+        lockMs: LOCK_MS,
+        waitMs: 0,
+        select: { kind: 'queue', tags: { kind: 'default' }, session: { owner, leaseMs: LOCK_MS, maxSessions: 1 } },
+      }) as const;
+    expect((await store.fetchWorkItems(by('one'))).items).toHaveLength(3);
+    expect(await fetchTurns(store)).toHaveLength(2);
+    clock.jump(-DAY_MS);
+    expect(await fetchTurns(store)).toEqual([]);
+    await clock.advance(LOCK_MS - 1);
+    expect([...(await fetchTurns(store)), ...(await store.fetchWorkItems(by('two'))).items]).toEqual([]);
+    await clock.advance(1);
+    expect(await fetchTurns(store)).toHaveLength(2);
+    expect((await store.fetchWorkItems(by('two'))).items).toHaveLength(3);
+  });
+
   test('is noticed by each process, and moves things once', async () => {
     const { clock, store, another } = await open();
     const second = await another();

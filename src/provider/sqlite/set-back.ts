@@ -1,9 +1,10 @@
-// The machine's clock was set back: what was ready keeps its place instead of waiting for its time to come again.
+// The machine's clock was set back: what waited goes on from where it was instead of waiting for its time to come again.
 // Neighbour: sqlite-provider.ts asks at each transaction and before each look for work.
 //
-// B1. Moved is what nobody has locked and what was ready at the latest time that this process saw, and work that was given back to wait a
-//     little. What several processes do at once is done once: what the first one moved is no longer ahead of the clock.
-// B2. Leases stay: who holds one renews it from the present. The lease of a process that died just then ends at its old time.
+// B1. Moved is what was ready at the latest time that this process saw, work that was given back to wait a little, and leases that are longer
+//     than any that is granted now: they are from before. So what several processes do at once is done once.
+// B2. Other leases stay, for nobody can tell them from those that were granted since: who holds one renews it from the present. One that had
+//     ended lasts again until its old time, which is less than MAX_LEASE_MS away.
 // B3. Timers and delayed starts are due at a time of day. An instance whose timer was due is looked at too early once, and is given its time
 //     again.
 import type Database from 'better-sqlite3';
@@ -12,8 +13,10 @@ import type Database from 'better-sqlite3';
 const TOLERANCE_MS = 1_000;
 /** How far beyond the latest time work is moved, in milliseconds. Reason: what was given back waits so long, by default at most. */
 const SOON_MS = 60_000;
+/** Runtimes ask for no longer leases, in milliseconds. */
+const MAX_LEASE_MS = 3_600_000;
 
-/** Moves waiting instances and work items along with the clock. */
+/** Moves waiting instances and work items, locks and sessions along with the clock. */
 export class SetBack {
   readonly #moves: readonly Database.Statement[];
   /** The latest time that was seen, epoch milliseconds. */
@@ -25,12 +28,19 @@ export class SetBack {
    * @param database - an open one with the current schema
    */
   constructor(database: Database.Database) {
-    const move = 'SET ready_at = ready_at - $byMs WHERE lock_token IS NULL AND ready_at > $nowMs AND ready_at <= $latestMs';
+    const move = 'SET ready_at = ready_at - $byMs WHERE';
+    const isOldLock = `lock_token IS NOT NULL AND ready_at > $nowMs + ${MAX_LEASE_MS} AND ready_at <= $latestMs + ${MAX_LEASE_MS}`;
+    const waits = `lock_token IS NULL AND ready_at > $nowMs AND ready_at <= $latestMs + ${SOON_MS}`;
+    // By code: the ready order of instances is an index that begins with it.
+    const instances = 'code_id IN (SELECT code_id FROM codes)';
     this.#moves = [
-      `UPDATE work_items ${move} + ${SOON_MS}`,
-      `UPDATE routed_items ${move} + ${SOON_MS}`,
-      // By code: the ready order of instances is an index that begins with it.
-      `UPDATE instances ${move} AND hold_until <= $nowMs AND code_id IN (SELECT code_id FROM codes)`,
+      `UPDATE work_items ${move} ${isOldLock}`,
+      `UPDATE work_items ${move} ${waits}`,
+      `UPDATE routed_items ${move} (${isOldLock}) OR (${waits})`,
+      `UPDATE instances ${move} ${instances} AND ${isOldLock}`,
+      `UPDATE instances ${move} ${instances} AND lock_token IS NULL AND ready_at > $nowMs AND ready_at <= $latestMs AND hold_until <= $nowMs`,
+      `UPDATE sessions SET lease_until = lease_until - $byMs WHERE lease_until > $nowMs + ${MAX_LEASE_MS}`,
+      'UPDATE sessions SET used_at = $nowMs WHERE used_at > $nowMs',
     ].map((sql) => database.prepare(sql));
   }
 
