@@ -144,7 +144,7 @@ class DirectPort implements WorkPort {
         };
         this.#failed = (error) => {
           finish();
-          reject(error as Error);
+          reject(error);
         };
         this.#done = () => {
           finish();
