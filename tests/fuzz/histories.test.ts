@@ -61,7 +61,7 @@ const throws = defineOrchestration('throws', async (ctx) => {
 });
 
 const waits = defineOrchestration('waits', async (ctx) => {
-  ctx.scheduleTimer('1h');
+  void ctx.scheduleTimer('1h');
   await ctx.scheduleActivity('echo', 1);
   return ctx.waitForEvent('never');
 });
@@ -184,8 +184,8 @@ function setDeep(event: Loose, to: number, value: unknown): void {
   const inner = Object.values(event).filter((field) => typeof field === 'object' && field !== null);
   const target = inner[Math.floor(to * inner.length)];
   if (target === undefined) return;
-  const keys = Object.keys(target as object);
-  setOwn(target as object, keys[Math.floor(to * keys.length)] ?? 'new', value);
+  const keys = Object.keys(target);
+  setOwn(target, keys[Math.floor(to * keys.length)] ?? 'new', value);
 }
 
 const changes = fc.array(change, { minLength: 1, maxLength: 3 });

@@ -1,10 +1,11 @@
-// Opens the database file: checks Node, the file and its schema, sets the pragmas, migrates. Neighbours: migrations.ts, sqlite-provider.ts.
+// Opens the database file: checks Node, the file and its schema, sets the pragmas, migrates. Neighbours: file-check.ts, migrations.ts,
+// sqlite-provider.ts.
 import type Database from 'better-sqlite3';
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DurableError, ProviderError } from '../../types/errors.ts';
+import { DurableError } from '../../types/errors.ts';
 import { toFailure } from '../../types/failure.ts';
 import { assertNodeVersion } from '../../types/node-version.ts';
+import { checkFile, foreign, tooNew, unreadable } from './file-check.ts';
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
 import type { SynchronousMode } from './sqlite-options.ts';
 
@@ -12,13 +13,6 @@ import type { SynchronousMode } from './sqlite-options.ts';
 const OPEN_TIMEOUT_MS = 10_000;
 /** SQLite sleeps the whole thread while it waits for a lock, so it may do so only this long; longer waits are asynchronous. */
 const BUSY_TIMEOUT_MS = 2;
-
-/** Longest path or reason in a message, in UTF-16 units. */
-const MAX_SHOWN = 500;
-/** Length of the header of a SQLite file. */
-const HEADER_BYTES = 100;
-/** Largest page of SQLite. */
-const BLANK_BYTES = 65_536;
 
 /**
  * Opens and, if needed, creates or migrates a database.
@@ -32,7 +26,7 @@ const BLANK_BYTES = 65_536;
 export async function openDatabase(file: string, synchronous: SynchronousMode): Promise<Database.Database> {
   assertNodeVersion(process.versions.node);
   const { default: Sqlite } = await import('better-sqlite3');
-  checkHeader(file);
+  checkFile(file);
   const giveUpAtMs = performance.now() + OPEN_TIMEOUT_MS;
   for (;;) {
     let database: Database.Database | null = null;
@@ -43,7 +37,7 @@ export async function openDatabase(file: string, synchronous: SynchronousMode): 
     } catch (error) {
       database?.close();
       if (error instanceof DurableError) throw error;
-      if (!isBusy(error) || performance.now() > giveUpAtMs) throw unreadable(file, error);
+      if (!isBusy(error) || performance.now() > giveUpAtMs) throw unreadable(file, error, isBusy(error));
     }
     await delay(5 + Math.random() * 20);
   }
@@ -52,7 +46,7 @@ export async function openDatabase(file: string, synchronous: SynchronousMode): 
 function prepare(database: Database.Database, file: string, synchronous: SynchronousMode): void {
   const version = checkOwnership(database, file);
   // Before the switch to a log, so that the mark stands in the file itself and is found there by its header.
-  if (version === 0) database.pragma(`application_id = ${APPLICATION_ID}`);
+  if (markOf(database) !== APPLICATION_ID) database.pragma(`application_id = ${APPLICATION_ID}`);
   database.pragma('journal_mode = WAL');
   database.pragma(`synchronous = ${synchronous}`);
   database.pragma('cache_size = -65536');
@@ -62,42 +56,9 @@ function prepare(database: Database.Database, file: string, synchronous: Synchro
   if (version < MIGRATIONS.length) migrate(database, file);
 }
 
-/**
- * Looks at the first bytes of a file before SQLite opens it: opening alone would change the files that another program's crash left.
- * Says nothing about files that are no databases; SQLite does.
- */
-function checkHeader(file: string): void {
-  const header = readHeader(file);
-  if (header === null) return;
-  const applicationId = header.readUInt32BE(68);
-  const version = header.readUInt32BE(60);
-  // One page holds no table: somebody made an empty database for us.
-  const isBlank = applicationId === 0 && version === 0 && statSync(file).size <= BLANK_BYTES && !existsSync(`${file}-wal`);
-  if (applicationId !== APPLICATION_ID && !isBlank) throw foreign(file);
-  if (version > MIGRATIONS.length) throw tooNew(file, version);
-}
-
-/** Header of a SQLite file; null when there is no such file, or it is no SQLite file. */
-function readHeader(file: string): Buffer | null {
-  try {
-    const stats = statSync(file, { throwIfNoEntry: false });
-    if (stats?.isFile() !== true || stats.size < HEADER_BYTES) return null;
-    const header = Buffer.alloc(HEADER_BYTES);
-    const descriptor = openSync(file, 'r');
-    try {
-      readSync(descriptor, header, 0, HEADER_BYTES, 0);
-    } finally {
-      closeSync(descriptor);
-    }
-    return header.toString('latin1', 0, 15) === 'SQLite format 3' ? header : null;
-  } catch (cause) {
-    throw unreadable(file, cause);
-  }
-}
-
 /** Refuses files that are not ours, and newer ones. Returns the schema version, 0 for a new file. */
 function checkOwnership(database: Database.Database, file: string): number {
-  const applicationId = Number(database.pragma('application_id', { simple: true }));
+  const applicationId = markOf(database);
   const version = Number(database.pragma('user_version', { simple: true }));
   if (applicationId === APPLICATION_ID) {
     if (version > MIGRATIONS.length) throw tooNew(file, version);
@@ -108,20 +69,8 @@ function checkOwnership(database: Database.Database, file: string): number {
   return version;
 }
 
-function foreign(file: string): ProviderError {
-  return new ProviderError('DATABASE_FOREIGN', {
-    operation: 'open',
-    retryable: false,
-    message: `'${file}' is a SQLite database of another program (it was left unchanged). Give a path of its own for duraloom`,
-  });
-}
-
-function tooNew(file: string, version: number): ProviderError {
-  return new ProviderError('SCHEMA_TOO_NEW', {
-    operation: 'open',
-    retryable: false,
-    message: `'${file}' has schema version ${version}, this duraloom knows up to ${MIGRATIONS.length} (the file was left unchanged). Update duraloom`,
-  });
+function markOf(database: Database.Database): number {
+  return Number(database.pragma('application_id', { simple: true }));
 }
 
 /** Forward only, one transaction, version checked again inside it: another process may have been faster. */
@@ -156,26 +105,4 @@ export function isBusy(error: unknown): boolean {
 export function sqliteCode(error: unknown): string {
   const { code = '' } = toFailure(error);
   return code.startsWith('SQLITE_') ? code : '';
-}
-
-/**
- * Makes the error for a file that is no usable store.
- *
- * @param file - its path
- * @param cause - what SQLite or the system said
- * @returns the error
- */
-export function unreadable(file: string, cause: unknown): ProviderError {
-  const reason = toFailure(cause).message;
-  return new ProviderError('DATABASE_UNREADABLE', {
-    operation: 'open',
-    retryable: isBusy(cause),
-    message: `'${cut(file)}' cannot be opened as a SQLite database: ${cut(reason)}. Check the path, its folder and permissions, and that no other program holds it`,
-    cause,
-  });
-}
-
-/** A path is shown whole, unless it is none that a system would take. */
-function cut(text: string): string {
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

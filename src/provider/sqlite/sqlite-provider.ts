@@ -50,9 +50,10 @@ import {
 import type { StoreChanges } from './changes.ts';
 import { CodeTable, type CodeFilter } from './codes.ts';
 import { InstanceControl } from './control.ts';
+import { unreadable } from './file-check.ts';
 import { GroupCommit, toProviderError } from './group-commit.ts';
 import { InstanceTable } from './instance-table.ts';
-import { openDatabase, unreadable } from './open-database.ts';
+import { openDatabase } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
 import { RoutedItems } from './routed-items.ts';
 import { RuntimeTable } from './runtimes.ts';
