@@ -30,7 +30,10 @@ function write(name: string, text: string): string {
 
 const lines = (text: string): readonly string[] => text.trimEnd().split('\n');
 
-describe('npm run conformance', () => {
+/** Processes that run many cases: seconds, much more on a machine that is busy. */
+const TIMEOUT_MS = 120_000;
+
+describe('npm run conformance', { timeout: TIMEOUT_MS }, () => {
   test('holds the memory provider to every case and says why it skips some', async () => {
     const { code, stdout, stderr } = await check('memory');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -45,7 +45,7 @@ async function methodsOf(contract: string): Promise<ReadonlySet<string>> {
   return called;
 }
 
-describe('the provider guide', () => {
+describe('the provider guide', { timeout: 120_000 }, () => {
   test('shows the files of the example, whole', () => {
     const files = readdirSync(EXAMPLE);
     expect(files.toSorted()).toEqual(['journal-provider.ts', 'journal.ts', 'main.ts', 'target.ts']);
@@ -73,7 +73,7 @@ describe('the provider guide', () => {
   });
 });
 
-describe('the checks of the provider guide', () => {
+describe('the checks of the provider guide', { timeout: 120_000 }, () => {
   // Not below node_modules: Node strips no types there.
   const project = mkdtempSync(join(tmpdir(), 'duraloom-provider-guide-'));
 
