@@ -7,14 +7,15 @@ import { Load } from '../load.ts';
 import { Random } from '../random.ts';
 import { percentileMs, type Mode } from '../report.ts';
 import { PROMPT_KINDS, TIMED_KINDS } from '../workload.ts';
-import { bare, endOf, finishLocally, startLocalHost } from './local.ts';
+import { awaitSteps, bare, endOf, finishLocally, startLocalHost } from './local.ts';
 
 const SECOND = 1000;
 const DAY = 24 * 60 * 60 * SECOND;
 /** Lengths of jumps, in milliseconds. */
 const JUMPS: readonly [number, ...number[]] = [2 * SECOND, 10 * SECOND, 60 * SECOND, 600 * SECOND, 3600 * SECOND, DAY];
-/** Pause between two jumps, in milliseconds. */
-const PAUSE_MS = [300, 2500] as const;
+/** Between two jumps: turns and activities, and then some time in milliseconds. */
+const STEPS = 100;
+const PAUSE_MS = [0, 1500] as const;
 /** Leases, in milliseconds: long enough not to end on a busy machine. What a jump makes end is taken up again at once, or after one lease. */
 const LOCK_MS = 10_000;
 /** Little room, so that much waits in the store when the clock jumps. */
@@ -67,6 +68,7 @@ export const clock: Mode = {
     const figures = { jumpsForward: 0, jumpsBack: 0 };
     let highestMs = 0;
     while (performance.now() < endMs) {
+      await awaitSteps(host.runtime, STEPS, endMs);
       await pause(random.integer(...PAUSE_MS));
       look();
       const isForward = random.chance(0.5);

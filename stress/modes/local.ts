@@ -37,6 +37,21 @@ export async function startLocalHost<Store extends Provider>(
 /** For modes without anything around the store. */
 export const bare = (store: SqliteProvider): SqliteProvider => store;
 
+/** How often a wait looks whether it is over, in milliseconds. */
+const LOOK_MS = 50;
+
+/**
+ * Waits until a runtime has done some work: what disturbs it is to disturb work, also on a busy machine.
+ *
+ * @param runtime - whose
+ * @param steps - turns and activities
+ * @param byMs - when not to wait any longer, on the monotonic clock
+ */
+export async function awaitSteps(runtime: Runtime, steps: number, byMs: number): Promise<void> {
+  const done = (): number => runtime.stats().turnsCommitted + runtime.stats().activitiesCompleted;
+  for (const goal = done() + steps; done() < goal && performance.now() < byMs;) await pause(LOOK_MS);
+}
+
 /** When a mode that runs for a time is to end, on the monotonic clock, in milliseconds. */
 export function endOf({ minutes }: Settings): number {
   return performance.now() + minutes * 60_000;

@@ -11,12 +11,13 @@ import { Load } from '../load.ts';
 import { Random } from '../random.ts';
 import type { Mode } from '../report.ts';
 import { KINDS } from '../workload.ts';
-import { bare, endOf, finishLocally, startLocalHost } from './local.ts';
+import { awaitSteps, bare, endOf, finishLocally, startLocalHost } from './local.ts';
 
 /** How long the last jobs may take, in milliseconds: work is given back with a growing delay. */
 const STUCK_MS = 60_000;
-/** Time between two threads that are ended from outside, at least, in milliseconds. */
-const PAUSE_MS = [50, 2000] as const;
+/** Between two threads that are ended from outside: turns and activities, and then some time in milliseconds. */
+const STEPS = 20;
+const PAUSE_MS = [0, 1000] as const;
 /** Limits that code which fills its heap or never gives way comes to soon. */
 const LIMITS: Partial<RuntimeOptions> = {
   replayThreadMemoryMb: 96,
@@ -57,11 +58,9 @@ export const threads: Mode = {
       });
     const load = startLoad('threads', KINDS, settings.inFlight);
     const deaths = startLoad('deaths', ['threadDeaths'], 1);
-    const progress = (): number => host.runtime.stats().turnsCommitted + host.runtime.stats().activitiesCompleted;
-    for (let before = -1; performance.now() < endMs; before = progress()) {
+    while (performance.now() < endMs) {
+      await awaitSteps(host.runtime, STEPS, endMs);
       await pause(random.integer(...PAUSE_MS));
-      // Threads take their time to start, and much more on a busy machine: some work is done between two deaths.
-      while (progress() === before && performance.now() < endMs) await pause(PAUSE_MS[0]);
       const kind = random.pick(['replay', 'activity'] as const);
       const count = kind === 'replay' ? settings.replayThreads : settings.activityThreads;
       // False while the thread is just being started.
