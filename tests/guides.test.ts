@@ -66,17 +66,9 @@ describe('guides', () => {
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: guide.output, stderr: '' });
   });
 
-<<<<<<< HEAD
-  const tests = guides.flatMap(({ name, files }) =>
-    [...files]
-      // Those that import another runner are for that one.
-      .filter(([file, text]) => file.endsWith('.test.ts') && text.includes("'node:test'"))
-      .map(([file]) => join(name, file)),
-=======
   // Those of the provider guide are for a runner each: tests/conformance/provider-guide.test.ts runs them.
   const tests = capabilities.flatMap(({ name, files }) =>
     [...files.keys()].filter((file) => file.endsWith('.test.ts')).map((file) => join(name, file)),
->>>>>>> refs/heads/conformance
   );
 
   test.each(tests)('%s passes under node --test', async (file) => {
