@@ -324,7 +324,8 @@ describe('a check in trouble', () => {
   });
 
   test('is skipped when too many wait, and turns go on', async () => {
-    const { client, book, store, logger } = await open(inline);
+    // A turn that lost its lease would read its history, too, and wait with the checks.
+    const { client, book, store, logger } = await open({ ...inline, orchestrationLockMs: 600_000 });
     const point = store.debugPoint('readHistory:before');
     await client.startOrchestrations(
       Array.from({ length: 100 }, (_, index) => ({ instanceId: `x${index}`, orchestration: 'waits', input: index })),
