@@ -1,6 +1,7 @@
 // Code that does not follow its history: every way to differ is found, at its event, with both sides in the message (E3; T43, T48).
 import { describe, expect, it } from 'vitest';
 import { emittedSide, nondeterminismError, stuckError } from '../../src/replay/engine-errors.ts';
+import { describeParting } from '../../src/replay/history-diff.ts';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import {
   activityCompleted,
@@ -563,5 +564,16 @@ describe('the side of the code', () => {
     const { message } = nondeterminismError(culprit, { eventId: 2, recorded: undefined, now: 'the code now ends' });
     expect(emittedSide(message, recorded)).toBe(message);
     expect(emittedSide('went wrong: history ends here, but why', undefined)).toBe('went wrong: history ends here, but why');
+  });
+});
+
+describe('the place where code and history part', () => {
+  it('is shown with long events cut', () => {
+    const events = history(started(), activityScheduled('a', 'x'.repeat(1_000)), statusSet('y'.repeat(1_000)));
+    const { diff } = describeParting(events, 3, 'event 3: history has CustomStatusSet, but the code now decides TimerCreated {}');
+    const lines = diff.split('\n');
+    expect(lines).toHaveLength(6);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(200);
+    expect(lines.some((line) => line.endsWith('…'))).toBe(true);
   });
 });
