@@ -72,7 +72,7 @@ describe('an instance', () => {
   ])('whose id is %s is quarantined under another id (seeds 1369595050, 1626793567)', async (_, cell) => {
     const world = await damaged('instances', 'instance_id', cell);
     const found = (await world.client.listInstances()).filter(({ status }) => status === 'Quarantined');
-    expect(found).toMatchObject([{ name: 'victim', error: { code: 'MESSAGE_INVALID' } }]);
+    expect(found).toMatchObject([{ name: VICTIM, error: { code: 'MESSAGE_INVALID' } }]);
     expect(found[0]?.instanceId).toMatch(/^unreadable:[0-9A-F]+$/);
     expect(await world.client.terminate(found[0]?.instanceId ?? '')).toEqual({ done: true });
   });
