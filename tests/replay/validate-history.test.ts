@@ -108,6 +108,10 @@ describe('validateHistory', () => {
     expect(validateHistory(history({ ...started(), tag: 'x' }, { ...activityScheduled('a'), retry: { attempts: 3 } }))).toHaveLength(2);
   });
 
+  it.each(['cancel', 'abandon', 'terminate'] as const)('accepts the close policy %s of a child', (policy) => {
+    expect(validateHistory(history(started(), childScheduled('c', 'k', 1, '1.0.0', policy)))).toHaveLength(2);
+  });
+
   it('accepts payloads of any kind, and keeps them', () => {
     for (const payload of [null, 0, '', false, [], {}, 'x'.repeat(100_000), JSON.parse('{"__proto__":1}')]) {
       expect(
@@ -240,7 +244,7 @@ describe('validateHistory', () => {
         { instanceId: 'p', executionId: 1, eventId: 0 },
       ],
     ],
-    [started(), 'carried', [null, {}, 'x', [null], [{}], [{ name: 5 }], [['e']]]],
+    [started(), 'carried', [null, {}, 'x', [null], [{}], [{ name: 5 }], [['e']], [{ name: 'e' }, {}]]],
     [activityScheduled('a'), 'name', [undefined, 5, null]],
     [timerCreated(5), 'fireAtMs', [undefined, -1, '5', null, Number.NaN]],
     [eventAwaited('e'), 'name', [undefined, 5]],
@@ -259,10 +263,18 @@ describe('validateHistory', () => {
     [
       started(),
       'values',
-      [null, {}, [null], [{ key: 'k', updatedAtMs: 1 }], [{ key: 5, value: 1, updatedAtMs: 1 }], [{ key: 'k', value: 1 }]],
+      [
+        null,
+        {},
+        [null],
+        [{ key: 'k', updatedAtMs: 1 }],
+        [{ key: 5, value: 1, updatedAtMs: 1 }],
+        [{ key: 'k', value: 1 }],
+        [{ key: 'k', value: 1, updatedAtMs: 1 }, { key: 'k' }],
+      ],
     ],
-    [started(), 'subscriptions', [null, 't', [5]]],
-    [started(), 'eventKeys', [null, 'k', [null]]],
+    [started(), 'subscriptions', [null, 't', [5], ['t', 5]]],
+    [started(), 'eventKeys', [null, 'k', [null], ['k', null]]],
     [eventRaised('e'), 'key', [null, 5]],
     [topicReceived('t'), 'topic', [undefined, 5, null]],
     [topicReceived('t'), 'key', [null, 5]],
