@@ -161,7 +161,7 @@ export class TestRuntime<Activities extends TestSources = never> implements Asyn
    * @returns the call that was waited for: the last of `times`
    * @throws {StuckError} `TEST_STUCK` when it can never happen
    */
-  waitFor<Name extends ActivityName<Activities>>(
+  async waitFor<Name extends ActivityName<Activities>>(
     activity: Name,
     progress: ActivityProgress = 'completed',
     { times = 1, instanceId }: WaitForOptions = {},
@@ -170,7 +170,7 @@ export class TestRuntime<Activities extends TestSources = never> implements Asyn
     const { skipper, isCommitting } = this.#parts;
     const whose = instanceId === undefined ? '' : ` of '${instanceId}'`;
     const what = `activity '${activity}'${whose} to be ${progress}${times === 1 ? '' : ` ${times} times`}`;
-    return skipper.until(what, () => {
+    return await skipper.until(what, () => {
       if (progress !== 'started' && isCommitting()) return undefined;
       const calls = this.calls(activity).filter((call) => instanceId === undefined || call.instanceId === instanceId);
       return calls.filter(({ status }) => progress === 'started' || status === progress)[times - 1];
