@@ -12,7 +12,7 @@ import { HostError, HostProcess } from './host-process.ts';
 import { proveNothingLost } from './proof.ts';
 import { printReport } from './report.ts';
 import { runJob } from './survive.ts';
-import { verifyManifest } from './verify.ts';
+import { readFileClockMs, verifyManifest } from './verify.ts';
 
 const EXIT_DIFFERENT = 1;
 const EXIT_USAGE = 2;
@@ -30,12 +30,12 @@ async function runDemo({ root, kills, paceMs, keep, pause }: DemoArguments): Pro
   if (keep) console.log(`demo: database and manifest.json stay in ${work}`);
 
   const job = { root, work, paceMs };
-  const startedAtMs = Date.now();
+  const startedAtMs = readFileClockMs(work);
   const provider = await SqliteProvider.open(database, { changePollMs: 20 });
   try {
     const client = new Client(provider);
     const run = await runJob({ client, host, job, kills });
-    const endedAtMs = Date.now();
+    const endedAtMs = readFileClockMs(work);
     const proof = await proveNothingLost(client);
     if (pause) await waitForEnter();
     const startedMs = performance.now();

@@ -2,7 +2,7 @@
 // where there is one, sizes and lines by a plain loop.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -21,8 +21,23 @@ export type Verification = {
   readonly changed: readonly string[];
 };
 
-/** When the job ran, epoch milliseconds. */
+/** When the job ran, by the clock that stamps files (`readFileClockMs`). */
 export type JobTimes = { readonly startedAtMs: number; readonly endedAtMs: number };
+
+/**
+ * Reads the clock that stamps files. Systems stamp them by a coarse clock that lags some milliseconds behind `Date.now()`: a file that is
+ * changed right after a moment of the latter may look as if it had been changed before it.
+ *
+ * @param folder - where a file may be written
+ * @returns the time, epoch milliseconds
+ */
+export function readFileClockMs(folder: string): number {
+  const path = join(folder, 'clock');
+  writeFileSync(path, '');
+  const { ctimeMs } = statSync(path);
+  rmSync(path);
+  return ctimeMs;
+}
 
 const PROGRAM = 'sha256sum';
 /** Longest command line, in characters. Reason: the smallest limit among the common systems, with room for the environment. */
@@ -57,7 +72,8 @@ export async function verifyManifest(job: Job, times: JobTimes): Promise<Verific
   const changed: string[] = [];
   for (const { path, what } of compareEntries(manifest, found)) {
     const touchedAtMs = await readTouchedAtMs(join(job.root, path));
-    if (touchedAtMs > times.endedAtMs) differences.push(`${path} ${what}; it was changed after the job`);
+    // Within one tick of that clock nobody can tell: then it is a difference.
+    if (touchedAtMs >= times.endedAtMs) differences.push(`${path} ${what}; it was changed after the job`);
     else if (touchedAtMs >= times.startedAtMs) changed.push(`${path} ${what}`);
     else differences.push(`${path} ${what}`);
   }
