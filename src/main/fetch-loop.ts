@@ -21,7 +21,7 @@ export type FetchLoopOptions<Item> = {
 };
 
 /** Most items of one fetch. Reason: they are locked in one transaction, which has a time budget. */
-const MAX_ITEMS = 256;
+const MAX_ITEMS = 2048;
 /** A parked fetch is renewed after this time, so that a lost wake-up of a foreign provider costs a delay, not a hang. */
 const WAIT_MS = 15_000;
 /** An empty answer that comes sooner was no long poll, and the pause after it, in milliseconds. */

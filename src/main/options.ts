@@ -206,7 +206,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     replayThreads: integer('replayThreads', 1),
     activityThreads: integer('activityThreads', Math.max(1, availableParallelism() - 1)),
     activitiesPerThread: integer('activitiesPerThread', 64),
-    turnsPerThread: integer('turnsPerThread', 512),
+    turnsPerThread: integer('turnsPerThread', 256),
     stickyCacheMb: integer('stickyCacheMb', 64),
     turnTimeoutMs: integer('turnTimeoutMs', 5_000),
     orchestrationLockMs: integer('orchestrationLockMs', 30_000),

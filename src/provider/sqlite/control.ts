@@ -120,6 +120,7 @@ export class InstanceControl {
       case 'suspend':
         if (row.status === 'Suspended' || row.status === 'Quarantined') return 'unchanged';
         this.#suspend.run(this.#clock.nowMs(), instanceId);
+        this.#instances.offer.withdraw(instanceId);
         return 'done';
       case 'resume':
         if (row.status === 'Pending' || row.status === 'Running') return 'unchanged';
@@ -181,6 +182,7 @@ export class InstanceControl {
   }
 
   #clear(instanceId: string): void {
+    this.#instances.offer.withdraw(instanceId);
     this.#deleteMessages.run(instanceId);
     this.#work.cancelAll(instanceId, true);
     this.#subscriptions.deleteAll(instanceId);

@@ -36,14 +36,14 @@ const STOPPED: Readonly<Record<string, string>> = {
 
 /** Where sound rows never stand in an index (D4): numbers come before text, and bytes behind it. Each is one search. */
 const HIDDEN: readonly (readonly [table: WorkTable | 'instances', where: string])[] = [
-  ['work_items', `work_items WHERE ready_at >= ''`],
-  ['work_items', 'work_items WHERE ready_at IS NULL'],
+  ['work_items', `work_items WHERE lock_token IS NULL AND ready_at >= ''`],
+  ['work_items', 'work_items WHERE lock_token IS NULL AND ready_at IS NULL'],
   ...['tag IS NULL AND ready_at IS NULL', `tag IS NULL AND ready_at >= ''`, `tag < ''`, `tag >= x''`].map(
     (place) => ['routed_items', `routed_items WHERE session_id IS NULL AND ${place}`] as const,
   ),
   ['routed_items', `routed_items WHERE session_id < ''`],
   ['routed_items', `routed_items WHERE session_id >= x''`],
-  ['instances', `codes CROSS JOIN instances ON instances.code_id = codes.code_id AND ready_at >= ''`],
+  ['instances', `codes CROSS JOIN instances ON instances.code_id = codes.code_id AND lock_token IS NULL AND ready_at >= ''`],
 ];
 
 /** Mends the rows of a store. */

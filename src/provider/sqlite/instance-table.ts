@@ -3,11 +3,13 @@
 import type Database from 'better-sqlite3';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../../types/instance.ts';
 import type { Clock } from '../../types/clock.ts';
+import { MAX_MESSAGES_PER_TURN } from '../../types/limits.ts';
 import type { ParentLink } from '../../types/names.ts';
 import {
   IN_PROGRESS_HEAD_START_MS,
   PRIORITY_HEAD_START_MS,
   type EnqueueOutcome,
+  type FetchedMessage,
   type InstanceProgress,
   type NewInstance,
   type NewMessage,
@@ -17,6 +19,8 @@ import type { StoreChanges } from './changes.ts';
 import type { CodeTable } from './codes.ts';
 import { describeDamage, isDamage, RowRepair, type WorkTable } from './damage.ts';
 import { sqliteCode } from './open-database.ts';
+import { TurnOffer, type TurnDemand } from './turn-offer.ts';
+import { WideStatement, type Cell } from './wide-statement.ts';
 
 /** `visible_at` of a start message: before every other message of the instance. */
 const START = 0;
@@ -30,9 +34,20 @@ type QueueRow = {
   readonly message_seq: number;
   readonly ready_at: number | null;
   readonly lock_token: string | null;
+  readonly handed_seq: number | null;
   readonly hold_until: number;
   readonly priority: number;
+  readonly code_id: number;
+  readonly name: string;
+  readonly version: string | null;
+  readonly execution_id: number;
+  readonly last_event_id: number;
+  readonly created_at: number;
+  readonly parent_instance_id: string | null;
 };
+
+/** Where an instance stands after a message: see `ready_at` in migrations.ts. */
+type Place = Pick<QueueRow, 'ready_at' | 'lock_token'>;
 
 /** The columns of a parent link; all null without a parent. */
 export type ParentColumns = {
@@ -45,6 +60,8 @@ type RecordRow = Omit<InstanceRecord, 'parent'> & ParentColumns;
 
 /** Instances and the orchestrator queue. */
 export class InstanceTable {
+  /** Instances that get a message while a fetch waits for them, see turn-offer.ts. */
+  readonly offer: TurnOffer;
   /** For rows that were damaged outside. */
   readonly repair: RowRepair;
   readonly #clock: Clock;
@@ -53,7 +70,8 @@ export class InstanceTable {
   readonly #insertInstance: Database.Statement;
   readonly #selectQueue: Database.Statement;
   readonly #announce: Database.Statement;
-  readonly #insertMessage: Database.Statement;
+  readonly #handOut: Database.Statement;
+  readonly #insertMessage: WideStatement;
   readonly #insertKeyed: Database.Statement;
   readonly #hasKey: Database.Statement;
   readonly #mendSeq: Database.Statement;
@@ -69,24 +87,30 @@ export class InstanceTable {
   readonly #countMessages: Database.Statement;
 
   constructor(database: Database.Database, parts: { readonly clock: Clock; readonly codes: CodeTable; readonly changes: StoreChanges }) {
+    this.offer = new TurnOffer(parts.codes);
     this.#clock = parts.clock;
     this.#codes = parts.codes;
     this.#changes = parts.changes;
     this.repair = new RowRepair(database);
     this.#insertInstance = database.prepare(
-      `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
-         message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, parent_notice,
-         created_at, updated_at)
-       VALUES (?, ?, ?, ?, 'Pending', ?, ?, 0, ?, ?, 1, 0, 0, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, lock_token, hold_until,
+         message_seq, handed_seq, handed_at, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id,
+         on_parent_close, parent_notice, created_at, updated_at)
+       VALUES (?, ?, ?, ?, 'Pending', ?, ?, 0, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     // Two statements instead of an UPDATE with a CASE and RETURNING: that one opens a temporary table and costs more than both.
     this.#selectQueue = database.prepare(
-      'SELECT status, message_seq, ready_at, lock_token, hold_until, priority FROM instances WHERE instance_id = ?',
+      `SELECT status, message_seq, ready_at, lock_token, handed_seq, hold_until, priority, code_id, name, version, execution_id, last_event_id,
+         created_at, parent_instance_id FROM instances WHERE instance_id = ?`,
     );
-    this.#announce = database.prepare('UPDATE instances SET message_seq = ?, ready_at = ? WHERE instance_id = ?');
-    this.#insertMessage = database.prepare(
-      'INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload) VALUES (?, ?, ?, ?, ?, 0, ?)',
+    this.#announce = database.prepare('UPDATE instances SET message_seq = ?, ready_at = ?, lock_token = ? WHERE instance_id = ?');
+    this.#handOut = database.prepare(
+      'UPDATE instances SET message_seq = ?, ready_at = ?, lock_token = ?, handed_seq = ?, handed_at = ? WHERE instance_id = ?',
     );
+    this.#insertMessage = new WideStatement(database, {
+      before: 'INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload) VALUES',
+      row: '(?, ?, ?, ?, ?, 0, ?)',
+    });
     this.#insertKeyed = database.prepare(
       `INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, attempts, message_key, payload)
        VALUES (?, ${AT_ONCE}, ?, ?, 0, ?, ?)`,
@@ -130,15 +154,21 @@ export class InstanceTable {
     const { instanceId, name, version, parent, priority } = start;
     const startAtMs = Math.max(start.startAtMs ?? nowMs, nowMs + start.delayMs);
     const isDelayed = startAtMs > nowMs;
+    const codeId = this.#codes.idOf(name, version, 0);
+    const readyAtMs = isDelayed ? startAtMs : nowMs - priority * PRIORITY_HEAD_START_MS;
+    const taker = isDelayed ? null : this.offer.taker(codeId, readyAtMs);
     const { changes } = this.#insertInstance.run(
       instanceId,
       name,
       version,
-      this.#codes.idOf(name, version, 0),
+      codeId,
       priority,
       executionId,
-      isDelayed ? startAtMs : nowMs - priority * PRIORITY_HEAD_START_MS,
+      taker === null ? readyAtMs : taker.endsAtMs,
+      taker === null ? null : taker.lockToken,
       isDelayed ? startAtMs : 0,
+      taker === null ? null : 1,
+      taker === null ? null : nowMs,
       parent === null ? null : parent.instanceId,
       parent === null ? null : parent.executionId,
       parent === null ? null : parent.eventId,
@@ -148,7 +178,11 @@ export class InstanceTable {
       nowMs,
     );
     if (changes === 0) return 'exists';
-    this.#insertMessage.run(instanceId, START, 1, nowMs, null, start.payload);
+    this.#insertMessage.run([instanceId, START, 1, nowMs, null, start.payload]);
+    if (taker !== null) {
+      const item = { instanceId, name, version, executionId, parent, lastEventId: 0, createdAtMs: nowMs, status: 'Pending' as const };
+      this.offer.give(item, { readyAtMs, messages: [{ messageId: 1, payload: start.payload, attempt: 1 }] });
+    }
     return 'started';
   }
 
@@ -164,7 +198,7 @@ export class InstanceTable {
     if (isEnded(row.status)) return 'ended';
     if (this.isQueued(instanceId, key)) return 'duplicate';
     const messageId = row.message_seq + 1;
-    this.#announce.run(messageId, readyWithMessage(row, nowMs), instanceId);
+    this.#announceAt(instanceId, row, [payload], nowMs);
     this.#insertKeyed.run(instanceId, messageId, nowMs, key, payload);
     return 'enqueued';
   }
@@ -180,10 +214,49 @@ export class InstanceTable {
     const row = this.#readQueue(instanceId);
     if (row === undefined) return 'notFound';
     if (isEnded(row.status)) return 'ended';
+    this.#announceAt(instanceId, row, payloads, nowMs);
+    const cells: Cell[] = [];
     let messageId = row.message_seq;
-    this.#announce.run(messageId + payloads.length, readyWithMessage(row, nowMs), instanceId);
-    for (const payload of payloads) this.#insertMessage.run(instanceId, AT_ONCE, (messageId += 1), nowMs, null, payload);
+    for (const payload of payloads) cells.push(instanceId, AT_ONCE, (messageId += 1), nowMs, null, payload);
+    this.#insertMessage.run(cells);
     return 'enqueued';
+  }
+
+  /** Messages arrive: the instance goes to a fetch that waits, or to its place in the ready order. */
+  #announceAt(instanceId: string, row: QueueRow, payloads: readonly string[], nowMs: number): void {
+    const messageSeq = row.message_seq + payloads.length;
+    const taker = this.#offerTurn(instanceId, row, payloads, nowMs);
+    if (taker !== null) this.#handOut.run(messageSeq, taker.endsAtMs, taker.lockToken, messageSeq, nowMs, instanceId);
+    else {
+      const { ready_at: readyAtMs, lock_token: lockToken } = placeWithMessage(row, nowMs);
+      this.#announce.run(messageSeq, readyAtMs, lockToken, instanceId);
+    }
+  }
+
+  /** Returns who takes the instance with its new messages at once; null: nobody. */
+  #offerTurn(instanceId: string, row: QueueRow, payloads: readonly string[], nowMs: number): TurnDemand | null {
+    const { offer } = this;
+    if (!offer.isOpen) return null;
+    const toMessages = (): FetchedMessage[] =>
+      payloads.map((payload, index) => ({ messageId: row.message_seq + 1 + index, payload, attempt: 1 }));
+    if (row.lock_token !== null) return offer.holds(instanceId, row.lock_token) ? offer.add(instanceId, toMessages()) : null;
+    const isIdle = row.ready_at === null && row.handed_seq === null && row.hold_until <= nowMs && !isStopped(row.status);
+    if (!isIdle || payloads.length > MAX_MESSAGES_PER_TURN || !isReadableInstance(row)) return null;
+    const readyAtMs = nowMs - headStartMs(row);
+    const taker = offer.taker(row.code_id, readyAtMs);
+    if (taker === null) return null;
+    const item = {
+      instanceId,
+      name: row.name,
+      version: row.version,
+      status: row.status,
+      executionId: row.execution_id,
+      lastEventId: row.last_event_id,
+      parent: row.parent_instance_id === null ? null : this.readParent(instanceId),
+      createdAtMs: row.created_at,
+    };
+    offer.give(item, { readyAtMs, messages: toMessages() });
+    return taker;
   }
 
   #readQueue(instanceId: string): QueueRow | undefined {
@@ -237,21 +310,26 @@ export class InstanceTable {
 
   /** An instance was quarantined for damage: its parent is told, and who waits for it wakes after the transaction. */
   #noteQuarantine(instanceId: string): void {
+    this.offer.withdraw(instanceId);
     this.#changes.instances.add(instanceId);
     const notice = this.#readNotice.get(instanceId) as { readonly instanceId: string | null; readonly payload: string | null } | undefined;
     if (typeof notice?.instanceId !== 'string' || typeof notice.payload !== 'string') return;
     this.enqueue({ instanceId: notice.instanceId, payload: notice.payload });
   }
 
-  /** Inserts a message whose id the caller has taken; the caller sets the ready order. */
-  insertTimer(instanceId: string, timer: NewTimer, messageId: number): void {
-    const visibleAtMs = Math.max(FIRST_TIMER, timer.visibleAtMs);
-    this.#insertMessage.run(instanceId, visibleAtMs, messageId, visibleAtMs, timer.eventId, timer.payload);
+  /** Inserts messages whose ids the caller has taken; the caller sets the ready order. */
+  insertTimers(instanceId: string, timers: readonly NewTimer[], firstMessageId: number): void {
+    const cells: Cell[] = [];
+    for (const [index, { visibleAtMs, eventId, payload }] of timers.entries()) {
+      const atMs = Math.max(FIRST_TIMER, visibleAtMs);
+      cells.push(instanceId, atMs, firstMessageId + index, atMs, eventId, payload);
+    }
+    this.#insertMessage.run(cells);
   }
 
-  /** As `insertTimer`, for the start message of the next execution. */
+  /** As `insertTimers`, for the start message of the next execution. */
   insertStart(instanceId: string, payload: string, messageId: number): void {
-    this.#insertMessage.run(instanceId, START, messageId, this.#clock.nowMs(), null, payload);
+    this.#insertMessage.run([instanceId, START, messageId, this.#clock.nowMs(), null, payload]);
   }
 
   /** True while a message with the key waits or is being worked on. */
@@ -318,15 +396,34 @@ export function readyAtOnceMs(firstMs: number, priority: number, nowMs: number):
   return firstMs > nowMs ? firstMs : nowMs - priority * PRIORITY_HEAD_START_MS;
 }
 
-/** When an instance is ready that gets a message: a locked one stays locked, a held one held, a stopped one stopped; work in progress goes first. */
-function readyWithMessage(row: QueueRow, nowMs: number): number | null {
-  if (row.lock_token !== null && row.ready_at !== null && row.ready_at > nowMs) return row.ready_at;
+/** Where an instance stands that gets a message: a locked one stays locked, a held one held, a stopped one stopped; work in progress goes first. */
+function placeWithMessage(row: QueueRow, nowMs: number): Place {
+  if (row.lock_token !== null && row.ready_at !== null && row.ready_at > nowMs) return row;
   // Any other one, also one that was damaged outside, is replaced by the turn.
-  if (row.status === 'Suspended' || row.status === 'Quarantined') return null;
-  const headStartMs = row.priority * PRIORITY_HEAD_START_MS + (row.status === 'Running' ? IN_PROGRESS_HEAD_START_MS : 0);
-  const readyAtMs = row.hold_until > nowMs ? row.hold_until : nowMs - headStartMs;
+  if (isStopped(row.status)) return { ready_at: null, lock_token: null };
+  const readyAtMs = row.hold_until > nowMs ? row.hold_until : nowMs - headStartMs(row);
   // Who was ready before stays so.
-  return row.ready_at === null ? readyAtMs : Math.min(row.ready_at, readyAtMs);
+  return { ready_at: row.ready_at === null ? readyAtMs : Math.min(row.ready_at, readyAtMs), lock_token: null };
+}
+
+function isStopped(status: InstanceStatus): boolean {
+  return status === 'Suspended' || status === 'Quarantined';
+}
+
+function headStartMs({ priority, status }: QueueRow): number {
+  return priority * PRIORITY_HEAD_START_MS + (status === 'Running' ? IN_PROGRESS_HEAD_START_MS : 0);
+}
+
+/**
+ * SQLite checks the types of what it writes, but not whether other cells that must hold something do.
+ *
+ * @param row - of an instance
+ * @returns true when its turn can be handed out
+ */
+export function isReadableInstance(row: Pick<QueueRow, 'name' | 'status' | 'execution_id' | 'last_event_id' | 'created_at'>): boolean {
+  const isPlaced =
+    Number.isSafeInteger(row.execution_id) && Number.isSafeInteger(row.last_event_id) && Number.isSafeInteger(row.created_at);
+  return isPlaced && typeof row.name === 'string' && typeof row.status === 'string';
 }
 
 function toRecord(row: RecordRow): InstanceRecord {

@@ -17,8 +17,9 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX codes_name ON codes (name);
 
-  -- One row an instance. ready_at is the ready order (epoch ms): NULL nothing to fetch; unlocked: when its first message is visible;
-  -- locked (lock_token set): when the lock expires. So one index serves ready, delayed and expired instances alike, in O(log n).
+  -- One row an instance. ready_at (epoch ms): NULL nothing to fetch; unlocked: when its first message is visible; locked (lock_token set): when
+  -- the lock expires. Unlocked ones stand in the ready order, locked ones in a lease: so a lock costs no index entry.
+  -- The index begins with the token, which is always NULL there, so that it covers what is asked of it.
   CREATE TABLE instances (
     instance_id TEXT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL,
@@ -34,8 +35,6 @@ export const MIGRATIONS: readonly string[] = [
     message_seq INTEGER NOT NULL,     -- id of the newest message
     handed_seq INTEGER,               -- newest message at the last hand-out that is neither acked nor abandoned; NULL none
     handed_at INTEGER,                -- and its time
-    before_seq INTEGER,               -- the same of the hand-out before, for the fetch that finds it expired
-    before_at INTEGER,
     output TEXT,
     custom_status TEXT,
     custom_status_version INTEGER NOT NULL,
@@ -48,7 +47,7 @@ export const MIGRATIONS: readonly string[] = [
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX instances_ready ON instances (code_id, ready_at) WHERE ready_at IS NOT NULL;
+  CREATE INDEX instances_ready ON instances (lock_token, code_id, ready_at) WHERE ready_at IS NOT NULL AND lock_token IS NULL;
   CREATE INDEX instances_children ON instances (parent_instance_id) WHERE parent_instance_id IS NOT NULL;
 
   -- Messages and timers of instances. visible_at: 0 for a start message, so that it comes first; 1 for other messages, which are visible
@@ -80,7 +79,17 @@ export const MIGRATIONS: readonly string[] = [
     payload TEXT NOT NULL,
     PRIMARY KEY (instance_id, execution_id, event_id)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX work_items_ready ON work_items (ready_at);
+  CREATE INDEX work_items_ready ON work_items (lock_token, ready_at) WHERE lock_token IS NULL;
+
+  -- What a fetch has locked in instances or work_items: one row a fetch, so that expired locks are found without an index entry each.
+  CREATE TABLE leases (
+    lease_id INTEGER PRIMARY KEY,
+    queue TEXT NOT NULL,              -- table of the locked rows
+    ends_at INTEGER NOT NULL,         -- no lock in it expires earlier
+    lock_token TEXT NOT NULL,
+    instance_ids TEXT NOT NULL        -- JSON: whose rows were locked; those that have another token by now are not meant
+  ) STRICT;
+  CREATE INDEX leases_end ON leases (queue, ends_at);
 
   -- Activities with any routing: the same, apart, because each further column and index made the others 10 % slower.
   -- Items without a session are found by their tag (NULL none), items of a session by it.

@@ -19,7 +19,8 @@ import type {
 import type { CodeFilter, CodeTable } from './codes.ts';
 import type { InstanceControl } from './control.ts';
 import { isDamage, readText } from './damage.ts';
-import { readyAtOnceMs, type InstanceTable } from './instance-table.ts';
+import { isReadableInstance, readyAtOnceMs, type InstanceTable } from './instance-table.ts';
+import type { LeaseTable } from './leases.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
 import type { TurnEffectWriter } from './turn-effects.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -45,8 +46,8 @@ type FetchRow = {
   readonly status: OrchestrationItem['status'];
   readonly execution_id: number;
   readonly last_event_id: number;
-  readonly before_seq: number | null;
-  readonly before_at: number | null;
+  readonly handed_seq: number | null;
+  readonly handed_at: number | null;
   readonly created_at: number;
 };
 
@@ -71,11 +72,13 @@ export class OrchestratorQueue {
   readonly #control: InstanceControl;
   readonly #subscriptions: SubscriptionTable;
   readonly #effects: TurnEffectWriter;
+  readonly #leases: LeaseTable;
   readonly #database: Database.Database;
   /** By number of codes. */
   readonly #readySelects = new Map<number, Database.Statement>();
   readonly #firstReady: Database.Statement;
   readonly #nextReady: Database.Statement;
+  readonly #selectTurn: Database.Statement;
   readonly #lock: Database.Statement;
   readonly #selectMessages: Database.Statement;
   readonly #setHandOut: Database.Statement;
@@ -106,6 +109,7 @@ export class OrchestratorQueue {
       readonly control: InstanceControl;
       readonly subscriptions: SubscriptionTable;
       readonly effects: TurnEffectWriter;
+      readonly leases: LeaseTable;
     },
   ) {
     this.#database = database;
@@ -116,18 +120,19 @@ export class OrchestratorQueue {
     this.#control = parts.control;
     this.#subscriptions = parts.subscriptions;
     this.#effects = parts.effects;
+    this.#leases = parts.leases;
     const prepare = (sql: string): Database.Statement => database.prepare(sql);
     // Both read the index in its order, see below.
-    this.#firstReady = prepare('SELECT ready_at FROM instances WHERE code_id = ? AND ready_at <= ? LIMIT 1').pluck();
+    this.#firstReady = prepare('SELECT ready_at FROM instances WHERE code_id = ? AND lock_token IS NULL AND ready_at <= ? LIMIT 1').pluck();
     this.#nextReady = prepare(
-      `SELECT ready_at FROM instances WHERE code_id = ? AND ready_at >= ${Number.MIN_SAFE_INTEGER} LIMIT 1`,
+      `SELECT ready_at FROM instances WHERE code_id = ? AND lock_token IS NULL AND ready_at >= ${Number.MIN_SAFE_INTEGER} LIMIT 1`,
     ).pluck();
+    this.#selectTurn = prepare(
+      `SELECT instance_id, name, version, status, execution_id, last_event_id, handed_seq, handed_at, parent_instance_id, created_at
+       FROM instances WHERE instance_id = ?`,
+    );
     this.#lock = prepare(
-      `UPDATE instances SET lock_token = ?, ready_at = ?, before_seq = handed_seq, before_at = handed_at, handed_seq = message_seq, handed_at = ?,
-         hold_until = 0
-       WHERE instance_id IN (SELECT value FROM json_each(?))
-       RETURNING instance_id, name, version, status, execution_id, last_event_id, before_seq, before_at,
-         parent_instance_id, created_at`,
+      'UPDATE instances SET lock_token = ?, ready_at = ?, handed_seq = message_seq, handed_at = ?, hold_until = 0 WHERE instance_id = ?',
     );
     // Both read the primary key in its order. ORDER BY and min() would say so, but cost 8 µs each in SQLite, three times the rest; a test
     // holds the query plans instead.
@@ -183,8 +188,18 @@ export class OrchestratorQueue {
     );
   }
 
-  /** When the next accepted instance is ready, epoch milliseconds; null: none will be without a new message. Of the codes that are known. */
+  /**
+   * When the next accepted instance is ready, or may be because a lock expires, epoch milliseconds; null: none will be without a new message.
+   * Of the codes that are known.
+   */
   nextReadyAtMs(filter: CodeFilter | undefined): number | null {
+    const endMs = this.#leases.nextEndMs('instances');
+    const readyMs = this.oldestReadyMs(filter);
+    return readyMs === null || endMs === null ? (readyMs ?? endMs) : Math.min(readyMs, endMs);
+  }
+
+  /** When the first accepted one in the ready order is ready, now or later. */
+  oldestReadyMs(filter: CodeFilter | undefined): number | null {
     let earliestMs: number | null = null;
     for (const codeId of this.#codes.candidates(filter)) {
       const readyAtMs = this.#nextReady.get(codeId);
@@ -195,66 +210,71 @@ export class OrchestratorQueue {
     return earliestMs;
   }
 
+  /** What the running transaction has given to the fetch, then what is ready. */
   fetch(params: {
     readonly accepts: CodeFilter | undefined;
     readonly maxItems: number;
     readonly lockMs: number;
     readonly lockToken: string;
   }): OrchestrationItem[] {
-    const { lockToken } = params;
+    const { accepts, maxItems, lockMs, lockToken } = params;
     const nowMs = this.#clock.nowMs();
-    const instanceIds = this.#selectIds(params.accepts, nowMs, params.maxItems);
-    if (instanceIds.length === 0) return [];
-    const rows = this.#lockAll(instanceIds, [lockToken, nowMs + params.lockMs, nowMs]);
-    const byId = new Map(rows.map((row) => [row.instance_id, row]));
-    const items: OrchestrationItem[] = [];
-    let isShort = false;
-    for (const instanceId of instanceIds) {
-      const row = byId.get(instanceId);
-      if (row === undefined || (!isReadableInstance(row) && this.#instances.mend(instanceId))) continue;
-      const messages = this.#takeMessages(row, nowMs);
-      if (messages.length === 0) {
-        isShort = true;
-        continue;
-      }
-      items.push({
-        instanceId,
-        lockToken,
-        name: row.name,
-        version: row.version,
-        status: row.status,
-        executionId: row.execution_id,
-        lastEventId: row.last_event_id,
-        messages: inOrder(messages).map(toMessage),
-        parent: row.parent_instance_id === null ? null : this.#instances.readParent(instanceId),
-        createdAtMs: row.created_at,
-      });
-    }
+    const { offer } = this.#instances;
+    const lock = { lockToken, nowMs, endsAtMs: offer.endsAtMs(lockToken) ?? nowMs + lockMs };
+    const items = offer.take(lockToken);
+    this.#leases.release('instances', nowMs);
     // Who had nothing to hand out is not ready any more, and leaves its place to the next one, which is.
-    return isShort ? [...items, ...this.fetch({ ...params, maxItems: instanceIds.length - items.length })] : items;
+    for (let isShort = items.length < maxItems; isShort;) {
+      isShort = false;
+      for (const instanceId of this.#selectIds(accepts, nowMs, maxItems - items.length)) {
+        const item = this.#lockOne(instanceId, lock);
+        if (item === null) isShort = true;
+        else items.push(item);
+      }
+    }
+    if (items.length > 0) this.#leases.note('instances', lockToken, lock.endsAtMs, items.map(instanceIdOf));
+    return items;
   }
 
-  /** Locks instances. Those whose rows are damaged are quarantined and left out. */
-  #lockAll(instanceIds: readonly string[], lock: readonly [lockToken: string, untilMs: number, nowMs: number]): readonly FetchRow[] {
-    let rows: FetchRow[];
-    try {
-      rows = this.#lock.all(...lock, encodeRecord(instanceIds)) as FetchRow[];
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      const sound = instanceIds.filter((instanceId) => !this.#instances.mend(instanceId));
-      if (sound.length === instanceIds.length) throw error;
-      return this.#lockAll(sound, lock);
+  /** Locks an instance. Returns null when there is nothing to hand out: it is not ready any more. */
+  #lockOne(
+    instanceId: string,
+    { lockToken, nowMs, endsAtMs }: { readonly lockToken: string; readonly nowMs: number; readonly endsAtMs: number },
+  ): OrchestrationItem | null {
+    const row = this.#selectTurn.get(instanceId) as FetchRow | undefined;
+    if (row === undefined) {
+      // The index names a row that no key finds.
+      this.#instances.mendUnnamed();
+      return null;
     }
-    if (rows.length === instanceIds.length) return rows;
-    this.#instances.mendUnnamed();
-    return rows;
+    try {
+      this.#lock.run(lockToken, endsAtMs, nowMs, instanceId);
+    } catch (error) {
+      if (!isDamage(error) || !this.#instances.mend(instanceId)) throw error;
+      return null;
+    }
+    if (!isReadableInstance(row) && this.#instances.mend(instanceId)) return null;
+    const messages = this.#takeMessages(row, nowMs);
+    if (messages.length === 0) return null;
+    return {
+      instanceId,
+      lockToken,
+      name: row.name,
+      version: row.version,
+      status: row.status,
+      executionId: row.execution_id,
+      lastEventId: row.last_event_id,
+      messages: inOrder(messages).map(toMessage),
+      parent: row.parent_instance_id === null ? null : this.#instances.readParent(instanceId),
+      createdAtMs: row.created_at,
+    };
   }
 
   /** The messages of an instance that was just locked; none: it is released, or quarantined because its queue is damaged. */
-  #takeMessages({ instance_id: instanceId, before_seq, before_at }: FetchRow, nowMs: number): readonly MessageRow[] {
+  #takeMessages({ instance_id: instanceId, handed_seq, handed_at }: FetchRow, nowMs: number): readonly MessageRow[] {
     try {
       // A hand-out that was neither acked nor abandoned: its lock expired, and it counts.
-      if (before_seq !== null) this.#countAttempts.run(instanceId, before_at, before_seq);
+      if (handed_seq !== null) this.#countAttempts.run(instanceId, handed_at, handed_seq);
       const messages = this.#selectMessages.all(instanceId, nowMs) as MessageRow[];
       // Its lock ran out, and what it was locked for is not there any more.
       if (messages.length === 0) this.#release.run(0, this.#firstVisibleMs(instanceId), instanceId);
@@ -286,7 +306,7 @@ export class OrchestratorQueue {
   #selectReady(codeCount: number): Database.Statement {
     const known = this.#readySelects.get(codeCount);
     if (known !== undefined) return known;
-    const ofCode = `SELECT instance_id${codeCount > 1 ? ', ready_at' : ''} FROM instances WHERE code_id = ? AND ready_at <= ?`;
+    const ofCode = `SELECT instance_id${codeCount > 1 ? ', ready_at' : ''} FROM instances WHERE code_id = ? AND lock_token IS NULL AND ready_at <= ?`;
     const ofAll = Array.from({ length: codeCount }, () => ofCode).join(' UNION ALL ');
     const statement = this.#database.prepare(`${ofAll} ORDER BY ready_at, instance_id LIMIT ?`).pluck();
     this.#readySelects.set(codeCount, statement);
@@ -306,6 +326,7 @@ export class OrchestratorQueue {
     if (row === undefined) return 'instanceGone';
     if (!holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
     if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
+    this.#leases.finish(ack.lockToken);
     const codeId = this.#codeAfterTurn(ack, row);
     const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
     if (ack.page !== null) {
@@ -351,7 +372,7 @@ export class OrchestratorQueue {
   #exchange(ack: OrchestrationAck, row: LockRow, nowMs: number): number {
     const { instanceId, executionId } = ack;
     this.#deleteConsumed(ack, row);
-    for (const item of ack.workItems) this.#work.insert(instanceId, executionId, item, nowMs);
+    if (ack.workItems.length > 0) this.#work.insertAll(instanceId, executionId, ack.workItems, nowMs);
     for (const eventId of ack.cancelledActivities) this.#work.cancel(instanceId, executionId, eventId);
     let messageSeq = row.message_seq;
     if (ack.next !== null) {
@@ -359,7 +380,8 @@ export class OrchestratorQueue {
       this.#instances.insertStart(instanceId, ack.next.payload, (messageSeq += 1));
       return messageSeq;
     }
-    for (const timer of ack.timers) this.#instances.insertTimer(instanceId, timer, (messageSeq += 1));
+    if (ack.timers.length > 0) this.#instances.insertTimers(instanceId, ack.timers, messageSeq + 1);
+    messageSeq += ack.timers.length;
     for (const eventId of ack.cancelledTimers) this.#deleteTimer.run(instanceId, eventId);
     return messageSeq;
   }
@@ -387,6 +409,7 @@ export class OrchestratorQueue {
     const nowMs = this.#clock.nowMs();
     const row = this.#selectLock.get(item.instanceId) as LockRow | undefined;
     if (row === undefined || !holdsLock(row, item.lockToken, nowMs)) return 'lockLost';
+    this.#leases.finish(item.lockToken);
     if (item.countAttempt && row.handed_seq !== null) this.#countAttempts.run(item.instanceId, row.handed_at, row.handed_seq);
     const holdUntilMs = item.delayMs > 0 ? nowMs + item.delayMs : 0;
     const firstVisible = this.#firstVisibleMs(item.instanceId);
@@ -397,7 +420,9 @@ export class OrchestratorQueue {
 
   renew(lock: OrchestrationLock, lockMs: number): 'done' | 'lockLost' {
     const nowMs = this.#clock.nowMs();
-    return this.#renew.run(nowMs + lockMs, lock.instanceId, lock.lockToken, nowMs).changes === 1 ? 'done' : 'lockLost';
+    if (this.#renew.run(nowMs + lockMs, lock.instanceId, lock.lockToken, nowMs).changes === 0) return 'lockLost';
+    this.#leases.renew('instances', lock, nowMs + lockMs);
+    return 'done';
   }
 
   readHistory(request: HistoryRequest): readonly HistoryPage[] {
@@ -431,16 +456,13 @@ function isOlder(timer: MessageRow, message: MessageRow): boolean {
   return timer.visible_at === message.arrived_at ? timer.message_id < message.message_id : timer.visible_at < message.arrived_at;
 }
 
-/** SQLite checks the types of what it writes, but not whether other cells that must hold something do. */
-function isReadableInstance(row: FetchRow): boolean {
-  const isPlaced =
-    Number.isSafeInteger(row.execution_id) && Number.isSafeInteger(row.last_event_id) && Number.isSafeInteger(row.created_at);
-  return isPlaced && typeof row.name === 'string' && typeof row.status === 'string';
-}
-
 /** Rows that were damaged outside may hold anything. */
 function isReadable({ message_id, attempts, payload }: MessageRow): boolean {
   return typeof payload === 'string' && Number.isSafeInteger(message_id) && Number.isSafeInteger(attempts);
+}
+
+function instanceIdOf({ instanceId }: OrchestrationItem): string {
+  return instanceId;
 }
 
 function toMessage(row: MessageRow): FetchedMessage {

@@ -29,15 +29,20 @@ export class SetBack {
    */
   constructor(database: Database.Database) {
     const move = 'SET ready_at = ready_at - $byMs WHERE';
-    const isOldLock = `lock_token IS NOT NULL AND ready_at > $nowMs + ${MAX_LEASE_MS} AND ready_at <= $latestMs + ${MAX_LEASE_MS}`;
+    const isOld = (column: string): string => `${column} > $nowMs + ${MAX_LEASE_MS} AND ${column} <= $latestMs + ${MAX_LEASE_MS}`;
+    const isOldLock = `lock_token IS NOT NULL AND ${isOld('ready_at')}`;
+    const leased = (queue: string): string =>
+      `instance_id IN (SELECT value FROM leases, json_each(leases.instance_ids)
+         WHERE queue = '${queue}' AND ${isOld('ends_at')} AND json_valid(leases.instance_ids))`;
     const waits = `lock_token IS NULL AND ready_at > $nowMs AND ready_at <= $latestMs + ${SOON_MS}`;
     // By code: the ready order of instances is an index that begins with it.
     const instances = 'code_id IN (SELECT code_id FROM codes)';
     this.#moves = [
-      `UPDATE work_items ${move} ${isOldLock}`,
+      `UPDATE work_items ${move} ${leased('work_items')} AND ${isOldLock}`,
       `UPDATE work_items ${move} ${waits}`,
       `UPDATE routed_items ${move} (${isOldLock}) OR (${waits})`,
-      `UPDATE instances ${move} ${instances} AND ${isOldLock}`,
+      `UPDATE instances ${move} ${leased('instances')} AND ${isOldLock}`,
+      `UPDATE leases SET ends_at = ends_at - $byMs WHERE ${isOld('ends_at')}`,
       `UPDATE instances ${move} ${instances} AND lock_token IS NULL AND ready_at > $nowMs AND ready_at <= $latestMs AND hold_until <= $nowMs`,
       `UPDATE sessions SET lease_until = lease_until - $byMs WHERE lease_until > $nowMs + ${MAX_LEASE_MS}`,
       'UPDATE sessions SET used_at = $nowMs WHERE used_at > $nowMs',

@@ -53,6 +53,7 @@ import { InstanceControl } from './control.ts';
 import { unreadable } from './file-check.ts';
 import { GroupCommit, toProviderError } from './group-commit.ts';
 import { InstanceTable } from './instance-table.ts';
+import { LeaseTable } from './leases.ts';
 import { openDatabase } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
 import { RoutedItems } from './routed-items.ts';
@@ -62,6 +63,7 @@ import { SessionTable } from './sessions.ts';
 import { SetBack } from './set-back.ts';
 import { resolveSqliteOptions, type CommitStats, type SqliteOptions } from './sqlite-options.ts';
 import { SubscriptionTable } from './subscriptions.ts';
+import type { TurnDemand } from './turn-offer.ts';
 import { TurnEffectWriter } from './turn-effects.ts';
 import { ValueTable } from './values.ts';
 import { WorkQueue, type WorkDemand } from './work-queue.ts';
@@ -70,7 +72,10 @@ import { DEFAULT_SELECT, takesPlain, WorkSelection, type WorkSelect } from './wo
 type FetchWait<Item> = Fetched<Item> | null;
 
 /** A parked fetch of work items. */
-type WorkWish = Omit<WorkDemand, 'items'> & { readonly key: string; readonly select: WorkSelect };
+type WorkWish = Pick<WorkDemand, 'lockToken' | 'room'> & { readonly lockMs: number; readonly key: string; readonly select: WorkSelect };
+
+/** A parked fetch of instances. */
+type CodeWish = Pick<TurnDemand, 'accepts' | 'lockToken' | 'room'> & { readonly lockMs: number };
 
 /** A provider on one SQLite file. Open it with `SqliteProvider.open`. */
 export class SqliteProvider implements Provider {
@@ -83,6 +88,7 @@ export class SqliteProvider implements Provider {
   readonly #orchestrations: OrchestratorQueue;
   readonly #work: WorkQueue;
   readonly #codes: CodeTable;
+  readonly #leases: LeaseTable;
   readonly #sessions: SessionTable;
   readonly #sessionMessages: SessionMessageTable;
   readonly #subscriptions: SubscriptionTable;
@@ -103,8 +109,8 @@ export class SqliteProvider implements Provider {
   #fetchDue = false;
   /** Parked fetches of work items, in the order in which they came. */
   readonly #workWishes = new Set<WorkWish>();
-  /** Code filters of parked fetches of instances: one entry a fetch. */
-  readonly #codeWishes = new Set<{ readonly accepts: CodeFilter | undefined }>();
+  /** Parked fetches of instances, in the order in which they came. */
+  readonly #codeWishes = new Set<CodeWish>();
   readonly #filterKeys = new WeakMap<CodeFilter, string>();
   #filterCount = 0;
   /** Instances with a wait for a message to be received: only for these a turn that just goes on is of interest. */
@@ -120,6 +126,7 @@ export class SqliteProvider implements Provider {
     const { clock } = options;
     const codes = new CodeTable(database);
     const changes = this.#changes;
+    const leases = new LeaseTable(database);
     const instances = new InstanceTable(database, { clock, codes, changes });
     const sessions = new SessionTable(database, clock);
     const sessionMessages = new SessionMessageTable(database, clock);
@@ -127,11 +134,12 @@ export class SqliteProvider implements Provider {
     const subscriptions = new SubscriptionTable(database, instances);
     const selection = new WorkSelection(database, sessions);
     const routed = new RoutedItems(database, { clock, sessions });
-    const work = new WorkQueue(database, { clock, instances, routed, sessions, selection, sessionMessages });
+    const work = new WorkQueue(database, { clock, instances, routed, sessions, selection, sessionMessages, leases });
     const control = new InstanceControl(database, { clock, instances, work, subscriptions, values, changes });
     const effects = new TurnEffectWriter({ values, subscriptions, sessionMessages, control, changes });
-    this.#orchestrations = new OrchestratorQueue(database, { clock, instances, work, codes, control, subscriptions, effects });
+    this.#orchestrations = new OrchestratorQueue(database, { clock, instances, work, codes, control, subscriptions, effects, leases });
     this.#codes = codes;
+    this.#leases = leases;
     this.#instances = instances;
     this.#sessions = sessions;
     this.#sessionMessages = sessionMessages;
@@ -156,6 +164,8 @@ export class SqliteProvider implements Provider {
         },
         begin: (mayNote) => {
           this.#setBack.apply(clock.nowMs());
+          this.#leases.begin(mayNote);
+          this.#offerTurns(mayNote);
           this.#offerWork(mayNote);
         },
         run: () => this.#serveFetches(),
@@ -197,6 +207,7 @@ export class SqliteProvider implements Provider {
 
   async #mendHidden(): Promise<void> {
     if (this.#instances.repair.hidden().size > 0) await this.#write('open', [null], () => this.#instances.mendHidden());
+    if (this.#leases.isDamaged) await this.#write('open', [null], () => this.#leases.rebuild());
   }
 
   /** Numbers of the group commit, for tuning. */
@@ -214,12 +225,12 @@ export class SqliteProvider implements Provider {
 
   fetchOrchestrationItems(params: Readonly<OrchestrationFetchParams>): Promise<Fetched<OrchestrationItem>> {
     const { accepts, maxItems, lockMs } = params;
-    const wish = { accepts };
     return this.#fetch('fetchOrchestrationItems', params, {
       waits: this.#orchestrationWaits,
       key: accepts === undefined ? '' : this.#filterKey(accepts),
       take: (lockToken) => this.#orchestrations.fetch({ accepts, maxItems, lockMs, lockToken }),
-      park: () => {
+      park: (lockToken) => {
+        const wish = { accepts, lockToken, lockMs, room: maxItems };
         this.#codeWishes.add(wish);
         return () => this.#codeWishes.delete(wish);
       },
@@ -256,11 +267,7 @@ export class SqliteProvider implements Provider {
     return this.#fetch('fetchWorkItems', params, {
       waits: this.#workWaits,
       key,
-      take: (lockToken) => {
-        const items = this.#work.takeDemanded(lockToken);
-        const room = maxItems - items.length;
-        return room < 1 ? items : [...items, ...this.#work.fetch({ select, maxItems: room, lockMs, lockToken })];
-      },
+      take: (lockToken) => this.#work.fetch({ select, maxItems, lockMs, lockToken }),
       park: (lockToken) => {
         const wish = { key, lockToken, lockMs, room: maxItems, select };
         this.#workWishes.add(wish);
@@ -528,13 +535,32 @@ export class SqliteProvider implements Provider {
 
   // --- the end of a transaction ----------------------------------------------------------------------------------------------
 
-  /** S4: lets the first parked fetch take what the transaction inserts, unless older items wait for it or an item may be undone alone (G3). */
+  /** S4: lets the first parked fetch take what the transaction makes ready, unless an item may be undone alone (G3). */
+  #offerTurns(mayNote: boolean): void {
+    const [first] = mayNote ? this.#codeWishes : [];
+    if (first === undefined) {
+      this.#instances.offer.begin(null);
+      return;
+    }
+    const { accepts, lockToken, room } = first;
+    const nowMs = this.#clock.nowMs();
+    this.#leases.release('instances', nowMs);
+    const oldestMs = this.#orchestrations.oldestReadyMs(accepts);
+    this.#instances.offer.begin({ accepts, lockToken, room, endsAtMs: nowMs + first.lockMs, oldestMs });
+  }
+
+  /** S4: the same for work, unless older items wait for the fetch. */
   #offerWork(mayNote: boolean): void {
     const first = mayNote ? this.#firstWishForPlain() : null;
-    const oldestMs = first === null ? null : this.#work.nextReadyAtMs(first.select);
-    const hasBacklog = oldestMs !== null && oldestMs <= this.#clock.nowMs();
-    const { lockToken = '', lockMs = 0, room = 0 } = first ?? {};
-    this.#work.demand = first === null || hasBacklog ? null : { lockToken, lockMs, room, items: [] };
+    if (first === null) {
+      this.#work.demand = null;
+      return;
+    }
+    const nowMs = this.#clock.nowMs();
+    const oldestMs = this.#work.nextReadyAtMs(first.select);
+    const hasBacklog = oldestMs !== null && oldestMs <= nowMs;
+    const { lockToken, lockMs, room } = first;
+    this.#work.demand = hasBacklog ? null : { lockToken, endsAtMs: nowMs + lockMs, room, items: [] };
   }
 
   /** The first parked fetch that takes items without routing. */
@@ -548,6 +574,9 @@ export class SqliteProvider implements Provider {
     this.#serveWaits();
     // Whoever they were inserted for is not parked any more: they go to the next one.
     this.#work.releaseDemanded();
+    for (const item of this.#instances.offer.release()) {
+      this.#orchestrations.abandon({ ...item, delayMs: 0, countAttempt: false });
+    }
   }
 
   #serveWaits(): void {
@@ -563,6 +592,7 @@ export class SqliteProvider implements Provider {
     this.#changes.instances.clear();
     this.#changes.sessions.clear();
     this.#setBack.committed();
+    this.#leases.committed();
     for (const round of rounds) round.deliver();
     if (!this.#instanceWaits.isEmpty) for (const instanceId of instances) this.#instanceWaits.serve(instanceId).deliver();
     if (!this.#sessionWaits.isEmpty) for (const sessionId of sessions) this.#sessionWaits.serve(sessionId).deliver();
@@ -576,6 +606,7 @@ export class SqliteProvider implements Provider {
     this.#changes.sessions.clear();
     this.#codes.forget();
     this.#setBack.rolledBack();
+    this.#leases.rolledBack();
     this.#fetchDue = true;
   }
 

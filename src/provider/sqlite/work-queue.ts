@@ -1,21 +1,25 @@
 // The worker queue in SQL. Neighbours: orchestrator-queue.ts inserts and cancels, work-selection.ts says what a fetch may take,
 // routed-items.ts keeps the items with routing, sessions.ts who owns which session, instance-table.ts takes the completions.
-// All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. Plain items come first everywhere: one statement
-// to insert, one to lock unless it is inserted locked, one to ack. Only who is not found among them is looked for among the routed ones.
+// leases.ts finds expired locks. All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. Plain items come
+// first everywhere: one statement inserts several, one locks one unless it is inserted locked, one acks it. Only who is not found among them is
+// looked for among the routed ones.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
 import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';
+import { WideStatement, type Cell } from './wide-statement.ts';
 import type { InstanceTable } from './instance-table.ts';
+import type { LeaseTable } from './leases.ts';
 import { isDamage, readText } from './damage.ts';
 import { parseRouting, routingOf, type RoutedItems } from './routed-items.ts';
 import type { SessionMessageTable } from './session-messages.ts';
 import type { SessionTable } from './sessions.ts';
-import type { WorkRow, WorkSelect, WorkSelection } from './work-selection.ts';
+import { takesPlain, type WorkRow, type WorkSelect, type WorkSelection } from './work-selection.ts';
 
 /** Who waits for work: items that a transaction inserts go to it at once, locked, without a second statement. */
 export type WorkDemand = {
   readonly lockToken: string;
-  readonly lockMs: number;
+  /** When its locks expire, epoch milliseconds. */
+  readonly endsAtMs: number;
   /** How many items it still takes. */
   room: number;
   readonly items: WorkItem[];
@@ -31,10 +35,10 @@ export class WorkQueue {
   readonly #sessions: SessionTable;
   readonly #selection: WorkSelection;
   readonly #sessionMessages: SessionMessageTable;
+  readonly #leases: LeaseTable;
   /** The parked fetch that new items go to in the running transaction; null: none, they wait in the table. */
   demand: WorkDemand | null = null;
-  readonly #insert: Database.Statement;
-  readonly #insertLocked: Database.Statement;
+  readonly #insert: WideStatement;
   readonly #delete: Database.Statement;
   readonly #deleteAll: Database.Statement;
   readonly #deleteLocked: Database.Statement;
@@ -55,6 +59,7 @@ export class WorkQueue {
       readonly sessions: SessionTable;
       readonly selection: WorkSelection;
       readonly sessionMessages: SessionMessageTable;
+      readonly leases: LeaseTable;
     },
   ) {
     this.#clock = parts.clock;
@@ -63,16 +68,14 @@ export class WorkQueue {
     this.#sessions = parts.sessions;
     this.#selection = parts.selection;
     this.#sessionMessages = parts.sessionMessages;
+    this.#leases = parts.leases;
     const key = 'instance_id = ? AND execution_id = ? AND event_id = ?';
     const held = `${key} AND lock_token = ? AND ready_at > ?`;
-    this.#insert = database.prepare(
-      `INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, attempts, name, payload)
-       VALUES (?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING`,
-    );
-    this.#insertLocked = database.prepare(
-      `INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, name, payload)
-       VALUES (?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO NOTHING`,
-    );
+    this.#insert = new WideStatement(database, {
+      before: 'INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, name, payload) VALUES',
+      row: '(?, ?, ?, ?, ?, ?, ?, ?)',
+      after: 'ON CONFLICT DO NOTHING',
+    });
     this.#delete = database.prepare(`DELETE FROM work_items WHERE ${key}`);
     this.#deleteAll = database.prepare('DELETE FROM work_items WHERE instance_id = ?');
     this.#deleteLocked = database.prepare(`DELETE FROM work_items WHERE ${held}`);
@@ -90,24 +93,43 @@ export class WorkQueue {
     this.#count = database.prepare('SELECT (SELECT count(*) FROM work_items) + (SELECT count(*) FROM routed_items)').pluck();
   }
 
-  insert(instanceId: string, executionId: number, item: NewWorkItem, nowMs: number): void {
-    const { eventId, name, payload, routing } = item;
-    if (routing !== null) {
-      // With priority it goes before what was given away already in this transaction: the order of the tables decides again.
-      if (routing.priority > 0) this.releaseDemanded();
+  /** What a turn schedules. An item whose key is there already stays as it is. */
+  insertAll(instanceId: string, executionId: number, items: readonly NewWorkItem[], nowMs: number): void {
+    const cells: Cell[] = [];
+    for (const item of items) {
+      const { eventId, name, payload, routing } = item;
+      if (routing === null) {
+        const taker = this.#offer(instanceId, executionId, item);
+        cells.push(
+          instanceId,
+          executionId,
+          eventId,
+          taker?.endsAtMs ?? nowMs,
+          taker?.lockToken ?? null,
+          taker === null ? 0 : 1,
+          name,
+          payload,
+        );
+        continue;
+      }
+      if (routing.priority > 0 && this.demand !== null) {
+        // It goes before what was given away already in this transaction: the order of the tables decides again.
+        this.#insert.run(cells.splice(0));
+        this.releaseDemanded();
+      }
       this.#routed.insert({ instanceId, executionId, eventId, name, payload }, routing, nowMs);
-      return;
     }
+    this.#insert.run(cells);
+  }
+
+  /** Gives a new item to the fetch that waits. Returns who has it; null: nobody. */
+  #offer(instanceId: string, executionId: number, { eventId, name, payload }: NewWorkItem): WorkDemand | null {
     const { demand } = this;
-    if (demand === null || demand.room < 1) {
-      this.#insert.run(instanceId, executionId, eventId, nowMs, name, payload);
-      return;
-    }
-    const { lockToken } = demand;
-    const { changes } = this.#insertLocked.run(instanceId, executionId, eventId, nowMs + demand.lockMs, lockToken, name, payload);
-    if (changes === 0) return;
+    if (demand === null || demand.room < 1) return null;
     demand.room -= 1;
+    const { lockToken } = demand;
     demand.items.push({ instanceId, executionId, eventId, name, payload, lockToken, attempt: 1, routing: null, heartbeat: null });
+    return demand;
   }
 
   cancel(instanceId: string, executionId: number, eventId: number): void {
@@ -120,14 +142,6 @@ export class WorkQueue {
     this.#deleteAll.run(instanceId);
     if (hasRouted) this.#routed.deleteAll(instanceId);
     this.#withdraw((item) => item.instanceId === instanceId);
-  }
-
-  /** What the running transaction has inserted for a parked fetch. */
-  takeDemanded(lockToken: string): WorkItem[] {
-    const { demand } = this;
-    if (demand === null || demand.lockToken !== lockToken) return [];
-    this.demand = null;
-    return demand.items;
   }
 
   /** Puts back into the queue what was inserted for a fetch that did not take it. */
@@ -146,24 +160,37 @@ export class WorkQueue {
     }
   }
 
-  /** When the next item for such a fetch is ready, epoch milliseconds; null: not without a new one. */
+  /** When the next item for such a fetch is ready, or may be because a lock expires, epoch milliseconds; null: not without a new one. */
   nextReadyAtMs(select: WorkSelect): number | null {
-    return this.#selection.nextReadyAtMs(select, this.#clock.nowMs());
+    const nextMs = this.#selection.nextReadyAtMs(select, this.#clock.nowMs());
+    const endMs = takesPlain(select) ? this.#leases.nextEndMs('work_items') : null;
+    return nextMs === null || endMs === null ? (nextMs ?? endMs) : Math.min(nextMs, endMs);
   }
 
+  /** What the running transaction has inserted for the fetch, then what is ready. */
   fetch(params: {
     readonly select: WorkSelect;
     readonly maxItems: number;
     readonly lockMs: number;
     readonly lockToken: string;
   }): WorkItem[] {
+    const { select, maxItems, lockMs, lockToken } = params;
     const nowMs = this.#clock.nowMs();
+    const items = this.demand?.lockToken === lockToken ? this.demand.items : [];
+    let endsAtMs = nowMs + lockMs;
+    if (this.demand !== null && items === this.demand.items) {
+      endsAtMs = Math.min(endsAtMs, this.demand.endsAtMs);
+      this.demand = null;
+    }
+    if (takesPlain(select)) this.#leases.release('work_items', nowMs);
+    const room = maxItems - items.length;
     const claimed = new Set<string>();
-    const items: WorkItem[] = [];
-    for (const row of this.#selection.take(params.select, nowMs, params.maxItems)) {
+    for (const row of room < 1 ? [] : this.#selection.take(select, nowMs, room)) {
       const item = this.#mending(row, () => this.#take(row, { ...params, nowMs, claimed }));
       if (item !== null) items.push(item);
     }
+    const plain = items.filter(({ routing }) => routing === null);
+    if (plain.length > 0) this.#leases.note('work_items', lockToken, endsAtMs, plain.map(instanceIdOf));
     return items;
   }
 
@@ -218,7 +245,8 @@ export class WorkQueue {
     const completions: string[] = [];
     const outcomes = acks.map((ack): WorkItemOutcome => {
       const deleted = this.#deleteLocked.run(...lockKey(ack), nowMs);
-      if (deleted.changes === 0 && !this.#routed.ack(ack)) return this.#missing(ack);
+      if (deleted.changes === 1) this.#leases.finish(ack.lockToken);
+      else if (!this.#routed.ack(ack)) return this.#missing(ack);
       if (ack.received !== undefined) this.#sessionMessages.deleteTaken(ack.received.sessionId, ack.received.uptoSeq);
       if (ack.completionPayload !== null) completions.push(ack.completionPayload);
       return 'done';
@@ -232,6 +260,7 @@ export class WorkQueue {
     const nowMs = this.#clock.nowMs();
     const takenBack = item.countAttempt ? 0 : 1;
     const { changes } = this.#release.run(nowMs + item.delayMs, takenBack, ...lockKey(item), nowMs);
+    if (changes === 1) this.#leases.finish(item.lockToken);
     return changes === 1 || this.#routed.abandon(item, takenBack) ? 'done' : this.#missing(item);
   }
 
@@ -242,6 +271,7 @@ export class WorkQueue {
       heartbeat === undefined
         ? this.#renew.run(nowMs + lockMs, ...lockKey(item), nowMs)
         : this.#beat.run(nowMs + lockMs, heartbeat, ...lockKey(item), nowMs);
+    if (changes === 1) this.#leases.renew('work_items', item, nowMs + lockMs);
     return changes === 1 || this.#routed.renew(item, lockMs, heartbeat ?? null) ? 'done' : this.#missing(item);
   }
 
@@ -273,6 +303,10 @@ function isReadable(row: WorkRow): boolean {
 
 function isTextOrNull(cell: unknown): boolean {
   return cell === null || typeof cell === 'string';
+}
+
+function instanceIdOf({ instanceId }: WorkItem): string {
+  return instanceId;
 }
 
 function lockKey(item: WorkItemLock): [string, number, number, string] {

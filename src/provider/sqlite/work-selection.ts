@@ -79,15 +79,15 @@ export class WorkSelection {
     const tagged = `tag IS ? AND session_id IS NULL AND ${alive}`;
     const inSession = `session_id = ? AND ${alive} AND
       (tag IN (SELECT value FROM json_each(?)) OR (? = 1 AND tag IS NULL) OR (? = 1 AND substr(tag, 1, ${RESERVED_PREFIX.length}) <> '${RESERVED_PREFIX}'))`;
-    this.#selectPlain = database.prepare(`SELECT ${columns} FROM work_items WHERE ready_at <= ? ORDER BY ready_at, ${byKey}`);
-    this.#selectPlacedPlain = database.prepare(
-      `SELECT ${columns}, ready_at AS readyAtMs FROM work_items WHERE ready_at <= ? ORDER BY ready_at, ${byKey}`,
-    );
+    const plain = (extra: string): Database.Statement =>
+      database.prepare(`SELECT ${columns}${extra} FROM work_items WHERE lock_token IS NULL AND ready_at <= ? ORDER BY ready_at, ${byKey}`);
+    this.#selectPlain = plain('');
+    this.#selectPlacedPlain = plain(', ready_at AS readyAtMs');
     this.#selectTagged = routed(tagged, 'ready_at');
     this.#selectSession = routed(inSession, 'ready_at');
     // Those that were given back stand behind; there are few, so they are sorted.
     this.#selectExpired = routed('expires_at <= ?', 'max(expires_at, ready_at)');
-    this.#nextPlain = database.prepare(`SELECT ready_at FROM work_items WHERE ready_at ${always} LIMIT 1`).pluck();
+    this.#nextPlain = next('work_items WHERE lock_token IS NULL');
     this.#nextTagged = next(`routed_items INDEXED BY routed_items_tag WHERE ${tagged}`);
     this.#nextInSession = next(`routed_items INDEXED BY routed_items_session WHERE ${inSession}`);
     // From tag to tag, in SQL: a tag that is no UTF-8 would come back as another one, which is before it.
