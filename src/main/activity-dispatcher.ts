@@ -17,6 +17,8 @@
 // W8. A thread that does not answer for an activity that should have ended long ago is stuck in it: it is ended. The overdue activity fails, the
 //     others on the thread are given back uncharged. When nobody knows which one keeps the thread, all become suspects (W3).
 // W9. A thread whose batch cannot be read is ended, with nothing of the batch done. The activity whose answer it was is charged.
+// W10. An answer goes with the turn that it leads to, when that can be computed at once (orchestration-dispatcher.ts); else, or when that turn is
+//     not committed, it is acked by itself. Either way it is `committing` until it is recorded, and its lease is renewed.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome } from '../provider/provider.ts';
 import type { Clock } from '../types/clock.ts';
@@ -38,6 +40,7 @@ import { BoundedMap } from './bounded-map.ts';
 import { ExecutionWatch } from './execution-watch.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import type { EndedActivities } from './orchestration-dispatcher.ts';
 import type { Metrics, Series } from './metrics.ts';
 import { clockOfThreads, type ResolvedRuntimeOptions } from './options.ts';
 import { SessionPins } from './session-pins.ts';
@@ -114,12 +117,15 @@ const COMPLETED = '{"kind":"ActivityCompleted"';
 /** What the dispatcher needs of its runtime. */
 export type ActivityDispatcherOptions = {
   readonly options: ResolvedRuntimeOptions;
+  /** Computes turns ahead of the store (W10). Returns those that it cannot compute. */
+  readonly computeAhead: (ended: readonly EndedActivities[]) => readonly EndedActivities[];
   readonly metrics: Metrics;
   readonly terminate: (slot: Slot<ActivityControl>) => void;
 };
 
 /** The dispatcher of the worker queue. */
 export class ActivityDispatcher implements PoolListener<ActivityControl> {
+  readonly #parent: ActivityDispatcherOptions;
   readonly #options: ResolvedRuntimeOptions;
   readonly #provider: Provider;
   /** Time of the threads. */
@@ -153,7 +159,9 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #onIdle: (() => void) | null = null;
   #completed = 0;
 
-  constructor({ options, metrics, terminate }: ActivityDispatcherOptions) {
+  constructor(parent: ActivityDispatcherOptions) {
+    const { options, metrics, terminate } = parent;
+    this.#parent = parent;
     this.#options = options;
     this.#provider = options.provider;
     this.#clock = clockOfThreads(options, options.activityThreads);
@@ -339,9 +347,46 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       } else answers.push(answer);
     }
     adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
-    if (answers.length > 0) this.#commit(answers, 1);
+    if (answers.length > 0) this.#commit(this.#computeAhead(answers), 1);
     this.#place();
     this.#fetches.pump();
+  }
+
+  /** W10. Returns the answers that have to be acked by themselves. */
+  #computeAhead(answers: readonly Answer[]): readonly Answer[] {
+    const groups = new Map<string, Answer[]>();
+    const left: Answer[] = [];
+    for (const answer of answers) {
+      const { instanceId, executionId, completionPayload, received } = answer.ack;
+      if (received !== undefined || completionPayload === null) {
+        left.push(answer);
+        continue;
+      }
+      const key = `${executionId} ${instanceId}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [answer]);
+      else group.push(answer);
+    }
+    const ended = new Map<EndedActivities, readonly Answer[]>();
+    for (const group of groups.values()) {
+      const [first] = group;
+      if (first === undefined) continue;
+      const { instanceId, executionId } = first.ack;
+      const settle = (isRecorded: boolean): void => this.#settleAhead(group, isRecorded);
+      ended.set({ instanceId, executionId, completed: group.map(({ ack }) => ack), settle }, group);
+    }
+    for (const one of this.#parent.computeAhead([...ended.keys()])) left.push(...(ended.get(one) ?? []));
+    return left;
+  }
+
+  #settleAhead(answers: readonly Answer[], isRecorded: boolean): void {
+    // Given back meanwhile: the runtime is closing.
+    const left = answers.filter(({ running }) => this.#running.has(running.seq));
+    if (!isRecorded) this.#commit(left, 1);
+    else {
+      this.#recorded(left, []);
+      this.#fetches.pump();
+    }
   }
 
   /** W9. */
@@ -716,19 +761,26 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   // --- results ---------------------------------------------------------------------------------------------------------------
 
   #commit(answers: readonly Answer[], attempt: number): void {
+    if (answers.length === 0) return;
     this.#provider.ackWorkItems(answers.map(({ ack }) => ack)).then(
       (outcomes) => {
-        answers.forEach(({ running }, index) => {
-          this.#forget(running);
-          this.#forgetKey(running.item);
-          if (outcomes[index] === 'done') this.#completed += 1;
-          else this.#options.logger.debug({ ...lockOf(running.item), outcome: outcomes[index] }, 'activity result was not wanted');
-        });
+        this.#recorded(answers, outcomes);
         this.#settle(answers, outcomes);
         this.#fetches.pump();
       },
       (error: unknown) => this.#commitFailed(answers, attempt, error),
     );
+  }
+
+  /** The store has decided on answers; without outcomes all are recorded. */
+  #recorded(answers: readonly Answer[], outcomes: readonly WorkItemOutcome[]): void {
+    answers.forEach(({ running }, index) => {
+      this.#forget(running);
+      this.#forgetKey(running.item);
+      const outcome = outcomes[index] ?? 'done';
+      if (outcome === 'done') this.#completed += 1;
+      else this.#options.logger.debug({ ...lockOf(running.item), outcome }, 'activity result was not wanted');
+    });
   }
 
   #commitFailed(answers: readonly Answer[], attempt: number, error: unknown): void {

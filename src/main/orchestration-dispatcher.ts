@@ -9,6 +9,9 @@
 // D4. When a thread dies, only the instance whose turn was running is charged an attempt. When code between turns kept it, nobody is.
 // D5. Of an instance at most one turn is current: the last one that was fetched, while its lease is held. The answer of any other is
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
+// D8. A turn need not wait until the completions of activities are stored and fetched: when its live engine is here, it is computed at once, and
+//     its commit takes the activities along (an optimistic turn). Whatever keeps it from being committed, its activities are acked by
+//     themselves then, exactly once: `ahead` is settled when the turn is forgotten.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
 // D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
@@ -19,10 +22,12 @@ import type {
   OrchestrationAck,
   OrchestrationAckOutcome,
   OrchestrationItem,
+  WorkItemAck,
 } from '../provider/provider.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
+import { MAX_MESSAGES_PER_TURN } from '../types/limits.ts';
 import type { ReplayResult } from '../types/replay.ts';
 import type { ReplayControl } from '../threads/control.ts';
 import {
@@ -45,10 +50,31 @@ import type { ResolvedRuntimeOptions } from './options.ts';
 import { OrchestrationMetrics } from './orchestration-metrics.ts';
 import { ReplayChecks, type PickedTurn } from './replay-checks.ts';
 import { isFaultOfItem } from './store-fault.ts';
-import { computeBackoffMs, toAck, toQuarantine } from './turn-commit.ts';
+import { computeBackoffMs, toAck, toQuarantine, type CommittedOutcome } from './turn-commit.ts';
+
+/** Activities of one instance that have just ended. */
+export type EndedActivities = {
+  readonly instanceId: string;
+  readonly executionId: number;
+  readonly completed: readonly WorkItemAck[];
+  /** Called once: whether their completions are recorded with a turn, or are still to be acked. */
+  readonly settle: (isRecorded: boolean) => void;
+};
+
+/** What an instance is known to be after its last turn here. */
+type Standing = Omit<OrchestrationItem, 'messages' | 'lockToken'>;
+
+/** Where the live engine of an instance is. */
+type Home = {
+  readonly slot: Slot<ReplayControl>;
+  /** null: a turn is under way, or of unknown outcome. */
+  standing: Standing | null;
+};
 
 type Turn = {
   readonly seq: number;
+  /** The activities that an optimistic turn is for (D8); null: the turn was fetched. */
+  ahead: EndedActivities | null;
   readonly item: OrchestrationItem;
   readonly nowMs: number;
   /** `waiting`: for its history or a thread; `running`: in a thread; `committing`: was answered. */
@@ -106,7 +132,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   /** The current turn of each instance (D5). */
   readonly #current = new Map<string, Turn>();
   /** Which thread keeps the live engine of an instance. Bounded by the threads' caches: they tell what they evict. */
-  readonly #affinity = new Map<string, Slot<ReplayControl>>();
+  readonly #affinity = new Map<string, Home>();
   /** Why an instance was charged its last attempt; kept until a turn of it commits. */
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
@@ -123,6 +149,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #closed = false;
   #onIdle: (() => void) | null = null;
   #turnsCommitted = 0;
+  /** How far the store's clock is ahead of this process. */
+  #clockAheadMs = 0;
 
   constructor(parent: OrchestrationDispatcherOptions) {
     const { options } = parent;
@@ -149,7 +177,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#leases = new LeaseKeeper({
       clock: options.clock,
       lockMs: options.orchestrationLockMs,
-      list: () => [...this.#current.values()],
+      list: () => [...this.#current.values()].filter(({ ahead }) => ahead === null),
       renew: (turns, lockMs) =>
         this.#provider.renewOrchestrationLocks(
           turns.map((turn) => turn.item),
@@ -193,7 +221,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     if (this.#watchdog !== null) clearInterval(this.#watchdog);
     this.#leases.stop();
     this.#checks?.close();
-    const items = Array.from(this.#current.values(), (turn) => turn.item);
+    const items = [...this.#current.values()].filter(({ ahead }) => ahead === null).map(({ item }) => item);
+    // Their activities are given back by who runs them.
     this.#turns.clear();
     this.#current.clear();
     if (items.length > 0) await this.#giveBack(items, { delayMs: 0, countAttempt: false });
@@ -210,12 +239,13 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   onDeath(slot: Slot<ReplayControl>, error: DurableError): void {
     const doomed = this.#threads.get(slot)?.doomed ?? null;
     this.#threads.delete(slot);
-    for (const [instanceId, owner] of this.#affinity) if (owner === slot) this.#affinity.delete(instanceId);
+    for (const [instanceId, home] of this.#affinity) if (home.slot === slot) this.#affinity.delete(instanceId);
     const culprit = doomed === null ? slot.progress.read()?.seq : doomed.seq;
     const innocent: Turn[] = [];
     for (const turn of this.#turns.values()) {
       if (turn.slot !== slot) continue;
-      if (!this.#isCurrent(turn)) this.#forget(turn);
+      // An optimistic turn is no attempt: the one that follows is, and meets the same.
+      if (!this.#isCurrent(turn) || turn.ahead !== null) this.#forget(turn);
       else if (turn.seq === culprit) this.#charge(turn, doomed?.toError(turn) ?? error);
       else innocent.push(turn);
     }
@@ -229,7 +259,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const batch = thread === undefined ? null : this.#read(thread, wire);
     if (thread === undefined || batch === null) return;
     const { evicted, faults, replies } = batch;
-    for (const instanceId of evicted) if (this.#affinity.get(instanceId) === slot) this.#affinity.delete(instanceId);
+    for (const instanceId of evicted) if (this.#affinity.get(instanceId)?.slot === slot) this.#affinity.delete(instanceId);
     if (faults.length > 0) this.#reportFaults(faults, 1);
     const commits: Commit[] = [];
     const misses: Turn[] = [];
@@ -248,7 +278,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       } else if (reply.kind === 'miss') {
         turn.state = 'waiting';
         this.#affinity.delete(turn.item.instanceId);
-        misses.push(turn);
+        if (turn.ahead === null) misses.push(turn);
+        else this.#forget(turn);
       } else {
         turn.state = 'committing';
         if (reply.standing !== null) turn.picked = { standing: reply.standing, home: slot };
@@ -279,17 +310,50 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   // --- turns -----------------------------------------------------------------------------------------------------------------
 
+  /**
+   * Computes the turns that follow from ended activities (D8), as far as it can.
+   *
+   * @param ended - activities, by instance
+   * @returns those whose turns have to wait for a fetch
+   */
+  computeAhead(ended: readonly EndedActivities[]): readonly EndedActivities[] {
+    const left: EndedActivities[] = [];
+    const wires = new Map<Slot<ReplayControl>, Wire>();
+    const nowMs = this.#options.clock.nowMs() + this.#clockAheadMs;
+    for (const one of ended) {
+      const { instanceId, executionId, completed } = one;
+      const home = this.#affinity.get(instanceId);
+      const standing = home?.standing ?? null;
+      if (home === undefined || standing?.executionId !== executionId || completed.length > MAX_MESSAGES_PER_TURN || this.#closed) {
+        left.push(one);
+        continue;
+      }
+      const messages = completed.map(({ completionPayload }) => ({ messageId: 0, payload: completionPayload ?? '', attempt: 1 }));
+      const item = { ...standing, lockToken: '', messages };
+      const turn = this.#add(item, nowMs, one);
+      this.#assign(turn, home.slot, { history: null, wires });
+    }
+    post(wires);
+    return left;
+  }
+
+  #add(item: OrchestrationItem, nowMs: number, ahead: EndedActivities | null): Turn {
+    this.#seq = (this.#seq + 1) & 0x7fff_ffff;
+    const turn: Turn = { seq: this.#seq, item, ahead, nowMs, state: 'waiting', slot: null, picked: null };
+    this.#turns.set(turn.seq, turn);
+    this.#current.set(item.instanceId, turn);
+    return turn;
+  }
+
   #take(fetched: Fetched<OrchestrationItem>): void {
     this.#fetched.record(fetched.items.length);
+    this.#clockAheadMs = fetched.nowMs - this.#options.clock.nowMs();
     const turns: Turn[] = [];
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
-      this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-      const turn: Turn = { seq: this.#seq, item, nowMs: fetched.nowMs, state: 'waiting', slot: null, picked: null };
-      // An older turn of it is still here: its lease ran out. Where it runs, the engine gets ahead of the store (D3).
+      // An older turn of it is still here: its lease ran out, or it is optimistic. Where it runs, the engine gets ahead of the store (D3).
       if (this.#current.has(item.instanceId)) this.#affinity.delete(item.instanceId);
-      this.#turns.set(turn.seq, turn);
-      this.#current.set(item.instanceId, turn);
+      const turn = this.#add(item, fetched.nowMs, null);
       if (attemptOf(item) > this.#options.maxAttempts) poisoned.push(this.#quarantine(turn, this.#tooManyAttempts(item)));
       else turns.push(turn);
     }
@@ -306,7 +370,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       const { item } = turn;
       const home = this.#affinity.get(item.instanceId);
       if (item.lastEventId > 0 && home === undefined) cold.push(turn);
-      else this.#assign(turn, home ?? this.#leastBusy(), { history: null, wires });
+      else this.#assign(turn, home?.slot ?? this.#leastBusy(), { history: null, wires });
     }
     post(wires);
     if (cold.length > 0) this.#sendCold(cold);
@@ -347,7 +411,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     thread.inFlight += 1;
     turn.state = 'running';
     turn.slot = slot;
-    this.#affinity.set(item.instanceId, slot);
+    this.#affinity.set(item.instanceId, { slot, standing: null });
     let wire = wires.get(slot);
     if (wire === undefined) wires.set(slot, (wire = []));
     writeTurnRequest(wire, {
@@ -370,15 +434,19 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   /** Decides what becomes of an answered turn. Returns null when it was given back. */
   #judge(turn: Turn, result: ReplayResult): Commit | null {
     const { outcome } = result;
+    if (turn.ahead !== null && !canBeOptimistic(turn, result)) {
+      this.#discard(turn);
+      return null;
+    }
     switch (outcome.kind) {
       case 'waiting':
-        return { turn, ack: toAck(turn.item, result, outcome), result };
+        return { turn, ack: ackOf(turn, result, outcome), result };
       case 'completed':
       case 'failed':
       case 'cancelled':
       case 'continuedAsNew':
         this.#affinity.delete(turn.item.instanceId);
-        return { turn, ack: toAck(turn.item, result, outcome), result };
+        return { turn, ack: ackOf(turn, result, outcome), result };
       case 'faulted':
         this.#options.logger.error({ instanceId: turn.item.instanceId, failure: outcome.failure }, 'instance quarantined');
         return this.#quarantine(turn, outcome.failure);
@@ -414,8 +482,14 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): void {
     const { turn } = commit;
     if (outcome === 'committed') {
+      this.#settleAhead(turn, true);
       this.#forget(turn);
       this.#committed(commit);
+      return;
+    }
+    if (turn.ahead !== null) {
+      // Something else happened to the instance first, which is no failure.
+      this.#discard(turn);
       return;
     }
     // Somebody else has the instance, or it is gone: what this process computed never happened (D3). Or a refused batch has stored it already (D6).
@@ -427,6 +501,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   #committed({ turn: { item, nowMs, picked }, ack, result }: Commit): void {
     this.#turnsCommitted += 1;
+    const home = this.#affinity.get(item.instanceId);
+    if (home !== undefined && !this.#current.has(item.instanceId)) home.standing = standingAfter(item, ack);
     const { metrics } = this.#parent;
     if (result !== null) this.#measurements.measure({ item, result, nowMs });
     else
@@ -451,7 +527,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #giveUp(turns: readonly Turn[], delayMs: number): void {
     const items: OrchestrationItem[] = [];
     for (const turn of turns) {
-      if (this.#isCurrent(turn)) items.push(turn.item);
+      if (this.#isCurrent(turn) && turn.ahead === null) items.push(turn.item);
       this.#discard(turn);
     }
     if (items.length > 0) this.#abandon(items, { delayMs, countAttempt: false });
@@ -479,15 +555,23 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   /** D5: a turn that is not current was answered. Its engine is ahead of the store. */
   #dropAnswer(turn: Turn, slot: Slot<ReplayControl>): void {
     this.#forget(turn);
-    if (this.#affinity.get(turn.item.instanceId) !== slot) void this.#evict(slot, turn.item.instanceId);
+    if (this.#affinity.get(turn.item.instanceId)?.slot !== slot) void this.#evict(slot, turn.item.instanceId);
   }
 
   #forget(turn: Turn): void {
     if (this.#isCurrent(turn)) this.#current.delete(turn.item.instanceId);
     this.#turns.delete(turn.seq);
+    this.#settleAhead(turn, false);
     if (this.#turns.size > 0 || this.#onIdle === null) return;
     this.#onIdle();
     this.#onIdle = null;
+  }
+
+  /** D8. */
+  #settleAhead(turn: Turn, isRecorded: boolean): void {
+    const { ahead } = turn;
+    turn.ahead = null;
+    ahead?.settle(isRecorded);
   }
 
   /** Forgets a turn together with the engine that computed it. */
@@ -497,9 +581,9 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   #dropEngine(instanceId: string): void {
-    const slot = this.#affinity.get(instanceId);
+    const home = this.#affinity.get(instanceId);
     this.#affinity.delete(instanceId);
-    if (slot !== undefined) void this.#evict(slot, instanceId);
+    if (home !== undefined) void this.#evict(home.slot, instanceId);
   }
 
   /** Not needed for correctness (a turn without affinity brings its history along): it frees the memory. Never rejects. */
@@ -518,7 +602,9 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #charge(turn: Turn, error: DurableError | Failure): void {
     const failure = error instanceof DurableError ? toFailure(error) : error;
     const { item } = turn;
+    const isOptimistic = turn.ahead !== null;
     this.#discard(turn);
+    if (isOptimistic) return;
     this.#lastFailures.set(item.instanceId, failure);
     this.#options.logger.warn({ instanceId: item.instanceId, code: failure.code, attempt: attemptOf(item) }, failure.message);
     this.#abandon([item], { delayMs: computeBackoffMs(attemptOf(item), this.#options.retryBackoff), countAttempt: true });
@@ -657,6 +743,34 @@ function assertFits({ seq, result }: Extract<TurnReply, { kind: 'turn' }>, item:
   const isNext = firstEventId === item.lastEventId + 1 && lastEventId >= item.lastEventId;
   if (isNext && consumedMessages >= 0 && consumedMessages <= item.messages.length) return;
   throw new BrokenBatchError(`the answer to a turn of '${item.instanceId}' does not follow its event ${item.lastEventId}`, seq);
+}
+
+/** An optimistic turn has to use up what it was computed for, and does nothing that concerns more than its own commit. */
+function canBeOptimistic({ item }: Turn, { outcome, consumedMessages }: ReplayResult): boolean {
+  switch (outcome.kind) {
+    case 'waiting':
+      return consumedMessages === item.messages.length;
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+      return true;
+    case 'continuedAsNew':
+    case 'notRegistered':
+    case 'faulted':
+      return false;
+  }
+}
+
+function ackOf({ item, ahead }: Turn, result: ReplayResult, outcome: CommittedOutcome): OrchestrationAck {
+  const ack = toAck(item, result, outcome);
+  return ahead === null ? ack : { ...ack, lockToken: null, consumedMessageIds: [], completed: ahead.completed };
+}
+
+/** What an instance is after a turn; null: nobody here knows. */
+function standingAfter(item: OrchestrationItem, { status, version, page, next, baseEventId }: OrchestrationAck): Standing | null {
+  if (status !== 'Running' || next !== null) return null;
+  const { messages: _, lockToken: __, ...standing } = item;
+  return { ...standing, status, version, lastEventId: page?.lastEventId ?? baseEventId };
 }
 
 function attemptOf(item: OrchestrationItem): number {

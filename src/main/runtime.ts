@@ -16,7 +16,7 @@ import { makeActivityHost } from '../threads/activity-host.ts';
 import { ActivityDispatcher } from './activity-dispatcher.ts';
 import { Metrics, type MetricSeries } from './metrics.ts';
 import { clockOfThreads, resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
-import { OrchestrationDispatcher } from './orchestration-dispatcher.ts';
+import { OrchestrationDispatcher, type EndedActivities } from './orchestration-dispatcher.ts';
 import { RuntimeReporter } from './runtime-report.ts';
 import { SystemDispatcher } from './system-dispatcher.ts';
 
@@ -67,7 +67,10 @@ export class Runtime {
     this.#options = options;
     this.#system = new SystemDispatcher(options);
     this.#reporter = new RuntimeReporter(options);
-    this.#work = options.activities.length === 0 ? null : makeActivities(options, this.#metrics);
+    this.#work =
+      options.activities.length === 0
+        ? null
+        : makeActivities(options, this.#metrics, (ended) => this.#replay?.dispatcher.computeAhead(ended) ?? ended);
     this.#replay =
       options.orchestrations.length === 0
         ? null
@@ -237,12 +240,13 @@ function makeOrchestrations(
 function makeActivities(
   options: ResolvedRuntimeOptions,
   metrics: Metrics,
+  computeAhead: (ended: readonly EndedActivities[]) => readonly EndedActivities[],
 ): {
   readonly pool: ThreadPool<ActivityControl>;
   readonly dispatcher: ActivityDispatcher;
   readonly waits: AbortController;
 } {
-  const dispatcher = new ActivityDispatcher({ options, metrics, terminate: (slot) => pool.terminate(slot) });
+  const dispatcher = new ActivityDispatcher({ options, metrics, computeAhead, terminate: (slot) => pool.terminate(slot) });
   const waits = new AbortController();
   const host = makeActivityHost(options.provider, waits.signal);
   const storeName = options.provider.name;

@@ -182,7 +182,14 @@ export type Fetched<Item> = { readonly nowMs: number; readonly items: readonly I
 /** One turn to commit. */
 export type OrchestrationAck = {
   readonly instanceId: string;
-  readonly lockToken: string;
+  /** The right to commit the turn; null: an optimistic turn, see `completed`. */
+  readonly lockToken: string | null;
+  /**
+   * Makes an optimistic turn: it was computed without a fetch, for activities of the instance that have just ended. Their items go with it, and it
+   * has consumed their completions, which are never queued; so it has no `consumedMessageIds`. The outcome is `conflict`, and nothing is stored,
+   * unless the instance is running, not locked, not held and without a visible message, and all the items are held. Absent with a lock.
+   */
+  readonly completed?: readonly WorkItemAck[];
   readonly executionId: number;
   /** Last event id that the turn was computed from; must equal the stored one. */
   readonly baseEventId: number;
@@ -397,8 +404,8 @@ export interface Provider {
   /**
    * Commits turns: appends events, updates the instance, adds and removes work items, timers, messages and instances, removes the consumed
    * messages, releases the lock.
-   * Called when: a turn is computed. Atomic: everything of one item. Idempotent: no; a repeated ack is `lockLost`. Lost lock: the item's
-   * outcome is `lockLost` and nothing of it is stored.
+   * Called when: a turn is computed. Atomic: everything of one item. Idempotent: no; a repeated ack is `lockLost`, or `conflict` for an optimistic
+   * turn. Lost lock: the item's outcome is `lockLost` and nothing of it is stored.
    *
    * @param acks - the turns
    * @returns one outcome per item

@@ -352,6 +352,8 @@ export class World implements AsyncDisposable {
         return `session_id = '${victim}-session'`;
       case 'runtimes':
         return '1';
+      case 'leases':
+        return `instance_ids LIKE '%"${victim}"%'`;
       default:
         return `instance_id = '${victim}'`;
     }

@@ -25,6 +25,7 @@ const PLACES: ReadonlySet<string> = new Set([
   'instances.ready_at',
   'instances.lock_token',
   'instances.hold_until',
+  ...['lease_id', 'queue', 'ends_at', 'lock_token', 'instance_ids'].map((column) => `leases.${column}`),
   'orchestrator_queue.instance_id',
   'orchestrator_queue.visible_at',
   ...['work_items', 'routed_items'].flatMap((table) =>

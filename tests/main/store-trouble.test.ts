@@ -2,6 +2,7 @@
 import { defineActivity, defineOrchestration, ProviderError } from 'duraloom';
 import { describe, expect, test } from 'vitest';
 import { rejection } from '../support/integration-stage.ts';
+import { refuseOptimism } from '../support/no-optimism.ts';
 import { TroubledStore, type Around } from './troubled-store.ts';
 
 const busy = (operation: string): ProviderError => new ProviderError('PROVIDER_FAILED', { operation, retryable: true, message: 'busy' });
@@ -35,7 +36,7 @@ describe('the answer of an activity', () => {
   test('is offered again while the store is in trouble: the activity does not run again', async () => {
     const store = new TroubledStore();
     const { runs, options } = working();
-    await store.start({ ackWorkItems: failing(5) }, options);
+    await store.start({ ackWorkItems: failing(5), ackOrchestrationItems: refuseOptimism }, options);
     await store.client.startOrchestration('a', 'calls');
     expect(await store.result('a')).toBe('a done');
     expect(runs).toEqual(['a 1']);
@@ -45,7 +46,7 @@ describe('the answer of an activity', () => {
   test('is given up after some time: the activity runs again, and is not charged for it', async () => {
     const store = new TroubledStore();
     const { runs, options } = working();
-    await store.start({ ackWorkItems: failing(6) }, { ...options, maxAttempts: 1 });
+    await store.start({ ackWorkItems: failing(6), ackOrchestrationItems: refuseOptimism }, { ...options, maxAttempts: 1 });
     await store.client.startOrchestration('a', 'calls');
     expect(await store.result('a')).toBe('a done');
     expect(runs).toEqual(['a 1', 'a 1']);
@@ -55,6 +56,7 @@ describe('the answer of an activity', () => {
     const store = new TroubledStore();
     const { runs, options } = working();
     const provider: Around = {
+      ackOrchestrationItems: refuseOptimism,
       ackWorkItems: (call, acks) =>
         acks.some(({ completionPayload }) => completionPayload?.includes('bad done'))
           ? Promise.reject(refused('ackWorkItems'))

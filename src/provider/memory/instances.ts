@@ -205,6 +205,19 @@ export class Instances {
   }
 
   /**
+   * Finds an instance for an optimistic turn.
+   *
+   * @param instanceId - which
+   * @returns the instance; undefined: it does not run, or there is something that a fetch would hand out or has handed out
+   */
+  idle(instanceId: string): StoredInstance | undefined {
+    const instance = this.#instances.get(instanceId);
+    const nowMs = this.#clock.nowMs();
+    if (instance?.record.status !== 'Running' || isLocked(instance, nowMs) || instance.holdUntilMs > nowMs) return undefined;
+    return instance.readyAtMs === null || instance.readyAtMs > nowMs ? instance : undefined;
+  }
+
+  /**
    * Lets a lock last longer.
    *
    * @param instance - which, locked

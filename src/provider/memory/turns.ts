@@ -5,7 +5,7 @@
 import { ENGINE_BEHAVIOUR } from '../../types/history-event.ts';
 import { isEnded } from '../../types/instance.ts';
 import { isSameLink } from '../../types/names.ts';
-import type { AckEffects, OrchestrationAck, OrchestrationAckOutcome } from '../provider.ts';
+import type { AckEffects, OrchestrationAck, OrchestrationAckOutcome, WorkItemAck } from '../provider.ts';
 import { closeChildren, startInstance, terminate } from './control.ts';
 import type { Instances } from './instances.ts';
 import type { SessionMessages } from './session-messages.ts';
@@ -27,11 +27,15 @@ export type TurnTargets = { readonly instances: Instances; readonly work: WorkQu
 export function commitTurn(targets: TurnTargets, ack: OrchestrationAck, nowMs: number): OrchestrationAckOutcome {
   const { instances, work } = targets;
   if (instances.get(ack.instanceId) === undefined) return 'instanceGone';
-  const instance = instances.locked(ack);
-  if (instance === undefined) return 'lockLost';
+  const { lockToken, completed = [] } = ack;
+  const isOptimistic = lockToken === null;
+  const instance = isOptimistic ? instances.idle(ack.instanceId) : instances.locked({ instanceId: ack.instanceId, lockToken });
+  if (instance === undefined) return isOptimistic ? 'conflict' : 'lockLost';
   const { executionId, lastEventId } = instance.record;
   if (executionId !== ack.executionId || lastEventId !== ack.baseEventId) return 'conflict';
+  if (isOptimistic && !work.holdsAll(completed, nowMs)) return 'conflict';
 
+  removeCompleted(targets, completed, nowMs);
   updateRecord(instance, ack, nowMs);
   updateMessages(instance, ack, nowMs);
   instance.holdUntilMs = Number.NEGATIVE_INFINITY;
@@ -47,6 +51,15 @@ export function commitTurn(targets: TurnTargets, ack: OrchestrationAck, nowMs: n
   if (ack.closeChildren !== null) closeChildren(instances, ack.instanceId, ack.closeChildren, nowMs);
   if (isEnded(ack.status)) instances.clear(instance);
   return 'committed';
+}
+
+/** What an optimistic turn was computed for: it has consumed the completions. */
+function removeCompleted({ work, sessionMessages }: TurnTargets, completed: readonly WorkItemAck[], nowMs: number): void {
+  work.change(completed, nowMs, (item, { received }) => {
+    work.markSessionUsed(item, nowMs);
+    work.remove(item);
+    if (received !== undefined) sessionMessages.remove(received.sessionId, received.uptoSeq);
+  });
 }
 
 function updateRecord(instance: StoredInstance, ack: OrchestrationAck, nowMs: number): void {

@@ -233,6 +233,20 @@ export class WorkQueue {
   }
 
   /**
+   * Tells whether locks are held.
+   *
+   * @param locks - keys with tokens
+   * @param nowMs - the time, epoch milliseconds
+   * @returns true when all of them are
+   */
+  holdsAll(locks: readonly WorkItemLock[], nowMs: number): boolean {
+    return locks.every((lock) => {
+      const item = this.#items.get(lock.instanceId)?.get(keyOf(lock));
+      return item?.lockToken === lock.lockToken && isLocked(item, nowMs);
+    });
+  }
+
+  /**
    * Lists the items of an instance.
    *
    * @param instanceId - which

@@ -5,7 +5,7 @@ import type Database from 'better-sqlite3';
 import { encodeRecord } from '../../types/codec.ts';
 import type { Clock } from '../../types/clock.ts';
 import { ENGINE_BEHAVIOUR } from '../../types/history-event.ts';
-import { isEnded } from '../../types/instance.ts';
+import { isEnded, type InstanceStatus } from '../../types/instance.ts';
 import { MAX_MESSAGES_PER_TURN } from '../../types/limits.ts';
 import type {
   FetchedMessage,
@@ -26,6 +26,8 @@ import type { TurnEffectWriter } from './turn-effects.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 type LockRow = {
+  readonly status: InstanceStatus;
+  readonly hold_until: number;
   readonly execution_id: number;
   readonly last_event_id: number;
   readonly lock_token: string | null;
@@ -146,7 +148,7 @@ export class OrchestratorQueue {
       'UPDATE orchestrator_queue SET attempts = attempts + 1 WHERE instance_id = ? AND visible_at <= ? AND message_id <= ?',
     );
     this.#selectLock = prepare(
-      `SELECT execution_id, last_event_id, lock_token, ready_at, message_seq, handed_seq, handed_at, code_id, priority, has_extras
+      `SELECT status, hold_until, execution_id, last_event_id, lock_token, ready_at, message_seq, handed_seq, handed_at, code_id, priority, has_extras
        FROM instances WHERE instance_id = ?`,
     );
     // Values only: a subquery or a fence in here makes SQLite open temporary tables, which costs more than a SELECT before (50 µs, not 8).
@@ -241,7 +243,7 @@ export class OrchestratorQueue {
     instanceId: string,
     { lockToken, nowMs, endsAtMs }: { readonly lockToken: string; readonly nowMs: number; readonly endsAtMs: number },
   ): OrchestrationItem | null {
-    const row = this.#selectTurn.get(instanceId) as FetchRow | undefined;
+    const row = typeof instanceId === 'string' ? (this.#selectTurn.get(instanceId) as FetchRow | undefined) : undefined;
     if (row === undefined) {
       // The index names a row that no key finds.
       this.#instances.mendUnnamed();
@@ -324,9 +326,11 @@ export class OrchestratorQueue {
     const { instanceId, executionId, next } = ack;
     const row = this.#selectLock.get(instanceId) as LockRow | undefined;
     if (row === undefined) return 'instanceGone';
-    if (!holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
+    if (ack.lockToken !== null && !holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
     if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
-    this.#leases.finish(ack.lockToken);
+    if (ack.lockToken !== null) this.#leases.finish(ack.lockToken);
+    else if (!isIdle(row, nowMs) || !this.#work.holdsAll(ack.completed ?? [])) return 'conflict';
+    if (ack.completed !== undefined) this.#work.removeAll(ack.completed);
     const codeId = this.#codeAfterTurn(ack, row);
     const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
     if (ack.page !== null) {
@@ -431,6 +435,11 @@ export class OrchestratorQueue {
       ? pages
       : pages.map((page) => ({ ...page, events: readText(page.events) }));
   }
+}
+
+/** A fetch would hand out nothing, and has handed out nothing. An expired lock has to be taken by a fetch first: it counts an attempt. */
+function isIdle(row: LockRow, nowMs: number): boolean {
+  return row.status === 'Running' && row.lock_token === null && row.hold_until <= nowMs && (row.ready_at === null || row.ready_at > nowMs);
 }
 
 function holdsLock(row: LockRow, lockToken: string, nowMs: number): boolean {

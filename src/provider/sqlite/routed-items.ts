@@ -80,6 +80,10 @@ export class RoutedItems {
     return this.#exists.get(instanceId, executionId, eventId) !== undefined;
   }
 
+  holds({ instanceId, executionId, eventId, lockToken }: WorkItemLock): boolean {
+    return this.#held.get(instanceId, executionId, eventId, lockToken, this.#clock.nowMs()) !== undefined;
+  }
+
   /** Locks an item that may be taken. What somebody takes to run does not expire any more; what somebody takes as expired stays so. */
   lock(item: WorkItemLock, params: { readonly untilMs: number; readonly owner: string | null; readonly isExpired: boolean }): boolean {
     const { instanceId, executionId, eventId, lockToken } = item;

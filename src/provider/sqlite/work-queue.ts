@@ -42,6 +42,9 @@ export class WorkQueue {
   readonly #delete: Database.Statement;
   readonly #deleteAll: Database.Statement;
   readonly #deleteLocked: Database.Statement;
+  readonly #deleteHeld: Database.Statement;
+  readonly #countHeld: Database.Statement;
+  readonly #isHeld: Database.Statement;
   readonly #exists: Database.Statement;
   readonly #lock: Database.Statement;
   readonly #release: Database.Statement;
@@ -79,6 +82,10 @@ export class WorkQueue {
     this.#delete = database.prepare(`DELETE FROM work_items WHERE ${key}`);
     this.#deleteAll = database.prepare('DELETE FROM work_items WHERE instance_id = ?');
     this.#deleteLocked = database.prepare(`DELETE FROM work_items WHERE ${held}`);
+    const heldRange = 'instance_id = ? AND execution_id = ? AND event_id BETWEEN ? AND ? AND lock_token = ? AND ready_at > ?';
+    this.#deleteHeld = database.prepare(`DELETE FROM work_items WHERE ${heldRange}`);
+    this.#countHeld = database.prepare(`SELECT count(*) FROM work_items WHERE ${heldRange}`).pluck();
+    this.#isHeld = database.prepare(`SELECT 1 FROM work_items WHERE ${held}`).pluck();
     this.#exists = database.prepare(`SELECT 1 FROM work_items WHERE ${key}`).pluck();
     this.#lock = database.prepare(`UPDATE work_items SET lock_token = ?, ready_at = ?, attempts = attempts + 1 WHERE ${key}`);
     this.#release = database.prepare(`UPDATE work_items SET lock_token = NULL, ready_at = ?, attempts = attempts - ? WHERE ${held}`);
@@ -244,16 +251,38 @@ export class WorkQueue {
     const nowMs = this.#clock.nowMs();
     const completions: string[] = [];
     const outcomes = acks.map((ack): WorkItemOutcome => {
-      const deleted = this.#deleteLocked.run(...lockKey(ack), nowMs);
-      if (deleted.changes === 1) this.#leases.finish(ack.lockToken);
-      else if (!this.#routed.ack(ack)) return this.#missing(ack);
-      if (ack.received !== undefined) this.#sessionMessages.deleteTaken(ack.received.sessionId, ack.received.uptoSeq);
+      if (!this.#remove(ack, nowMs)) return this.#missing(ack);
       if (ack.completionPayload !== null) completions.push(ack.completionPayload);
       return 'done';
     });
     const [first] = acks;
     if (first !== undefined && completions.length > 0) this.#instances.enqueueAll(first.instanceId, completions);
     return outcomes;
+  }
+
+  /** True when the locks of all items of an instance are held. */
+  holdsAll(acks: readonly WorkItemAck[]): boolean {
+    const nowMs = this.#clock.nowMs();
+    const range = asRange(acks);
+    if (range !== null && this.#countHeld.get(...range, nowMs) === acks.length) return true;
+    return acks.every((ack) => this.#isHeld.get(...lockKey(ack), nowMs) !== undefined || this.#routed.holds(ack));
+  }
+
+  /** Removes items that are held, with what they have received; their completions go another way. */
+  removeAll(acks: readonly WorkItemAck[]): void {
+    const nowMs = this.#clock.nowMs();
+    const range = asRange(acks);
+    if (range !== null && this.#deleteHeld.run(...range, nowMs).changes === acks.length) {
+      for (const { lockToken } of acks) this.#leases.finish(lockToken);
+    } else for (const ack of acks) this.#remove(ack, nowMs);
+  }
+
+  /** Removes an item if it is held. */
+  #remove(ack: WorkItemAck, nowMs: number): boolean {
+    if (this.#deleteLocked.run(...lockKey(ack), nowMs).changes === 1) this.#leases.finish(ack.lockToken);
+    else if (!this.#routed.ack(ack)) return false;
+    if (ack.received !== undefined) this.#sessionMessages.deleteTaken(ack.received.sessionId, ack.received.uptoSeq);
+    return true;
   }
 
   abandon(item: WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean }): WorkItemOutcome {
@@ -303,6 +332,18 @@ function isReadable(row: WorkRow): boolean {
 
 function isTextOrNull(cell: unknown): boolean {
   return cell === null || typeof cell === 'string';
+}
+
+/** Parameters of a range when the items follow each other and have one token; null: they do not. As a fan-out ends, they mostly do. */
+function asRange(acks: readonly WorkItemAck[]): [string, number, number, number, string] | null {
+  const [first] = acks;
+  if (first === undefined || first.received !== undefined) return null;
+  const { instanceId, executionId, eventId, lockToken } = first;
+  for (const [index, ack] of acks.entries()) {
+    if (ack.eventId !== eventId + index || ack.executionId !== executionId || ack.lockToken !== lockToken || ack.received !== undefined)
+      return null;
+  }
+  return [instanceId, executionId, eventId, eventId + acks.length - 1, lockToken];
 }
 
 function instanceIdOf({ instanceId }: WorkItem): string {

@@ -56,16 +56,21 @@ export function observed(store: Provider, committed: Committed, trace: Trace): P
 
 function note({ pages, completions }: Committed, operation: Operation, args: readonly unknown[], answer: unknown): void {
   if (operation === 'ackOrchestrationItems') {
-    (args[0] as readonly OrchestrationAck[]).forEach(({ instanceId, executionId, page }, index) => {
+    (args[0] as readonly OrchestrationAck[]).forEach(({ instanceId, executionId, page, completed = [] }, index) => {
       const outcome = (answer as readonly OrchestrationAckOutcome[])[index];
-      if (outcome === 'committed' && page !== null) append(pages, executionKey(instanceId, executionId), page.events);
+      if (outcome !== 'committed') return;
+      if (page !== null) append(pages, executionKey(instanceId, executionId), page.events);
+      for (const ack of completed) noteCompletion(completions, ack);
     });
   } else if (operation === 'ackWorkItems') {
-    (args[0] as readonly WorkItemAck[]).forEach(({ instanceId, executionId, completionPayload }, index) => {
-      const outcome = (answer as readonly WorkItemOutcome[])[index];
-      if (outcome === 'done' && completionPayload !== null) append(completions, executionKey(instanceId, executionId), completionPayload);
+    (args[0] as readonly WorkItemAck[]).forEach((ack, index) => {
+      if ((answer as readonly WorkItemOutcome[])[index] === 'done') noteCompletion(completions, ack);
     });
   }
+}
+
+function noteCompletion(completions: Committed['completions'], { instanceId, executionId, completionPayload }: WorkItemAck): void {
+  if (completionPayload !== null) append(completions, executionKey(instanceId, executionId), completionPayload);
 }
 
 function append(map: Map<ExecutionKey, string[]>, key: ExecutionKey, text: string): void {

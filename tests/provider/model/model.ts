@@ -256,7 +256,8 @@ export function readyTurns(model: Model, accepts: (code: InstanceCode) => boolea
 export function ackTurn(model: Model, ack: OrchestrationAck, consumed: readonly string[], told: unknown): OrchestrationAckOutcome {
   const instance = find(model, ack.instanceId);
   if (instance === undefined) return 'instanceGone';
-  if (!holdsLock(model, instance, ack, told)) return 'lockLost';
+  const { lockToken } = ack;
+  if (lockToken === null || !holdsLock(model, instance, { ...ack, lockToken }, told)) return 'lockLost';
   const { record } = instance;
   if (record.executionId !== ack.executionId || record.lastEventId !== ack.baseEventId) return 'conflict';
   if (ack.page !== null) instance.pages.push({ executionId: ack.executionId, firstEventId: ack.baseEventId + 1, ...ack.page });
