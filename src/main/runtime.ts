@@ -63,7 +63,7 @@ export class Runtime {
       timeoutMs: given.storeTimeoutMs,
       onLateFailure: (error) => given.logger.warn({ error }, 'items of a fetch that was answered too late wait for the end of their lease'),
     });
-    const options = { ...given, provider: instrumented(patient, (point) => this.#metrics.record(point)) };
+    const options = { ...given, provider: instrumented(patient, (kind, name, labels) => this.#metrics.series(kind, name, labels)) };
     this.#options = options;
     this.#system = new SystemDispatcher(options);
     this.#reporter = new RuntimeReporter(options);

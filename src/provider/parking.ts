@@ -5,7 +5,7 @@
 // change happened; the provider says so by calling `serve`.
 //
 // I1. Serving has two halves. `serve` runs the attempts; the promises settle in `deliver`, which a provider calls after its commit.
-//     After a rollback it calls `putBack` instead, and everybody waits on in the old order.
+//     After a rollback it calls `putBack` instead, and everybody waits on in the old order; after a commit of unknown fate `fail`.
 // I2. A caller whose wait ends between the two halves gets what was taken for it: its items are locked and must not be lost.
 // I3. When a wait ends, however it ends, its timer and its abort listener are gone. With nobody parked there is no timer at all.
 import type { Clock } from '../types/clock.ts';
@@ -36,12 +36,14 @@ export type ParkParams<Value> = {
   readonly empty: () => Value;
 };
 
-/** What one call of `serve` has taken. Call one of the two functions, once. */
+/** What one call of `serve` has taken. Call one of the three functions, once. */
 export type ServedRound = {
   /** How many callers got something. */
   readonly count: number;
   /** Answers those callers: what they took is committed. */
   deliver(): void;
+  /** Rejects those callers: nobody knows whether what they took is committed. */
+  fail(error: Error): void;
   /** Undoes the round: what they took was rolled back, they wait on. A caller whose wait has ended meanwhile is answered with nothing. */
   putBack(): void;
 };
@@ -138,7 +140,14 @@ export class Parking<Value> {
     const deliver = (): void => {
       for (const { caller, value } of taken) this.#end(caller, () => value);
     };
-    return { count: taken.length, deliver, putBack };
+    const fail = (error: Error): void => {
+      for (const { caller } of taken) {
+        this.#end(caller, () => {
+          throw error;
+        });
+      }
+    };
+    return { count: taken.length, deliver, fail, putBack };
   }
 
   /**

@@ -7,7 +7,7 @@ import { ProviderError } from '../../src/types/errors.ts';
 import { stage } from '../support/integration-stage.ts';
 
 /** A queue in front of a new file with a table of numbers that may not be negative, and what its frame was told. */
-function setUp(options: { readonly maxCommitMs?: number; readonly run?: () => void } = {}) {
+function setUp(options: { readonly maxCommitMs?: number; readonly run?: () => void; readonly sync?: () => Promise<void> } = {}) {
   const stand = stage();
   const open = (): Sqlite.Database => {
     const database = new Sqlite(stand.file(), { timeout: 0 });
@@ -31,11 +31,14 @@ function setUp(options: { readonly maxCommitMs?: number; readonly run?: () => vo
         told.push('run');
         options.run?.();
       },
-      committed: () => told.push('committed'),
+      committed: () => {
+        told.push('committed');
+        return { safe: () => void (options.sync !== undefined && told.push('safe')), unsafe: (error) => void told.push(error) };
+      },
       rolledBack: () => told.push('rolled back'),
       failed: (error) => told.push(error),
     },
-    { maxCommitMs: options.maxCommitMs ?? 5, clock },
+    { maxCommitMs: options.maxCommitMs ?? 5, clock, sync: options.sync ?? null },
   );
   const insert = database.prepare('INSERT INTO numbers VALUES (?, zeroblob(?))');
   /** Writes numbers; each outcome is its double. */
@@ -66,7 +69,7 @@ describe('writes of one tick', () => {
     expect(results).toMatchObject([{ value: [6, 2] }, { value: [] }, { value: [4] }]);
     expect(stored()).toEqual([3, 1, 2]);
     expect(told).toEqual(['begin', 'run', 'committed']);
-    expect(commits.stats).toEqual({ commits: 1, items: 3, busyRetries: 0, slowPaths: 0 });
+    expect(commits.stats).toMatchObject({ commits: 1, items: 3, busyRetries: 0, slowPaths: 0, syncs: 0 });
   });
 
   test('that take longer than their time go on in the next tick, where they stopped', async () => {
@@ -234,5 +237,85 @@ describe('an error of SQLite', () => {
     const error = toProviderError('read', cause);
     expect(error).toMatchObject({ code: 'PROVIDER_FAILED', operation: 'read', retryable, cause });
     expect(error.message.startsWith(message)).toBe(true);
+  });
+});
+
+describe('a sync after the commit', () => {
+  /** A disk that syncs when it is told to. */
+  function disk() {
+    const syncs: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+    const sync = (): Promise<void> => new Promise((resolve, reject) => syncs.push({ resolve, reject }));
+    return { syncs, sync };
+  }
+
+  test('is waited for: what is written before is visible, but not answered', async () => {
+    const { syncs, sync } = disk();
+    const { clock, told, write, stored } = setUp({ sync });
+    const answers: unknown[] = [];
+    const written = write([1]).then((outcome) => answers.push(outcome));
+    await clock.advance(0);
+    expect([stored(), answers, told]).toEqual([[1], [], ['begin', 'run', 'committed']]);
+    syncs[0]?.resolve();
+    await written;
+    expect([answers, told.at(-1)]).toEqual([[[2]], 'safe']);
+  });
+
+  test('is shared by all that is written while another one is under way', async () => {
+    const { syncs, sync } = disk();
+    const { clock, commits, write, stored } = setUp({ sync });
+    const first = write([1]);
+    await clock.advance(0);
+    const others = [write([2]), write([3])];
+    await clock.advance(0);
+    expect([stored(), syncs.length]).toEqual([[1], 1]);
+    syncs[0]?.resolve();
+    await first;
+    await clock.advance(0);
+    syncs[1]?.resolve();
+    expect(await Promise.all(others)).toEqual([[4], [6]]);
+    expect(commits.stats).toMatchObject({ commits: 2, syncs: 2 });
+  });
+
+  test('that fails rejects what it was for, as of unknown outcome, and work goes on', async () => {
+    const { syncs, sync } = disk();
+    const { clock, told, write, stored } = setUp({ sync });
+    const lost = Promise.allSettled([write([1])]);
+    await clock.advance(0);
+    const broken = new Error('the disk is gone');
+    syncs[0]?.reject(broken);
+    const [result] = await lost;
+    expect(reasonOf(result)).toMatchObject({ code: 'PROVIDER_FAILED', operation: 'write', cause: broken });
+    expect(told.at(-1)).toBe(broken);
+    const next = write([2]);
+    await clock.advance(0);
+    syncs[1]?.resolve();
+    expect(await next).toEqual([4]);
+    expect(stored()).toEqual([1, 2]);
+  });
+
+  test('is left out when nothing was changed', async () => {
+    const { syncs, sync } = disk();
+    const { clock, commits, told, state } = setUp({ sync });
+    state.isDue = true;
+    commits.schedule();
+    state.isDue = true;
+    await clock.advance(0);
+    expect([syncs.length, told.at(-1)]).toEqual([0, 'safe']);
+  });
+
+  test('that is under way holds up who waits for all that was asked', async () => {
+    const { syncs, sync } = disk();
+    const { clock, commits, write } = setUp({ sync });
+    const written = write([1]);
+    await clock.advance(0);
+    let isSettled = false;
+    const settling = commits.settled().then(() => (isSettled = true));
+    await clock.advance(0);
+    expect(isSettled).toBe(false);
+    syncs[0]?.resolve();
+    await written;
+    await clock.advance(0);
+    await settling;
+    expect(isSettled).toBe(true);
   });
 });

@@ -100,8 +100,8 @@ describe('query plans', () => {
     ],
     [
       'the next end of a lease',
-      'SELECT ends_at FROM leases WHERE queue = ? ORDER BY ends_at LIMIT 1',
-      /COVERING INDEX leases_end \(queue=\?\)/,
+      'SELECT ends_at FROM leases WHERE queue = ? AND ends_at >= -9007199254740991 LIMIT 1',
+      /COVERING INDEX leases_end \(queue=\? AND ends_at>\?\)/,
     ],
     [
       'rows of a lease',

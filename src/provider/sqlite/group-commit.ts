@@ -1,13 +1,14 @@
 // Group commit: everything that is asked of the database in one tick of the event loop becomes one write transaction.
 // Neighbours: sqlite-provider.ts adds operations; the queues hold the SQL that they run.
 //
-// G1. A promise settles only after the commit that holds its last item.
+// G1. A promise settles only after the commit that holds its last item, and after the sync of that commit where there is one.
 // G2. Items run in the order of the calls. Fetches run after all writes of the transaction, so they see them.
 // G3. The fast path runs items without savepoints. When any item throws, the whole transaction is rolled back and run again with a
 //     savepoint around each item: then one bad item cannot fail its neighbours. So items must be repeatable: no effect but SQL. What the
 //     frame notes in memory while items run (what they insert for a parked fetch) no savepoint takes back: on the slow path it notes nothing.
 // G4. The writes of a transaction have a time budget; what does not fit goes into the next tick, after other work of the event loop.
 //     On a slow disk the budget grows to twice what a commit costs, else the process would do little but sync.
+// G6. While a commit is being synced, the event loop is free and the next transaction waits: what is asked meanwhile shares the next sync.
 // G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
@@ -28,11 +29,15 @@ export interface TransactionFrame {
   begin(mayNote: boolean): void;
   /** After the writes. */
   run(): void;
-  committed(): void;
+  /** The transaction is visible. Returns what to do when it is safe on disk, or when nobody knows whether it is. */
+  committed(): Committed;
   rolledBack(): void;
   /** The transaction failed for good, with everything that was in it. */
   failed(error: unknown): void;
 }
+
+/** What follows a commit. */
+export type Committed = { readonly safe: () => void; readonly unsafe: (error: unknown) => void };
 
 type Operation = {
   readonly name: string;
@@ -50,7 +55,7 @@ type Operation = {
 
 /** The queue of operations in front of one connection. */
 export class GroupCommit {
-  readonly stats: CommitStats = { commits: 0, items: 0, busyRetries: 0, slowPaths: 0 };
+  readonly stats: CommitStats = { commits: 0, items: 0, busyRetries: 0, slowPaths: 0, commitMs: 0, syncs: 0, syncMs: 0 };
   readonly #database: Database.Database;
   readonly #frame: TransactionFrame;
   readonly #maxCommitMs: number;
@@ -58,16 +63,30 @@ export class GroupCommit {
   readonly #begin: Database.Statement;
   readonly #commit: Database.Statement;
   readonly #rollback: Database.Statement;
+  readonly #sync: (() => Promise<void>) | null;
+  readonly #countChanges: Database.Statement;
+  /** Rows that this connection has changed, at the last commit. */
+  #changes = 0;
   #operations: Operation[] = [];
   /** What a commit costs here, in milliseconds, smoothed. */
   #commitMs = 0;
   #scheduled = false;
+  #syncing = false;
   #idle: (() => void)[] = [];
 
   constructor(
     database: Database.Database,
     frame: TransactionFrame,
-    { maxCommitMs, clock }: { readonly maxCommitMs: number; readonly clock: Clock },
+    {
+      maxCommitMs,
+      clock,
+      sync = null,
+    }: {
+      readonly maxCommitMs: number;
+      readonly clock: Clock;
+      /** Brings what is committed to disk; null: a commit does so, or need not. */
+      readonly sync?: (() => Promise<void>) | null;
+    },
   ) {
     this.#database = database;
     this.#frame = frame;
@@ -76,6 +95,8 @@ export class GroupCommit {
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
     this.#rollback = database.prepare('ROLLBACK');
+    this.#sync = sync;
+    this.#countChanges = database.prepare('SELECT total_changes()').pluck();
   }
 
   /**
@@ -114,14 +135,16 @@ export class GroupCommit {
 
   /** Resolves when everything that was asked so far is committed or failed. */
   settled(): Promise<void> {
-    if (this.#operations.length === 0 && !this.#scheduled) return Promise.resolve();
+    if (this.#operations.length === 0 && !this.#scheduled && !this.#syncing) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
   #tick(): void {
     this.#scheduled = false;
+    // G6: it comes back after the sync.
+    if (this.#syncing) return;
     if (this.#operations.length > 0 || this.#frame.isDue) this.#transact();
-    if (this.#scheduled) return;
+    if (this.#scheduled || this.#syncing) return;
     if (this.#operations.length > 0) {
       this.schedule();
       return;
@@ -145,7 +168,9 @@ export class GroupCommit {
       this.#frame.run();
       const startedMs = this.#clock.monotonicMs();
       this.#commit.run();
-      this.#commitMs += (this.#clock.monotonicMs() - startedMs - this.#commitMs) * 0.1;
+      const commitMs = this.#clock.monotonicMs() - startedMs;
+      this.stats.commitMs += commitMs;
+      this.#commitMs += (commitMs - this.#commitMs) * 0.1;
     } catch (error) {
       this.#undo();
       if (isBusy(error)) this.#retryLater();
@@ -198,15 +223,46 @@ export class GroupCommit {
 
   #finish(): void {
     this.stats.commits += 1;
+    const done: Operation[] = [];
     const rest: Operation[] = [];
     for (const operation of this.#operations) {
       operation.next = operation.cursor;
       if (operation.next < operation.count) rest.push(operation);
-      else if (operation.itemError === null) operation.resolve();
-      else operation.reject(toProviderError(operation.name, operation.itemError));
+      else done.push(operation);
     }
     this.#operations = rest;
-    this.#frame.committed();
+    const committed = this.#frame.committed();
+    if (this.#needsSync()) void this.#answerSynced(done, committed);
+    else {
+      answer(done);
+      committed.safe();
+    }
+  }
+
+  /** Never rejects. */
+  async #answerSynced(done: readonly Operation[], { safe, unsafe }: Committed): Promise<void> {
+    this.#syncing = true;
+    try {
+      const startedMs = this.#clock.monotonicMs();
+      await this.#sync?.();
+      this.stats.syncs += 1;
+      this.stats.syncMs += this.#clock.monotonicMs() - startedMs;
+      answer(done);
+      safe();
+    } catch (error) {
+      for (const { name, reject } of done) reject(toProviderError(name, error));
+      unsafe(error);
+    }
+    this.#syncing = false;
+    this.schedule();
+  }
+
+  #needsSync(): boolean {
+    if (this.#sync === null) return false;
+    const changes = this.#countChanges.get() as number;
+    const hasChanged = changes !== this.#changes;
+    this.#changes = changes;
+    return hasChanged;
   }
 
   #undo(): void {
@@ -227,6 +283,13 @@ export class GroupCommit {
     this.#operations = [];
     for (const operation of operations) operation.reject(toProviderError(operation.name, error));
     this.#frame.failed(error);
+  }
+}
+
+function answer(operations: readonly Operation[]): void {
+  for (const { name, itemError, resolve, reject } of operations) {
+    if (itemError === null) resolve();
+    else reject(toProviderError(name, itemError));
   }
 }
 

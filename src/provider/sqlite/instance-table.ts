@@ -10,7 +10,6 @@ import {
   PRIORITY_HEAD_START_MS,
   type EnqueueOutcome,
   type FetchedMessage,
-  type InstanceProgress,
   type NewInstance,
   type NewMessage,
   type NewTimer,
@@ -75,7 +74,6 @@ export class InstanceTable {
   readonly #insertKeyed: Database.Statement;
   readonly #hasKey: Database.Statement;
   readonly #mendSeq: Database.Statement;
-  readonly #readProgress: Database.Statement;
   readonly #readRecord: Database.Statement;
   readonly #readParent: Database.Statement;
   readonly #readNotice: Database.Statement;
@@ -124,9 +122,6 @@ export class InstanceTable {
     const columns = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
       custom_status AS customStatus, custom_status_version AS customStatusVersion, parent_instance_id, parent_execution_id, parent_event_id,
       on_parent_close AS onParentClose, priority, created_at AS createdAtMs, updated_at AS updatedAtMs`;
-    this.#readProgress = database.prepare(
-      'SELECT status, execution_id AS executionId, custom_status_version AS customStatusVersion FROM instances WHERE instance_id = ?',
-    );
     this.#readRecord = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id = ?`);
     this.#readParent = database.prepare(
       'SELECT parent_instance_id, parent_execution_id, parent_event_id FROM instances WHERE instance_id = ?',
@@ -345,11 +340,6 @@ export class InstanceTable {
   /** The parent link of an instance that exists. */
   readParent(instanceId: string): ParentLink | null {
     return toParentLink(this.#readParent.get(instanceId) as ParentColumns);
-  }
-
-  /** What every wait looks at: the rest of the record is read once, at its end. */
-  readProgress(instanceId: string): InstanceProgress | null {
-    return (this.#readProgress.get(instanceId) as InstanceProgress | undefined) ?? null;
   }
 
   list(params: {

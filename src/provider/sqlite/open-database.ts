@@ -51,8 +51,9 @@ function prepare(database: Database.Database, file: string, synchronous: Synchro
   database.pragma(`synchronous = ${synchronous}`);
   database.pragma('cache_size = -65536');
   database.pragma('temp_store = MEMORY');
-  // 16 MiB of log between checkpoints: each checkpoint costs two syncs, and rewrites a page once however often it changed.
-  database.pragma('wal_autocheckpoint = 4000');
+  // 4 MiB of log between checkpoints, which are made in the main thread: with 16 MiB the longest commit takes 9 ms instead of 2.5, for no
+  // more throughput (measured).
+  database.pragma('wal_autocheckpoint = 1000');
   if (version < MIGRATIONS.length) migrate(database, file);
 }
 

@@ -222,11 +222,14 @@ export class OrchestratorQueue {
     const { accepts, maxItems, lockMs, lockToken } = params;
     const nowMs = this.#clock.nowMs();
     const { offer } = this.#instances;
-    const lock = { lockToken, nowMs, endsAtMs: offer.endsAtMs(lockToken) ?? nowMs + lockMs };
+    const demand = offer.of(lockToken);
+    const lock = { lockToken, nowMs, endsAtMs: demand?.endsAtMs ?? nowMs + lockMs };
     const items = offer.take(lockToken);
-    this.#leases.release('instances', nowMs);
+    if (demand === null) this.#leases.release('instances', nowMs);
+    // The offer took what there was. Should something else be ready all the same, the next fetch gets it.
+    const isAll = items.length > 0 && demand !== null && demand.room > 0 && (demand.oldestMs === null || demand.oldestMs > nowMs);
     // Who had nothing to hand out is not ready any more, and leaves its place to the next one, which is.
-    for (let isShort = items.length < maxItems; isShort;) {
+    for (let isShort = !isAll && items.length < maxItems; isShort;) {
       isShort = false;
       for (const instanceId of this.#selectIds(accepts, nowMs, maxItems - items.length)) {
         const item = this.#lockOne(instanceId, lock);

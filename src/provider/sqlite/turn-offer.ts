@@ -77,9 +77,9 @@ export class TurnOffer {
     this.#given.delete(instanceId);
   }
 
-  /** When the locks expire of what was given to a fetch; null: nothing was. */
-  endsAtMs(lockToken: string): number | null {
-    return this.#demand?.lockToken === lockToken ? this.#demand.endsAtMs : null;
+  /** The offer for a fetch; null: there is none. */
+  of(lockToken: string): TurnDemand | null {
+    return this.#demand?.lockToken === lockToken ? this.#demand : null;
   }
 
   /** What was given to a fetch, in the ready order. */

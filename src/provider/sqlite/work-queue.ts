@@ -38,6 +38,8 @@ export class WorkQueue {
   readonly #leases: LeaseTable;
   /** The parked fetch that new items go to in the running transaction; null: none, they wait in the table. */
   demand: WorkDemand | null = null;
+  /** The running transaction has added items with routing. */
+  #hasRouted = false;
   readonly #insert: WideStatement;
   readonly #delete: Database.Statement;
   readonly #deleteAll: Database.Statement;
@@ -100,6 +102,12 @@ export class WorkQueue {
     this.#count = database.prepare('SELECT (SELECT count(*) FROM work_items) + (SELECT count(*) FROM routed_items)').pluck();
   }
 
+  /** Begins a transaction: null: no fetch waits, or older items wait for it. */
+  begin(demand: WorkDemand | null): void {
+    this.demand = demand;
+    this.#hasRouted = false;
+  }
+
   /** What a turn schedules. An item whose key is there already stays as it is. */
   insertAll(instanceId: string, executionId: number, items: readonly NewWorkItem[], nowMs: number): void {
     const cells: Cell[] = [];
@@ -119,6 +127,7 @@ export class WorkQueue {
         );
         continue;
       }
+      this.#hasRouted = true;
       if (routing.priority > 0 && this.demand !== null) {
         // It goes before what was given away already in this transaction: the order of the tables decides again.
         this.#insert.run(cells.splice(0));
@@ -185,12 +194,14 @@ export class WorkQueue {
     const nowMs = this.#clock.nowMs();
     const items = this.demand?.lockToken === lockToken ? this.demand.items : [];
     let endsAtMs = nowMs + lockMs;
+    let room = maxItems - items.length;
     if (this.demand !== null && items === this.demand.items) {
       endsAtMs = Math.min(endsAtMs, this.demand.endsAtMs);
+      // There was no backlog: these are all that there are. Should something else be ready all the same, the next fetch gets it.
+      if (items.length > 0 && this.demand.room > 0 && !this.#hasRouted) room = 0;
       this.demand = null;
     }
-    if (takesPlain(select)) this.#leases.release('work_items', nowMs);
-    const room = maxItems - items.length;
+    if (room > 0 && takesPlain(select)) this.#leases.release('work_items', nowMs);
     const claimed = new Set<string>();
     for (const row of room < 1 ? [] : this.#selection.take(select, nowMs, room)) {
       const item = this.#mending(row, () => this.#take(row, { ...params, nowMs, claimed }));
