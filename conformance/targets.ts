@@ -65,7 +65,9 @@ function halveHistory(file: string, instanceId: string): void {
   const database = new Database(file);
   try {
     const { changes } = database
-      .prepare('UPDATE history SET events = substr(events, 1, length(events) / 2) WHERE instance_id = ?')
+      .prepare(
+        'UPDATE history SET events = substr(events, 1, length(events) / 2) WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?)',
+      )
       .run(instanceId);
     if (changes === 0) throw new Error(`instance '${instanceId}' has no history to damage`);
   } finally {

@@ -162,12 +162,12 @@ describe('the checks of a stress run', () => {
     ['an instance that goes on', "UPDATE instances SET status = 'Running' WHERE instance_id = $id", /^(\S+) is Running and will not end$/],
     [
       'a hole in a history',
-      'DELETE FROM history WHERE instance_id = $id AND first_event_id = (SELECT max(first_event_id) FROM history WHERE instance_id = $id AND execution_id = 1)',
+      'DELETE FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = $id) AND first_event_id = (SELECT max(first_event_id) FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = $id) AND execution_id = 1)',
       /^(\S+)\/1 /,
     ],
     [
       'a result that was recorded twice',
-      `UPDATE history SET events = replace(events, '"sourceId":4', '"sourceId":2') WHERE instance_id = $id AND execution_id = 1`,
+      `UPDATE history SET events = replace(events, '"sourceId":4', '"sourceId":2') WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = $id) AND execution_id = 1`,
       /^(\S+)\/1/,
     ],
     [

@@ -323,13 +323,15 @@ describe(seeded('changed histories'), () => {
 /** Changes one page of the victim's history. */
 function changePage(file: string, which: number, given: readonly Change[]): void {
   const database = new Database(file, { timeout: 5_000 });
-  const pages = database.prepare('SELECT first_event_id, events FROM history WHERE instance_id = ?').all(VICTIM) as {
-    readonly first_event_id: number;
+  const pages = database
+    .prepare('SELECT rowid, events FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?)')
+    .all(VICTIM) as {
+    readonly rowid: number;
     readonly events: string;
   }[];
   const page = pages[Math.floor(which * pages.length)];
   if (page === undefined) throw new TypeError('the victim has a history');
   const events = JSON.stringify(mutate(JSON.parse(page.events) as readonly unknown[], given));
-  database.prepare('UPDATE history SET events = ? WHERE instance_id = ? AND first_event_id = ?').run(events, VICTIM, page.first_event_id);
+  database.prepare('UPDATE history SET events = ? WHERE rowid = ?').run(events, page.rowid);
   database.close();
 }

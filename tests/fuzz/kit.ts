@@ -352,6 +352,8 @@ export class World implements AsyncDisposable {
         return `session_id = '${victim}-session'`;
       case 'runtimes':
         return '1';
+      case 'history':
+        return `instance_key = (SELECT instance_key FROM instances WHERE instance_id = '${victim}')`;
       case 'leases':
         return `instance_ids LIKE '%"${victim}"%'`;
       default:

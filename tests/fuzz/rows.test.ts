@@ -20,6 +20,8 @@ const PLACES: ReadonlySet<string> = new Set([
   'codes.name',
   'codes.version',
   'codes.engine',
+  'instances.instance_key',
+  'history.instance_key',
   'instances.code_id',
   'instances.status',
   'instances.ready_at',

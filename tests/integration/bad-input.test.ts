@@ -478,15 +478,27 @@ function tamper(stand: Stage, sql: string, ...parameters: unknown[]): void {
 describe('a history that was changed outside', () => {
   const changes: Readonly<Record<string, readonly [sql: string, ...parameters: unknown[]]>> = {
     'is not JSON': [
-      `UPDATE history SET events = substr(events, 1, length(events) - 3) WHERE instance_id = 'broken' AND first_event_id = 1`,
+      `UPDATE history SET events = substr(events, 1, length(events) - 3) WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken') AND first_event_id = 1`,
     ],
-    'is no array': [`UPDATE history SET events = '{"kind":"OrchestrationStarted"}' WHERE instance_id = 'broken' AND first_event_id = 1`],
-    'is empty': [`DELETE FROM history WHERE instance_id = 'broken'`],
-    'lacks its end': [`DELETE FROM history WHERE instance_id = 'broken' AND first_event_id > 1`],
-    'lacks an event': [`UPDATE history SET events = json_remove(events, '$[1]') WHERE instance_id = 'broken' AND first_event_id = 1`],
-    'has an unknown kind': [`UPDATE history SET events = replace(events, 'CustomStatusSet', 'Nonsense') WHERE instance_id = 'broken'`],
-    'has a hole in its ids': [`UPDATE history SET events = replace(events, '"id":2', '"id":7') WHERE instance_id = 'broken'`],
-    'holds no objects': [`UPDATE history SET events = '[1,null,"x"]' WHERE instance_id = 'broken' AND first_event_id = 1`],
+    'is no array': [
+      `UPDATE history SET events = '{"kind":"OrchestrationStarted"}' WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken') AND first_event_id = 1`,
+    ],
+    'is empty': [`DELETE FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken')`],
+    'lacks its end': [
+      `DELETE FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken') AND first_event_id > 1`,
+    ],
+    'lacks an event': [
+      `UPDATE history SET events = json_remove(events, '$[1]') WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken') AND first_event_id = 1`,
+    ],
+    'has an unknown kind': [
+      `UPDATE history SET events = replace(events, 'CustomStatusSet', 'Nonsense') WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken')`,
+    ],
+    'has a hole in its ids': [
+      `UPDATE history SET events = replace(events, '"id":2', '"id":7') WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken')`,
+    ],
+    'holds no objects': [
+      `UPDATE history SET events = '[1,null,"x"]' WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken') AND first_event_id = 1`,
+    ],
   };
 
   test.each(Object.entries(changes))('and %s quarantines its instance and no other', async (_, [sql, ...parameters]) => {
@@ -506,7 +518,7 @@ describe('a history that was changed outside', () => {
     await prepare(stand);
     tamper(
       stand,
-      `UPDATE history SET events = replace(events, '"name":"item"', '"name":"other"') WHERE instance_id = 'broken' AND first_event_id = 1`,
+      `UPDATE history SET events = replace(events, '"name":"item"', '"name":"other"') WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken') AND first_event_id = 1`,
     );
     const { client } = await stand.open({ ...inline });
     await client.raiseEvent('broken', 'item', 2);
@@ -517,7 +529,10 @@ describe('a history that was changed outside', () => {
   test('gives clients that read it a typed error', async () => {
     const stand = stage();
     await prepare(stand);
-    tamper(stand, `UPDATE history SET events = '[{' WHERE instance_id = 'broken' AND first_event_id = 1`);
+    tamper(
+      stand,
+      `UPDATE history SET events = '[{' WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = 'broken') AND first_event_id = 1`,
+    );
     const client = new Client(await stand.openProvider());
     expect(await rejection(client.readHistory('broken'))).toMatchObject({ name: 'HistoryError', code: 'HISTORY_INVALID' });
     expect((await client.readHistory('sound')).length).toBeGreaterThan(3);

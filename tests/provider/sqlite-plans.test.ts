@@ -106,7 +106,7 @@ describe('query plans', () => {
     [
       'rows of a lease',
       'UPDATE instances SET lock_token = NULL WHERE instance_id IN (SELECT value FROM json_each(?)) AND lock_token = ? AND ready_at <= ?',
-      /^SEARCH instances USING PRIMARY KEY \(instance_id=\?\)/,
+      /^SEARCH instances USING INDEX sqlite_autoindex_instances_1 \(instance_id=\?\)/,
     ],
     ['any routed item', "SELECT 1 FROM routed_items WHERE instance_id >= '' LIMIT 1", /COVERING INDEX|PRIMARY KEY/],
     [
@@ -162,8 +162,9 @@ describe('query plans', () => {
     ],
     [
       'history of an execution',
-      'SELECT events FROM history WHERE instance_id = ? AND execution_id = ? AND first_event_id > ? ORDER BY first_event_id',
-      /PRIMARY KEY/,
+      `SELECT events FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?) AND execution_id = ?
+         AND first_event_id > ? ORDER BY first_event_id`,
+      /INDEX history_order \(instance_key=\? AND execution_id=\? AND first_event_id>\?\)/,
     ],
   ] as const)('%s: found by an index, without a scan or a sort', ([, sql, expected]) => {
     const plan = planOf(sql);

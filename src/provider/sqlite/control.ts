@@ -87,9 +87,11 @@ export class InstanceControl {
       `SELECT instance_id, on_parent_close, parent_notice FROM instances WHERE parent_instance_id = ?
          AND status IN ('Pending', 'Running', 'Suspended', 'Quarantined') ORDER BY instance_id`,
     );
-    this.#deleteInstance = ['instances', 'history', 'past_executions'].map((table) =>
-      database.prepare(`DELETE FROM ${table} WHERE instance_id = ?`),
-    );
+    this.#deleteInstance = [
+      'DELETE FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?)',
+      'DELETE FROM instances WHERE instance_id = ?',
+      'DELETE FROM past_executions WHERE instance_id = ?',
+    ].map((sql) => database.prepare(sql));
   }
 
   /** Starts an instance by its policy. */

@@ -60,9 +60,9 @@ export class RowRepair {
     return typeof instanceId === 'string' && this.#quarantine('instance_id = ?', instanceId).length > 0;
   }
 
-  /** Quarantines ready instances that no key finds. Returns their ids, new ones where there was none to read (D3). */
+  /** Quarantines ready instances that cannot be read. Returns their ids, new ones where there was none to read (D3). */
   mendUnnamed(): readonly string[] {
-    const quarantined = [...this.#rename(), ...this.#quarantine('ready_at IS NOT NULL')];
+    const quarantined = this.#quarantine('ready_at IS NOT NULL');
     // None: the index names a row that is not there.
     if (quarantined.length === 0) this.#database.exec('REINDEX instances');
     return quarantined;
@@ -93,28 +93,16 @@ export class RowRepair {
     this.#database.exec(`DELETE FROM sessions WHERE NOT ${allSound(this.#columns('sessions'))}`);
   }
 
-  /** Moves ready instances without a readable id to one. SQLite refuses to change them where they are. */
-  #rename(): readonly string[] {
-    const columns = this.#columns('instances');
-    const unnamed = `ready_at IS NOT NULL AND NOT ${allSound(columns.filter(({ pk }) => pk > 0))}`;
-    const cells = columns.map((column) => {
-      if (column.pk > 0) return `'${UNREADABLE_ID}' || substr(hex(${column.name}), 1, 256)`;
-      return STOPPED[column.name] ?? soundOr(column);
-    });
-    const names = columns.map(({ name }) => name).join(', ');
-    const ids = this.#database
-      .prepare(
-        `INSERT OR REPLACE INTO instances (${names}) SELECT ${cells.join(', ')} FROM instances WHERE ${unnamed} RETURNING instance_id`,
-      )
-      .pluck()
-      .all({ output: describeDamage() });
-    this.#database.exec(`DELETE FROM instances WHERE ${unnamed}`);
-    return ids as string[];
-  }
-
   #quarantine(where: string, ...params: readonly string[]): readonly string[] {
     const columns = this.#columns('instances');
-    const cells = columns.filter(({ pk }) => pk === 0).map((column) => `${column.name} = ${STOPPED[column.name] ?? soundOr(column)}`);
+    const cells = columns
+      .filter(({ pk }) => pk === 0)
+      .map((column) => {
+        const { name } = column;
+        const unreadable = `'${UNREADABLE_ID}' || substr(hex(instance_id), 1, 256)`;
+        const id = `instance_id = CASE WHEN ${isSound(column)} THEN instance_id ELSE ${unreadable} END`;
+        return name === 'instance_id' ? id : `${name} = ${STOPPED[name] ?? soundOr(column)}`;
+      });
     return this.#database
       .prepare(`UPDATE instances SET ${cells.join(', ')} WHERE ${where} AND NOT ${allSound(columns)} RETURNING instance_id`)
       .pluck()

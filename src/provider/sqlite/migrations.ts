@@ -20,8 +20,10 @@ export const MIGRATIONS: readonly string[] = [
   -- One row an instance. ready_at (epoch ms): NULL nothing to fetch; unlocked: when its first message is visible; locked (lock_token set): when
   -- the lock expires. Unlocked ones stand in the ready order, locked ones in a lease: so a lock costs no index entry.
   -- The index begins with the token, which is always NULL there, so that it covers what is asked of it.
+  -- Rows lie in the order of their starts, and so does their history: with ids that are random, turns would touch pages all over the file.
   CREATE TABLE instances (
-    instance_id TEXT PRIMARY KEY NOT NULL,
+    instance_key INTEGER PRIMARY KEY,
+    instance_id TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     version TEXT,
     code_id INTEGER NOT NULL,
@@ -46,9 +48,9 @@ export const MIGRATIONS: readonly string[] = [
     parent_notice TEXT,               -- message for the parent when it is replaced
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX instances_ready ON instances (lock_token, code_id, ready_at) WHERE ready_at IS NOT NULL AND lock_token IS NULL;
-  CREATE INDEX instances_children ON instances (parent_instance_id) WHERE parent_instance_id IS NOT NULL;
+  ) STRICT;
+  CREATE INDEX instances_ready ON instances (lock_token, code_id, ready_at, instance_id) WHERE ready_at IS NOT NULL AND lock_token IS NULL;
+  CREATE INDEX instances_children ON instances (parent_instance_id, instance_id) WHERE parent_instance_id IS NOT NULL;
 
   -- Messages and timers of instances. visible_at: 0 for a start message, so that it comes first; 1 for other messages, which are visible
   -- at once, whatever the clock does; the due time of a timer. arrived_at orders messages and timers among each other.
@@ -163,13 +165,13 @@ export const MIGRATIONS: readonly string[] = [
 
   -- One row a turn: its events as a JSON array (measured 20-25 % faster than one row an event).
   CREATE TABLE history (
-    instance_id TEXT NOT NULL,
+    instance_key INTEGER NOT NULL,
     execution_id INTEGER NOT NULL,
     first_event_id INTEGER NOT NULL,
     last_event_id INTEGER NOT NULL,
-    events TEXT NOT NULL,
-    PRIMARY KEY (instance_id, execution_id, first_event_id)
-  ) STRICT, WITHOUT ROWID;
+    events TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX history_order ON history (instance_key, execution_id, first_event_id);
 
   -- Executions that continued as new; the current one stands in instances.
   CREATE TABLE past_executions (
@@ -184,8 +186,8 @@ export const MIGRATIONS: readonly string[] = [
 
   -- For people with a SQL shell: one event a row.
   CREATE VIEW history_events AS
-    SELECT h.instance_id, h.execution_id,
+    SELECT i.instance_id, h.execution_id,
            e.value ->> 'id' AS event_id, e.value ->> 'kind' AS kind, e.value ->> 'atMs' AS at_ms, e.value AS event
-    FROM history h, json_each(h.events) e;
+    FROM history h JOIN instances i ON i.instance_key = h.instance_key, json_each(h.events) e;
   `,
 ];
