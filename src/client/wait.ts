@@ -74,8 +74,11 @@ export async function waitUntil<Value>(store: ClientStore, wait: Wait<Value>): P
 }
 
 /** Gives up on something as soon as the signal says so, whether the store has heard of it or not. */
-async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
-  if (signal === undefined) return await promise;
+function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  return signal === undefined ? promise : raceAborted(promise, signal);
+}
+
+async function raceAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   let onAbort = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {
     // The reason is the caller's: it may be any value.

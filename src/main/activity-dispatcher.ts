@@ -563,6 +563,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const mayAhead = idle.every((other) => other === thread);
       return { thread, limit: this.#options.activitiesPerThread + (mayAhead ? this.#aheadOf(thread) : 0) };
     });
+    if (places.every(({ thread, limit }) => thread.inFlight >= limit)) return;
     let placed = 0;
     const passed: Running[] = [];
     for (const running of this.#homeless) {

@@ -48,27 +48,53 @@ export type ServedRound = {
   putBack(): void;
 };
 
-type Caller<Value> = {
+/** A class, for there may be tens of thousands: closures and records for each would be several times as large. */
+class Caller<Value> {
   readonly params: ParkParams<Value>;
-  /** Settles the promise, with the value that `answer` returns or the error that it throws. */
-  readonly settle: (answer: () => Value) => void;
+  readonly #resolve: (value: Value) => void;
+  readonly #reject: (error: unknown) => void;
   /** Removes the abort listener, if any. */
-  stopListening: () => void;
+  stopListening: () => void = doNothing;
   /** Cancels the timeout. */
-  stopTimeout: () => void;
+  stopTimeout: () => void = doNothing;
   /** Between `serve` and `deliver` or `putBack`. */
-  taken: boolean;
+  taken = false;
   /** The wait ended while the caller was taken. */
-  over: boolean;
-};
+  over = false;
+
+  constructor(params: ParkParams<Value>, resolve: (value: Value) => void, reject: (error: unknown) => void) {
+    this.params = params;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Settles the promise with a value. */
+  answer(value: Value): void {
+    this.#resolve(value);
+  }
+
+  /** Settles the promise with an error. */
+  fail(error: unknown): void {
+    this.#reject(error);
+  }
+
+  /** Settles the promise with nothing. */
+  giveUp(): void {
+    try {
+      this.#resolve(this.params.empty());
+    } catch (error) {
+      this.#reject(error);
+    }
+  }
+}
 
 /** An ordered list of waiting callers. */
 export class Parking<Value> {
   readonly #clock: Clock;
   readonly #competing: boolean;
   readonly #onWake: () => void;
-  /** Callers by key, in the order in which they came. No key without callers. */
-  readonly #callers = new Map<string, Set<Caller<Value>>>();
+  /** Callers by key, in the order in which they came; the only one of a key stands there by itself. No key without callers. */
+  readonly #callers = new Map<string, Caller<Value> | Set<Caller<Value>>>();
   #stopWake: () => void = doNothing;
   #closed = false;
 
@@ -94,15 +120,9 @@ export class Parking<Value> {
    */
   park(params: ParkParams<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
-      const settle = (answer: () => Value): void => {
-        try {
-          resolve(answer());
-        } catch (error) {
-          reject(error);
-        }
-      };
-      if (this.#closed || params.waitMs <= 0 || params.signal?.aborted === true) settle(params.empty);
-      else this.#add({ params, settle, stopListening: doNothing, stopTimeout: doNothing, taken: false, over: false });
+      const caller = new Caller(params, resolve, reject);
+      if (this.#closed || params.waitMs <= 0 || params.signal?.aborted === true) caller.giveUp();
+      else this.#add(caller);
     });
   }
 
@@ -118,13 +138,16 @@ export class Parking<Value> {
     const putBack = (): void => {
       for (const { caller } of taken) {
         caller.taken = false;
-        if (caller.over) this.#end(caller, caller.params.empty);
+        if (caller.over) {
+          this.#remove(caller);
+          caller.giveUp();
+        }
       }
     };
     const groups = key === undefined ? this.#callers.values() : [this.#callers.get(key) ?? []];
     try {
       for (const group of groups) {
-        for (const caller of group) {
+        for (const caller of listOf(group)) {
           if (caller.taken) continue;
           const value = caller.params.attempt();
           if (value !== null) {
@@ -138,13 +161,15 @@ export class Parking<Value> {
       throw error;
     }
     const deliver = (): void => {
-      for (const { caller, value } of taken) this.#end(caller, () => value);
+      for (const { caller, value } of taken) {
+        this.#remove(caller);
+        caller.answer(value);
+      }
     };
     const fail = (error: Error): void => {
       for (const { caller } of taken) {
-        this.#end(caller, () => {
-          throw error;
-        });
+        this.#remove(caller);
+        caller.fail(error);
       }
     };
     return { count: taken.length, deliver, fail, putBack };
@@ -169,7 +194,7 @@ export class Parking<Value> {
   /** Ends all waits with nothing, and those that come later at once. Callers of an unfinished round are answered when it is finished. */
   closeAll(): void {
     this.#closed = true;
-    for (const caller of [...this.#callers.values()].flatMap((group) => [...group])) this.#giveUp(caller);
+    for (const caller of this.#all()) this.#giveUp(caller);
   }
 
   /**
@@ -178,18 +203,22 @@ export class Parking<Value> {
    * @param error - what they reject with
    */
   failAll(error: Error): void {
-    for (const caller of [...this.#callers.values()].flatMap((group) => [...group])) {
+    for (const caller of this.#all()) {
       if (caller.taken) continue;
-      this.#end(caller, () => {
-        throw error;
-      });
+      this.#remove(caller);
+      caller.fail(error);
     }
+  }
+
+  #all(): readonly Caller<Value>[] {
+    return [...this.#callers.values()].flatMap((group) => [...listOf(group)]);
   }
 
   #add(caller: Caller<Value>): void {
     const { key = '', waitMs, signal } = caller.params;
     const group = this.#callers.get(key);
-    if (group === undefined) this.#callers.set(key, new Set([caller]));
+    if (group === undefined) this.#callers.set(key, caller);
+    else if (group instanceof Caller) this.#callers.set(key, new Set([group, caller]));
     else group.add(caller);
     this.#startTimeout(caller, waitMs);
     if (signal === undefined) return;
@@ -210,20 +239,31 @@ export class Parking<Value> {
   }
 
   #giveUp(caller: Caller<Value>): void {
-    if (caller.taken) caller.over = true;
-    else this.#end(caller, caller.params.empty);
+    if (caller.taken) {
+      caller.over = true;
+      return;
+    }
+    this.#remove(caller);
+    caller.giveUp();
   }
 
-  #end(caller: Caller<Value>, answer: () => Value): void {
+  /** I3. Whoever removes a caller settles it. */
+  #remove(caller: Caller<Value>): void {
     const key = caller.params.key ?? '';
     const group = this.#callers.get(key);
-    group?.delete(caller);
-    if (group?.size === 0) this.#callers.delete(key);
+    if (group === caller) this.#callers.delete(key);
+    else if (group instanceof Set) {
+      group.delete(caller);
+      if (group.size === 0) this.#callers.delete(key);
+    }
     caller.stopTimeout();
     caller.stopListening();
     if (this.isEmpty) this.wakeAt(null);
-    caller.settle(answer);
   }
+}
+
+function listOf<Value>(group: Caller<Value> | Iterable<Caller<Value>>): Iterable<Caller<Value>> {
+  return group instanceof Caller ? [group] : group;
 }
 
 function doNothing(): void {

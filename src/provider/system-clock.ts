@@ -13,6 +13,11 @@ export const systemClock: Clock = {
   nowMs: now,
   monotonicMs: performance.now.bind(performance),
   setTimer(delayMs, callback) {
+    if (delayMs <= MAX_TIMER_MS) {
+      const short = setTimeout(callback, delayMs);
+      short.unref();
+      return () => clearTimeout(short);
+    }
     let timer: NodeJS.Timeout;
     const wait = (leftMs: number): void => {
       timer = setTimeout(() => (leftMs > MAX_TIMER_MS ? wait(leftMs - MAX_TIMER_MS) : callback()), Math.min(leftMs, MAX_TIMER_MS));

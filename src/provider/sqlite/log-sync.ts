@@ -7,8 +7,8 @@
 //     by way of libuv's threads). A slow one is synced there.
 import { close, fdatasync, fdatasyncSync, openSync } from 'node:fs';
 
-/** What a sync may keep the event loop, in milliseconds: a fraction of what a transaction may. */
-const MAX_INLINE_MS = 1;
+/** What a sync may keep the event loop, in milliseconds. Reason: more than what it costs to wake another thread. */
+const MAX_INLINE_MS = 0.4;
 /** Weight of the last sync in what one is expected to take. */
 const WEIGHT = 0.3;
 

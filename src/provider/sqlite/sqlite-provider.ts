@@ -5,6 +5,7 @@
 // S6. Turns are handed out at the commit, everything else after its sync: a turn does nothing outside before it is committed itself, and that sync
 //     covers all commits before it. Turns of an instance whose last turn is in the same transaction follow its answer.
 // S7. When the next item of a parked fetch is ready is known from the end of the last transaction, until another process changes something.
+// S8. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 // S2. A parked fetch is served inside the transaction that makes its items ready: one sync instead of two, no wake-up in between.
 // S3. Changes by other processes are seen by `PRAGMA data_version`, looked at while somebody waits, and by nobody else.
 // S4. Work items are inserted locked for a fetch that waits for them: one statement instead of three, and no second look at the table.
@@ -74,6 +75,9 @@ import { ValueTable } from './values.ts';
 import { WorkQueue, type WorkDemand } from './work-queue.ts';
 import { DEFAULT_SELECT, takesPlain, WorkSelection, type WorkSelect } from './work-selection.ts';
 
+/** Most instances that are known to be alive. Reason: they cost memory, and who waits does so at once. */
+const MAX_ALIVE = 10_000;
+
 type FetchWait<Item> = Fetched<Item> | null;
 
 /** A parked fetch. `key`: equal for those that want the same (S5); `isTaken`: it has got something, and is answered after the sync. */
@@ -119,6 +123,12 @@ export class SqliteProvider implements Provider {
   #followsTurn = false;
   /** Whose waiters may be done after the running transaction. */
   readonly #changes: StoreChanges = { instances: new Set(), sessions: new Set() };
+  /** What the running transaction answers to those who wait for an instance. */
+  #waitRounds: ServedRound[] = [];
+  /** Instances that were started here and have not ended since, unless another process changed something (S8). */
+  readonly #alive = new Set<string>();
+  /** G3 of group-commit.ts. */
+  #mayNote = true;
   /** S7. By key of a wish. */
   readonly #nextAt = new Map<string, number | null>();
   #fetchDue = false;
@@ -179,6 +189,7 @@ export class SqliteProvider implements Provider {
           return isDue();
         },
         begin: (mayNote) => {
+          this.#mayNote = mayNote;
           this.#setBack.apply(clock.nowMs());
           this.#leases.begin(mayNote);
           this.#offerTurns(mayNote);
@@ -232,7 +243,11 @@ export class SqliteProvider implements Provider {
   }
 
   startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
-    return this.#write('startInstances', starts, (start) => this.#control.start(start));
+    return this.#write('startInstances', starts, (start) => {
+      const outcome = this.#control.start(start);
+      if (outcome !== 'exists' && this.#mayNote) this.#noteAlive(start.instanceId);
+      return outcome;
+    });
   }
 
   enqueueMessages(messages: readonly NewMessage[]): Promise<readonly EnqueueOutcome[]> {
@@ -400,45 +415,42 @@ export class SqliteProvider implements Provider {
     });
   }
 
-  async waitForInstance(params: {
+  waitForInstance(params: {
     readonly instanceId: string;
     readonly condition: WaitCondition;
     readonly waitMs: number;
     readonly signal?: AbortSignal;
   }): Promise<InstanceRecord | null> {
     const { instanceId, condition, waitMs, signal } = params;
-    if (this.#closing !== null) throw closed('waitForInstance');
-    const read = <Value>(what: () => Value): Value => {
-      try {
-        return what();
-      } catch (error) {
-        throw toProviderError('waitForInstance', error);
-      }
-    };
-    const readRecord = (): InstanceRecord | null => read(() => this.#instances.read(instanceId));
-    /** The record when the wait is over; undefined: it is not. */
-    const check = (): InstanceRecord | null | undefined => {
-      const record = readRecord();
-      return record === null || read(() => meetsCondition(this.#withProgress(record, condition), condition)) ? record : undefined;
-    };
-    if (waitMs > 0) this.#watchOthers();
-    // No await between this look and the parking: a change in between would wake nobody.
-    if (waitMs <= 0) return readRecord();
-    const found = check();
-    if (found !== undefined) return found;
-    const stopWatching = condition.kind === 'received' ? this.#watchTurns(instanceId) : null;
+    if (this.#closing !== null) return Promise.reject(closed('waitForInstance'));
+    try {
+      if (waitMs > 0) this.#watchOthers();
+      // No await between this look and the parking: a change in between would wake nobody.
+      const isAlive = condition.kind === 'ended' && this.#alive.has(instanceId);
+      const found = waitMs > 0 && isAlive ? undefined : this.#readWhen(instanceId, condition, waitMs);
+      if (found !== undefined) return Promise.resolve(found);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     const wait = this.#instanceWaits.park({
       key: instanceId,
       waitMs,
       signal,
       // Gone while waited for: null means "not yet" to a parking; `empty` answers it at the end of the wait.
-      attempt: () => check() ?? null,
-      empty: readRecord,
+      attempt: () => this.#readWhen(instanceId, condition, waitMs) ?? null,
+      empty: () => this.#readWhen(instanceId, condition, 0) ?? null,
     });
+    return condition.kind === 'received' ? wait.finally(this.#watchTurns(instanceId)) : wait;
+  }
+
+  /** The record when a wait is over; undefined: it goes on. */
+  #readWhen(instanceId: string, condition: WaitCondition, leftMs: number): InstanceRecord | null | undefined {
     try {
-      return await wait;
-    } finally {
-      stopWatching?.();
+      const record = this.#instances.read(instanceId);
+      if (record === null || leftMs <= 0 || meetsCondition(this.#withProgress(record, condition), condition)) return record;
+      return undefined;
+    } catch (error) {
+      throw toProviderError('waitForInstance', error);
     }
   }
 
@@ -540,6 +552,12 @@ export class SqliteProvider implements Provider {
     return record;
   }
 
+  /** S8. */
+  #noteAlive(instanceId: string): void {
+    if (this.#alive.size >= MAX_ALIVE) this.#alive.clear();
+    this.#alive.add(instanceId);
+  }
+
   #watchTurns(instanceId: string): () => void {
     const add = (difference: number): void => {
       const count = (this.#watchedTurns.get(instanceId) ?? 0) + difference;
@@ -589,6 +607,12 @@ export class SqliteProvider implements Provider {
       this.#orchestrations.abandon({ ...item, delayMs: 0, countAttempt: false });
     }
     this.#lookAhead();
+    // Here, because a read costs half of what it costs outside.
+    if (this.#instanceWaits.isEmpty) return;
+    for (const instanceId of this.#changes.instances) {
+      const round = this.#instanceWaits.serve(instanceId);
+      if (round.count > 0) this.#waitRounds.push(round);
+    }
   }
 
   #serveWaits(): void {
@@ -598,7 +622,9 @@ export class SqliteProvider implements Provider {
 
   #afterCommit(): Committed {
     const { instances, sessions } = this.#changes;
-    const changed = [...instances];
+    const waits = this.#waitRounds;
+    this.#waitRounds = [];
+    for (const instanceId of instances) this.#alive.delete(instanceId);
     const messaged = [...sessions];
     instances.clear();
     sessions.clear();
@@ -615,12 +641,12 @@ export class SqliteProvider implements Provider {
       safe: () =>
         this.#guarded(() => {
           for (const round of rounds) round.deliver();
-          if (!this.#instanceWaits.isEmpty) for (const instanceId of changed) this.#instanceWaits.serve(instanceId).deliver();
+          for (const round of waits) round.deliver();
           if (!this.#sessionWaits.isEmpty) for (const sessionId of messaged) this.#sessionWaits.serve(sessionId).deliver();
           this.#armTimers();
         }),
       unsafe: (error) => {
-        for (const round of rounds) round.fail(toProviderError('fetch', error));
+        for (const round of [...rounds, ...waits]) round.fail(toProviderError('wait', error));
         this.#failWaits(error);
       },
     };
@@ -636,6 +662,9 @@ export class SqliteProvider implements Provider {
   #afterRollback(): void {
     this.#turnRound?.putBack();
     this.#workRound?.putBack();
+    for (const round of this.#waitRounds) round.putBack();
+    this.#waitRounds = [];
+    this.#alive.clear();
     this.#startRounds();
     for (const wish of [...this.#codeWishes, ...this.#workWishes]) wish.isTaken = false;
     this.#changes.instances.clear();
@@ -700,9 +729,15 @@ export class SqliteProvider implements Provider {
   #watchOthers(): void {
     if (this.#changePoll !== null) return;
     this.#seenVersion = this.#dataVersion.get() as number;
-    this.#nextAt.clear();
+    this.#forgetKnown();
     // Keeps the process alive: somebody in it waits.
     this.#changePoll = setInterval(() => this.#guarded(() => this.#lookAtOthers()), this.#changePollMs);
+  }
+
+  /** Another process may have changed anything. */
+  #forgetKnown(): void {
+    this.#nextAt.clear();
+    this.#alive.clear();
   }
 
   #lookAtOthers(): void {
@@ -715,7 +750,7 @@ export class SqliteProvider implements Provider {
     const version = this.#dataVersion.get() as number;
     if (version === this.#seenVersion) return;
     this.#seenVersion = version;
-    this.#nextAt.clear();
+    this.#forgetKnown();
     this.#instanceWaits.serve().deliver();
     this.#sessionWaits.serve().deliver();
     this.#lookForWork();
