@@ -309,8 +309,8 @@ describe('targets', () => {
   };
 
   test('are of rows that exist, and each figure has one at most', () => {
-    const known = ROWS.map(({ name }) => name);
-    expect(TARGETS.filter(({ row, field }) => !known.includes(row) || (FIELDS[row] ?? []).length === 0 || field === '')).toEqual([]);
+    const known = new Set(ROWS.map(({ name }) => name));
+    expect(TARGETS.filter(({ row, field }) => !known.has(row) || (FIELDS[row] ?? []).length === 0 || field === '')).toEqual([]);
     const keys = TARGETS.map(({ row, name, field }) => [row, name, field].join());
     expect(new Set(keys).size).toBe(keys.length);
   });
