@@ -8,7 +8,7 @@ import type { RowResult } from './result.ts';
 /** Children. */
 const CHILDREN = { full: 1_000, quick: 50 };
 /** Families of a round. */
-const REPEATS = { full: 3, quick: 1 };
+const REPEATS = { full: 10, quick: 1 };
 
 /**
  * Measures row W8.

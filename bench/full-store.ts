@@ -11,7 +11,7 @@ import { WIDTH } from './raw-ceiling.ts';
 import { median, type RowResult } from './result.ts';
 
 /** Instances that are finished. */
-const FINISHED = { full: 200_000, quick: 2_000, large: 1_000_000 };
+const FINISHED = { full: 1_000_000, quick: 2_000 };
 /** Orchestrations of a round, on each side. */
 const COUNT = { full: 5_000, quick: 200 };
 /** Before the first round, on each side. */

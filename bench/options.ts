@@ -10,7 +10,7 @@ export type Extent = {
   readonly rounds: number;
   /** Small sizes: shows that the bench works, says nothing about speed. */
   readonly quick: boolean;
-  /** The sizes of the targets for rows that by default take smaller ones, to stay within minutes. */
+  /** Sizes that take minutes, besides the usual ones. */
   readonly large: boolean;
 };
 
@@ -91,7 +91,7 @@ export function readCommand(words: readonly string[], known: readonly string[], 
  * Takes the size of a row.
  *
  * @param options - of the run
- * @param sizes - the row's sizes; without `large` there is nothing that takes minutes
+ * @param sizes - the row's sizes; few rows have a `large` one
  * @returns one of them
  */
 export function pickSize<Size>(
@@ -126,7 +126,7 @@ ${own}  --rounds <n>               rounds of each measurement, 1 to ${MAX_ROUNDS
   --turns-per-thread <list>  turns at once for each replay thread: turnsPerThread
   --cache-mib <list>         live engines of a replay thread, in MiB: stickyCacheMb
   --max-commit-ms <list>     time budget of a transaction: maxCommitMs
-  --large                    the full sizes of rows that are smaller by default
+  --large                    W4 also with a million instances, which takes minutes
   --quick                    small sizes, to see that it works: its figures mean nothing
   --help                     this text
 `;
