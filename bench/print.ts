@@ -4,7 +4,7 @@ import { encodeRecord } from '../src/types/codec.ts';
 import type { Machine } from './machine.ts';
 import type { BenchOptions, Extent } from './options.ts';
 import { median, type Metric, type RowResult } from './result.ts';
-import { showThreads } from './sweep.ts';
+import { DEFAULT_SETTINGS, showSettings, showThreads } from './sweep.ts';
 import { judge, type Verdict } from './targets.ts';
 
 /** Widths of the columns: fixed, because rows are printed as soon as they are measured. */
@@ -23,7 +23,8 @@ export function toHeader(machine: Machine, { rounds, quick, large }: Extent): st
   const { cpu, cores, node, betterSqlite3, commit, folder } = machine;
   const lines = [
     `${cpu}, ${cores} cores, Node ${node}, better-sqlite3 ${betterSqlite3}, commit ${commit ?? 'unknown'}`,
-    `rounds ${rounds}${large ? ', large sizes' : ''}, databases in ${folder}`,
+    `${showSettings(DEFAULT_SETTINGS, ['threads', 'sync', 'store'])} unless a heading says otherwise; rounds ${rounds}${large ? ', large sizes' : ''}`,
+    `databases in ${folder}`,
     ...(machine.inMemory ? ['NOTE: this folder is in memory, so a sync costs nothing. Set TMPDIR to a folder on a disk'] : []),
     ...(quick ? ['NOTE: --quick shows that the bench works; its figures mean nothing'] : []),
     '',

@@ -16,6 +16,9 @@ import type { ProfiledStretch } from './thread-profiler.ts';
 /** Rows whose parts say where they are measured. The micro rows do not; W10 is measured in processes of its own. */
 const PROFILED = ROWS.filter(({ name }) => name.startsWith('W') && name !== 'W10');
 
+/** Names of threads begin so; in this order they are shown. */
+const KINDS = ['main', 'replay', 'activity', 'worker'];
+
 async function main(words: readonly string[]): Promise<number> {
   const command = readCommand(
     words,
@@ -74,7 +77,9 @@ function describeStretches(stretches: readonly ProfiledStretch[]): string {
     profiles.push(parseRecord(readFileSync(file, 'utf8')) as CpuProfile);
     threads.set(thread, profiles);
   }
-  const all = [...threads].map(([thread, profiles]): ThreadProfiles => ({ thread, profiles }));
+  const byKind = (thread: string): number => KINDS.findIndex((kind) => thread.startsWith(kind));
+  const ordered = [...threads].toSorted(([left], [right]) => byKind(left) - byKind(right));
+  const all = ordered.map(([thread, profiles]): ThreadProfiles => ({ thread, profiles }));
   return `measured: ${orchestrations.toLocaleString('en')} orchestrations in ${elapsedMs.toFixed(0)} ms\n\n${summarise(all, orchestrations)}`;
 }
 

@@ -7,7 +7,7 @@ import { categorise, type Category } from './profile-categories.ts';
 export type ThreadProfiles = { readonly thread: string; readonly profiles: readonly CpuProfile[] };
 
 /** Functions that are listed. */
-const TOP = 12;
+const TOP = 16;
 /** Categories that are no work. */
 const IDLE: Category = 'idle';
 const GARBAGE: Category = 'garbage collection';

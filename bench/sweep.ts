@@ -34,11 +34,11 @@ export type Dependence = {
   readonly uses: readonly SettingName[];
   /** Stores that it can run on. */
   readonly stores: readonly StoreKind[];
-  /** Values when the command line gives none; they are shown, because they are not the library's. */
+  /** Values when the command line gives none. */
   readonly defaults?: Sweep;
 };
 
-/** One combination, and how it is called. */
+/** One combination, and what was set for it by the command line or by the row. */
 export type Combination = { readonly settings: Settings; readonly label: string };
 
 /** What is measured when nothing is asked for. */
@@ -86,7 +86,7 @@ export function combine(given: Sweep, row: Dependence): readonly Combination[] {
       .filter(({ store }) => row.stores.includes(store))
       // Without a file there is nothing to sync: once is enough.
       .filter(({ store, sync }) => store === 'file' || sync === firstSync)
-      .map((settings) => ({ settings, label: toLabel(settings, values, row) }))
+      .map((settings) => ({ settings, label: showSettings(settings, Object.keys(values) as readonly SettingName[]) }))
   );
 }
 
@@ -98,9 +98,15 @@ function extend<Name extends SettingName>(
   return values === undefined ? all : all.flatMap((settings) => values.map((value) => ({ ...settings, [name]: value })));
 }
 
-/** Names what varies, and what the row sets itself. */
-function toLabel(settings: Settings, values: Sweep, { defaults = {} }: Dependence): string {
-  return NAMES.filter((name) => (values[name]?.length ?? 0) > 1 || (values[name] !== undefined && values[name] === defaults[name]))
+/**
+ * Names settings.
+ *
+ * @param settings - all
+ * @param names - those that are named
+ * @returns such as `threads 1x1, sync FULL`
+ */
+export function showSettings(settings: Settings, names: readonly SettingName[]): string {
+  return NAMES.filter((name) => names.includes(name))
     .map((name) => showSetting(settings, name))
     .join(', ');
 }

@@ -111,11 +111,11 @@ describe.concurrent('npm run bench', { timeout: TIMEOUT_MS }, () => {
     expect(code).toBe(0);
     expect(stderr).toBe('bench: row W10 needs --store file: left out\n');
     const lines = stdout.split('\n').filter((line) => line.startsWith('W'));
-    expect(lines.map((line) => line.slice(0, 26).trimEnd())).toEqual([
-      'W2c  with store sqlite-mem',
+    expect(lines.map((line) => (line.includes(' with ') ? line : line.slice(0, 26).trimEnd()))).toEqual([
+      'W2c  with threads 0x0, store sqlite-memory, slots 8',
       'W2c  200 chains of 10 at o',
       'W2c  their activities',
-      'W2c  with store memory',
+      'W2c  with threads 0x0, store memory, slots 8',
       'W2c  200 chains of 10 at o',
       'W2c  their activities',
     ]);
@@ -170,7 +170,11 @@ describe.concurrent('npm run profile', { timeout: TIMEOUT_MS }, () => {
     const folder = makeFolder();
     const { code, stdout, stderr } = await run(PROFILE, ['W1', '--quick', '--threads', '1', '--out', folder]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(readdirSync(join(folder, 'W1')).toSorted()).toEqual(['activity-1.cpuprofile', 'main.cpuprofile', 'replay-1.cpuprofile']);
+    expect(readdirSync(join(folder, 'W1-threads-1x1')).toSorted()).toEqual([
+      'activity-1.cpuprofile',
+      'main.cpuprofile',
+      'replay-1.cpuprofile',
+    ]);
     expect(stdout).toMatch(/^measured: 500 orchestrations in \d+ ms$/m);
     expect(stdout).toMatch(/^main: busy [\d.]+ %, of that garbage collection [\d.]+ %; idle [\d.]+ %; \d+ ms$/m);
     expect(stdout).toMatch(/^ {2}SQLite: statements +[\d.]+ % +[\d.]+ µs\/orchestration$/m);
@@ -290,10 +294,10 @@ describe('the command line', () => {
     expect(combine({ store: ['memory'] }, { uses: ['store'], stores: ['file'] })).toEqual([]);
   });
 
-  test('shows a value that the row sets itself, unless another is given', () => {
+  test('takes the values of a row unless others are given, and names them', () => {
     const row = { uses: ['slots'], stores: ['file'], defaults: { slots: [9] } } as const;
     expect(combine({}, row)).toEqual([{ settings: { ...DEFAULT_SETTINGS, slots: 9 }, label: 'slots 9' }]);
-    expect(combine({ slots: [3] }, row)).toEqual([{ settings: { ...DEFAULT_SETTINGS, slots: 3 }, label: '' }]);
+    expect(combine({ slots: [3] }, row)).toEqual([{ settings: { ...DEFAULT_SETTINGS, slots: 3 }, label: 'slots 3' }]);
   });
 });
 
