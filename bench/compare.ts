@@ -47,7 +47,7 @@ export async function compareRows({ rows, ref, pairs, passed }: CompareCommand):
   }
   const short = commit.slice(0, 10);
   return withWorktree(commit, async (checkout, track) => {
-    process.stdout.write(`A: ${ref} (${short}), B: this checkout; ${pairs} pairs in turn, each side measured by its own bench\n\n`);
+    process.stdout.write(`A: ${ref} (${short}), B: this checkout; measured in turn, each by its own bench; pairs: ${pairs}\n\n`);
     process.stdout.write(`${toLine({ measure: 'measure', a: 'A', b: 'B', ratio: 'B / A', range: 'min – max' })}\n`);
     let isWhole = true;
     for (const row of rows) {

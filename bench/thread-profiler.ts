@@ -64,7 +64,7 @@ export class ThreadProfiler {
     return profiles.map((profile, index) => {
       const thread = names[index] ?? `thread-${index}`;
       // The first one has the plain name: mostly it is the only one.
-      const suffix = this.stretches.length === 0 ? '' : `-${this.stretches.length + 1}`;
+      const suffix = this.stretches.length === 0 ? '' : `.${this.stretches.length + 1}`;
       const file = join(this.#folder, `${thread}${suffix}.cpuprofile`);
       writeFileSync(file, encodeRecord(profile));
       return { thread, file };
