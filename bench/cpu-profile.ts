@@ -18,23 +18,23 @@ export type CpuProfile = {
   readonly timeDeltas: readonly number[];
 };
 
-/** Files that only one kind of thread runs. */
+/** The files that threads begin with. */
 const KINDS = [
-  ['replay', /\/replay-loop\.[jt]s$/],
-  ['activity', /\/activity-loop\.[jt]s$/],
+  ['replay', /\/replay-thread\.[jt]s$/],
+  ['activity', /\/activity-thread\.[jt]s$/],
 ] as const;
 
 /**
- * Names the threads of profiles.
+ * Names threads by the files that they have loaded.
  *
- * @param profiles - of the main thread, then of the workers in the order in which they were started
+ * @param files - of the main thread, then of the workers in the order in which they were started
  * @returns such as main, replay-1, activity-1
  */
-export function nameThreads(profiles: readonly CpuProfile[]): readonly string[] {
+export function nameThreads(files: readonly (readonly string[])[]): readonly string[] {
   const counts = new Map<string, number>();
-  return profiles.map(({ nodes }, index) => {
+  return files.map((ofThread, index) => {
     if (index === 0) return 'main';
-    const kind = KINDS.find(([, file]) => nodes.some(({ callFrame }) => file.test(callFrame.url)))?.[0] ?? 'worker';
+    const kind = KINDS.find(([, pattern]) => ofThread.some((file) => pattern.test(file)))?.[0] ?? 'worker';
     const number = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, number);
     return `${kind}-${number}`;

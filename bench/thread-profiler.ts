@@ -52,15 +52,15 @@ export class ThreadProfiler {
       const elapsedMs = performance.now() - startedMs;
       const mainProfile = await stopProfile(main);
       const profiles = [mainProfile, ...(await Promise.all(workers.map((post) => stopProfile(post))))];
-      this.stretches.push({ orchestrations, elapsedMs, threads: this.#write(profiles) });
+      const names = nameThreads([[], ...(await Promise.all(workers.map((post) => listFiles(post))))]);
+      this.stretches.push({ orchestrations, elapsedMs, threads: this.#write(profiles, names) });
       return result;
     } finally {
       session.disconnect();
     }
   }
 
-  #write(profiles: readonly CpuProfile[]): ProfiledStretch['threads'] {
-    const names = nameThreads(profiles);
+  #write(profiles: readonly CpuProfile[], names: readonly string[]): ProfiledStretch['threads'] {
     return profiles.map((profile, index) => {
       const thread = names[index] ?? `thread-${index}`;
       // The first one has the plain name: mostly it is the only one.
@@ -82,6 +82,12 @@ async function startProfile(post: Post): Promise<void> {
 
 async function stopProfile(post: Post): Promise<CpuProfile> {
   return ((await post('Profiler.stop')) as { readonly profile: CpuProfile }).profile;
+}
+
+/** Of a thread that did little a profile may show nothing; what it has loaded is known all the same. */
+async function listFiles(post: Post): Promise<readonly string[]> {
+  const { result } = (await post('Profiler.getBestEffortCoverage')) as { readonly result: readonly { readonly url: string }[] };
+  return result.map(({ url }) => url);
 }
 
 /** Gives a way to the inspector of each worker thread. Messages to them travel as text inside messages of ours. */

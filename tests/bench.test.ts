@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { CpuProfile, Frame } from '../bench/cpu-profile.ts';
+import { nameThreads, type CpuProfile, type Frame } from '../bench/cpu-profile.ts';
 import { readCommand, type BenchOptions } from '../bench/options.ts';
 import { toConclusion, toTable } from '../bench/print.ts';
 import { categorise } from '../bench/profile-categories.ts';
@@ -188,6 +188,17 @@ describe.concurrent('npm run profile', { timeout: TIMEOUT_MS }, () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(/^profile: Expected the rows to profile\. Known: W1, W1d/);
     expect(readCommand(['W10'], ['W1'], 'profile')).toEqual({ kind: 'wrong', message: "Unknown row 'W10'. Known: W1" });
+  });
+
+  test('names threads by what they have loaded', () => {
+    const [replay, activity] = ['file:///src/threads/replay-thread.ts', 'file:///dist/threads/activity-thread.js'];
+    expect(nameThreads([[replay], [activity], ['node:fs', replay], [], [activity]])).toEqual([
+      'main',
+      'activity-1',
+      'replay-1',
+      'worker-1',
+      'activity-2',
+    ]);
   });
 
   test('adds up the time of samples by category and function', () => {
