@@ -1,12 +1,14 @@
-// Row W1: throughput. Many fan-outs of five trivial activities, all started, then awaited, beside the raw ceiling of the same machine.
+// Rows W1 and W1d: throughput. Many fan-outs of five activities, all started, then awaited; W1 beside the raw ceiling of the same machine.
 //
 // F1. Rounds are interleaved: raw, ours, raw, ours, …, raw. A round of ours is compared with the mean of the raw rounds around it, so that
 //     a machine that gets slower or faster during the run changes both sides alike.
 // F2. Both sides keep their file over all rounds, so both grow alike. At the end both files must hold the same events.
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { collectGarbage, withHost, type Host, type RowTask } from './host.ts';
-import { fanOut } from './orchestrations.ts';
+import { ACTIVITY_MS } from './durations.ts';
+import { assertResults, collectGarbage, DATABASE, withHost, type Host, type RowTask } from './host.ts';
+import { measureLoad, metric, toCpuMetrics, toDelayMetrics, type Load } from './load.ts';
+import { pickSize } from './options.ts';
+import { fanOut, napFanOut } from './orchestrations.ts';
 import { RawCeiling, readStoredFanOuts, WIDTH, type StoredFanOuts } from './raw-ceiling.ts';
 import type { Metric, RowResult } from './result.ts';
 
@@ -14,19 +16,8 @@ import type { Metric, RowResult } from './result.ts';
 const COUNT = { full: 10_000, quick: 500 };
 /** Before the first round: until then the hot paths of all threads are compiled. */
 const WARM_UP = { full: 2_000, quick: 100 };
-/** Samples of the event-loop delay are taken this often, and contain this wait. */
-const DELAY_RESOLUTION_MS = 1;
 
-type Round = {
-  readonly elapsedMs: number;
-  /** Not on every Node. */
-  readonly mainCpuUs: number | null;
-  readonly processCpuUs: number;
-  readonly delayP50Ms: number;
-  readonly delayP99Ms: number;
-  readonly turns: number;
-  readonly commits: number;
-};
+type Round = { readonly load: Load; readonly turns: number; readonly commits: number | null };
 
 /**
  * Measures row W1.
@@ -35,117 +26,118 @@ type Round = {
  * @returns one result
  */
 export async function measureFanOut(task: RowTask): Promise<readonly RowResult[]> {
-  const { rounds, quick, sync } = task.options;
-  const count = quick ? COUNT.quick : COUNT.full;
-  const warmUp = quick ? WARM_UP.quick : WARM_UP.full;
+  const { rounds, sync, store } = task.options;
+  const count = pickSize(task.options, COUNT);
+  const warmUp = pickSize(task.options, WARM_UP);
   const rawFile = join(task.folder, 'raw.db');
   const rawMs: number[] = [];
   const ours: Round[] = [];
-  const raw = await RawCeiling.open(rawFile, sync);
+  // The ceiling is that of a file: in memory there is none that would mean something.
+  const raw = store === 'file' ? await RawCeiling.open(rawFile, sync) : null;
+  const runRaw = (prefix: string): void => {
+    if (raw === null) return;
+    collectGarbage();
+    rawMs.push(raw.run(makeIds(prefix, count)));
+  };
   try {
     await withHost(task, async (host) => {
-      raw.run(makeIds('warm', warmUp));
-      await runOurs(host, makeIds('warm', warmUp));
+      raw?.run(makeIds('warm', warmUp));
+      await runOurs(host, fanOut, makeIds('warm', warmUp));
       for (let round = 0; round < rounds; round += 1) {
-        rawMs.push(runRaw(raw, makeIds(`raw${round}`, count)));
-        ours.push(await runOurs(host, makeIds(`our${round}`, count)));
+        runRaw(`raw${round}`);
+        collectGarbage();
+        ours.push(await task.measured(count, () => runOurs(host, fanOut, makeIds(`our${round}`, count))));
       }
-      rawMs.push(runRaw(raw, makeIds(`raw${rounds}`, count)));
+      runRaw(`raw${rounds}`);
     });
   } finally {
-    raw.close();
+    raw?.close();
   }
-  const stored = { raw: await readStoredFanOuts(rawFile, sync), ours: await readStoredFanOuts(join(task.folder, 'duraloom.db'), sync) };
-  assertSame(stored, { raw: warmUp + count * (rounds + 1), ours: warmUp + count * rounds });
-  return [{ row: 'W1', metrics: toMetrics(ours, rawMs, count), sizes: { orchestrations: count, activitiesEach: WIDTH } }];
+  if (store === 'file') {
+    const stored = { raw: await readStoredFanOuts(rawFile, sync), ours: await readStoredFanOuts(join(task.folder, DATABASE), sync) };
+    assertSame(stored, { raw: warmUp + count * (rounds + 1), ours: warmUp + count * rounds });
+  }
+  const sizes = { orchestrations: count, activitiesEach: WIDTH };
+  return [{ row: 'W1', metrics: toMetrics(ours, count, toCeilingMetrics(ours, rawMs, count)), sizes }];
 }
 
-function runRaw(raw: RawCeiling, instanceIds: readonly string[]): number {
-  collectGarbage();
-  return raw.run(instanceIds);
+/**
+ * Measures row W1d: the same with activities that wait. There is no ceiling: what bounds it is how many activities may wait at once.
+ *
+ * @param task - options and folder
+ * @returns one result
+ */
+export async function measureNapFanOut(task: RowTask): Promise<readonly RowResult[]> {
+  const count = pickSize(task.options, COUNT);
+  const rounds: Round[] = [];
+  await withHost(task, async (host) => {
+    await runOurs(host, napFanOut, makeIds('warm', pickSize(task.options, WARM_UP)));
+    for (let round = 0; round < task.options.rounds; round += 1) {
+      collectGarbage();
+      rounds.push(await task.measured(count, () => runOurs(host, napFanOut, makeIds(`our${round}`, count))));
+    }
+  });
+  return [
+    { row: 'W1d', metrics: toMetrics(rounds, count, []), sizes: { orchestrations: count, activitiesEach: WIDTH, activityMs: ACTIVITY_MS } },
+  ];
 }
 
-async function runOurs({ client, runtime, provider }: Host, instanceIds: readonly string[]): Promise<Round> {
-  collectGarbage();
+async function runOurs(
+  { client, runtime, commits }: Host,
+  orchestration: typeof fanOut | typeof napFanOut,
+  instanceIds: readonly string[],
+): Promise<Round> {
   const turnsBefore = runtime.stats().turnsCommitted;
-  const commitsBefore = provider.commitStats.commits;
-  const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
-  delay.enable();
-  const processCpu = process.cpuUsage();
-  const mainCpu = typeof process.threadCpuUsage === 'function' ? process.threadCpuUsage() : null;
-  const startedMs = performance.now();
-  const handles = await Promise.all(instanceIds.map((instanceId) => client.startOrchestration(instanceId, fanOut, WIDTH)));
-  const results = await Promise.all(handles.map((handle) => handle.result()));
-  const elapsedMs = performance.now() - startedMs;
-  const mainUsed = mainCpu === null ? null : process.threadCpuUsage(mainCpu);
-  const processUsed = process.cpuUsage(processCpu);
-  delay.disable();
-  const wrong = results.filter((result) => result !== WIDTH).length;
-  if (wrong > 0) throw new TypeError(`${wrong} of ${results.length} orchestrations returned something else than ${WIDTH}`);
+  const commitsBefore = commits();
+  const { result: results, load } = await measureLoad(async () => {
+    // Either name: the types of both are the same but for it.
+    const handles = await Promise.all(
+      instanceIds.map((instanceId) => client.startOrchestration<number>(instanceId, orchestration.name, WIDTH)),
+    );
+    return Promise.all(handles.map((handle) => handle.result()));
+  });
+  assertResults(results, () => WIDTH);
+  const commitsAfter = commits();
   return {
-    elapsedMs,
-    mainCpuUs: mainUsed === null ? null : mainUsed.user + mainUsed.system,
-    processCpuUs: processUsed.user + processUsed.system,
-    delayP50Ms: Math.max(0, delay.percentile(50) / 1e6 - DELAY_RESOLUTION_MS),
-    delayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - DELAY_RESOLUTION_MS),
+    load,
     turns: runtime.stats().turnsCommitted - turnsBefore,
-    commits: provider.commitStats.commits - commitsBefore,
+    commits: commitsBefore === null || commitsAfter === null ? null : commitsAfter - commitsBefore,
   };
 }
 
-function toMetrics(ours: readonly Round[], rawMs: readonly number[], count: number): readonly Metric[] {
-  const perSecond = (elapsedMs: number): number => (count / elapsedMs) * 1_000;
-  // F1.
-  const ratios = ours.map(({ elapsedMs }, round) => ((rawMs[round] ?? Number.NaN) + (rawMs[round + 1] ?? Number.NaN)) / 2 / elapsedMs);
-  const mainCpuUs = ours.flatMap((round) => (round.mainCpuUs === null ? [] : [round.mainCpuUs / count]));
-  const metric = (field: string, label: string, unit: string, values: readonly number[]): Metric => ({ field, label, unit, values });
-  const each = (pick: (round: Round) => number): readonly number[] => ours.map(pick);
+function toMetrics(rounds: readonly Round[], count: number, besideRate: readonly Metric[]): readonly Metric[] {
+  const loads = rounds.map(({ load }) => load);
+  const rates = loads.map(({ elapsedMs }) => (count / elapsedMs) * 1_000);
+  const perCommit = rounds.flatMap(({ commits }) => (commits === null ? [] : [count / commits]));
   return [
-    metric(
-      'orchestrationsPerSecond',
-      'fan-outs of 5 activities',
-      'orchestrations/s',
-      each(({ elapsedMs }) => perSecond(elapsedMs)),
-    ),
+    metric('orchestrationsPerSecond', 'fan-outs of 5 activities', 'orchestrations/s', rates),
     metric(
       'activitiesPerSecond',
       'their activities',
       'activities/s',
-      each(({ elapsedMs }) => perSecond(elapsedMs) * WIDTH),
+      rates.map((rate) => rate * WIDTH),
     ),
-    metric('ceilingRatio', 'share of the raw ceiling', 'ratio', ratios),
-    metric('rawOrchestrationsPerSecond', 'raw ceiling, baseline', 'orchestrations/s', rawMs.map(perSecond)),
-    ...(mainCpuUs.length === 0 ? [] : [metric('mainCpuMicrosPerOrchestration', 'CPU of the main thread', 'µs/orchestration', mainCpuUs)]),
-    metric(
-      'processCpuMicrosPerOrchestration',
-      'CPU of all threads',
-      'µs/orchestration',
-      each((round) => round.processCpuUs / count),
-    ),
-    metric(
-      'eventLoopDelayP50Ms',
-      'event-loop delay p50',
-      'ms',
-      each((round) => round.delayP50Ms),
-    ),
-    metric(
-      'eventLoopDelayP99Ms',
-      'event-loop delay p99',
-      'ms',
-      each((round) => round.delayP99Ms),
-    ),
+    ...besideRate,
+    ...toCpuMetrics(loads, count),
+    ...toDelayMetrics(loads),
     metric(
       'turnsPerOrchestration',
       'turns',
       'turns/orchestration',
-      each((round) => round.turns / count),
+      rounds.map(({ turns }) => turns / count),
     ),
-    metric(
-      'orchestrationsPerCommit',
-      'group commit',
-      'orchestrations/commit',
-      each((round) => count / round.commits),
-    ),
+    ...(perCommit.length === 0 ? [] : [metric('orchestrationsPerCommit', 'group commit', 'orchestrations/commit', perCommit)]),
+  ];
+}
+
+/** F1. */
+function toCeilingMetrics(ours: readonly Round[], rawMs: readonly number[], count: number): readonly Metric[] {
+  if (rawMs.length === 0) return [];
+  const ratios = ours.map(({ load }, round) => ((rawMs[round] ?? Number.NaN) + (rawMs[round + 1] ?? Number.NaN)) / 2 / load.elapsedMs);
+  const rates = rawMs.map((elapsedMs) => (count / elapsedMs) * 1_000);
+  return [
+    metric('ceilingRatio', 'share of the raw ceiling', 'ratio', ratios),
+    metric('rawOrchestrationsPerSecond', 'raw ceiling, baseline', 'orchestrations/s', rates),
   ];
 }
 

@@ -1,10 +1,12 @@
 // Row W3: latency of an idle runtime. One orchestration with one activity at a time, from the start call to its result.
 import { withHost, type Host, type RowTask } from './host.ts';
+import { toPercentiles } from './load.ts';
+import { pickSize } from './options.ts';
 import { fanOut } from './orchestrations.ts';
-import { quantile, type RowResult } from './result.ts';
+import type { RowResult } from './result.ts';
 
-/** Samples of a round: the 99th percentile has three above it. */
-const SAMPLES = { full: 300, quick: 30 };
+/** Samples of a round: the 99th percentile has ten above it. */
+const SAMPLES = { full: 1_000, quick: 30 };
 /** Before the first round: until then the hot paths are compiled. */
 const WARM_UP = { full: 200, quick: 10 };
 
@@ -15,23 +17,15 @@ const WARM_UP = { full: 200, quick: 10 };
  * @returns one result
  */
 export async function measureIdleLatency(task: RowTask): Promise<readonly RowResult[]> {
-  const { rounds, quick } = task.options;
-  const samples = quick ? SAMPLES.quick : SAMPLES.full;
-  const p50: number[] = [];
-  const p99: number[] = [];
+  const samples = pickSize(task.options, SAMPLES);
+  const roundsMs: (readonly number[])[] = [];
   await withHost(task, async (host) => {
-    await runSamples(host, 'w3-warm-up', quick ? WARM_UP.quick : WARM_UP.full);
-    for (let round = 0; round < rounds; round += 1) {
-      const latenciesMs = await runSamples(host, `w3-${round}`, samples);
-      p50.push(quantile(latenciesMs, 0.5));
-      p99.push(quantile(latenciesMs, 0.99));
+    await runSamples(host, 'w3-warm-up', pickSize(task.options, WARM_UP));
+    for (let round = 0; round < task.options.rounds; round += 1) {
+      roundsMs.push(await task.measured(samples, () => runSamples(host, `w3-${round}`, samples)));
     }
   });
-  const metrics = [
-    { field: 'p50Ms', label: 'start to result, one activity, idle: p50', unit: 'ms', values: p50 },
-    { field: 'p99Ms', label: 'start to result, one activity, idle: p99', unit: 'ms', values: p99 },
-  ];
-  return [{ row: 'W3', metrics, sizes: { samples } }];
+  return [{ row: 'W3', metrics: toPercentiles('', 'start to result, one activity, idle', roundsMs), sizes: { samples } }];
 }
 
 async function runSamples({ client }: Host, prefix: string, count: number): Promise<readonly number[]> {

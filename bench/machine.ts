@@ -2,24 +2,20 @@
 import { createRequire } from 'node:module';
 import { readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseRecord } from '../src/types/codec.ts';
-import type { BenchOptions } from './options.ts';
 
-/** Machine and set-up of a run. */
+/** The machine of a run. */
 export type Machine = {
   readonly cpu: string;
   readonly cores: number;
   readonly node: string;
   readonly betterSqlite3: string;
-  readonly sync: string;
-  readonly threads: string;
   /** null: not a git checkout, or one of an unusual form. */
   readonly commit: string | null;
   readonly folder: string;
   /** True when the folder of the databases is in memory: a sync costs nothing there, so FULL measures nothing. */
   readonly inMemory: boolean;
-  readonly quick: boolean;
 };
 
 /** Type of a tmpfs in statfs(2). */
@@ -28,21 +24,17 @@ const TMPFS = 0x01021994;
 /**
  * Describes this machine.
  *
- * @param options - of the run
  * @returns the description
  */
-export function describeMachine(options: BenchOptions): Machine {
+export function describeMachine(): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     node: process.version,
     betterSqlite3: versionOf('better-sqlite3'),
-    sync: options.sync,
-    threads: `${options.replayThreads},${options.activityThreads}`,
-    commit: readCommit(join(import.meta.dirname, '..', '.git')),
+    commit: readCommit(resolve(import.meta.dirname, '..')),
     folder: tmpdir(),
     inMemory: statfsSync(tmpdir()).type === TMPFS,
-    quick: options.quick,
   };
 }
 
@@ -58,15 +50,19 @@ function versionOf(packageName: string): string {
 }
 
 /** Reads the checked-out commit from git's files: git itself may not be installed. */
-function readCommit(gitFolder: string): string | null {
-  const head = tryRead(join(gitFolder, 'HEAD'))?.trim();
+function readCommit(checkout: string): string | null {
+  // In a worktree, .git is a file that names the folder; branches are in the folder that all worktrees share.
+  const pointer = /^gitdir: (.+)$/m.exec(tryRead(join(checkout, '.git')) ?? '')?.[1];
+  const own = pointer === undefined ? join(checkout, '.git') : resolve(checkout, pointer);
+  const common = resolve(own, tryRead(join(own, 'commondir'))?.trim() ?? '.');
+  const head = tryRead(join(own, 'HEAD'))?.trim();
   if (head === undefined) return null;
   const ref = /^ref: (.+)$/.exec(head)?.[1];
   const packed = (): string | undefined =>
-    tryRead(join(gitFolder, 'packed-refs'))
+    tryRead(join(common, 'packed-refs'))
       ?.split('\n')
       .find((line) => line.endsWith(` ${ref}`));
-  const hash = ref === undefined ? head : (tryRead(join(gitFolder, ref)) ?? packed());
+  const hash = ref === undefined ? head : (tryRead(join(common, ref)) ?? packed());
   return /^[0-9a-f]{40,64}/.exec(hash ?? '')?.[0].slice(0, 10) ?? null;
 }
 

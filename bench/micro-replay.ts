@@ -107,6 +107,7 @@ export async function measureColdReplay({ options }: RowTask): Promise<readonly 
       row: 'M2',
       field: 'microsPer1000Events',
       unit: 'µs/1,000 events',
+      rate: { field: 'eventsPerSecond', unit: 'events/s', perItem: HISTORY_EVENTS },
       cases: [
         { name: 'JSON.parse of the pages, baseline', items: 1, run: () => void parse() },
         { name: 'parse and validate', items: 1, run: () => void validateHistory(parse()) },

@@ -5,8 +5,9 @@
 // K2. A sample is one call; cases that are much faster than the timer do many items in a call. The median sample counts, divided by items.
 import { Bench } from 'tinybench';
 import { chooseDrain } from '../src/threads/drain.ts';
+import { metric } from './load.ts';
 import type { BenchOptions } from './options.ts';
-import type { RowResult } from './result.ts';
+import type { Metric, RowResult } from './result.ts';
 
 /** One case of a micro row. */
 export type MicroCase = {
@@ -18,7 +19,14 @@ export type MicroCase = {
 } & ({ readonly run: () => void } | { readonly runAsync: () => Promise<unknown> });
 
 /** What the cases of a row have in common. */
-export type MicroRow = { readonly row: string; readonly field: string; readonly unit: string; readonly cases: readonly MicroCase[] };
+export type MicroRow = {
+  readonly row: string;
+  readonly field: string;
+  readonly unit: string;
+  readonly cases: readonly MicroCase[];
+  /** Shows each figure the other way round, too: how many of something a second, when an item is so many of them. */
+  readonly rate?: { readonly field: string; readonly unit: string; readonly perItem: number };
+};
 
 /** Time of one case in one round: a few hundred samples of the slowest case, a commit with its sync. */
 const TIME_MS = { full: 400, quick: 10 };
@@ -42,9 +50,15 @@ export async function measureMicro(micro: MicroRow, options: BenchOptions): Prom
   return [...values].map(([{ name, items }, medians]) => ({
     row: micro.row,
     name,
-    metrics: [{ field: micro.field, label: '', unit: micro.unit, values: medians }],
+    metrics: [metric(micro.field, '', micro.unit, medians), ...toRate(micro, medians)],
     sizes: { itemsPerCall: items },
   }));
+}
+
+function toRate({ rate }: MicroRow, medians: readonly number[]): readonly Metric[] {
+  if (rate === undefined) return [];
+  const values = medians.map((micros) => (rate.perItem * 1e6) / micros);
+  return [metric(rate.field, 'a second', rate.unit, values)];
 }
 
 /** Microseconds of an item in the median sample. */

@@ -1,0 +1,56 @@
+// The targets: what a figure has to be on a machine of two cores, with a file database and FULL sync. Neighbour: print.ts shows them.
+import type { BenchOptions } from './options.ts';
+import { median, type Metric, type RowResult } from './result.ts';
+
+/** What one figure has to be. */
+export type Target = {
+  readonly row: string;
+  /** Only this case of the row. */
+  readonly name?: string;
+  readonly field: string;
+  readonly bound: 'atLeast' | 'atMost';
+  readonly value: number;
+};
+
+/** A figure held against its target. */
+export type Verdict = { readonly target: Target; readonly value: number; readonly met: boolean };
+
+/** All targets. Those against other runtimes are in bench/peers. */
+export const TARGETS: readonly Target[] = [
+  { row: 'W1', field: 'orchestrationsPerSecond', bound: 'atLeast', value: 10_000 },
+  { row: 'W1', field: 'ceilingRatio', bound: 'atLeast', value: 0.7 },
+  { row: 'W1', field: 'mainCpuMicrosPerOrchestration', bound: 'atMost', value: 80 },
+  { row: 'W1', field: 'eventLoopDelayP99Ms', bound: 'atMost', value: 10 },
+  { row: 'W2', name: 'chain of 1,000', field: 'totalMs', bound: 'atMost', value: 400 },
+  { row: 'W2', name: 'chain of 10,000', field: 'lateToEarly', bound: 'atMost', value: 1.2 },
+  { row: 'W2c', field: 'chainsPerSecond', bound: 'atLeast', value: 3_000 },
+  { row: 'W3', field: 'p50Ms', bound: 'atMost', value: 1 },
+  { row: 'W3', field: 'p99Ms', bound: 'atMost', value: 4 },
+  { row: 'W4', name: '100,000 waiting', field: 'rssMbAboveIdle', bound: 'atMost', value: 150 },
+  { row: 'W4', field: 'completedPerSecond', bound: 'atLeast', value: 10_000 },
+  { row: 'W5', field: 'wallToIdeal', bound: 'atMost', value: 1.15 },
+  { row: 'W5', field: 'eventLoopDelayP99Ms', bound: 'atMost', value: 10 },
+  { row: 'W6', name: 'batches', field: 'startsPerSecond', bound: 'atLeast', value: 40_000 },
+  { row: 'W7', field: 'lateP99Ms', bound: 'atMost', value: 20 },
+  { row: 'W10', field: 'completeMs', bound: 'atMost', value: 3_000 },
+  { row: 'W11', field: 'fullToEmpty', bound: 'atLeast', value: 0.9 },
+  { row: 'M2', name: 'parse, validate and replay', field: 'eventsPerSecond', bound: 'atLeast', value: 500_000 },
+];
+
+/**
+ * Holds a figure against its target.
+ *
+ * @param result - the figure's result
+ * @param metric - the figure
+ * @param options - targets hold for a file with FULL sync, and for sizes that mean something
+ * @returns null when there is no target
+ */
+export function judge(result: RowResult, metric: Metric, { store, sync, quick }: BenchOptions): Verdict | null {
+  if (store !== 'file' || sync !== 'FULL' || quick) return null;
+  const target = TARGETS.find(
+    ({ row, name, field }) => row === result.row && field === metric.field && (name === undefined || name === result.name),
+  );
+  if (target === undefined) return null;
+  const value = median(metric.values);
+  return { target, value, met: target.bound === 'atLeast' ? value >= target.value : value <= target.value };
+}
