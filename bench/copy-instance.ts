@@ -4,8 +4,9 @@ import { openDatabase } from '../src/provider/sqlite/open-database.ts';
 
 /** Copies of one transaction. */
 const CHUNK = 20_000;
-/** Columns that hold the id of the instance. */
+/** Columns that name the instance: tables have one of them, `instances` has both. */
 const ID_COLUMN = 'instance_id';
+const KEY_COLUMN = 'instance_key';
 /** Columns that hold due times. Those of copies are a millisecond apart, as they would be in life. */
 const TIME_COLUMNS = new Set(['ready_at', 'visible_at']);
 /** `visible_at` of what is not a timer is below this. */
@@ -28,14 +29,20 @@ export async function copyInstance({ file, instanceId, prefix, count }: Copying)
       .prepare(
         `SELECT tables.name AS name, group_concat(columns.name) AS columns
          FROM sqlite_master tables, pragma_table_info(tables.name) columns WHERE tables.type = 'table'
-         GROUP BY tables.name HAVING sum(columns.name = '${ID_COLUMN}') = 1`,
+         GROUP BY tables.name HAVING sum(columns.name IN ('${ID_COLUMN}', '${KEY_COLUMN}')) > 0`,
       )
       .all() as readonly { readonly name: string; readonly columns: string }[];
+    const key = Number(database.prepare(`SELECT ${KEY_COLUMN} FROM instances WHERE ${ID_COLUMN} = ?`).pluck().get(instanceId));
+    const highest = Number(database.prepare(`SELECT max(${KEY_COLUMN}) FROM instances`).pluck().get());
     const inserts = tables.map(({ name, columns }) => {
       const names = columns.split(',');
-      database.prepare(`CREATE TEMP TABLE template_${name} AS SELECT * FROM ${name} WHERE ${ID_COLUMN} = ?`).run(instanceId);
+      const isKeyed = names.includes(KEY_COLUMN);
+      database
+        .prepare(`CREATE TEMP TABLE template_${name} AS SELECT * FROM ${name} WHERE ${isKeyed ? KEY_COLUMN : ID_COLUMN} = ?`)
+        .run(isKeyed ? key : instanceId);
       const values = names.map((column) => {
         if (column === ID_COLUMN) return `printf('${prefix}-%08d', series.copy_number)`;
+        if (column === KEY_COLUMN) return `${highest + 1} + series.copy_number`;
         return TIME_COLUMNS.has(column)
           ? `CASE WHEN ${column} >= ${FIRST_TIME} THEN ${column} + series.copy_number ELSE ${column} END`
           : column;

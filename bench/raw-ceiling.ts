@@ -2,10 +2,10 @@
 // engine, no threads, no reads, no fences: only the inserts, updates and deletes, with prepared statements, in the runtime's own schema and
 // with its own pragmas. Whatever the runtime does, on this machine it cannot be faster than this by much.
 //
-// R1. A transaction holds one step of 256 orchestrations. A fetch locks inside the transaction that makes its rows ready, as in the runtime.
+// R1. A transaction holds one step of 256 orchestrations. Rows are written locked, as for fetches that wait.
 // R2. Both turns are as large as they can be: one page for the start with five decisions, one for five completions with the end. The
 //     runtime may need more turns, because completions arrive in groups; the ceiling does not.
-// R3. Where one update of a row does, there is one: five completions announce themselves to their instance together.
+// R3. Several rows of a table are one statement, as in the runtime.
 import type Database from 'better-sqlite3';
 import { randomUUID } from 'node:crypto';
 import type { SynchronousMode } from 'duraloom/sqlite';
@@ -15,9 +15,8 @@ import { openDatabase } from '../src/provider/sqlite/open-database.ts';
 const BATCH = 256;
 /** Activities of one orchestration. */
 export const WIDTH = 5;
-/** `visible_at` of a start message and of other messages. */
+/** `visible_at` of a start message. */
 const START = 0;
-const AT_ONCE = 1;
 /** As the runtime's default. */
 const LOCK_MS = 30_000;
 const ACTIVITIES: readonly number[] = Array.from({ length: WIDTH }, (_, index) => index);
@@ -112,86 +111,61 @@ export async function readStoredFanOuts(file: string, sync: SynchronousMode): Pr
  * Prepares the two rows of a start call: a pending instance and its start message. Also the baseline of row M5.
  *
  * @param database - with the runtime's schema
- * @returns a function that writes them
+ * @returns a function that writes them; with a token the instance is locked
  */
-export function prepareStart(database: Database.Database): (instanceId: string, nowMs: number) => void {
+export function prepareStart(database: Database.Database): (instanceId: string, nowMs: number, lockToken?: string) => void {
   const insertInstance = database.prepare(
-    `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until,
-       message_seq, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close,
-       created_at, updated_at)
-     VALUES (?, 'fanOut', NULL, 1, 'Pending', 0, 1, 0, ?, 0, 1, 0, 0, NULL, NULL, NULL, 'abandon', ?, ?)`,
+    `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, lock_token, hold_until,
+       message_seq, handed_seq, handed_at, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id,
+       on_parent_close, created_at, updated_at)
+     VALUES (?, 'fanOut', NULL, 1, 'Pending', 0, 1, 0, ?, ?, 0, 1, 1, ?, 0, 0, NULL, NULL, NULL, 'abandon', ?, ?)`,
   );
-  const insertMessage = prepareMessage(database);
-  return (instanceId, nowMs) => {
-    insertInstance.run(instanceId, nowMs, nowMs, nowMs);
-    insertMessage.run(instanceId, START, 1, nowMs, START_MESSAGE);
+  const insertMessage = database.prepare(
+    `INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload)
+     VALUES (?, ${START}, 1, ?, NULL, 0, ?)`,
+  );
+  return (instanceId, nowMs, lockToken) => {
+    insertInstance.run(instanceId, lockToken === undefined ? nowMs : nowMs + LOCK_MS, lockToken ?? null, nowMs, nowMs, nowMs);
+    insertMessage.run(instanceId, nowMs, START_MESSAGE);
   };
 }
 
-/** Parameters: instance, visible_at, message, time, payload. */
-function prepareMessage(database: Database.Database): Database.Statement {
-  return database.prepare(
-    `INSERT INTO orchestrator_queue (instance_id, visible_at, message_id, arrived_at, timer_id, attempts, payload)
-     VALUES (?, ?, ?, ?, NULL, 0, ?)`,
-  );
-}
-
-/** The four transactions of an orchestration. */
+/** The three transactions of an orchestration. */
 function prepareSteps(database: Database.Database): readonly ((instanceId: string, nowMs: number, lockToken: string) => void)[] {
   const insertStart = prepareStart(database);
-  const insertMessage = prepareMessage(database);
-  const lockInstance = database.prepare(
-    'UPDATE instances SET lock_token = ?, ready_at = ?, handed_seq = message_seq, handed_at = ? WHERE instance_id = ?',
-  );
   const deleteMessages = database.prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
+  const selectKey = database.prepare('SELECT instance_key FROM instances WHERE instance_id = ?').pluck();
   const updateInstance = database.prepare(
     `UPDATE instances SET status = ?, output = ?, version = '1.0.0', last_event_id = ?, updated_at = ?,
-       lock_token = NULL, handed_seq = NULL, handed_at = NULL, ready_at = NULL WHERE instance_id = ?`,
+       lock_token = NULL, handed_seq = NULL, handed_at = NULL, ready_at = NULL WHERE instance_key = ?`,
   );
   const insertPage = database.prepare(
-    'INSERT INTO history (instance_id, execution_id, first_event_id, last_event_id, events) VALUES (?, 1, ?, ?, ?)',
+    'INSERT INTO history (instance_key, execution_id, first_event_id, last_event_id, events) VALUES (?, 1, ?, ?, ?)',
   );
   const insertWork = database.prepare(
-    `INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, attempts, name, payload) VALUES (?, 1, ?, ?, 0, 'work', ?)`,
+    `INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, name, payload)
+     VALUES ${ACTIVITIES.map(() => "(?, 1, ?, ?, ?, 1, 'work', ?)").join(', ')}`,
   );
-  const lockWork = database.prepare(
-    'UPDATE work_items SET lock_token = ?, ready_at = ?, attempts = 1 WHERE instance_id = ? AND execution_id = 1 AND event_id = ?',
-  );
-  const deleteWork = database.prepare('DELETE FROM work_items WHERE instance_id = ? AND execution_id = 1 AND event_id = ?');
-  const announce = database.prepare('UPDATE instances SET message_seq = message_seq + ?, ready_at = ? WHERE instance_id = ?');
+  const deleteWork = database.prepare('DELETE FROM work_items WHERE instance_id = ? AND execution_id = 1 AND event_id BETWEEN ? AND ?');
 
   return [
-    (instanceId, nowMs, lockToken) => {
-      // The client's start call: the instance exists from now on, and its start message waits.
-      insertStart(instanceId, nowMs);
-      // The orchestration dispatcher fetches it.
-      lockInstance.run(lockToken, nowMs + LOCK_MS, nowMs, instanceId);
-    },
+    // The client's start call: the instance exists from now on, its start message waits, and a fetch has it.
+    (instanceId, nowMs, lockToken) => insertStart(instanceId, nowMs, lockToken),
     (instanceId, nowMs, lockToken) => {
       // The first turn is committed: its message is consumed, the instance is released, its page of history is there.
+      const key = selectKey.get(instanceId);
       deleteMessages.run(instanceId);
-      updateInstance.run('Running', null, FIRST_TURN_END, nowMs, instanceId);
-      insertPage.run(instanceId, 1, FIRST_TURN_END, firstPage(nowMs));
-      // What the turn asked for.
-      for (const index of ACTIVITIES) insertWork.run(instanceId, scheduledId(index), nowMs, String(index));
-      // The activity dispatcher fetches it.
-      for (const index of ACTIVITIES) lockWork.run(lockToken, nowMs + LOCK_MS, instanceId, scheduledId(index));
-    },
-    (instanceId, nowMs, lockToken) => {
-      // The activities are acked: each item goes, its completion comes.
-      for (const index of ACTIVITIES) {
-        deleteWork.run(instanceId, scheduledId(index));
-        insertMessage.run(instanceId, AT_ONCE, 2 + index, nowMs, completion(index));
-      }
-      // The instance is ready again, and fetched.
-      announce.run(WIDTH, nowMs, instanceId);
-      lockInstance.run(lockToken, nowMs + LOCK_MS, nowMs, instanceId);
+      updateInstance.run('Running', null, FIRST_TURN_END, nowMs, key);
+      insertPage.run(key, 1, FIRST_TURN_END, firstPage(nowMs));
+      // What the turn asked for, and a fetch has it.
+      insertWork.run(ACTIVITIES.flatMap((index) => [instanceId, scheduledId(index), nowMs + LOCK_MS, lockToken, String(index)]));
     },
     (instanceId, nowMs) => {
-      // The second turn is committed: messages consumed, instance completed and released, page written.
-      deleteMessages.run(instanceId);
-      updateInstance.run('Completed', String(WIDTH), SECOND_TURN_END, nowMs, instanceId);
-      insertPage.run(instanceId, FIRST_TURN_END + 1, SECOND_TURN_END, secondPage(nowMs));
+      // The activities end, and the turn that follows from them: work items removed, instance completed, page written.
+      const key = selectKey.get(instanceId);
+      deleteWork.run(instanceId, scheduledId(0), scheduledId(WIDTH - 1));
+      updateInstance.run('Completed', String(WIDTH), SECOND_TURN_END, nowMs, key);
+      insertPage.run(key, FIRST_TURN_END + 1, SECOND_TURN_END, secondPage(nowMs));
     },
   ];
 }

@@ -430,7 +430,7 @@ export class SqliteProvider implements Provider {
       const found = waitMs > 0 && isAlive ? undefined : this.#readWhen(instanceId, condition, waitMs);
       if (found !== undefined) return Promise.resolve(found);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     const wait = this.#instanceWaits.park({
       key: instanceId,
