@@ -75,6 +75,8 @@ type Turn = {
   readonly seq: number;
   /** The activities that an optimistic turn is for (D8); null: the turn was fetched. */
   ahead: EndedActivities | null;
+  /** Activities that ended while it was under way: the next optimistic turn is for them. */
+  followers: EndedActivities[];
   readonly item: OrchestrationItem;
   readonly nowMs: number;
   /** `waiting`: for its history or a thread; `running`: in a thread; `committing`: was answered. */
@@ -322,6 +324,11 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const nowMs = this.#options.clock.nowMs() + this.#clockAheadMs;
     for (const one of ended) {
       const { instanceId, executionId, completed } = one;
+      const current = this.#current.get(instanceId);
+      if (current !== undefined && current.ahead !== null && current.item.executionId === executionId) {
+        current.followers.push(one);
+        continue;
+      }
       const home = this.#affinity.get(instanceId);
       const standing = home?.standing ?? null;
       if (home === undefined || standing?.executionId !== executionId || completed.length > MAX_MESSAGES_PER_TURN || this.#closed) {
@@ -339,7 +346,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   #add(item: OrchestrationItem, nowMs: number, ahead: EndedActivities | null): Turn {
     this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-    const turn: Turn = { seq: this.#seq, item, ahead, nowMs, state: 'waiting', slot: null, picked: null };
+    const turn: Turn = { seq: this.#seq, item, ahead, followers: [], nowMs, state: 'waiting', slot: null, picked: null };
     this.#turns.set(turn.seq, turn);
     this.#current.set(item.instanceId, turn);
     return turn;
@@ -482,9 +489,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): void {
     const { turn } = commit;
     if (outcome === 'committed') {
+      const [first, ...others] = turn.followers.splice(0);
       this.#settleAhead(turn, true);
       this.#forget(turn);
       this.#committed(commit);
+      // All of them at once, else each would wait for the one before.
+      if (first !== undefined) for (const left of this.computeAhead([merge([first, ...others])])) left.settle(false);
       return;
     }
     if (turn.ahead !== null) {
@@ -569,9 +579,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   /** D8. */
   #settleAhead(turn: Turn, isRecorded: boolean): void {
-    const { ahead } = turn;
+    const { ahead, followers } = turn;
     turn.ahead = null;
     ahead?.settle(isRecorded);
+    for (const follower of followers.splice(0)) follower.settle(false);
   }
 
   /** Forgets a turn together with the engine that computed it. */
@@ -743,6 +754,20 @@ function assertFits({ seq, result }: Extract<TurnReply, { kind: 'turn' }>, item:
   const isNext = firstEventId === item.lastEventId + 1 && lastEventId >= item.lastEventId;
   if (isNext && consumedMessages >= 0 && consumedMessages <= item.messages.length) return;
   throw new BrokenBatchError(`the answer to a turn of '${item.instanceId}' does not follow its event ${item.lastEventId}`, seq);
+}
+
+/** Activities of one execution, as of one turn. */
+function merge(ended: readonly [EndedActivities, ...EndedActivities[]]): EndedActivities {
+  const [first, ...others] = ended;
+  if (others.length === 0) return first;
+  return {
+    instanceId: first.instanceId,
+    executionId: first.executionId,
+    completed: ended.flatMap(({ completed }) => completed),
+    settle: (isRecorded) => {
+      for (const one of ended) one.settle(isRecorded);
+    },
+  };
 }
 
 /** An optimistic turn has to use up what it was computed for, and does nothing that concerns more than its own commit. */
