@@ -1,6 +1,6 @@
-// Keeps one long-poll fetch open whenever there is room, and none when there is not: credit-based backpressure. Used by both dispatchers.
+// Keeps long-poll fetches open whenever there is room, and none when there is not: credit-based backpressure. Used by both dispatchers.
 //
-// B1. At most one fetch is open. It asks for no more than the room at that moment.
+// B1. At most two fetches are open, so that one waits while the other is on its way. Together they ask for no more than the room.
 // B2. A store that answers a long poll at once and with nothing is asked again after a pause, or this would turn for ever.
 // B3. Items that arrive after `stop` go back at once: they are locked, and nobody here will run them.
 import type { Fetched, FetchParams } from '../provider/provider.ts';
@@ -22,6 +22,8 @@ export type FetchLoopOptions<Item> = {
 
 /** Most items of one fetch. Reason: they are locked in one transaction, which has a time budget. */
 const MAX_ITEMS = 2048;
+/** Most fetches of one queue at a time. */
+const MAX_OPEN = 2;
 /** A parked fetch is renewed after this time, so that a lost wake-up of a foreign provider costs a delay, not a hang. */
 const WAIT_MS = 15_000;
 /** An empty answer that comes sooner was no long poll, and the pause after it, in milliseconds. */
@@ -33,7 +35,9 @@ const BACKOFF = { initialMs: 100, maximumMs: 3_000 };
 export class FetchLoop<Item> {
   readonly #options: FetchLoopOptions<Item>;
   readonly #stop = new AbortController();
-  #open: Promise<void> | null = null;
+  readonly #open = new Set<Promise<void>>();
+  /** What the open fetches ask for. */
+  #asked = 0;
   #failures = 0;
   #running = false;
 
@@ -46,23 +50,36 @@ export class FetchLoop<Item> {
     this.pump();
   }
 
-  /** Opens a fetch when there is room and none is open. Call it whenever room was made. */
+  /** Opens fetches when there is room and not enough of them are open. Call it whenever room was made. */
   pump(): void {
-    if (!this.#running || this.#open !== null) return;
-    const room = this.#options.room();
-    if (room < 1) return;
-    this.#open = this.#fetchOnce(Math.min(room, MAX_ITEMS)).then((retryAfterMs) => {
-      this.#open = null;
-      if (retryAfterMs === 0) this.pump();
-      else this.#options.clock.setTimer(retryAfterMs, () => this.pump());
-    });
+    while (this.#running && this.#open.size < MAX_OPEN) {
+      const room = this.#options.room() - this.#asked;
+      if (room < 1) return;
+      // Each open one leaves as much to the next.
+      this.#fetch(Math.min(Math.ceil(room / (MAX_OPEN - this.#open.size)), MAX_ITEMS));
+    }
   }
 
-  /** Ends the open fetch. Resolves when no more items can arrive. */
+  #fetch(maxItems: number): void {
+    this.#asked += maxItems;
+    const fetched = this.#fetchOnce(maxItems).then((retryAfterMs) => {
+      if (retryAfterMs === 0) this.#close(fetched, maxItems);
+      else this.#options.clock.setTimer(retryAfterMs, () => this.#close(fetched, maxItems));
+    });
+    this.#open.add(fetched);
+  }
+
+  #close(fetched: Promise<void>, maxItems: number): void {
+    if (!this.#open.delete(fetched)) return;
+    this.#asked -= maxItems;
+    this.pump();
+  }
+
+  /** Ends the open fetches. Resolves when no more items can arrive. */
   async stop(): Promise<void> {
     this.#running = false;
     this.#stop.abort();
-    await this.#open;
+    await Promise.all(this.#open);
   }
 
   /** Returns how long to wait before the next fetch, in milliseconds. */

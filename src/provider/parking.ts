@@ -254,7 +254,9 @@ export class Parking<Value> {
     if (group === caller) this.#callers.delete(key);
     else if (group instanceof Set) {
       group.delete(caller);
-      if (group.size === 0) this.#callers.delete(key);
+      // Behind the others: a key that never runs out of callers must not always come first.
+      this.#callers.delete(key);
+      if (group.size > 0) this.#callers.set(key, group);
     }
     caller.stopTimeout();
     caller.stopListening();

@@ -151,8 +151,8 @@ class Reader {
 
   constructor(wire: Wire) {
     this.#wire = wire;
-    // What comes from a port may be anything.
-    if (!Array.isArray(wire)) throw this.broken('an array', wire);
+    // What comes from a port may be anything. Nobody sends nothing: what was in it is lost.
+    if (!Array.isArray(wire) || wire.length === 0) throw this.broken('records', wire);
   }
 
   get atEnd(): boolean {

@@ -174,11 +174,16 @@ function writeAll<Request>(write: (wire: Wire, request: Request) => void): (requ
 }
 
 const CHANNELS: readonly Channel[] = [
-  { name: 'turns to a thread', batch: fc.array(turnRequest, few), write: writeAll(writeTurnRequest), read: readTurnRequests },
+  {
+    name: 'turns to a thread',
+    batch: fc.array(turnRequest, { ...few, minLength: 1 }),
+    write: writeAll(writeTurnRequest),
+    read: readTurnRequests,
+  },
   { name: 'answers of turns', batch: replayBatch, write: (batch) => writeReplayBatch(batch as ReplayBatch), read: readReplayBatch },
   {
     name: 'activities to a thread',
-    batch: fc.array(activityRequest, few),
+    batch: fc.array(activityRequest, { ...few, minLength: 1 }),
     write: writeAll(writeActivityRequest),
     read: readActivityRequests,
   },

@@ -85,13 +85,16 @@ describe('a lost lease of an instance', () => {
     const second = await stand.openProvider();
     const client = new Client(second);
     let gate = Promise.resolve();
+    // One fetch at a time, or another one would be past the gate when it closes.
+    let last: Promise<unknown> = Promise.resolve();
     const gateOpens = new Signal();
     const took = { spin: new Signal(), first: new Signal(), second: new Signal() };
     const cutOff = intercept(first, {
       renewOrchestrationLocks: () => Promise.reject(new TypeError('no connection')),
       fetchOrchestrationItems: async (call, params) => {
-        await gate;
-        const fetched = await call(params);
+        const fetching = last.then(() => gate).then(() => call(params));
+        last = fetching.catch(() => undefined);
+        const fetched = await fetching;
         for (const { instanceId, messages } of fetched.items) {
           if (instanceId === 'spin') took.spin.give();
           if (messages.some(({ payload }) => payload.includes('"second"'))) took.second.give();

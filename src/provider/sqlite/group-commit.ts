@@ -8,7 +8,8 @@
 //     frame notes in memory while items run (what they insert for a parked fetch) no savepoint takes back: on the slow path it notes nothing.
 // G4. The writes of a transaction have a time budget; what does not fit goes into the next tick, after other work of the event loop.
 //     On a slow disk the budget grows to twice what a commit costs, else the process would do little but sync.
-// G6. While a commit is being synced, the event loop is free and the next transaction waits: what is asked meanwhile shares the next sync.
+// G6. One sync at a time, beside the event loop; it covers all commits before it, and those after it share the next one. Meanwhile a transaction
+//     begins only when enough is asked: many small ones would cost more than they gain.
 // G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
@@ -16,6 +17,9 @@ import { ProviderError } from '../../types/errors.ts';
 import { toFailure } from '../../types/failure.ts';
 import { isBusy, sqliteCode } from './open-database.ts';
 import type { CommitStats } from './sqlite-options.ts';
+
+/** Fewer items than these wait for the end of a sync. */
+const MIN_DURING_SYNC = 64;
 
 /** What a transaction does around the writes, for the fetches that it serves; is told how it went. */
 export interface TransactionFrame {
@@ -71,6 +75,8 @@ export class GroupCommit {
   /** What a commit costs here, in milliseconds, smoothed. */
   #commitMs = 0;
   #scheduled = false;
+  /** Commits whose answers wait for the next sync. */
+  #unsynced: { readonly done: readonly Operation[]; readonly committed: Committed }[] = [];
   #syncing = false;
   #idle: (() => void)[] = [];
 
@@ -142,16 +148,23 @@ export class GroupCommit {
   #tick(): void {
     this.#scheduled = false;
     // G6: it comes back after the sync.
-    if (this.#syncing) return;
+    if (this.#syncing && this.#countAsked() < MIN_DURING_SYNC) return;
     if (this.#operations.length > 0 || this.#frame.isDue) this.#transact();
-    if (this.#scheduled || this.#syncing) return;
+    if (this.#scheduled) return;
     if (this.#operations.length > 0) {
       this.schedule();
       return;
     }
+    if (this.#syncing) return;
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
+  }
+
+  #countAsked(): number {
+    let items = 0;
+    for (const { count, next } of this.#operations) items += count - next;
+    return items;
   }
 
   #transact(): void {
@@ -232,33 +245,45 @@ export class GroupCommit {
     }
     this.#operations = rest;
     const committed = this.#frame.committed();
-    if (this.#needsSync()) void this.#answerSynced(done, committed);
-    else {
+    if (this.#needsSync()) {
+      this.#unsynced.push({ done, committed });
+      if (!this.#syncing) void this.#syncAll();
+    } else {
       answer(done);
       committed.safe();
     }
   }
 
   /** Never rejects. */
-  async #answerSynced(done: readonly Operation[], { safe, unsafe }: Committed): Promise<void> {
+  async #syncAll(): Promise<void> {
     this.#syncing = true;
-    try {
-      const startedMs = this.#clock.monotonicMs();
-      await this.#sync?.();
-      this.stats.syncs += 1;
-      this.stats.syncMs += this.#clock.monotonicMs() - startedMs;
-      answer(done);
-      safe();
-    } catch (error) {
-      for (const { name, reject } of done) reject(toProviderError(name, error));
-      unsafe(error);
+    while (this.#unsynced.length > 0) {
+      const covered = this.#unsynced;
+      this.#unsynced = [];
+      try {
+        const startedMs = this.#clock.monotonicMs();
+        await this.#sync?.();
+        this.stats.syncs += 1;
+        this.stats.syncMs += this.#clock.monotonicMs() - startedMs;
+        for (const { done, committed } of covered) {
+          answer(done);
+          committed.safe();
+        }
+      } catch (error) {
+        for (const { done, committed } of covered) {
+          for (const { name, reject } of done) reject(toProviderError(name, error));
+          committed.unsafe(error);
+        }
+      }
     }
     this.#syncing = false;
     this.schedule();
   }
 
+  /** Also what changed nothing waits while something before it does: it may have seen it. */
   #needsSync(): boolean {
     if (this.#sync === null) return false;
+    if (this.#unsynced.length > 0 || this.#syncing) return true;
     const changes = this.#countChanges.get() as number;
     const hasChanged = changes !== this.#changes;
     this.#changes = changes;

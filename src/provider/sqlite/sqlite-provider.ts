@@ -3,7 +3,7 @@
 //
 // S1. Every write goes through the group commit; promises settle after the commit (P2).
 // S6. Turns are handed out at the commit, everything else after its sync: a turn does nothing outside before it is committed itself, and that sync
-//     covers all commits before it. Turns of an instance whose last turn is in the same transaction follow its answer.
+//     covers all commits before it. Turns of an instance whose last turn is not yet answered follow that answer.
 // S7. When the next item of a parked fetch is ready is known from the end of the last transaction, until another process changes something.
 // S8. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 // S2. A parked fetch is served inside the transaction that makes its items ready: one sync instead of two, no wake-up in between.
@@ -120,6 +120,8 @@ export class SqliteProvider implements Provider {
   #workRound: ServedRound | null = null;
   /** Instances whose turns are in the running transaction, and whether it hands out one of them (S6). */
   readonly #acked = new Set<string>();
+  /** Instances whose turns are committed and not yet answered. */
+  readonly #unsafeTurns = new Set<string>();
   #followsTurn = false;
   /** Whose waiters may be done after the running transaction. */
   readonly #changes: StoreChanges = { instances: new Set(), sessions: new Set() };
@@ -261,7 +263,7 @@ export class SqliteProvider implements Provider {
       waits: this.#orchestrationWaits,
       take: (lockToken) => {
         const items = this.#orchestrations.fetch({ accepts, maxItems, lockMs, lockToken });
-        this.#followsTurn ||= this.#acked.size > 0 && items.some(({ instanceId }) => this.#acked.has(instanceId));
+        this.#followsTurn ||= items.some(({ instanceId }) => this.#acked.has(instanceId) || this.#unsafeTurns.has(instanceId));
         return items;
       },
       wishes: this.#codeWishes,
@@ -631,6 +633,8 @@ export class SqliteProvider implements Provider {
     this.#setBack.committed();
     this.#leases.committed();
     const rounds = [this.#turnRound, this.#workRound].filter((round) => round !== null);
+    const acked = [...this.#acked];
+    for (const instanceId of acked) this.#unsafeTurns.add(instanceId);
     // S6.
     if (this.#turnRound !== null && !this.#followsTurn) {
       this.#turnRound.deliver();
@@ -640,12 +644,14 @@ export class SqliteProvider implements Provider {
     return {
       safe: () =>
         this.#guarded(() => {
+          for (const instanceId of acked) this.#unsafeTurns.delete(instanceId);
           for (const round of rounds) round.deliver();
           for (const round of waits) round.deliver();
           if (!this.#sessionWaits.isEmpty) for (const sessionId of messaged) this.#sessionWaits.serve(sessionId).deliver();
           this.#armTimers();
         }),
       unsafe: (error) => {
+        for (const instanceId of acked) this.#unsafeTurns.delete(instanceId);
         for (const round of [...rounds, ...waits]) round.fail(toProviderError('wait', error));
         this.#failWaits(error);
       },
