@@ -18,10 +18,13 @@ export type Peer = {
   readonly knobsOf?: Readonly<Record<string, Knobs>>;
   /** Sizes of a full run that differ, because it is slow. */
   readonly sizes?: Readonly<Record<string, number>>;
+  /** Runs only when it is asked for by its full name: a variant of one that always runs. */
+  readonly onRequest?: true;
 };
 
 const FILE_FULL = 'file, fsync per commit';
 const FILE_NORMAL = 'file, no fsync per commit';
+const POSTGRES = 'PostgreSQL, fsync per commit';
 const NONE = 'none';
 
 /** What the others are compared with. */
@@ -56,5 +59,105 @@ export const PEERS: readonly Peer[] = [
     knobs: { starters: 64, orchestrations: 1, workers: 1 },
     knobsOf: { W2: { pollMs: 1 }, W3: { pollMs: 1 } },
     sizes: { W1: 250, W1d: 200, W2: 300, W2c: 100, W3: 100, W4: 300 },
+  },
+  {
+    key: 'openworkflow/sqlite',
+    driver: 'openworkflow.mjs',
+    package: 'openworkflow',
+    store: 'file',
+    durability: FILE_FULL,
+    knobs: { starters: 64, concurrency: 64 },
+    sizes: { W1: 500, W1d: 500, W3: 100, W4: 500 },
+  },
+  {
+    key: 'openworkflow/memory',
+    driver: 'openworkflow.mjs',
+    package: 'openworkflow',
+    store: 'memory',
+    durability: NONE,
+    knobs: { starters: 64, concurrency: 256 },
+    sizes: { W1: 1_000, W1d: 1_000, W3: 100, W4: 1_000 },
+  },
+  {
+    key: 'openworkflow/postgres',
+    driver: 'openworkflow.mjs',
+    package: 'openworkflow',
+    store: 'postgres',
+    durability: POSTGRES,
+    knobs: { starters: 64, concurrency: 64 },
+    sizes: { W1: 500, W1d: 500, W3: 100, W4: 500 },
+  },
+  {
+    key: 'dbos/postgres',
+    driver: 'dbos.mjs',
+    package: '@dbos-inc/dbos-sdk',
+    store: 'postgres',
+    durability: POSTGRES,
+    knobs: { starters: 64, pool: 10 },
+    sizes: { W1: 500, W1d: 500, W4: 1_000, W6: 1_000 },
+  },
+  {
+    key: 'dbos/postgres-queue',
+    driver: 'dbos.mjs',
+    package: '@dbos-inc/dbos-sdk',
+    store: 'postgres',
+    durability: POSTGRES,
+    knobs: { starters: 64, pool: 10, queue: 20_000 },
+    sizes: { W1: 500, W1d: 500, W3: 3, W4: 1_000, W6: 2_000 },
+    onRequest: true,
+  },
+  {
+    key: 'pg-workflows/postgres',
+    driver: 'pg-workflows.mjs',
+    package: 'pg-workflows',
+    store: 'postgres',
+    durability: POSTGRES,
+    knobs: { starters: 64, workers: 200, pool: 32 },
+    sizes: { W1: 400, W1d: 400, W3: 50, W4: 500, W6: 1_000 },
+  },
+  {
+    key: 'effect/sqlite',
+    driver: 'effect.mjs',
+    package: '@effect/workflow',
+    store: 'file',
+    durability: FILE_NORMAL,
+    knobs: { starters: 64 },
+    sizes: { W1: 200, W1d: 200, W2: 500, W2c: 100, W4: 300, W6: 300 },
+  },
+  {
+    key: 'effect/memory',
+    driver: 'effect.mjs',
+    package: '@effect/workflow',
+    store: 'memory',
+    durability: NONE,
+    knobs: { starters: 64 },
+    sizes: { W1: 1_000, W1d: 1_000, W4: 3_000, W6: 2_000 },
+  },
+  {
+    key: 'effect/postgres',
+    driver: 'effect.mjs',
+    package: '@effect/workflow',
+    store: 'postgres',
+    durability: POSTGRES,
+    knobs: { starters: 64, pool: 10 },
+    sizes: { W1: 200, W1d: 200, W2: 300, W2c: 100, W4: 300, W6: 500 },
+    onRequest: true,
+  },
+  {
+    key: 'durabletask-js/memory',
+    driver: 'durabletask.mjs',
+    package: '@microsoft/durabletask-js',
+    store: 'memory',
+    durability: NONE,
+    knobs: { starters: 64 },
+  },
+  {
+    key: 'resonate/memory',
+    driver: 'resonate.mjs',
+    package: '@resonatehq/sdk',
+    store: 'memory',
+    durability: NONE,
+    knobs: { starters: 64 },
+    sizes: { W1: 2_000, W1d: 2_000, W4: 3_000 },
   },
 ];

@@ -21,7 +21,9 @@ const folder = process.argv[2] ?? '';
 const data = join(folder, 'data');
 const isRoot = process.getuid?.() === 0;
 const identity = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
-const send = (message: ServerMessage): void => void process.send?.(message);
+const send = (message: ServerMessage): void => {
+  if (process.connected) process.send?.(message);
+};
 
 // Ctrl-C reaches the whole group; the parent says when to stop.
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
@@ -41,9 +43,12 @@ try {
     { ...identity, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let log = '';
+  let isReady = false;
   server.stderr.on('data', (chunk: Buffer) => {
     log = `${log}${chunk.toString()}`.slice(-2_000);
-    if (log.includes('ready to accept connections')) send({ kind: 'ready', url: `postgresql://postgres@127.0.0.1:${port}/postgres` });
+    if (isReady || !log.includes('ready to accept connections')) return;
+    isReady = true;
+    send({ kind: 'ready', url: `postgresql://postgres@127.0.0.1:${port}/postgres` });
   });
   server.once('error', (error) => fail(error.message));
   server.once('close', (code) => fail(`PostgreSQL ended with ${code}: ${log.slice(-200)}`));

@@ -36,11 +36,11 @@ export async function startPostgres(): Promise<Postgres> {
 async function startOwn(): Promise<Postgres> {
   const folder = makeFolder('postgres');
   const child = fork(new URL('./postgres-process.ts', import.meta.url), [folder.path], { stdio: ['ignore', 2, 2, 'ipc'] });
-  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const message = await firstMessage(child);
   const stop = async (): Promise<void> => {
     if (child.connected) child.disconnect();
-    await closed;
+    await ended;
     folder.remove();
   };
   return message.kind === 'ready' ? describe(message.url, 'our own, default settings', stop) : toFailed(message.reason, stop);
@@ -63,6 +63,6 @@ function toFailed(reason: string, stop: () => Promise<void>): Postgres {
 function firstMessage(child: ChildProcess): Promise<ServerMessage> {
   return new Promise((resolve) => {
     child.once('message', (message) => resolve(message as ServerMessage));
-    child.once('close', (code) => resolve({ kind: 'failed', reason: `the process of PostgreSQL ended with ${code}` }));
+    child.once('exit', (code) => resolve({ kind: 'failed', reason: `the process of PostgreSQL ended with ${code}` }));
   });
 }
