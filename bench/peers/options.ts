@@ -22,7 +22,12 @@ export type Command =
   | { readonly kind: 'wrong'; readonly message: string };
 
 /** What there is to choose from. */
-export type Known = { readonly peers: readonly string[]; readonly rows: readonly string[] };
+export type Known = {
+  readonly peers: readonly string[];
+  /** Those of the peers that run only when they are named in full. */
+  readonly onRequest: readonly string[];
+  readonly rows: readonly string[];
+};
 
 const MAX_ROUNDS = 100;
 const MAX_TIMEOUT_S = 3_600;
@@ -53,7 +58,7 @@ export function readCommand(words: readonly string[], known: Known): Command {
     });
     if (values.help) return { kind: 'help' };
     const options = {
-      peers: values.peers === undefined ? known.peers : readPeers(values.peers, known.peers),
+      peers: readPeers(values.peers, known),
       rows: values.rows === undefined ? known.rows : readRows(values.rows, known.rows),
       rounds: readInteger('--rounds', values.rounds, MAX_ROUNDS),
       timeoutMs: readInteger('--timeout', values.timeout, MAX_TIMEOUT_S) * 1_000,
@@ -72,11 +77,11 @@ export function readCommand(words: readonly string[], known: Known): Command {
 /**
  * Says how the bench is called.
  *
- * @param peers - their names
+ * @param known - names of all peers
  * @param rows - names and titles of all rows
  * @returns the text
  */
-export function describeUsage(peers: readonly string[], rows: readonly { readonly name: string; readonly title: string }[]): string {
+export function describeUsage({ peers, onRequest }: Known, rows: readonly { readonly name: string; readonly title: string }[]): string {
   return `npm run bench:peers -- [options]
 
 options
@@ -91,27 +96,29 @@ options
   --help              this text
 
 peers
-${peers.map((peer) => `  ${peer}`).join('\n')}
+${peers.map((peer) => `  ${peer}${onRequest.includes(peer) ? ' (only when it is named in full)' : ''}`).join('\n')}
 
 rows
 ${rows.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join('\n')}
 `;
 }
 
-function readPeers(text: string, known: readonly string[]): readonly string[] {
+function readPeers(text: string | undefined, { peers, onRequest }: Known): readonly string[] {
   if (text === 'none') return [];
-  const names = text.split(',');
-  const matches = (peer: string, name: string): boolean => peer === name || peer.startsWith(`${name}/`);
-  const unknown = names.filter((name) => !known.some((peer) => matches(peer, name)));
-  if (unknown.length > 0) throw new TypeError(`Unknown peer ${quote(unknown)}. Known: none, ${known.join(', ')}`);
-  return known.filter((peer) => names.some((name) => matches(peer, name)));
+  const names = text?.split(',') ?? ['all'];
+  const matches = (peer: string, name: string): boolean =>
+    peer === name || ((text === undefined || peer.startsWith(`${name}/`)) && !onRequest.includes(peer));
+  const unknown = names.filter((name) => !peers.some((peer) => matches(peer, name)));
+  if (unknown.length > 0) throw new TypeError(`Unknown peer ${quote(unknown)}. Known: none, ${peers.join(', ')}`);
+  return peers.filter((peer) => names.some((name) => matches(peer, name)));
 }
 
 function readRows(text: string, known: readonly string[]): readonly string[] {
-  const names = text.split(',').map((name) => name.toLowerCase());
-  const unknown = names.filter((name) => !known.some((row) => row.toLowerCase() === name));
+  const names = text.split(',');
+  const matches = (row: string, name: string): boolean => row.toLowerCase() === name.toLowerCase();
+  const unknown = names.filter((name) => !known.some((row) => matches(row, name)));
   if (unknown.length > 0) throw new TypeError(`Unknown row ${quote(unknown)}. Known: ${known.join(', ')}`);
-  return known.filter((row) => names.includes(row.toLowerCase()));
+  return known.filter((row) => names.some((name) => matches(row, name)));
 }
 
 function readInteger(option: string, text: string, max: number): number {

@@ -116,6 +116,15 @@ export const PEERS: readonly Peer[] = [
     sizes: { W1: 400, W1d: 400, W3: 50, W4: 500, W6: 1_000 },
   },
   {
+    key: 'restate/server',
+    driver: 'restate.mjs',
+    package: '@restatedev/restate-server',
+    store: 'file',
+    durability: 'own server, RocksDB, fsync per batch',
+    knobs: { starters: 64, partitions: 24 },
+    sizes: { W1: 1_000, W1d: 1_000, W4: 2_000, W6: 2_000 },
+  },
+  {
     key: 'effect/sqlite',
     driver: 'effect.mjs',
     package: '@effect/workflow',

@@ -4,8 +4,8 @@
 // G1. PostgreSQL refuses to run as root. Then it runs as the user that owns nothing, in a folder that is given to that user.
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
+import { freePort } from './port.ts';
 
 /** What the parent is told, once. */
 export type ServerMessage = { readonly kind: 'ready'; readonly url: string } | { readonly kind: 'failed'; readonly reason: string };
@@ -74,15 +74,6 @@ function initialise(initdb: string): void {
     encoding: 'utf8',
   });
   if (status !== 0) throw new TypeError(`${initdb} in ${dirname(data)} did not work: ${error?.message ?? stderr.trim().slice(-300)}`);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const listener = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = listener.address() as AddressInfo;
-      listener.close(() => resolve(port));
-    });
-  });
 }
 
 function fail(reason: string): void {

@@ -4,7 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { work, type Worked } from './work.ts';
 
 /** What the store of a runtime says. */
-export type Counts = { readonly completed: number; readonly failed: number };
+export type Counts = {
+  readonly completed: number;
+  readonly failed: number;
+  /** Why one of them has failed, where that is easily told. */
+  readonly reason?: string;
+};
 
 /** How often the store is asked, once the code of all instances has ended. */
 const POLL_MS = 5;
@@ -70,8 +75,8 @@ export class Probe {
         if (haveEnded) return;
       } else if (haveEnded || performance.now() >= askAtMs) {
         askAtMs = performance.now() + FAILURE_POLL_MS;
-        const { completed, failed } = await readCounts();
-        if (failed > 0) throw new TypeError(`${failed} of ${total} instances failed`);
+        const { completed, failed, reason = 'the store does not say why' } = await readCounts();
+        if (failed > 0) throw new TypeError(`${failed} of ${total} instances failed: ${reason}`);
         if (completed >= total) return;
       }
       await delay(POLL_MS);

@@ -22,14 +22,18 @@ const INTERRUPTED = 130;
 const STRICT_PEERS = 3;
 
 async function main(words: readonly string[]): Promise<number> {
-  const keys = PEERS.map(({ key }) => key);
-  const command = readCommand(words, { peers: keys, rows: WORKLOADS.map(({ name }) => name) });
+  const known = {
+    peers: PEERS.map(({ key }) => key),
+    onRequest: PEERS.filter(({ onRequest }) => onRequest === true).map(({ key }) => key),
+    rows: WORKLOADS.map(({ name }) => name),
+  };
+  const command = readCommand(words, known);
   switch (command.kind) {
     case 'help':
-      process.stdout.write(describeUsage(keys, WORKLOADS));
+      process.stdout.write(describeUsage(known, WORKLOADS));
       return 0;
     case 'wrong':
-      process.stderr.write(`bench: ${command.message}\n\n${describeUsage(keys, WORKLOADS)}`);
+      process.stderr.write(`bench: ${command.message}\n\n${describeUsage(known, WORKLOADS)}`);
       return WRONG_ARGUMENTS;
     case 'run':
       return runAll(command.options);

@@ -3,12 +3,11 @@
 import durabletask from '@microsoft/durabletask-js';
 import { Probe } from '../probe.ts';
 
-const { InMemoryOrchestrationBackend, TestOrchestrationClient, TestOrchestrationWorker, whenAll } = durabletask;
+const { InMemoryOrchestrationBackend, TestOrchestrationClient, OrchestrationStatus, TestOrchestrationWorker, whenAll } = durabletask;
 
 /** Longest history, in events. */
 const MAX_HISTORY = 1_000_000;
 const RESULT_S = 60;
-const COMPLETED = 1;
 
 /**
  * @param {DriverTask} _task - there is nothing to set
@@ -43,7 +42,7 @@ export async function open(_task) {
     start: (kind, id, input) => client.scheduleNewOrchestration(kind, input, id),
     result: async (id) => {
       const state = await client.waitForOrchestrationCompletion(id, true, RESULT_S);
-      if (state.runtimeStatus !== COMPLETED) throw new TypeError(`${id} has status ${state.runtimeStatus}`);
+      if (state.runtimeStatus !== OrchestrationStatus.COMPLETED) throw new TypeError(`${id} has status ${state.runtimeStatus}`);
       return JSON.parse(state.serializedOutput);
     },
     raise: (_handle, id) => client.raiseOrchestrationEvent(id, 'go', 1),

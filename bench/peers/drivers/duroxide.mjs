@@ -51,8 +51,10 @@ export async function open({ store, knobs, folder }) {
     untilWaiting: (count) => probe.untilWaiting(count),
     untilCompleted: (_handles, total) =>
       probe.untilCompleted(total, async () => {
-        const { completedInstances, failedInstances } = await client.getSystemMetrics();
-        return { completed: completedInstances, failed: failedInstances };
+        const { completedInstances: completed, failedInstances: failed } = await client.getSystemMetrics();
+        if (failed === 0) return { completed, failed };
+        const [id] = await client.listInstancesByStatus('Failed');
+        return { completed, failed, reason: String((await client.getInstanceInfo(id)).output) };
       }),
     activitiesRun: () => probe.activities,
     close: () => runtime.shutdown(SHUTDOWN_MS),
