@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readCommand } from '../bench/peers/options.ts';
 import { DURALOOM, PEERS } from '../bench/peers/peers.ts';
-import { toTable } from '../bench/peers/print.ts';
+import { toSummary, toTable } from '../bench/peers/print.ts';
 import { ratioOf, spreadOf, type PeerResult } from '../bench/peers/result.ts';
 import { WORKLOADS } from '../bench/peers/workloads.ts';
 
@@ -143,8 +143,16 @@ describe('a comparison', () => {
   test('shows peers that failed with the reason', () => {
     const rounds = [{ values: { perSecond: 100 }, beside: [{ perSecond: 1_000 }] }];
     const table = toTable(rate, [result({ failure: 'a | b' }), result({ rounds, failure: 'later' })]);
+    expect(
+      toSummary([
+        [result({ peer: DURALOOM }), result({ failure: 'a' })],
+        [result({ peer: DURALOOM }), result({ rounds })],
+      ]),
+    ).toBe(
+      `\n### duraloom ÷ peer\n\n| runtime | durability | activities | W1 | W1 |\n| --- | --- | --- | --: | --: |\n| ${peer.key} | ${peer.durability} | queued | failed | 10 |`,
+    );
     const [failed, late] = table.split('\n').slice(-2);
-    expect(failed).toBe(`| ${peer.key} | 1.2.3 | ${peer.durability} | workers 4 | 10 | failed: a / b |  |`);
-    expect(late).toBe(`| ${peer.key} | 1.2.3 | ${peer.durability} | workers 4 | 10 | 100, then failed: later | 10 |`);
+    expect(failed).toBe(`| ${peer.key} | 1.2.3 | ${peer.durability} | queued | workers 4 | 10 | failed: a / b |  |`);
+    expect(late).toBe(`| ${peer.key} | 1.2.3 | ${peer.durability} | queued | workers 4 | 10 | 100, then failed: later | 10 |`);
   });
 });

@@ -21,6 +21,7 @@ export async function install(): Promise<string | null> {
   process.stderr.write('bench: installing the other runtimes in bench/peers\n');
   const code = await new Promise<number | string>((resolve) => {
     const npm = spawn('npm', ['ci', '--no-audit', '--no-fund'], { cwd: FOLDER, stdio: ['ignore', 2, 2] });
+    process.once('exit', () => npm.kill());
     npm.once('error', (error) => resolve(error.message));
     npm.once('close', (exitCode) => resolve(exitCode ?? 'a signal'));
   });

@@ -1,4 +1,5 @@
 // A process that measures one workload on one runtime, once: told what by its argument, answers by a message. Neighbour: measure.ts starts it.
+import { rmSync } from 'node:fs';
 import type { DriverTask, OpenDriver } from './driver.ts';
 import { WORKLOADS } from './workloads.ts';
 
@@ -22,8 +23,11 @@ const workload = WORKLOADS.find(({ name }) => name === task.workload);
 if (workload === undefined || process.send === undefined) {
   throw new TypeError('measure-process.ts is started by bench/peers/run.ts only: call npm run bench:peers');
 }
-// Killed runner: there is nobody to measure for.
-process.once('disconnect', () => process.exit(1));
+// Killed runner: there is nobody to measure for, and nobody else to clean up.
+process.once('disconnect', () => {
+  rmSync(task.folder, { recursive: true, force: true });
+  process.exit(1);
+});
 process.on('uncaughtException', (error) => answer({ kind: 'failed', reason: toReason(error) }));
 process.on('unhandledRejection', (error) => answer({ kind: 'failed', reason: toReason(error) }));
 

@@ -29,6 +29,9 @@ export type Known = {
   readonly rows: readonly string[];
 };
 
+/** All peers take a quarter of an hour in two rounds. */
+const ROUNDS = { few: 3, many: 2 };
+const FEW_PEERS = 4;
 const MAX_ROUNDS = 100;
 const MAX_TIMEOUT_S = 3_600;
 const MAX_SIZE = 1_000_000;
@@ -47,7 +50,7 @@ export function readCommand(words: readonly string[], known: Known): Command {
       options: {
         peers: { type: 'string' },
         rows: { type: 'string' },
-        rounds: { type: 'string', default: '3' },
+        rounds: { type: 'string' },
         timeout: { type: 'string', default: '60' },
         size: { type: 'string' },
         knob: { type: 'string', multiple: true, default: [] },
@@ -57,10 +60,11 @@ export function readCommand(words: readonly string[], known: Known): Command {
       },
     });
     if (values.help) return { kind: 'help' };
+    const peers = readPeers(values.peers, known);
     const options = {
-      peers: readPeers(values.peers, known),
+      peers,
       rows: values.rows === undefined ? known.rows : readRows(values.rows, known.rows),
-      rounds: readInteger('--rounds', values.rounds, MAX_ROUNDS),
+      rounds: values.rounds === undefined ? defaultRounds(peers) : readInteger('--rounds', values.rounds, MAX_ROUNDS),
       timeoutMs: readInteger('--timeout', values.timeout, MAX_TIMEOUT_S) * 1_000,
       quick: values.quick,
       json: values.json,
@@ -87,7 +91,7 @@ export function describeUsage({ peers, onRequest }: Known, rows: readonly { read
 options
   --peers <p>,<p>     which runtimes, by name (duroxide/sqlite) or all stores of one (duroxide); none: duraloom alone (default all)
   --rows <r>,<r>      which rows (default all)
-  --rounds <n>        rounds, 1 to ${MAX_ROUNDS}; medians are reported (default 3)
+  --rounds <n>        rounds, 1 to ${MAX_ROUNDS}; medians are reported (default ${ROUNDS.few}; ${ROUNDS.many} with more than ${FEW_PEERS} peers)
   --timeout <s>       longest time of one measurement, 1 to ${MAX_TIMEOUT_S} (default 60)
   --quick             small sizes, to see that it works: its figures mean nothing
   --json              one JSON line for each peer and row, and nothing else on stdout
@@ -101,6 +105,10 @@ ${peers.map((peer) => `  ${peer}${onRequest.includes(peer) ? ' (only when it is 
 rows
 ${rows.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join('\n')}
 `;
+}
+
+function defaultRounds(peers: readonly string[]): number {
+  return peers.length > FEW_PEERS ? ROUNDS.many : ROUNDS.few;
 }
 
 function readPeers(text: string | undefined, { peers, onRequest }: Known): readonly string[] {

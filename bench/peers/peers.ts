@@ -13,6 +13,8 @@ export type Peer = {
   readonly store: Store;
   /** What survives what. */
   readonly durability: string;
+  /** Whether an activity goes through a queue, from which any worker may take it, or runs in the call of the workflow that waits for it. */
+  readonly steps: 'queued' | 'inline';
   readonly knobs: Knobs;
   /** Other knobs for single workloads, where another setting is faster. */
   readonly knobsOf?: Readonly<Record<string, Knobs>>;
@@ -34,8 +36,9 @@ export const DURALOOM: Peer = {
   package: null,
   store: 'file',
   durability: FILE_FULL,
+  steps: 'queued',
   knobs: { starters: 1_000, replayThreads: 1, activityThreads: 1, activitiesPerThread: 64 },
-  knobsOf: { W5: { activityThreads: 2 } },
+  knobsOf: { W1d: { activitiesPerThread: 1_024 }, W5: { activityThreads: 2 } },
 };
 
 /** The others. */
@@ -46,9 +49,10 @@ export const PEERS: readonly Peer[] = [
     package: 'duroxide-linux-x64-gnu',
     store: 'file',
     durability: FILE_NORMAL,
+    steps: 'queued',
     knobs: { starters: 64, orchestrations: 4, workers: 4 },
-    knobsOf: { W2: { pollMs: 1 }, W3: { pollMs: 1 } },
-    sizes: { W1: 250, W1d: 200, W2: 300, W2c: 100, W3: 100, W4: 300 },
+    knobsOf: { W1d: { orchestrations: 8, workers: 16 }, W2: { pollMs: 1 }, W3: { pollMs: 1 } },
+    sizes: { W1: 250, W1d: 200, W2: 200, W2c: 60, W3: 60, W4: 200 },
   },
   {
     key: 'duroxide/memory',
@@ -56,9 +60,10 @@ export const PEERS: readonly Peer[] = [
     package: 'duroxide-linux-x64-gnu',
     store: 'memory',
     durability: NONE,
+    steps: 'queued',
     knobs: { starters: 64, orchestrations: 1, workers: 1 },
-    knobsOf: { W2: { pollMs: 1 }, W3: { pollMs: 1 } },
-    sizes: { W1: 250, W1d: 200, W2: 300, W2c: 100, W3: 100, W4: 300 },
+    knobsOf: { W1d: { orchestrations: 2, workers: 16, pollMs: 1 }, W2: { pollMs: 1 }, W3: { pollMs: 1 } },
+    sizes: { W1: 250, W1d: 200, W2: 200, W2c: 60, W3: 60, W4: 200 },
   },
   {
     key: 'openworkflow/sqlite',
@@ -66,8 +71,9 @@ export const PEERS: readonly Peer[] = [
     package: 'openworkflow',
     store: 'file',
     durability: FILE_FULL,
+    steps: 'inline',
     knobs: { starters: 64, concurrency: 64 },
-    sizes: { W1: 500, W1d: 500, W3: 100, W4: 500 },
+    sizes: { W1: 500, W1d: 500, W3: 20, W4: 400, W6: 2_000 },
   },
   {
     key: 'openworkflow/memory',
@@ -75,8 +81,9 @@ export const PEERS: readonly Peer[] = [
     package: 'openworkflow',
     store: 'memory',
     durability: NONE,
+    steps: 'inline',
     knobs: { starters: 64, concurrency: 256 },
-    sizes: { W1: 1_000, W1d: 1_000, W3: 100, W4: 1_000 },
+    sizes: { W1: 1_000, W1d: 1_000, W3: 20, W4: 800 },
   },
   {
     key: 'openworkflow/postgres',
@@ -84,8 +91,9 @@ export const PEERS: readonly Peer[] = [
     package: 'openworkflow',
     store: 'postgres',
     durability: POSTGRES,
+    steps: 'inline',
     knobs: { starters: 64, concurrency: 64 },
-    sizes: { W1: 500, W1d: 500, W3: 100, W4: 500 },
+    sizes: { W1: 500, W1d: 500, W3: 20, W4: 400, W6: 2_000 },
   },
   {
     key: 'dbos/postgres',
@@ -93,8 +101,9 @@ export const PEERS: readonly Peer[] = [
     package: '@dbos-inc/dbos-sdk',
     store: 'postgres',
     durability: POSTGRES,
+    steps: 'inline',
     knobs: { starters: 64, pool: 10 },
-    sizes: { W1: 500, W1d: 500, W4: 1_000, W6: 1_000 },
+    sizes: { W1: 500, W1d: 500, W4: 600, W6: 600 },
   },
   {
     key: 'dbos/postgres-queue',
@@ -102,6 +111,7 @@ export const PEERS: readonly Peer[] = [
     package: '@dbos-inc/dbos-sdk',
     store: 'postgres',
     durability: POSTGRES,
+    steps: 'inline',
     knobs: { starters: 64, pool: 10, queue: 20_000 },
     sizes: { W1: 500, W1d: 500, W3: 3, W4: 1_000, W6: 2_000 },
     onRequest: true,
@@ -112,8 +122,9 @@ export const PEERS: readonly Peer[] = [
     package: 'pg-workflows',
     store: 'postgres',
     durability: POSTGRES,
+    steps: 'inline',
     knobs: { starters: 64, workers: 200, pool: 32 },
-    sizes: { W1: 400, W1d: 400, W3: 50, W4: 500, W6: 1_000 },
+    sizes: { W1: 300, W1d: 300, W2: 300, W3: 10, W4: 300, W6: 600 },
   },
   {
     key: 'restate/server',
@@ -121,8 +132,9 @@ export const PEERS: readonly Peer[] = [
     package: '@restatedev/restate-server',
     store: 'file',
     durability: 'own server, RocksDB, fsync per batch',
+    steps: 'inline',
     knobs: { starters: 64, partitions: 24 },
-    sizes: { W1: 1_000, W1d: 1_000, W4: 2_000, W6: 2_000 },
+    sizes: { W1: 500, W1d: 500, W2: 500, W4: 1_000, W6: 1_000 },
   },
   {
     key: 'effect/sqlite',
@@ -130,8 +142,9 @@ export const PEERS: readonly Peer[] = [
     package: '@effect/workflow',
     store: 'file',
     durability: FILE_NORMAL,
+    steps: 'inline',
     knobs: { starters: 64 },
-    sizes: { W1: 200, W1d: 200, W2: 500, W2c: 100, W4: 300, W6: 300 },
+    sizes: { W1: 150, W1d: 150, W2: 300, W2c: 60, W4: 200, W6: 200 },
   },
   {
     key: 'effect/memory',
@@ -139,8 +152,9 @@ export const PEERS: readonly Peer[] = [
     package: '@effect/workflow',
     store: 'memory',
     durability: NONE,
+    steps: 'inline',
     knobs: { starters: 64 },
-    sizes: { W1: 1_000, W1d: 1_000, W4: 3_000, W6: 2_000 },
+    sizes: { W1: 600, W1d: 600, W4: 1_500, W6: 1_000 },
   },
   {
     key: 'effect/postgres',
@@ -148,6 +162,7 @@ export const PEERS: readonly Peer[] = [
     package: '@effect/workflow',
     store: 'postgres',
     durability: POSTGRES,
+    steps: 'inline',
     knobs: { starters: 64, pool: 10 },
     sizes: { W1: 200, W1d: 200, W2: 300, W2c: 100, W4: 300, W6: 500 },
     onRequest: true,
@@ -158,7 +173,9 @@ export const PEERS: readonly Peer[] = [
     package: '@microsoft/durabletask-js',
     store: 'memory',
     durability: NONE,
+    steps: 'queued',
     knobs: { starters: 64 },
+    sizes: { W1d: 30 },
   },
   {
     key: 'resonate/memory',
@@ -166,7 +183,8 @@ export const PEERS: readonly Peer[] = [
     package: '@resonatehq/sdk',
     store: 'memory',
     durability: NONE,
+    steps: 'inline',
     knobs: { starters: 64 },
-    sizes: { W1: 2_000, W1d: 2_000, W4: 3_000 },
+    sizes: { W1: 1_000, W1d: 1_000, W4: 2_000 },
   },
 ];

@@ -2,7 +2,7 @@
 // is gone, however that ended. Neighbour: postgres.ts starts it.
 //
 // G1. PostgreSQL refuses to run as root. Then it runs as the user that owns nothing, in a folder that is given to that user.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { freePort } from './port.ts';
@@ -28,6 +28,15 @@ const send = (message: ServerMessage): void => {
 // Ctrl-C reaches the whole group; the parent says when to stop.
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
+let server: ChildProcess | null = null;
+process.once('disconnect', () => {
+  // Not started yet, or has ended.
+  if (server === null || server.exitCode !== null) end();
+  // Immediate shutdown: nothing is kept.
+  server.removeAllListeners('close').once('close', end);
+  server.kill('SIGQUIT');
+});
+
 try {
   const { postgres, initdb } = await findBinaries();
   mkdirSync(data);
@@ -37,14 +46,14 @@ try {
   chmodSync(data, 0o700);
   const port = await freePort();
   initialise(initdb);
-  const server = spawn(
+  server = spawn(
     postgres,
     ['-D', data, '-p', String(port), '-k', folder, '-c', 'listen_addresses=127.0.0.1', '-c', `max_connections=${MAX_CONNECTIONS}`],
     { ...identity, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let log = '';
   let isReady = false;
-  server.stderr.on('data', (chunk: Buffer) => {
+  server.stderr?.on('data', (chunk: Buffer) => {
     log = `${log}${chunk.toString()}`.slice(-2_000);
     if (isReady || !log.includes('ready to accept connections')) return;
     isReady = true;
@@ -52,11 +61,6 @@ try {
   });
   server.once('error', (error) => fail(error.message));
   server.once('close', (code) => fail(`PostgreSQL ended with ${code}: ${log.slice(-200)}`));
-  // Immediate shutdown: nothing is kept.
-  process.once('disconnect', () => {
-    server.removeAllListeners('close').once('close', end);
-    server.kill('SIGQUIT');
-  });
 } catch (error) {
   fail(String(error));
 }
@@ -77,12 +81,11 @@ function initialise(initdb: string): void {
 }
 
 function fail(reason: string): void {
-  send({ kind: 'failed', reason });
-  process.exitCode = 1;
-  if (process.connected) process.disconnect();
+  if (!process.connected) end();
+  process.send?.({ kind: 'failed', reason } satisfies ServerMessage, undefined, undefined, end);
 }
 
-function end(): void {
+function end(): never {
   rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 }

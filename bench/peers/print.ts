@@ -13,6 +13,9 @@ export type Surroundings = {
   readonly quick: boolean;
 };
 
+/** Columns of the summary before the ratios. */
+const SUMMARY_NAMES = 3;
+
 /**
  * Makes the lines above the tables.
  *
@@ -35,19 +38,42 @@ export function toHeader({ cpu, cores, node, folder, postgres, rounds, quick }: 
  * @returns Markdown
  */
 export function toTable(workload: Workload, results: readonly PeerResult[]): string {
-  const heading = ['runtime', 'version', 'durability', 'setting', workload.counts];
+  const heading = ['runtime', 'version', 'durability', 'activities', 'setting', workload.counts];
   const columns = workload.fields.flatMap(({ label, unit }) => [`${label}, ${unit}`, 'duraloom ÷ peer']);
   const lines = results.map((result) => [
     result.peer.key,
     result.version,
     result.peer.durability,
+    result.peer.steps,
     result.setting,
     show(result.size),
     ...(result.rounds.length === 0 ? [`failed: ${result.failure}`, ''] : toCells(result)),
   ]);
-  const toLine = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '/')).join(' | ')} |`;
-  const rule = [...heading.map((_, index) => (index === 4 ? '--:' : '---')), ...columns.map(() => '--:')];
+  const rule = [...heading.map((_, index) => (index === heading.length - 1 ? '--:' : '---')), ...columns.map(() => '--:')];
   return [`\n### ${workload.name}: ${workload.title}\n`, ...[[...heading, ...columns], rule, ...lines].map(toLine)].join('\n');
+}
+
+/**
+ * Makes the table of all ratios.
+ *
+ * @param rows - results of each row, duraloom first
+ * @returns Markdown: a line for each peer, a column for each row
+ */
+export function toSummary(rows: readonly (readonly PeerResult[])[]): string {
+  const [first = []] = rows;
+  const heading = ['runtime', 'durability', 'activities', ...rows.map(([ours]) => ours?.workload.name ?? '')];
+  const lines = first.slice(1).map(({ peer }, index) => [
+    peer.key,
+    peer.durability,
+    peer.steps,
+    ...rows.map((results) => {
+      const result = results[index + 1];
+      if (result === undefined || result.rounds.length === 0) return 'failed';
+      return result.workload.fields.map((field) => show(ratioOf(result, field)?.median ?? Number.NaN)).join(' / ');
+    }),
+  ]);
+  const rule = heading.map((_, index) => (index < SUMMARY_NAMES ? '---' : '--:'));
+  return ['\n### duraloom ÷ peer\n', ...[heading, rule, ...lines].map(toLine)].join('\n');
 }
 
 /**
@@ -67,6 +93,7 @@ export function toJson(result: PeerResult, surroundings: Surroundings): string {
     peer: peer.key,
     version,
     durability: peer.durability,
+    activities: peer.steps,
     setting,
     size,
     rounds: rounds.length,
@@ -78,6 +105,10 @@ export function toJson(result: PeerResult, surroundings: Surroundings): string {
     failure,
     machine: surroundings,
   });
+}
+
+function toLine(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '/')).join(' | ')} |`;
 }
 
 function toCells(result: PeerResult): readonly string[] {

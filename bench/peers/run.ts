@@ -9,7 +9,7 @@ import { measure } from './measure.ts';
 import { describeUsage, readCommand, type PeersOptions } from './options.ts';
 import { DURALOOM, PEERS, type Peer } from './peers.ts';
 import { startPostgres, type Postgres } from './postgres.ts';
-import { toHeader, toJson, toTable, type Surroundings } from './print.ts';
+import { toHeader, toJson, toSummary, toTable, type Surroundings } from './print.ts';
 import type { PeerResult, Round, Values } from './result.ts';
 import { WORKLOADS, type Workload } from './workloads.ts';
 
@@ -57,12 +57,15 @@ async function runAll(options: PeersOptions): Promise<number> {
     };
     if (!options.json) process.stdout.write(`${toHeader(surroundings)}\n`);
     let exitCode = 0;
+    const rows: (readonly PeerResult[])[] = [];
     for (const workload of WORKLOADS.filter(({ name }) => options.rows.includes(name))) {
       const results = await new RowRun(workload, options, postgres, failure).measureAll(peers);
+      rows.push(results);
       if (results[0]?.failure !== null) exitCode = FAILED;
       const text = options.json ? results.map((result) => toJson(result, surroundings)).join('\n') : toTable(workload, results);
       process.stdout.write(`${text}\n`);
     }
+    if (!options.json && peers.length > 0) process.stdout.write(`${toSummary(rows)}\n`);
     return exitCode;
   } finally {
     await postgres?.stop();

@@ -60,7 +60,7 @@ export const WORKLOADS: readonly Workload[] = [
     name: 'W1d',
     title: 'the same with activities that wait for 10 ms',
     counts: 'orchestrations',
-    size: { full: 4_000, quick: 60 },
+    size: { full: 3_000, quick: 60 },
     fields: [{ name: 'perSecond', label: 'the same, activities wait for 10 ms', unit: 'orchestrations/s', better: 'higher' }],
     run: (work) => runFanOuts(work, { ...TRIVIAL, delayMs: DELAY_MS }),
   },
