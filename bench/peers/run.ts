@@ -152,7 +152,7 @@ class RowRun {
       workload: this.#workload,
       peer,
       version: versionOf(peer.package),
-      setting: setting.length === 0 ? 'none to set' : setting.join(', '),
+      setting: setting.length === 0 ? 'defaults' : setting.join(', '),
       size: this.#sizeOf(peer),
       rounds,
       failure: this.#failures.get(peer) ?? null,
