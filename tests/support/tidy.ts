@@ -147,7 +147,7 @@ export function readTree(root: string): SourceTree {
     if (!CHECKED_FOLDERS.has(entry.name)) return [];
     return readdirSync(join(root, entry.name), { recursive: true, encoding: 'utf8' }).map((name) => join(entry.name, name));
   });
-  const paths = names.filter((name) => /\.(?:ts|md)$/.test(name)).toSorted();
+  const paths = names.filter((name) => /\.(?:ts|md)$/.test(name) && !name.split(sep).includes('node_modules')).toSorted();
   return new Map(paths.map((path) => [path.replaceAll(sep, '/'), readFileSync(join(root, path), 'utf8')]));
 }
 
