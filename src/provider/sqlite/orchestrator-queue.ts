@@ -223,8 +223,11 @@ export class OrchestratorQueue {
     const nowMs = this.#clock.nowMs();
     const { offer } = this.#instances;
     const lock = { lockToken, nowMs, endsAtMs: offer.endsAtMs(lockToken) ?? nowMs + lockMs };
-    const items = offer.take(lockToken);
     this.#leases.release('instances', nowMs);
+    const latestMs = offer.latestMs(lockToken);
+    const oldestMs = latestMs === null ? null : this.oldestReadyMs(accepts);
+    if (latestMs !== null && oldestMs !== null && oldestMs <= latestMs) this.releaseOffered();
+    const items = offer.take(lockToken);
     // Who had nothing to hand out is not ready any more, and leaves its place to the next one, which is.
     for (let isShort = items.length < maxItems; isShort;) {
       isShort = false;
@@ -236,6 +239,11 @@ export class OrchestratorQueue {
     }
     if (items.length > 0) this.#leases.note('instances', lockToken, lock.endsAtMs, items.map(instanceIdOf));
     return items;
+  }
+
+  /** Puts back what was given to a fetch that did not take it, or that something else comes before (T1 of turn-offer.ts): uncharged, to its place. */
+  releaseOffered(): void {
+    for (const { item, readyAtMs } of this.#instances.offer.release()) this.#release.run(0, readyAtMs, item.instanceId);
   }
 
   /** Locks an instance. Returns null when there is nothing to hand out: it is not ready any more. */
