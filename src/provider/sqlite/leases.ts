@@ -167,8 +167,11 @@ export class LeaseTable {
     this.#release[queue].run(instanceIds, lockToken, nowMs);
     // A2: what was renewed stays in the lease.
     const held = this.#held[queue].all(instanceIds, lockToken) as [instanceId: string, endsAtMs: number][];
-    if (held.length === 0) this.#delete.run(leaseId);
-    else {
+    if (held.length === 0) {
+      this.#delete.run(leaseId);
+      // Who lost its rows to others, as cancelled activities do, is not counted to the end. Nobody renews any of them.
+      if (this.#open.get(lockToken)?.leaseId === leaseId) this.#open.delete(lockToken);
+    } else {
       const ids = new Set(held.map(([instanceId]) => instanceId));
       const endsAtMs = Math.min(...held.map(([, atMs]) => atMs));
       this.#move.run(endsAtMs, encodeRecord([...ids]), leaseId);
