@@ -11,7 +11,8 @@
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
 // D8. A turn need not wait until the completions of activities are stored and fetched: when its live engine is here, it is computed at once, and
 //     its commit takes the activities along (an optimistic turn). Whatever keeps it from being committed, its activities are acked by
-//     themselves then, exactly once: `ahead` is settled when the turn is forgotten.
+//     themselves then, exactly once: `ahead` is settled when the turn is forgotten. What ends meanwhile is for the turn after it: acked by itself
+//     it would be fetched, and cost this turn and the live engine.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
 // D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
@@ -133,6 +134,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #current = new Map<string, Turn>();
   /** Which thread keeps the live engine of an instance. Bounded by the threads' caches: they tell what they evict. */
   readonly #affinity = new Map<string, Home>();
+  /** Activities that ended while an optimistic turn of their instance was under way (D8). */
+  readonly #following = new Map<string, EndedActivities[]>();
   /** Why an instance was charged its last attempt; kept until a turn of it commits. */
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
@@ -225,6 +228,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     // Their activities are given back by who runs them.
     this.#turns.clear();
     this.#current.clear();
+    this.#following.clear();
     if (items.length > 0) await this.#giveBack(items, { delayMs: 0, countAttempt: false });
   }
 
@@ -322,6 +326,13 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const nowMs = this.#options.clock.nowMs() + this.#clockAheadMs;
     for (const one of ended) {
       const { instanceId, executionId, completed } = one;
+      const current = this.#current.get(instanceId);
+      if (current !== undefined && current.ahead !== null && current.item.executionId === executionId) {
+        const following = this.#following.get(instanceId);
+        if (following === undefined) this.#following.set(instanceId, [one]);
+        else following.push(one);
+        continue;
+      }
       const home = this.#affinity.get(instanceId);
       const standing = home?.standing ?? null;
       if (home === undefined || standing?.executionId !== executionId || completed.length > MAX_MESSAGES_PER_TURN || this.#closed) {
@@ -352,7 +363,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
       // An older turn of it is still here: its lease ran out, or it is optimistic. Where it runs, the engine gets ahead of the store (D3).
-      if (this.#current.has(item.instanceId)) this.#affinity.delete(item.instanceId);
+      if (this.#current.has(item.instanceId)) {
+        this.#affinity.delete(item.instanceId);
+        this.#takeFollowing(item.instanceId)?.settle(false);
+      }
       const turn = this.#add(item, fetched.nowMs, null);
       if (attemptOf(item) > this.#options.maxAttempts) poisoned.push(this.#quarantine(turn, this.#tooManyAttempts(item)));
       else turns.push(turn);
@@ -462,7 +476,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #commit(commits: readonly Commit[]): void {
     this.#provider.ackOrchestrationItems(commits.map((commit) => commit.ack)).then(
       (outcomes) => {
-        commits.forEach((commit, index) => this.#settle(commit, outcomes[index]));
+        const following = commits.flatMap((commit, index) => this.#settle(commit, outcomes[index]) ?? []);
+        if (following.length > 0) for (const { settle } of this.computeAhead(following)) settle(false);
         this.#fetches.pump();
       },
       (error: unknown) => {
@@ -479,24 +494,27 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     );
   }
 
-  #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): void {
+  /** Returns the activities whose turn comes next (D8); null: there are none. */
+  #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): EndedActivities | null {
     const { turn } = commit;
     if (outcome === 'committed') {
+      const following = this.#isCurrent(turn) ? this.#takeFollowing(turn.item.instanceId) : null;
       this.#settleAhead(turn, true);
       this.#forget(turn);
       this.#committed(commit);
-      return;
+      return following;
     }
     if (turn.ahead !== null) {
       // Something else happened to the instance first, which is no failure.
       this.#discard(turn);
-      return;
+      return null;
     }
     // Somebody else has the instance, or it is gone: what this process computed never happened (D3). Or a refused batch has stored it already (D6).
     this.#options.logger.warn({ instanceId: turn.item.instanceId, outcome }, 'turn was not committed');
     this.#discard(turn);
     if (outcome === 'conflict') this.#abandon([turn.item], { delayMs: STORE_TROUBLE_MS, countAttempt: true });
     else this.#lastFailures.delete(turn.item.instanceId);
+    return null;
   }
 
   #committed({ turn: { item, nowMs, picked }, ack, result }: Commit): void {
@@ -559,9 +577,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   #forget(turn: Turn): void {
-    if (this.#isCurrent(turn)) this.#current.delete(turn.item.instanceId);
+    const { instanceId } = turn.item;
+    const following = this.#isCurrent(turn) ? this.#takeFollowing(instanceId) : null;
+    if (this.#isCurrent(turn)) this.#current.delete(instanceId);
     this.#turns.delete(turn.seq);
     this.#settleAhead(turn, false);
+    following?.settle(false);
     if (this.#turns.size > 0 || this.#onIdle === null) return;
     this.#onIdle();
     this.#onIdle = null;
@@ -572,6 +593,19 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const { ahead } = turn;
     turn.ahead = null;
     ahead?.settle(isRecorded);
+  }
+
+  /** D8: as one, in the order in which they ended; null: there are none. */
+  #takeFollowing(instanceId: string): EndedActivities | null {
+    const following = this.#following.get(instanceId);
+    const [first] = following ?? [];
+    if (following === undefined || first === undefined) return null;
+    this.#following.delete(instanceId);
+    if (following.length === 1) return first;
+    const settle = (isRecorded: boolean): void => {
+      for (const one of following) one.settle(isRecorded);
+    };
+    return { instanceId, executionId: first.executionId, completed: following.flatMap(({ completed }) => completed), settle };
   }
 
   /** Forgets a turn together with the engine that computed it. */
