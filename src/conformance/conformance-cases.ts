@@ -6,8 +6,10 @@ import { closingCases } from './cases-closing.ts';
 import { controlCases } from './cases-control.ts';
 import { creationCases } from './cases-creation.ts';
 import { fairnessCases } from './cases-fairness.ts';
+import { leaseCases } from './cases-leases.ts';
 import { lockCases } from './cases-locks.ts';
 import { messageCases } from './cases-messages.ts';
+import { optimisticCases } from './cases-optimistic.ts';
 import { orderCases } from './cases-order.ts';
 import { plannedCases } from './cases-planned.ts';
 import { readingCases } from './cases-reading.ts';
@@ -33,6 +35,8 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...orderCases,
   ...turnCases,
   ...workCases,
+  ...leaseCases,
+  ...optimisticCases,
   ...readingCases,
   ...batchCases,
   ...waitCases,

@@ -11,7 +11,9 @@
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
 // D8. A turn need not wait until the completions of activities are stored and fetched: when its live engine is here, it is computed at once, and
 //     its commit takes the activities along (an optimistic turn). Whatever keeps it from being committed, its activities are acked by
-//     themselves then, exactly once: `ahead` is settled when the turn is forgotten.
+//     themselves then, exactly once: `ahead` is settled when the turn is forgotten. What ends meanwhile is for the turn after it: acked by itself
+//     it would be fetched, and cost this turn and the live engine. An instance whose turns were in vain again and again, as those of one that gets
+//     many events are, is left to the fetch for a while, twice as long each time.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
 // D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
@@ -75,8 +77,6 @@ type Turn = {
   readonly seq: number;
   /** The activities that an optimistic turn is for (D8); null: the turn was fetched. */
   ahead: EndedActivities | null;
-  /** Activities that ended while it was under way: the next optimistic turn is for them. */
-  followers: EndedActivities[];
   readonly item: OrchestrationItem;
   readonly nowMs: number;
   /** `waiting`: for its history or a thread; `running`: in a thread; `committing`: was answered. */
@@ -114,6 +114,8 @@ export type OrchestrationDispatcherOptions = {
   readonly terminate: (slot: Slot<ReplayControl>) => void;
 };
 
+/** Most chances of an optimistic turn that are passed over (D8). Reason: one in so many that is in vain, with a cold replay, costs little. */
+const MAX_CAUTION = 128;
 /** Wait before a turn that failed in the store is tried again, in milliseconds. */
 const STORE_TROUBLE_MS = 200;
 /** How often the watchdog looks, in milliseconds. */
@@ -135,6 +137,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #current = new Map<string, Turn>();
   /** Which thread keeps the live engine of an instance. Bounded by the threads' caches: they tell what they evict. */
   readonly #affinity = new Map<string, Home>();
+  /** Activities that ended while an optimistic turn of their instance was under way (D8). */
+  readonly #following = new Map<string, EndedActivities[]>();
+  /** Instances with optimistic turns in vain: how many chances are passed over after the next one, and how many now (D8). */
+  readonly #caution = new BoundedMap<string, { wait: number; left: number }>();
   /** Why an instance was charged its last attempt; kept until a turn of it commits. */
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
@@ -227,6 +233,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     // Their activities are given back by who runs them.
     this.#turns.clear();
     this.#current.clear();
+    this.#following.clear();
     if (items.length > 0) await this.#giveBack(items, { delayMs: 0, countAttempt: false });
   }
 
@@ -326,12 +333,20 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       const { instanceId, executionId, completed } = one;
       const current = this.#current.get(instanceId);
       if (current !== undefined && current.ahead !== null && current.item.executionId === executionId) {
-        current.followers.push(one);
+        const following = this.#following.get(instanceId);
+        if (following === undefined) this.#following.set(instanceId, [one]);
+        else following.push(one);
         continue;
       }
       const home = this.#affinity.get(instanceId);
       const standing = home?.standing ?? null;
       if (home === undefined || standing?.executionId !== executionId || completed.length > MAX_MESSAGES_PER_TURN || this.#closed) {
+        left.push(one);
+        continue;
+      }
+      const caution = this.#caution.get(instanceId);
+      if (caution !== undefined && caution.left > 0) {
+        caution.left -= 1;
         left.push(one);
         continue;
       }
@@ -346,7 +361,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   #add(item: OrchestrationItem, nowMs: number, ahead: EndedActivities | null): Turn {
     this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-    const turn: Turn = { seq: this.#seq, item, ahead, followers: [], nowMs, state: 'waiting', slot: null, picked: null };
+    const turn: Turn = { seq: this.#seq, item, ahead, nowMs, state: 'waiting', slot: null, picked: null };
     this.#turns.set(turn.seq, turn);
     this.#current.set(item.instanceId, turn);
     return turn;
@@ -359,7 +374,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
       // An older turn of it is still here: its lease ran out, or it is optimistic. Where it runs, the engine gets ahead of the store (D3).
-      if (this.#current.has(item.instanceId)) this.#affinity.delete(item.instanceId);
+      if (this.#current.has(item.instanceId)) {
+        this.#affinity.delete(item.instanceId);
+        this.#takeFollowing(item.instanceId)?.settle(false);
+      }
       const turn = this.#add(item, fetched.nowMs, null);
       if (attemptOf(item) > this.#options.maxAttempts) poisoned.push(this.#quarantine(turn, this.#tooManyAttempts(item)));
       else turns.push(turn);
@@ -469,7 +487,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #commit(commits: readonly Commit[]): void {
     this.#provider.ackOrchestrationItems(commits.map((commit) => commit.ack)).then(
       (outcomes) => {
-        commits.forEach((commit, index) => this.#settle(commit, outcomes[index]));
+        const following = commits.flatMap((commit, index) => this.#settle(commit, outcomes[index]) ?? []);
+        if (following.length > 0) for (const { settle } of this.computeAhead(following)) settle(false);
         this.#fetches.pump();
       },
       (error: unknown) => {
@@ -486,27 +505,27 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     );
   }
 
-  #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): void {
+  /** Returns the activities whose turn comes next (D8); null: there are none. */
+  #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): EndedActivities | null {
     const { turn } = commit;
     if (outcome === 'committed') {
-      const [first, ...others] = turn.followers.splice(0);
+      const following = this.#isCurrent(turn) ? this.#takeFollowing(turn.item.instanceId) : null;
       this.#settleAhead(turn, true);
       this.#forget(turn);
       this.#committed(commit);
-      // All of them at once, else each would wait for the one before.
-      if (first !== undefined) for (const left of this.computeAhead([merge([first, ...others])])) left.settle(false);
-      return;
+      return following;
     }
     if (turn.ahead !== null) {
       // Something else happened to the instance first, which is no failure.
       this.#discard(turn);
-      return;
+      return null;
     }
     // Somebody else has the instance, or it is gone: what this process computed never happened (D3). Or a refused batch has stored it already (D6).
     this.#options.logger.warn({ instanceId: turn.item.instanceId, outcome }, 'turn was not committed');
     this.#discard(turn);
     if (outcome === 'conflict') this.#abandon([turn.item], { delayMs: STORE_TROUBLE_MS, countAttempt: true });
     else this.#lastFailures.delete(turn.item.instanceId);
+    return null;
   }
 
   #committed({ turn: { item, nowMs, picked }, ack, result }: Commit): void {
@@ -569,9 +588,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   #forget(turn: Turn): void {
-    if (this.#isCurrent(turn)) this.#current.delete(turn.item.instanceId);
+    const { instanceId } = turn.item;
+    const following = this.#isCurrent(turn) ? this.#takeFollowing(instanceId) : null;
+    if (this.#isCurrent(turn)) this.#current.delete(instanceId);
     this.#turns.delete(turn.seq);
     this.#settleAhead(turn, false);
+    following?.settle(false);
     if (this.#turns.size > 0 || this.#onIdle === null) return;
     this.#onIdle();
     this.#onIdle = null;
@@ -579,10 +601,32 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   /** D8. */
   #settleAhead(turn: Turn, isRecorded: boolean): void {
-    const { ahead, followers } = turn;
+    const { ahead } = turn;
+    if (ahead === null) return;
     turn.ahead = null;
-    ahead?.settle(isRecorded);
-    for (const follower of followers.splice(0)) follower.settle(false);
+    this.#noteAhead(ahead.instanceId, isRecorded);
+    ahead.settle(isRecorded);
+  }
+
+  /** The first turn in vain may be chance. */
+  #noteAhead(instanceId: string, isRecorded: boolean): void {
+    const { wait } = this.#caution.get(instanceId) ?? { wait: 0 };
+    if (!isRecorded) this.#caution.set(instanceId, { wait: Math.min(MAX_CAUTION, Math.max(1, wait * 2)), left: wait });
+    else if (wait > 1) this.#caution.set(instanceId, { wait: wait - 1, left: wait - 1 });
+    else if (wait === 1) this.#caution.delete(instanceId);
+  }
+
+  /** D8: as one, in the order in which they ended; null: there are none. */
+  #takeFollowing(instanceId: string): EndedActivities | null {
+    const following = this.#following.get(instanceId);
+    const [first] = following ?? [];
+    if (following === undefined || first === undefined) return null;
+    this.#following.delete(instanceId);
+    if (following.length === 1) return first;
+    const settle = (isRecorded: boolean): void => {
+      for (const one of following) one.settle(isRecorded);
+    };
+    return { instanceId, executionId: first.executionId, completed: following.flatMap(({ completed }) => completed), settle };
   }
 
   /** Forgets a turn together with the engine that computed it. */
@@ -754,20 +798,6 @@ function assertFits({ seq, result }: Extract<TurnReply, { kind: 'turn' }>, item:
   const isNext = firstEventId === item.lastEventId + 1 && lastEventId >= item.lastEventId;
   if (isNext && consumedMessages >= 0 && consumedMessages <= item.messages.length) return;
   throw new BrokenBatchError(`the answer to a turn of '${item.instanceId}' does not follow its event ${item.lastEventId}`, seq);
-}
-
-/** Activities of one execution, as of one turn. */
-function merge(ended: readonly [EndedActivities, ...EndedActivities[]]): EndedActivities {
-  const [first, ...others] = ended;
-  if (others.length === 0) return first;
-  return {
-    instanceId: first.instanceId,
-    executionId: first.executionId,
-    completed: ended.flatMap(({ completed }) => completed),
-    settle: (isRecorded) => {
-      for (const one of ended) one.settle(isRecorded);
-    },
-  };
 }
 
 /** An optimistic turn has to use up what it was computed for, and does nothing that concerns more than its own commit. */

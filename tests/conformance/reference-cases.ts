@@ -457,7 +457,7 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
     read_surfaces_bad_rows: ['T28 damaged pages are read as they are or refused, never left out'],
     read_with_execution_surfaces_bad_rows: ['T28 damaged pages are read as they are or refused, never left out'],
   }),
-  group('what the reference suite lacks', 13, {
+  group('what the reference suite lacks', 15, {
     early_messages_never_starve_others: [
       'T6 messages for unknown and ended instances never block others',
       'T6 a flood of messages to unknown ids takes no room and no time of others',
@@ -499,6 +499,16 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
       note: 'a case cannot stop a store between two of its statements: `npm run stress -- kill` kills processes at any moment',
     },
     large_batches: ['T35 batches of 10,000 pass through every method', 'one turn may ask for 5,000 things of each kind'],
+    locks_of_one_fetch_end_by_themselves: [
+      'a renewed lock outlives the others of its fetch',
+      'a lock that is renewed for a shorter time ends earlier than before',
+      'after a crash the locks of the dead process end one by one',
+    ],
+    turns_without_a_fetch: [
+      'an optimistic turn takes its activities along and queues nothing',
+      'an optimistic turn is a conflict while a message waits',
+      'of an optimistic turn and acks of its activities at the same time one takes effect',
+    ],
     time_to_live: [
       'expired work is handed to who asks for it, whatever its tag and session',
       'messages outlive a session that is forgotten, but not for ever',

@@ -31,12 +31,13 @@ export class LeaseTable {
   readonly #move: Database.Statement;
   readonly #shorten: Database.Statement;
   readonly #delete: Database.Statement;
+  readonly #deleteEmpty: Database.Statement;
   readonly #release: Readonly<Record<LeasedQueue, Database.Statement>>;
   readonly #held: Readonly<Record<LeasedQueue, Database.Statement>>;
   /** By token. */
   readonly #open = new Map<string, OpenLease>();
-  /** Leases without items (A3). */
-  readonly #empty = new Set<number>();
+  /** Leases without items (A3), with their tokens: another process may have deleted one meanwhile, and then its number has come back. */
+  readonly #empty = new Map<number, string>();
   /** What the running transaction did; counts once it is committed. */
   #noted: (readonly [lockToken: string, lease: OpenLease])[] = [];
   #finished: string[] = [];
@@ -56,6 +57,7 @@ export class LeaseTable {
     this.#move = prepare('UPDATE leases SET ends_at = ?, instance_ids = ? WHERE lease_id = ?');
     this.#shorten = prepare('UPDATE leases SET ends_at = min(ends_at, ?) WHERE lease_id = ?');
     this.#delete = prepare('DELETE FROM leases WHERE lease_id = ?');
+    this.#deleteEmpty = prepare('DELETE FROM leases WHERE lease_id = ? AND lock_token = ?');
     const leased = 'instance_id IN (SELECT value FROM json_each(?)) AND lock_token = ?';
     const release = (queue: LeasedQueue): Database.Statement =>
       prepare(`UPDATE ${queue} SET lock_token = NULL WHERE ${leased} AND ready_at <= ?`);
@@ -121,8 +123,9 @@ export class LeaseTable {
   begin(mayNote: boolean): void {
     this.#counts = mayNote;
     if (this.#empty.size === 0) return;
-    this.#deleted = [...this.#empty];
-    for (const leaseId of this.#deleted) this.#delete.run(leaseId);
+    this.#deleted = [...this.#empty.keys()];
+    // With the token: a number that another process has freed may name another lease.
+    for (const [leaseId, lockToken] of this.#empty) this.#deleteEmpty.run(leaseId, lockToken);
   }
 
   committed(): void {
@@ -166,8 +169,11 @@ export class LeaseTable {
     this.#release[queue].run(instanceIds, lockToken, nowMs);
     // A2: what was renewed stays in the lease.
     const held = this.#held[queue].all(instanceIds, lockToken) as [instanceId: string, endsAtMs: number][];
-    if (held.length === 0) this.#delete.run(leaseId);
-    else {
+    if (held.length === 0) {
+      this.#delete.run(leaseId);
+      // Who lost its rows to others, as cancelled activities do, is not counted to the end. Nobody renews any of them.
+      if (this.#open.get(lockToken)?.leaseId === leaseId) this.#open.delete(lockToken);
+    } else {
       const ids = new Set(held.map(([instanceId]) => instanceId));
       const endsAtMs = Math.min(...held.map(([, atMs]) => atMs));
       this.#move.run(endsAtMs, encodeRecord([...ids]), leaseId);
@@ -183,6 +189,6 @@ export class LeaseTable {
     lease.left -= 1;
     if (lease.left > 0) return;
     this.#open.delete(lockToken);
-    this.#empty.add(lease.leaseId);
+    this.#empty.set(lease.leaseId, lockToken);
   }
 }

@@ -226,10 +226,12 @@ export class OrchestratorQueue {
     const { offer } = this.#instances;
     const demand = offer.of(lockToken);
     const lock = { lockToken, nowMs, endsAtMs: demand?.endsAtMs ?? nowMs + lockMs };
-    const items = offer.take(lockToken);
     if (demand === null) this.#leases.release('instances', nowMs);
-    // The offer took what there was. Should something else be ready all the same, the next fetch gets it.
-    const isAll = items.length > 0 && demand !== null && demand.room > 0 && (demand.oldestMs === null || demand.oldestMs > nowMs);
+    const latestMs = offer.latestMs(lockToken);
+    const oldestMs = latestMs === null ? null : this.oldestReadyMs(accepts);
+    if (latestMs !== null && oldestMs !== null && oldestMs <= latestMs) this.releaseOffered();
+    const items = offer.take(lockToken);
+    const isAll = items.length > 0 && (oldestMs === null || oldestMs > nowMs);
     // Who had nothing to hand out is not ready any more, and leaves its place to the next one, which is.
     for (let isShort = !isAll && items.length < maxItems; isShort;) {
       isShort = false;
@@ -241,6 +243,11 @@ export class OrchestratorQueue {
     }
     if (items.length > 0) this.#leases.note('instances', lockToken, lock.endsAtMs, items.map(instanceIdOf));
     return items;
+  }
+
+  /** Puts back what was given to a fetch that did not take it, or that something else comes before (T1 of turn-offer.ts): uncharged, to its place. */
+  releaseOffered(): void {
+    for (const { item, readyAtMs } of this.#instances.offer.release()) this.#release.run(0, readyAtMs, item.instanceId);
   }
 
   /** Locks an instance. Returns null when there is nothing to hand out: it is not ready any more. */

@@ -605,9 +605,7 @@ export class SqliteProvider implements Provider {
     this.#serveWaits();
     // Whoever they were inserted for is not parked any more: they go to the next one.
     this.#work.releaseDemanded();
-    for (const item of this.#instances.offer.release()) {
-      this.#orchestrations.abandon({ ...item, delayMs: 0, countAttempt: false });
-    }
+    this.#orchestrations.releaseOffered();
     this.#lookAhead();
     // Here, because a read costs half of what it costs outside.
     if (this.#instanceWaits.isEmpty) return;

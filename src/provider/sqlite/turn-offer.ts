@@ -2,8 +2,9 @@
 // look at the tables. Neighbours: instance-table.ts offers instances that start or get messages, orchestrator-queue.ts hands them out,
 // sqlite-provider.ts says which fetch waits. Work items have the same in work-queue.ts.
 //
-// T1. Only what would come first anyway is given: nothing in the ready order that the fetch accepts is older.
-// T2. Only an instance with an empty queue is given, so its messages are the ones that arrive in this transaction.
+// T1. The fetch gets what would come first anyway. Nothing is given while something in the ready order is as old; what gets there later in the
+//     transaction and comes before what was given sends all of it back, and the ready order decides again.
+// T2. Only an instance with an empty queue is given, so its messages are the ones that arrive in this transaction, without a gap.
 // T3. It is locked with the write that makes it ready. Who loses its lock later in the same transaction is withdrawn.
 import { MAX_MESSAGES_PER_TURN } from '../../types/limits.ts';
 import type { FetchedMessage, OrchestrationItem } from '../provider.ts';
@@ -21,7 +22,13 @@ export type TurnDemand = {
   room: number;
 };
 
-type Given = { readonly item: Omit<OrchestrationItem, 'messages'>; readonly readyAtMs: number; readonly messages: FetchedMessage[] };
+type Given = {
+  readonly item: Omit<OrchestrationItem, 'messages'>;
+  readonly readyAtMs: number;
+  readonly messages: FetchedMessage[];
+  /** Some messages did not fit: those behind them wait as well. */
+  isFull: boolean;
+};
 
 /** What the running transaction gives to the first fetch that waits. */
 export class TurnOffer {
@@ -52,7 +59,7 @@ export class TurnOffer {
   taker(codeId: number, readyAtMs: number): TurnDemand | null {
     const demand = this.#demand;
     if (demand === null || demand.room < 1) return null;
-    if (demand.oldestMs !== null && demand.oldestMs < readyAtMs) return null;
+    if (demand.oldestMs !== null && demand.oldestMs <= readyAtMs) return null;
     return this.#codes.accepts(demand.accepts, codeId) ? demand : null;
   }
 
@@ -61,13 +68,15 @@ export class TurnOffer {
     const demand = this.#demand;
     if (demand === null) return;
     demand.room -= 1;
-    this.#given.set(item.instanceId, { item: { ...item, lockToken: demand.lockToken }, ...with_ });
+    this.#given.set(item.instanceId, { item: { ...item, lockToken: demand.lockToken }, ...with_, isFull: false });
   }
 
   /** Adds messages to an instance that it holds. Returns who has it; null: it has enough. */
   add(instanceId: string, messages: readonly FetchedMessage[]): TurnDemand | null {
     const given = this.#given.get(instanceId);
-    if (given === undefined || given.messages.length + messages.length > MAX_MESSAGES_PER_TURN) return null;
+    if (given === undefined) return null;
+    given.isFull ||= given.messages.length + messages.length > MAX_MESSAGES_PER_TURN;
+    if (given.isFull) return null;
     given.messages.push(...messages);
     return this.#demand;
   }
@@ -82,19 +91,32 @@ export class TurnOffer {
     return this.#demand?.lockToken === lockToken ? this.#demand : null;
   }
 
+  /** When the last one in the ready order became ready of what was given to a fetch; null: nothing was. */
+  latestMs(lockToken: string): number | null {
+    if (this.#demand?.lockToken !== lockToken || this.#given.size === 0) return null;
+    let latestMs = Number.NEGATIVE_INFINITY;
+    for (const { readyAtMs } of this.#given.values()) latestMs = Math.max(latestMs, readyAtMs);
+    return latestMs;
+  }
+
   /** What was given to a fetch, in the ready order. */
   take(lockToken: string): OrchestrationItem[] {
     if (this.#demand?.lockToken !== lockToken) return [];
-    return this.release();
+    const given = this.release();
+    if (given.some((one, index) => index > 0 && isBefore(one, given[index - 1]))) given.sort((a, b) => (isBefore(a, b) ? -1 : 1));
+    return given.map(({ item, messages }) => ({ ...item, messages }));
   }
 
   /** Ends the offer. Returns what was given and not taken. */
-  release(): OrchestrationItem[] {
+  release(): Given[] {
     this.#demand = null;
-    if (this.#given.size === 0) return [];
     const given = [...this.#given.values()];
     this.#given.clear();
-    if (given.some(({ readyAtMs }) => readyAtMs !== given[0]?.readyAtMs)) given.sort((a, b) => a.readyAtMs - b.readyAtMs);
-    return given.map(({ item, messages }) => ({ ...item, messages }));
+    return given;
   }
+}
+
+function isBefore({ item, readyAtMs }: Given, other: Given | undefined): boolean {
+  if (other === undefined) return false;
+  return readyAtMs === other.readyAtMs ? item.instanceId < other.item.instanceId : readyAtMs < other.readyAtMs;
 }

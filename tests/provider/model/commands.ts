@@ -78,6 +78,16 @@ export type AckStep = {
   readonly closes: boolean;
 };
 
+/** The turn that follows from ended activities. `pick`: which activity it is for; a wrong token is that of this activity. */
+export type AheadStep = AckStep & {
+  /** Bits of the other activities of the execution, as far as they were handed out, that have ended with it. */
+  readonly others: number;
+  /** Only activities that still run are looked at. */
+  readonly living: boolean;
+  /** Whose messages the first activity has received. */
+  readonly received: string | null;
+};
+
 type Pick = { readonly pick: number; readonly wrongToken: boolean };
 type PickBack = Pick & { readonly delayMs: number; readonly countAttempt: boolean };
 
@@ -109,6 +119,7 @@ export type WriteStep =
   | { readonly do: 'enqueue'; readonly messages: readonly MessageStep[] }
   | FetchTurnsStep
   | { readonly do: 'ackTurns'; readonly acks: readonly AckStep[] }
+  | { readonly do: 'ackAhead'; readonly acks: readonly AheadStep[] }
   | { readonly do: 'abandonTurns'; readonly items: readonly PickBack[] }
   | { readonly do: 'renewTurns'; readonly items: readonly Pick[]; readonly lockMs: number }
   | FetchWorkStep
@@ -190,7 +201,7 @@ const effects: fc.Arbitrary<EffectsStep> = fc.record({
   terminations: few(fc.record({ id, parent: id }), 2),
 });
 const pick = fc.nat(5);
-const ack: fc.Arbitrary<AckStep> = fc.record({
+const ackParts = {
   pick,
   fault: fc.constantFrom('none', 'none', 'none', 'none', 'none', 'none', 'none', 'baseEventId', 'executionId', 'lockToken'),
   status: fc.constantFrom<InstanceStatus[]>(
@@ -217,6 +228,13 @@ const ack: fc.Arbitrary<AckStep> = fc.record({
   next: fc.oneof({ weight: 5, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.record({ name, version }) }),
   effects: fc.option(effects, { nil: null }),
   closes: fc.boolean(),
+};
+const ack: fc.Arbitrary<AckStep> = fc.record(ackParts);
+const ahead: fc.Arbitrary<AheadStep> = fc.record({
+  ...ackParts,
+  others: fc.constantFrom(0, 0, 1, 2, 3, 5, 255),
+  living: fc.constantFrom(true, true, true, true, false),
+  received: fc.constantFrom(null, null, ...SESSIONS),
 });
 const token = fc.constantFrom(false, false, false, false, false, true);
 const back = fc.record({ pick, wrongToken: token, delayMs, countAttempt: fc.boolean() });
@@ -252,6 +270,7 @@ const write: fc.Arbitrary<WriteStep> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('enqueue' as const), messages: some(message) }) },
   { weight: 6, arbitrary: fetchTurns },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('ackTurns' as const), acks: some(ack) }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('ackAhead' as const), acks: fc.array(ahead, { minLength: 1, maxLength: 2 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('abandonTurns' as const), items: some(back) }) },
   {
     weight: 1,
@@ -352,21 +371,63 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'crash' as const }) },
 );
 
+/** A life that an optimistic turn can follow, which steps that know nothing of each other rarely make: its activities run and nothing waits. */
+const lifeAhead: fc.Arbitrary<Step[]> = fc
+  .record({
+    first: start,
+    opening: fc.record(ackParts),
+    activities: fc.array(activity, { minLength: 1, maxLength: 4 }),
+    turns: fetchTurns,
+    work: fetchWork,
+    between: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: step }),
+    turn: ahead,
+    after: ahead,
+  })
+  .map(({ first, opening, activities, turns, work, between, turn, after }) => {
+    const begun = {
+      ...opening,
+      activities,
+      fault: 'none',
+      pick: 0,
+      status: 'Running',
+      events: 1,
+      leaves: 0,
+      next: null,
+      messages: [],
+    } as const;
+    const session = { owner: OWNERS[0], leaseMs: 2_000, maxSessions: 2 };
+    return [
+      { do: 'start', starts: [{ ...first, policy: 'terminateExisting', priority: 9, delayMs: 0, startInMs: null }] },
+      { ...turns, maxItems: 1, accepts: 0 },
+      { do: 'ackTurns', acks: [begun] },
+      { ...work, maxItems: 5, select: { kind: 'queue', tags: { kind: 'any' }, session } },
+      ...(between === null ? [] : [between]),
+      { do: 'ackAhead', acks: [{ ...turn, pick: 0 }] },
+      { do: 'ackAhead', acks: [after] },
+    ];
+  });
+
 /** Sets the clock back. Rare: what follows is checked less strictly. */
 const backwards: fc.Arbitrary<Step> = fc.record({
   do: fc.constant('jump' as const),
   ms: fc.constantFrom(-1, -250, -1_000, -5_000, -100_000),
 });
 
+const oneStep = step.map((it) => [it]);
+const many = (part: fc.Arbitrary<Step[]>): fc.Arbitrary<Step[]> =>
+  fc.array(part, { minLength: 1, maxLength: 80, size: 'max' }).map((parts) => parts.flat());
+
 /** Lists of steps; in one of four the clock is set back now and then. */
 export const stepLists: fc.Arbitrary<Step[]> = fc.oneof(
-  { weight: 3, arbitrary: fc.array(step, { minLength: 1, maxLength: 80, size: 'max' }) },
+  { weight: 3, arbitrary: many(fc.oneof({ weight: 40, arbitrary: oneStep }, { weight: 3, arbitrary: lifeAhead })) },
   {
     weight: 1,
-    arbitrary: fc.array(fc.oneof({ weight: 20, arbitrary: step }, { weight: 1, arbitrary: backwards }), {
-      minLength: 1,
-      maxLength: 80,
-      size: 'max',
-    }),
+    arbitrary: many(
+      fc.oneof(
+        { weight: 40, arbitrary: oneStep },
+        { weight: 3, arbitrary: lifeAhead },
+        { weight: 2, arbitrary: backwards.map((it) => [it]) },
+      ),
+    ),
   },
 );

@@ -256,10 +256,17 @@ export function readyTurns(model: Model, accepts: (code: InstanceCode) => boolea
 export function ackTurn(model: Model, ack: OrchestrationAck, consumed: readonly string[], told: unknown): OrchestrationAckOutcome {
   const instance = find(model, ack.instanceId);
   if (instance === undefined) return 'instanceGone';
-  const { lockToken } = ack;
-  if (lockToken === null || !holdsLock(model, instance, { ...ack, lockToken }, told)) return 'lockLost';
+  const { lockToken, completed = [] } = ack;
+  if (lockToken !== null && !holdsLock(model, instance, { ...ack, lockToken }, told)) return 'lockLost';
   const { record } = instance;
   if (record.executionId !== ack.executionId || record.lastEventId !== ack.baseEventId) return 'conflict';
+  if (
+    lockToken === null &&
+    !(isIdle(model, instance, told) && completed.every((lock) => withWork(model, lock, () => undefined) === 'done'))
+  )
+    return 'conflict';
+  // What they have to say is in the turn.
+  for (const one of completed) ackWork(model, { ...one, completionPayload: null });
   if (ack.page !== null) instance.pages.push({ executionId: ack.executionId, firstEventId: ack.baseEventId + 1, ...ack.page });
   instance.hasRun ||= ack.page !== null || ack.next !== null;
   instance.record = {
@@ -638,7 +645,15 @@ function isTurnReady(model: Model, instance: Instance): boolean {
   );
 }
 
-function visible(model: Model, { messages }: Instance): readonly Message[] {
+/** A fetch has nothing to hand out of it, and has handed out nothing; what is open (M3) is as the store says. */
+function isIdle(model: Model, { record, messages, lock, holdUntilMs }: Instance, told: unknown): boolean {
+  const isLive = lock !== null && lock.untilMs > model.nowMs && !lock.hasExpired;
+  if (record.status !== 'Running' || isLive || visible(model, { messages }).length > 0) return false;
+  if (model.wentBack) return told === 'committed';
+  return lock === null && holdUntilMs <= model.nowMs;
+}
+
+function visible(model: Model, { messages }: Pick<Instance, 'messages'>): readonly Message[] {
   return messages.filter(({ kind, atMs }) => kind !== 'timer' || atMs <= model.nowMs);
 }
 

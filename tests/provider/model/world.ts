@@ -26,6 +26,7 @@ import type { ParentLink } from '../../../src/types/names.ts';
 import { IDS, KEYS } from './commands.ts';
 import type {
   AckStep,
+  AheadStep,
   EffectsStep,
   FetchTurnsStep,
   FetchWorkStep,
@@ -161,6 +162,7 @@ class World {
         return;
       case 'abandonTurns':
       case 'abandonWork':
+      case 'ackAhead':
       case 'ackTurns':
       case 'ackWork':
       case 'control':
@@ -371,6 +373,8 @@ class World {
         return this.#fetchTurns(step);
       case 'ackTurns':
         return this.#ackTurns(step.acks);
+      case 'ackAhead':
+        return this.#ackAhead(step.acks);
       case 'abandonTurns': {
         const items = pickSome(this.#turns, step.items);
         return plan(
@@ -505,7 +509,46 @@ class World {
     );
   }
 
+  #ackAhead(steps: readonly AheadStep[]): Plan {
+    const acks = steps.flatMap((step) => this.#ahead(step) ?? []);
+    return plan(
+      'ackAhead',
+      (provider) => provider.ackOrchestrationItems(acks),
+      (told) => acks.map((ack, index) => model.ackTurn(this.#model, ack, [], told[index])),
+    );
+  }
+
   // Arguments.
+
+  /** The turn that follows from activities of one execution, from where its instance stands now; null: nothing was handed out. */
+  #ahead(step: AheadStep): OrchestrationAck | null {
+    const isRunning = ({ instanceId, executionId, eventId }: WorkItem): boolean =>
+      model
+        .readWorkItems(this.#model, instanceId)
+        .some((work) => work.executionId === executionId && work.eventId === eventId && work.isRunning);
+    // Of each activity the last hand-out: the others have lost their locks.
+    const last = new Map(this.#work.map((item) => [`${item.executionId} ${item.eventId} ${item.instanceId}`, item]));
+    const known = step.living ? [...last.values()].filter(isRunning) : [...last.values()];
+    const first = pickOne(known, step.pick);
+    if (first === undefined) return null;
+    const { instanceId, executionId } = first;
+    const others = known.filter((item) => item !== first && item.instanceId === instanceId && item.executionId === executionId);
+    const completed = [first, ...others.filter((_, index) => (step.others & (1 << (index % 8))) !== 0)].map((item) => ({
+      instanceId,
+      executionId,
+      eventId: item.eventId,
+      lockToken: item === first && step.fault === 'lockToken' ? 'wrong' : item.lockToken,
+      completionPayload: this.#payload('done'),
+    }));
+    const [leader, ...rest] = completed.toSorted((a, b) => a.eventId - b.eventId);
+    assert.ok(leader);
+    const { received } = step;
+    const taken = received === null ? {} : { received: { sessionId: received, uptoSeq: this.#seqs.get(received)?.at(-1) ?? 0 } };
+    const lastEventId = model.readInstance(this.#model, instanceId)?.lastEventId ?? 0;
+    const standing = { name: 'x', version: null, status: 'Running', parent: null, createdAtMs: 0 } as const;
+    const { ack } = this.#ack(step, { instanceId, executionId, lastEventId, lockToken: '', messages: [], ...standing });
+    return { ...ack, lockToken: null, completed: [{ ...leader, ...taken }, ...rest] };
+  }
 
   #ack(step: AckStep, item: OrchestrationItem): { readonly ack: OrchestrationAck; readonly consumed: readonly string[] } {
     const hasPage = step.events !== null;
