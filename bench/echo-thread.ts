@@ -7,11 +7,13 @@ export type Batch = Wire | readonly ActivityRequest[];
 
 const isFlat = (batch: Batch): batch is Wire => typeof batch[0] !== 'object';
 
+const read = (wire: Wire): readonly ActivityRequest[] => (wire.length === 0 ? [] : readActivityRequests(wire));
+
 const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, completionPayload: input, receivedSeq: 0 });
 
 parentPort?.on('message', (batch: Batch) => {
   const answer = isFlat(batch)
-    ? writeActivityBatch({ longestWaitMs: 0, logs: [], heartbeats: [], replies: readActivityRequests(batch).map(toReply) })
+    ? writeActivityBatch({ longestWaitMs: 0, logs: [], heartbeats: [], replies: read(batch).map(toReply) })
     : batch.map(toReply);
   parentPort?.postMessage(answer);
 });

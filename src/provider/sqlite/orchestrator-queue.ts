@@ -228,6 +228,8 @@ export class OrchestratorQueue {
     const lock = { lockToken, nowMs, endsAtMs: demand?.endsAtMs ?? nowMs + lockMs };
     if (demand === null) this.#leases.release('instances', nowMs);
     const latestMs = offer.latestMs(lockToken);
+    // What the transaction has added needs code that it may have added as well.
+    this.#codes.refresh();
     const oldestMs = latestMs === null ? null : this.oldestReadyMs(accepts);
     if (latestMs !== null && oldestMs !== null && oldestMs <= latestMs) this.releaseOffered();
     const items = offer.take(lockToken);
@@ -303,7 +305,6 @@ export class OrchestratorQueue {
 
   /** The accepted instances that are ready for longest: one look at each code, then at the instances of those that are accepted. */
   #selectIds(filter: CodeFilter | undefined, nowMs: number, maxItems: number): readonly string[] {
-    this.#codes.refresh();
     const ready: { readonly codeId: number; readonly firstMs: number }[] = [];
     for (const codeId of this.#codes.candidates(filter)) {
       const firstMs = this.#firstReady.get(codeId, nowMs) as number | undefined;
