@@ -12,7 +12,8 @@
 // D8. A turn need not wait until the completions of activities are stored and fetched: when its live engine is here, it is computed at once, and
 //     its commit takes the activities along (an optimistic turn). Whatever keeps it from being committed, its activities are acked by
 //     themselves then, exactly once: `ahead` is settled when the turn is forgotten. What ends meanwhile is for the turn after it: acked by itself
-//     it would be fetched, and cost this turn and the live engine.
+//     it would be fetched, and cost this turn and the live engine. An instance whose turns were in vain again and again, as those of one that gets
+//     many events are, is left to the fetch for a while, twice as long each time.
 // D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
 // D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
@@ -113,6 +114,8 @@ export type OrchestrationDispatcherOptions = {
   readonly terminate: (slot: Slot<ReplayControl>) => void;
 };
 
+/** Most chances of an optimistic turn that are passed over (D8). Reason: one in so many that is in vain, with a cold replay, costs little. */
+const MAX_CAUTION = 128;
 /** Wait before a turn that failed in the store is tried again, in milliseconds. */
 const STORE_TROUBLE_MS = 200;
 /** How often the watchdog looks, in milliseconds. */
@@ -136,6 +139,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #affinity = new Map<string, Home>();
   /** Activities that ended while an optimistic turn of their instance was under way (D8). */
   readonly #following = new Map<string, EndedActivities[]>();
+  /** Instances with optimistic turns in vain: how many chances are passed over after the next one, and how many now (D8). */
+  readonly #caution = new BoundedMap<string, { wait: number; left: number }>();
   /** Why an instance was charged its last attempt; kept until a turn of it commits. */
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
@@ -336,6 +341,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       const home = this.#affinity.get(instanceId);
       const standing = home?.standing ?? null;
       if (home === undefined || standing?.executionId !== executionId || completed.length > MAX_MESSAGES_PER_TURN || this.#closed) {
+        left.push(one);
+        continue;
+      }
+      const caution = this.#caution.get(instanceId);
+      if (caution !== undefined && caution.left > 0) {
+        caution.left -= 1;
         left.push(one);
         continue;
       }
@@ -591,8 +602,18 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   /** D8. */
   #settleAhead(turn: Turn, isRecorded: boolean): void {
     const { ahead } = turn;
+    if (ahead === null) return;
     turn.ahead = null;
-    ahead?.settle(isRecorded);
+    this.#noteAhead(ahead.instanceId, isRecorded);
+    ahead.settle(isRecorded);
+  }
+
+  /** The first turn in vain may be chance. */
+  #noteAhead(instanceId: string, isRecorded: boolean): void {
+    const { wait } = this.#caution.get(instanceId) ?? { wait: 0 };
+    if (!isRecorded) this.#caution.set(instanceId, { wait: Math.min(MAX_CAUTION, Math.max(1, wait * 2)), left: wait });
+    else if (wait > 1) this.#caution.set(instanceId, { wait: wait - 1, left: wait - 1 });
+    else if (wait === 1) this.#caution.delete(instanceId);
   }
 
   /** D8: as one, in the order in which they ended; null: there are none. */

@@ -211,8 +211,21 @@ describe('an optimistic turn', () => {
     const { store, notes, runs, runtime } = await begin();
     await store.client.startOrchestration('a', 'renews', 1);
     expect(await store.result('a')).toBe(3);
-    expect(notes.outcomes).toEqual(['committed']);
-    expect([notes.acks, runs]).toEqual([2, ['a 1 1', 'a 2 1', 'a 3 1']]);
+    // After two turns in vain the third one, which would do, is not tried.
+    expect(notes.outcomes).toEqual([]);
+    expect([notes.acks, runs]).toEqual([3, ['a 1 1', 'a 2 1', 'a 3 1']]);
+    await isSound(store, [runtime]);
+  });
+
+  test('is tried less and less where something always comes between, and again when nothing does', async () => {
+    const { store, notes, runtime } = await begin(() => store.client.raiseEvent('a', 'news', 'now'), { times: 8 });
+    await store.client.startOrchestration('a', 'chain', 300);
+    expect(await store.result('a')).toHaveLength(300);
+    expect(notes.outcomes.filter((outcome) => outcome === 'conflict')).toHaveLength(8);
+    // One is passed over after the second conflict, two after the third, four after the fourth, and so on.
+    expect(notes.acks).toBeGreaterThan(8 + 1 + 2 + 4 + 8 + 16 + 32);
+    expect(notes.acks + notes.outcomes.filter((outcome) => outcome === 'committed').length).toBe(300);
+    expect(notes.outcomes.slice(-2)).toEqual(['committed', 'committed']);
     await isSound(store, [runtime]);
   });
 

@@ -207,7 +207,7 @@ describe('a lease', () => {
     await stage.clock.advance(1_000);
     // The first look finds the damage, the next one what it kept back.
     await fetchNone(provider);
-    expect(stage.leases()).toEqual(['instances ["a"] 1000', 'instances ["b"] 2000']);
+    expect(stage.leases().toSorted()).toEqual(['instances ["a"] 1000', 'instances ["b"] 2000']);
     expect(instanceIds(await fetchItems(provider))).toEqual(['a']);
     await stage.clock.advance(1_000);
     expect(instanceIds(await fetchItems(provider))).toEqual(['b']);
