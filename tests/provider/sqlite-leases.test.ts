@@ -176,6 +176,22 @@ describe('a lease', () => {
     expect(stage.leases()).toEqual([]);
   });
 
+  test('is not taken for one of another process that has its number by now', async () => {
+    const { stage, provider } = await Stage.open();
+    const other = await stage.openProvider();
+    await start(provider, 'a', 'b');
+    const [a] = await fetchItems(provider, { maxItems: 1, lockMs: 1_000 });
+    if (a === undefined) expect.fail('it was started');
+    await commit(provider, a);
+    await stage.clock.advance(1_000);
+    // It finds the first lease at its end, before its owner has removed it, and notes its own.
+    expect(instanceIds(await fetchItems(other, { lockMs: 1_000 }))).toEqual(['b']);
+    await pass(provider);
+    expect(stage.leases()).toEqual(['instances ["b"] 2000']);
+    await stage.clock.advance(1_000);
+    expect(instanceIds(await fetchItems(provider))).toEqual(['b']);
+  });
+
   test.each([
     ['no JSON', "UPDATE leases SET instance_ids = 'oops'"],
     ['of no queue', "UPDATE leases SET queue = 'other'"],

@@ -36,8 +36,8 @@ export class LeaseTable {
   readonly #held: Readonly<Record<LeasedQueue, Database.Statement>>;
   /** By token. */
   readonly #open = new Map<string, OpenLease>();
-  /** Leases without items (A3). */
-  readonly #empty = new Set<number>();
+  /** Leases without items (A3), with their tokens: another process may have deleted one meanwhile, and then its number has come back. */
+  readonly #empty = new Map<number, string>();
   /** What the running transaction did; counts once it is committed. */
   #noted: (readonly [lockToken: string, lease: OpenLease])[] = [];
   #finished: string[] = [];
@@ -56,7 +56,9 @@ export class LeaseTable {
     this.#move = prepare('UPDATE leases SET ends_at = ?, instance_ids = ? WHERE lease_id = ?');
     this.#shorten = prepare('UPDATE leases SET ends_at = min(ends_at, ?) WHERE lease_id = ?');
     this.#delete = prepare('DELETE FROM leases WHERE lease_id = ?');
-    this.#deleteSome = prepare('DELETE FROM leases WHERE lease_id IN (SELECT value FROM json_each(?))');
+    this.#deleteSome = prepare(
+      'DELETE FROM leases WHERE lease_id IN (SELECT value FROM json_each(?)) AND lock_token IN (SELECT value FROM json_each(?))',
+    );
     const leased = 'instance_id IN (SELECT value FROM json_each(?)) AND lock_token = ?';
     const release = (queue: LeasedQueue): Database.Statement =>
       prepare(`UPDATE ${queue} SET lock_token = NULL WHERE ${leased} AND ready_at <= ?`);
@@ -122,8 +124,8 @@ export class LeaseTable {
   begin(mayNote: boolean): void {
     this.#counts = mayNote;
     if (this.#empty.size === 0) return;
-    this.#deleted = [...this.#empty];
-    this.#deleteSome.run(encodeRecord(this.#deleted));
+    this.#deleted = [...this.#empty.keys()];
+    this.#deleteSome.run(encodeRecord(this.#deleted), encodeRecord([...this.#empty.values()]));
   }
 
   committed(): void {
@@ -187,6 +189,6 @@ export class LeaseTable {
     lease.left -= 1;
     if (lease.left > 0) return;
     this.#open.delete(lockToken);
-    this.#empty.add(lease.leaseId);
+    this.#empty.set(lease.leaseId, lockToken);
   }
 }
