@@ -123,7 +123,10 @@ export function setTime(model: Model, nowMs: number): void {
     instance.holdIsOver ||= instance.holdUntilMs <= nowMs;
     if (instance.lock !== null) instance.lock.hasExpired ||= instance.lock.untilMs <= nowMs;
   }
-  for (const work of model.work) if (work.visibleAtMs <= nowMs) work.visibleAtMs = 0;
+  for (const work of model.work) {
+    if (work.visibleAtMs <= nowMs) work.visibleAtMs = 0;
+    if (work.lock !== null) work.lock.hasExpired ||= work.lock.untilMs <= nowMs;
+  }
 }
 
 /** The order of ids and keys: by code points, which is that of UTF-8. */
@@ -262,11 +265,14 @@ export function ackTurn(model: Model, ack: OrchestrationAck, consumed: readonly 
   if (record.executionId !== ack.executionId || record.lastEventId !== ack.baseEventId) return 'conflict';
   if (
     lockToken === null &&
-    !(isIdle(model, instance, told) && completed.every((lock) => withWork(model, lock, () => undefined) === 'done'))
+    !(
+      isIdle(model, instance, told) &&
+      completed.every((lock) => withWork(model, lock, told === 'committed' ? 'done' : 'lockLost', () => undefined) === 'done')
+    )
   )
     return 'conflict';
   // What they have to say is in the turn.
-  for (const one of completed) ackWork(model, { ...one, completionPayload: null });
+  for (const one of completed) ackWork(model, { ...one, completionPayload: null }, 'done');
   if (ack.page !== null) instance.pages.push({ executionId: ack.executionId, firstEventId: ack.baseEventId + 1, ...ack.page });
   instance.hasRun ||= ack.page !== null || ack.next !== null;
   instance.record = {
@@ -425,7 +431,7 @@ export function fetchWork(
     return { instanceId, executionId, eventId, name, payload, lockToken: choice.lockToken, attempt, routing, heartbeat };
   });
   const left = readyWork(model, select).find(
-    (work) => !model.wentBack || (workSince(work, select) <= model.nowMs && work.expiresAtMs === null),
+    (work) => !model.wentBack || (workSince(work, select) <= model.nowMs && work.expiresAtMs === null && !isLocked(model, work)),
   );
   assert.ok(
     items.length === maxItems || left === undefined,
@@ -438,7 +444,7 @@ export function fetchWork(
 export function readyWork(model: Model, select: Select): readonly Work[] {
   return model.work.filter((work) => {
     // A store may shorten a delay by as much as the clock was set back.
-    if (isLocked(model, work) || (work.visibleAtMs > model.nowMs && !model.wentBack)) return false;
+    if ((isLocked(model, work) && work.lock?.hasExpired !== true) || (work.visibleAtMs > model.nowMs && !model.wentBack)) return false;
     const isExpired = work.expiresAtMs !== null && work.expiresAtMs <= model.nowMs;
     // What has expired on a clock that was set back since may count as expired, or not (M3).
     if (select.kind === 'expired') return isExpired || (model.wentBack && work.expiresAtMs !== null);
@@ -462,8 +468,8 @@ function claim(model: Model, work: Work, session: Extract<Select, { readonly kin
   model.sessions.push({ sessionId, owner: session.owner, leaseUntilMs: model.nowMs + session.leaseMs, usedAtMs: model.nowMs });
 }
 
-export function ackWork(model: Model, ack: WorkItemAck): WorkItemOutcome {
-  return withWork(model, ack, (work) => {
+export function ackWork(model: Model, ack: WorkItemAck, told: unknown): WorkItemOutcome {
+  return withWork(model, ack, told, (work) => {
     markUsed(model, work);
     model.work = model.work.filter((other) => other !== work);
     if (ack.received !== undefined) removeNotes(model, ack.received.sessionId, ack.received.uptoSeq);
@@ -471,15 +477,20 @@ export function ackWork(model: Model, ack: WorkItemAck): WorkItemOutcome {
   });
 }
 
-export function abandonWork(model: Model, item: WorkItemLock & Abandon): WorkItemOutcome {
-  return withWork(model, item, (work) => {
+export function abandonWork(model: Model, item: WorkItemLock & Abandon, told: unknown): WorkItemOutcome {
+  return withWork(model, item, told, (work) => {
     if (!item.countAttempt) work.attempt -= 1;
     giveBackWork(model, work, item.delayMs);
   });
 }
 
-export function renewWork(model: Model, item: WorkItemLock & { readonly heartbeat?: string }, lockMs: number): WorkItemOutcome {
-  return withWork(model, item, (work) => {
+export function renewWork(
+  model: Model,
+  item: WorkItemLock & { readonly heartbeat?: string },
+  lockMs: number,
+  told: unknown,
+): WorkItemOutcome {
+  return withWork(model, item, told, (work) => {
     work.lock = newLock(model, item.lockToken, lockMs);
     work.readySinceMs = work.lock.untilMs;
     work.heartbeat = item.heartbeat ?? work.heartbeat;
@@ -487,10 +498,12 @@ export function renewWork(model: Model, item: WorkItemLock & { readonly heartbea
   });
 }
 
-function withWork(model: Model, lock: WorkItemLock, change: (work: Work) => void): WorkItemOutcome {
+/** `told`: what the store says, for what is open (M3). */
+function withWork(model: Model, lock: WorkItemLock, told: unknown, change: (work: Work) => void): WorkItemOutcome {
   const work = model.work.find((other) => isSameKey(other, lock));
   if (work === undefined) return 'gone';
   if (!isLocked(model, work) || work.lock?.token !== lock.lockToken) return 'lockLost';
+  if (work.lock.hasExpired && told === 'lockLost') return 'lockLost';
   change(work);
   return 'done';
 }
@@ -598,14 +611,16 @@ export function readValues(model: Model, instanceId: string, keys: readonly stri
   return values.filter(({ key }) => keys === null || keys.includes(key)).toSorted((a, b) => byCodePoints(a.key, b.key));
 }
 
-export function readWorkItems(model: Model, instanceId: string): readonly WorkItemRecord[] {
+/** `told`: what the store says, for what is open (M3). */
+export function readWorkItems(model: Model, instanceId: string, told?: readonly WorkItemRecord[]): readonly WorkItemRecord[] {
   return model.work
     .filter((work) => work.instanceId === instanceId)
     .toSorted((a, b) => a.executionId - b.executionId || a.eventId - b.eventId)
-    .map((work) => {
+    .map((work, index) => {
       const { executionId, eventId, name, attempt, routing, heartbeat } = work;
       const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null };
-      return { executionId, eventId, name, attempt, isRunning: isLocked(model, work), ...where, heartbeat };
+      const isRunning = isLocked(model, work) && (work.lock?.hasExpired !== true || told?.[index]?.isRunning !== false);
+      return { executionId, eventId, name, attempt, isRunning, ...where, heartbeat };
     });
 }
 

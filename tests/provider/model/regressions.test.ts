@@ -41,6 +41,13 @@ const ack = (changes: Partial<AckStep> = {}): AckStep => ({
 });
 
 const fetchTurns = { do: 'fetchTurns', maxItems: 1, lockMs: 300, accepts: 0 } as const;
+const fetchWork = {
+  do: 'fetchWork',
+  maxItems: 1,
+  lockMs: 300,
+  select: { kind: 'queue', tags: { kind: 'default' }, session: null },
+} as const;
+const plain = { routed: false, tag: null, session: null, priority: 0, expiresAfterMs: null };
 const enqueue = (to: number): Extract<Step, { readonly do: 'enqueue' }> => ({ do: 'enqueue', messages: [{ to, key: null }] });
 const subscribing = {
   values: [],
@@ -90,7 +97,41 @@ const LISTS: Readonly<Record<string, readonly Step[]>> = {
     fetchTurns,
     { do: 'advance', ms: 1 },
   ],
+  'work whose lock had expired when the clock was set back may be handed out': [
+    { do: 'start', starts: [start(0)] },
+    fetchTurns,
+    { do: 'ackTurns', acks: [ack({ events: 1, activities: [plain, plain] })] },
+    { ...fetchWork, maxItems: 2 },
+    { do: 'advance', ms: 2_000 },
+    fetchWork,
+    { do: 'jump', ms: -100_000 },
+    fetchWork,
+  ],
 };
+
+/** Found by the seed 1802742104: a fetch that found nothing made room for an optimistic turn, and was not written down. */
+const IN_VAIN: readonly Step[] = [
+  { do: 'start', starts: [start(0, { priority: 9 })] },
+  fetchTurns,
+  { do: 'ackTurns', acks: [ack({ events: 1, activities: [plain], timers: [-500] })] },
+  { ...fetchWork, lockMs: 20_000 },
+  { do: 'jump', ms: -100_000 },
+  fetchTurns,
+  { do: 'ackAhead', acks: [{ ...ack({ events: 1 }), others: 0, living: true, received: null }] },
+  { do: 'crash' },
+  { do: 'start', starts: [start(0)] },
+];
+
+/** Found by the same seed with two clients: the number of a lease that one had ended came back, and the other deleted it. */
+const NUMBERS: readonly Step[] = [
+  { do: 'start', starts: [start(0)], client: 0 },
+  { ...fetchTurns, client: 0 },
+  { do: 'park', fetch: fetchTurns, meanwhile: { do: 'ackTurns', acks: [ack({ starts: [{ ...start(1), conflict: false }] })] }, client: 0 },
+  { do: 'advance', ms: 25_000 },
+  { ...fetchTurns, client: 1 },
+  { do: 'advance', ms: 2_000 },
+  { ...fetchTurns, client: 0 },
+];
 
 /** Found by the seed 103: a message moved the place of an instance back to the end of its delay, which was long over. */
 const DELAYED: readonly Step[] = [
@@ -116,5 +157,13 @@ describe.each(STORES)('$name and the model agree', (store) => {
 
   test('a later message does not move an instance back whose delay is over', async () => {
     await runSteps(store, DELAYED);
+  });
+
+  test('what a store has said of an optimistic turn outlives it, also when the clock was set back', async () => {
+    await runSteps(store, IN_VAIN);
+  });
+
+  test('no client removes the lease of another', async () => {
+    await runSteps(store, NUMBERS);
   });
 });

@@ -204,7 +204,8 @@ class World {
         for (const keys of [null, [KEYS[3], KEYS[0], KEYS[3], 'none']]) {
           assert.deepEqual(await provider.readValues(id, keys), model.readValues(this.#model, id, keys), `readValues of '${id}'`);
         }
-        assert.deepEqual(await provider.readWorkItems(id), model.readWorkItems(this.#model, id), `readWorkItems of '${id}'`);
+        const records = await provider.readWorkItems(id);
+        assert.deepEqual(records, model.readWorkItems(this.#model, id, records), `readWorkItems of '${id}'`);
       }
       assert.deepEqual(await provider.readQueueDepths(), model.readQueueDepths(this.#model), 'readQueueDepths');
       // What ran out on a clock that was set back since may be there again, or not.
@@ -403,7 +404,7 @@ class World {
         return plan(
           step.do,
           (provider) => provider.ackWorkItems(acks),
-          () => acks.map((ack) => model.ackWork(state, ack)),
+          (told) => acks.map((ack, index) => model.ackWork(state, ack, told[index])),
         );
       }
       case 'abandonWork': {
@@ -411,7 +412,7 @@ class World {
         return plan(
           step.do,
           (provider) => provider.abandonWorkItems(items),
-          () => items.map((item) => model.abandonWork(state, item)),
+          (told) => items.map((item, index) => model.abandonWork(state, item, told[index])),
         );
       }
       case 'renewWork': {
@@ -423,7 +424,7 @@ class World {
         return plan(
           step.do,
           (provider) => provider.renewWorkLocks(items, lockMs),
-          () => items.map((item) => model.renewWork(state, item, lockMs)),
+          (told) => items.map((item, index) => model.renewWork(state, item, lockMs, told[index])),
         );
       }
       case 'renewSessions': {
