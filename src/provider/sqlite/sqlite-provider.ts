@@ -131,6 +131,8 @@ export class SqliteProvider implements Provider {
   readonly #alive = new Set<string>();
   /** G3 of group-commit.ts. */
   #mayNote = true;
+  /** Keys of wishes for which the running transaction has nothing more. */
+  readonly #drained = new Set<string>();
   /** S7. By key of a wish. */
   readonly #nextAt = new Map<string, number | null>();
   #fetchDue = false;
@@ -522,11 +524,18 @@ export class SqliteProvider implements Provider {
       return items.length === 0 ? null : { nowMs: this.#clock.nowMs(), items };
     };
     if (params.signal?.aborted === true) return empty();
+    /** Of several that want the same, the first one that gets less than it could has got all. */
+    const attemptInTurn = (): FetchWait<Item> => {
+      if (this.#drained.has(wish.key)) return null;
+      const fetched = attempt();
+      if (fetched === null || fetched.items.length < params.maxItems) this.#drained.add(wish.key);
+      return fetched;
+    };
     if (params.waitMs <= 0) {
       const [fetched] = await this.#commits.write(operation, [null], attempt);
       return fetched ?? empty();
     }
-    const wait = queue.waits.park({ key: wish.key, waitMs: params.waitMs, signal: params.signal, attempt, empty });
+    const wait = queue.waits.park({ key: wish.key, waitMs: params.waitMs, signal: params.signal, attempt: attemptInTurn, empty });
     queue.wishes.add(wish);
     // In this order: a change by another process after the look is seen by the watch.
     this.#watchOthers();
@@ -602,6 +611,7 @@ export class SqliteProvider implements Provider {
 
   #serveFetches(): void {
     this.#fetchDue = false;
+    this.#drained.clear();
     this.#serveWaits();
     // Whoever they were inserted for is not parked any more: they go to the next one.
     this.#work.releaseDemanded();
