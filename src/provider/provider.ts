@@ -5,7 +5,8 @@
 // stands beside the payload. Lock tokens are its own: random (T30), one for each fetch. All times are the store's clock (T54).
 //
 // P1. Batch first: every hot method takes a batch and returns one result per item, in order. One bad item never fails its neighbours.
-// P2. An ack is all-or-nothing per item; many items may share a commit. A method resolves only after its effects are durable.
+// P2. An ack is all-or-nothing per item; many items may share a commit. A method resolves only after its effects are durable. A fetch of turns may be
+//     answered as soon as its locks hold for others: a turn does nothing outside before its ack is durable.
 // P3. Fencing: ack, abandon and renew check token and expiry together (T59). A lock that expired is lost even if nobody retook it.
 // P4. An instance exists from its start on (status Pending). Messages for an id that does not exist are refused, never parked (T6, T7).
 // P5. Outcomes that a caller must expect are values. A rejected promise is a `ProviderError` and means: unknown, maybe done, maybe not.
