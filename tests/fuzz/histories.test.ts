@@ -132,7 +132,9 @@ type Loose = Record<string, unknown>;
 
 function mutate(events: readonly unknown[], changes: readonly Change[]): readonly unknown[] {
   let mutated: unknown[] = structuredClone([...events]);
-  for (const { kind, at, to, field, value } of changes) {
+  for (const { kind, at, to, field, value: given } of changes) {
+    // A copy: what is put into itself is no JSON any more.
+    const value = structuredClone(given);
     const place = Math.floor(at * mutated.length);
     const other = Math.floor(to * mutated.length);
     const event = mutated[place];
