@@ -143,6 +143,9 @@ export class BrokenBatchError extends DurableError {
   }
 }
 
+/** Most lists of a turn are empty. */
+const NOTHING: readonly never[] = [];
+
 /** Reads a wire in order. */
 class Reader {
   readonly #wire: Wire;
@@ -202,9 +205,11 @@ class Reader {
     return value as Text;
   }
 
-  list<Item>(read: () => Item): Item[] {
+  list<Item>(read: () => Item): readonly Item[] {
+    let left = this.integer();
+    if (left === 0) return NOTHING;
     const items: Item[] = [];
-    for (let left = this.integer(); left > 0; left -= 1) items.push(read());
+    for (; left > 0; left -= 1) items.push(read());
     return items;
   }
 
