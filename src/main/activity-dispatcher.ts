@@ -38,7 +38,7 @@ import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { ExecutionWatch } from './execution-watch.ts';
-import { FetchLoop } from './fetch-loop.ts';
+import { FetchLoop, type FetchCounts } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { EndedActivities } from './orchestration-dispatcher.ts';
 import type { Metrics, Series } from './metrics.ts';
@@ -123,6 +123,13 @@ export type ActivityDispatcherOptions = {
   readonly terminate: (slot: Slot<ActivityControl>) => void;
 };
 
+/** Figures of the dispatcher now, and counts since its start. */
+export type ActivityFigures = {
+  readonly activitiesInFlight: number;
+  readonly activitiesCompleted: number;
+  readonly fetches: FetchCounts;
+};
+
 /** The dispatcher of the worker queue. */
 export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #parent: ActivityDispatcherOptions;
@@ -146,6 +153,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #executions: ExecutionWatch;
   readonly #metrics: ActivityMetrics;
   readonly #fetched: Series;
+  readonly #fetchSizes: Series;
   readonly #terminate: (slot: Slot<ActivityControl>) => void;
   readonly #sessions: SessionPins<ThreadState>;
   /** With details that are not stored yet. */
@@ -167,6 +175,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#clock = clockOfThreads(options, options.activityThreads);
     this.#metrics = new ActivityMetrics(metrics);
     this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
+    this.#fetchSizes = metrics.series('histogram', 'duraloom_fetch_items', { queue: 'worker' });
     this.#terminate = terminate;
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#executions = new ExecutionWatch(
@@ -210,8 +219,13 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     });
   }
 
-  get stats(): { readonly activitiesInFlight: number; readonly activitiesCompleted: number } {
-    return { activitiesInFlight: this.#running.size, activitiesCompleted: this.#completed };
+  get stats(): ActivityFigures {
+    return { activitiesInFlight: this.#running.size, activitiesCompleted: this.#completed, fetches: this.#fetches.counts };
+  }
+
+  /** Activities that a thread has now. */
+  inFlightOf(index: number): number {
+    return [...this.#threads.values()].find(({ slot }) => slot.index === index)?.inFlight ?? 0;
   }
 
   start(): void {
@@ -325,6 +339,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     if (thread === undefined || batch === null) return;
     const { longestWaitMs, logs, heartbeats, replies } = batch;
     const nowMs = this.#clock.monotonicMs();
+    slot.tally.itemsReceived += replies.length;
+    slot.tally.waits.note(longestWaitMs);
     for (const log of logs) this.#log(log);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
@@ -426,6 +442,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   #take(fetched: Fetched<WorkItem>): void {
     this.#fetched.record(fetched.items.length);
+    this.#fetchSizes.record(fetched.items.length);
     // What an idle thread could do once says nothing about what comes now.
     for (const thread of this.#threads.values()) thread.ahead = this.#aheadOf(thread);
     for (const item of fetched.items) {
@@ -643,6 +660,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const { item } = running;
     const { routing, heartbeat } = item;
     thread.inFlight += 1;
+    thread.slot.tally.itemsSent += 1;
     running.state = 'running';
     running.thread = thread;
     running.startedMs = this.#clock.monotonicMs();

@@ -20,6 +20,16 @@ export type FetchLoopOptions<Item> = {
   readonly onError: (error: unknown) => void;
 };
 
+/** What the fetches of one loop brought since its start. Those that brought nothing do not count. */
+export type FetchCounts = {
+  readonly fetches: number;
+  readonly items: number;
+  /** Items of the last one. */
+  readonly lastItems: number;
+  /** Fetches that brought as many items as were asked for: the queue was longer than the room. */
+  readonly full: number;
+};
+
 /** Most items of one fetch. Reason: they are locked in one transaction, which has a time budget. */
 const MAX_ITEMS = 2048;
 /** A parked fetch is renewed after this time, so that a lost wake-up of a foreign provider costs a delay, not a hang. */
@@ -36,9 +46,15 @@ export class FetchLoop<Item> {
   #open: Promise<void> | null = null;
   #failures = 0;
   #running = false;
+  #counts: FetchCounts = { fetches: 0, items: 0, lastItems: 0, full: 0 };
 
   constructor(options: FetchLoopOptions<Item>) {
     this.#options = options;
+  }
+
+  /** What it has brought so far. */
+  get counts(): FetchCounts {
+    return this.#counts;
   }
 
   start(): void {
@@ -73,6 +89,7 @@ export class FetchLoop<Item> {
       const fetched = await fetch({ maxItems, lockMs, waitMs: WAIT_MS, signal: this.#stop.signal });
       this.#failures = 0;
       if (fetched.items.length === 0) return clock.monotonicMs() - startedMs < SHORT_POLL_MS ? SHORT_POLL_MS : 0;
+      this.#count(fetched.items.length, maxItems);
       if (this.#running) onItems(fetched);
       else giveBack(fetched.items);
       return 0;
@@ -81,5 +98,10 @@ export class FetchLoop<Item> {
       onError(error);
       return computeBackoffMs(this.#failures, BACKOFF);
     }
+  }
+
+  #count(lastItems: number, maxItems: number): void {
+    const { fetches, items, full } = this.#counts;
+    this.#counts = { fetches: fetches + 1, items: items + lastItems, lastItems, full: full + (lastItems < maxItems ? 0 : 1) };
   }
 }

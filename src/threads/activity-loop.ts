@@ -7,6 +7,7 @@
 // A3. Starting activities yields to the event loop every few milliseconds, so that answers and cancellations flow meanwhile.
 // A4. Cancellations come over a port of their own: one that overtakes its request is remembered until the request comes.
 // A5. An activity that is to end has a grace period to do so; after it, it is answered for and its slot is free, whatever it still does.
+import { threadId } from 'node:worker_threads';
 import { Client } from '../client/client.ts';
 import type { Clock } from '../types/clock.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
@@ -99,7 +100,7 @@ export class ActivityLoop implements ActivityControl {
     return asLoadResult(async () => {
       await this.#registry.load(sources);
       this.#port.on('message', (wire: Wire) => this.#receiveOrFail(wire));
-      return { names: this.#registry.list(), drain: 'none' };
+      return { names: this.#registry.list(), drain: 'none', threadId };
     });
   }
 

@@ -12,7 +12,13 @@ export const nodeEndpoint = nodeAdapter as unknown as (port: MessagePort) => End
 
 /** Outcome of loading modules: errors travel as data, structured clone would drop their class and code. */
 export type LoadResult =
-  | { readonly ok: true; readonly names: readonly RegisteredName[]; readonly drain: string }
+  | {
+      readonly ok: true;
+      readonly names: readonly RegisteredName[];
+      readonly drain: string;
+      /** Node's number of the thread that has loaded them. */
+      readonly threadId: number;
+    }
   | { readonly ok: false; readonly failure: Failure };
 
 /** What every thread answers. */
@@ -25,8 +31,6 @@ export interface ThreadControl {
 export interface ReplayControl extends ThreadControl {
   /** Forgets live engines: their last turn was not committed. */
   evict(instanceIds: readonly string[]): Promise<void>;
-  /** How many live engines there are, and their rough size in bytes. */
-  stats(): Promise<{ readonly engines: number; readonly bytes: number }>;
 }
 
 /** An activity of a session that had received messages, and was answered for. False: the answer was not recorded, and it runs again somewhere. */
