@@ -7,6 +7,7 @@ export type { BatchRaiseResult, RaiseOptions, RaiseRequest, RaiseResult } from '
 export type { RuntimeActivity, RuntimeDescription, RuntimeInfo, RuntimeOrchestration, RuntimeTags } from './client/runtime-info.ts';
 export type { StartOptions, StartRequest, StartResult } from './client/start.ts';
 export type { WaitOptions } from './client/wait.ts';
+export type { AutoTuneOptions } from './main/auto-tuner.ts';
 export type { MetricSeries, MetricsSink } from './main/metrics.ts';
 export type { RuntimeOptions } from './main/options.ts';
 export type { ReplayMismatch } from './main/replay-checks.ts';

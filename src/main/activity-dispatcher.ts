@@ -166,12 +166,15 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #stopSupplyWatch: (() => void) | null = null;
   #onIdle: (() => void) | null = null;
   #completed = 0;
+  /** Activities that run at once on one thread. */
+  #perThread: number;
 
   constructor(parent: ActivityDispatcherOptions) {
     const { options, metrics, terminate } = parent;
     this.#parent = parent;
     this.#options = options;
     this.#provider = options.provider;
+    this.#perThread = options.activitiesPerThread;
     this.#clock = clockOfThreads(options, options.activityThreads);
     this.#metrics = new ActivityMetrics(metrics);
     this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
@@ -226,6 +229,18 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** Activities that a thread has now. */
   inFlightOf(index: number): number {
     return [...this.#threads.values()].find(({ slot }) => slot.index === index)?.inFlight ?? 0;
+  }
+
+  /** Changes how many activities run at once on one thread. Those that run go on. */
+  setLimit(activitiesPerThread: number): void {
+    this.#perThread = activitiesPerThread;
+    for (const { slot } of this.#threads.values()) this.#tellLimit(slot);
+    this.#place();
+    this.#fetches.pump();
+  }
+
+  #tellLimit(slot: Slot<ActivityControl>): void {
+    void this.#tell(() => slot.control.setSlots(this.#perThread));
   }
 
   start(): void {
@@ -295,6 +310,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       isOverdue: false,
       broken: null,
     });
+    if (this.#perThread !== this.#options.activitiesPerThread) this.#tellLimit(slot);
     this.#place();
     this.#fetches.pump();
   }
@@ -428,7 +444,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     let room = -waiting - this.#suspects.length;
     for (const thread of this.#threads.values()) {
       if (thread.alone !== null || thread === reserved) continue;
-      room += Math.max(0, this.#options.activitiesPerThread + this.#aheadOf(thread) - thread.inFlight);
+      room += Math.max(0, this.#perThread + this.#aheadOf(thread) - thread.inFlight);
     }
     return room;
   }
@@ -495,7 +511,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #returnSurplus(): void {
     const pinned = this.#homeless.filter((running) => this.#isPinned(running));
     // Others may take what is beyond a full thread; not at once, or this runtime would fetch it again and again.
-    this.#return(pinned.slice(this.#options.activitiesPerThread), PINNED_DELAY_MS);
+    this.#return(pinned.slice(this.#perThread), PINNED_DELAY_MS);
     if ([...this.#threads.values()].some((thread) => this.#aheadOf(thread) > 0)) return;
     this.#return(
       this.#homeless.filter((running) => !this.#isPinned(running)),
@@ -578,7 +594,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const places = open.map((thread) => {
       // W2: nothing goes ahead to a thread while another one could start it at once.
       const mayAhead = idle.every((other) => other === thread);
-      return { thread, limit: this.#options.activitiesPerThread + (mayAhead ? this.#aheadOf(thread) : 0) };
+      return { thread, limit: this.#perThread + (mayAhead ? this.#aheadOf(thread) : 0) };
     });
     if (places.every(({ thread, limit }) => thread.inFlight >= limit)) return;
     let placed = 0;
@@ -628,7 +644,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 
   #isSupplied(thread: ThreadState): boolean {
-    return thread.inFlight > this.#options.activitiesPerThread;
+    return thread.inFlight > this.#perThread;
   }
 
   /** W2: takes back what a thread has not started. Never rejects. */

@@ -163,6 +163,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #turnsCommitted = 0;
   #aheadCommitted = 0;
   #aheadRefused = 0;
+  #turnsPerThread: number;
   /** How far the store's clock is ahead of this process. */
   #clockAheadMs = 0;
 
@@ -171,6 +172,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#parent = parent;
     this.#options = options;
     this.#provider = options.provider;
+    this.#turnsPerThread = options.turnsPerThread;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
     const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
     this.#checks =
@@ -183,7 +185,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#fetches = new FetchLoop({
       clock: options.clock,
       lockMs: options.orchestrationLockMs,
-      room: () => (this.#threads.size === 0 ? 0 : this.#threads.size * options.turnsPerThread - this.#turns.size),
+      room: () => (this.#threads.size === 0 ? 0 : this.#threads.size * this.#turnsPerThread - this.#turns.size),
       fetch: (params) => this.#provider.fetchOrchestrationItems({ ...params, accepts: this.#accepts }),
       onItems: (fetched) => this.#take(fetched),
       giveBack: (items) => this.#abandon(items, { delayMs: 0, countAttempt: false }),
@@ -217,6 +219,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   /** Turns that a thread has now. */
   inFlightOf(index: number): number {
     return [...this.#threads.values()].find(({ slot }) => slot.index === index)?.inFlight ?? 0;
+  }
+
+  /** Changes how many turns there are at once, for each thread. Those that are there go on. */
+  setLimit(turnsPerThread: number): void {
+    this.#turnsPerThread = turnsPerThread;
+    this.#fetches.pump();
   }
 
   start(): void {

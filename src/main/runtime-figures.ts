@@ -79,7 +79,7 @@ export function lookAtThread({ index, life, loop, tally, replay }: ThreadFigures
  */
 export function toStats(
   { now, since }: { readonly now: Look; readonly since: Look },
-  others: Pick<RuntimeStats, 'state' | 'limits'>,
+  others: Pick<RuntimeStats, 'state' | 'limits' | 'autoTune'>,
 ): RuntimeStats {
   const windowMs = now.atMs - since.atMs;
   const perSecond = (after: number, before: number): number => ratio(after - before, windowMs) * 1_000;

@@ -35,6 +35,8 @@ export type RuntimeStats = {
   readonly activitiesPerSecond: number;
   /** The options of these names, as they are now: `autoTune` moves them. */
   readonly limits: { readonly turnsPerThread: number; readonly activitiesPerThread: number };
+  /** What the tuner did; all 0 without the option `autoTune`. */
+  readonly autoTune: AutoTuneStats;
   readonly main: MainThreadStats;
   /** One for each replay thread; inline one; none in a runtime without orchestrations. */
   readonly replayThreads: readonly ReplayThreadStats[];
@@ -50,9 +52,23 @@ export type RuntimeStats = {
   readonly store: RuntimeStoreStats | null;
 };
 
+/** Changes of the two limits by the tuner. */
+export type AutoTuneStats = {
+  readonly isOn: boolean;
+  /** Times that more was tried. */
+  readonly raised: number;
+  /** Times that it brought nothing, and was taken back. */
+  readonly takenBack: number;
+  /** Times that a limit went down, because the event loop of the host was late. */
+  readonly lowered: number;
+};
+
 /** The thread that the runtime lives in: the host's. */
 export type MainThreadStats = {
-  /** Share of the window that its event loop was not idle, 0 to 1, whatever kept it. Waiting for a processor counts as busy. */
+  /**
+   * Share of the window that its event loop was not idle, 0 to 1, whatever kept it. Waiting for a processor counts as busy. 0 with a clock that is
+   * not the machine's.
+   */
   readonly utilisation: number;
   /**
    * How late timers fired in the window, in milliseconds: what the host's own work has to wait for. At most 19 % above the true figure. Looked at

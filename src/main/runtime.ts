@@ -17,13 +17,14 @@ import { assertNodeVersion } from '../types/node-version.ts';
 import { show } from '../types/show.ts';
 import { makeActivityHost } from '../threads/activity-host.ts';
 import { ActivityDispatcher } from './activity-dispatcher.ts';
+import { AutoTuner } from './auto-tuner.ts';
 import { Metrics, type MetricSeries } from './metrics.ts';
 import { clockOfThreads, resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
 import { OrchestrationDispatcher, type EndedActivities } from './orchestration-dispatcher.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { lookAtThread, NO_ACTIVITIES, NO_TURNS, toStats, type Look } from './runtime-figures.ts';
 import { RuntimeReporter } from './runtime-report.ts';
-import type { RuntimeState, RuntimeStats } from './runtime-stats.ts';
+import type { AutoTuneStats, RuntimeState, RuntimeStats } from './runtime-stats.ts';
 import { recordStats } from './stats-metrics.ts';
 import { StatsWindow } from './stats-window.ts';
 import { SystemDispatcher } from './system-dispatcher.ts';
@@ -38,6 +39,7 @@ export type ShutdownOptions = {
 };
 
 const SHUTDOWN_MS = 10_000;
+const NOT_TUNED: AutoTuneStats = { isOn: false, raised: 0, takenBack: 0, lowered: 0 };
 
 /** Runs orchestrations and activities of a store until it is shut down. */
 export class Runtime {
@@ -51,6 +53,8 @@ export class Runtime {
   readonly #store: Pick<Provider, 'stats'>;
   readonly #loopDelay = new LoopDelay();
   readonly #window: StatsWindow<Look>;
+  /** null: the limits stay as they are. */
+  readonly #tuner: AutoTuner | null;
   #state: RuntimeState = 'starting';
   #stopping: Promise<void> | null = null;
 
@@ -77,6 +81,7 @@ export class Runtime {
           );
     this.#store = given.provider;
     this.#window = new StatsWindow(() => this.#look());
+    this.#tuner = this.#makeTuner();
   }
 
   /**
@@ -107,6 +112,7 @@ export class Runtime {
     runtime.#replay?.dispatcher.start();
     runtime.#work?.dispatcher.start();
     runtime.#system.start();
+    runtime.#tuner?.start();
     await runtime.#reporter.start(runtime);
     return runtime;
   }
@@ -137,8 +143,12 @@ export class Runtime {
 
   /** Figures of this moment and of the last second or more, to see what a runtime is busy with. See docs/tuning.md. */
   stats(): RuntimeStats {
-    const { turnsPerThread, activitiesPerThread } = this.#options;
-    return toStats(this.#window.read(), { state: this.#state, limits: { turnsPerThread, activitiesPerThread } });
+    const { turnsPerThread, activitiesPerThread } = this.#tuner?.limits ?? this.#options;
+    return toStats(this.#window.read(), {
+      state: this.#state,
+      limits: { turnsPerThread, activitiesPerThread },
+      autoTune: this.#tuner?.stats ?? NOT_TUNED,
+    });
   }
 
   /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides/metrics.md for the list. */
@@ -147,16 +157,38 @@ export class Runtime {
     return this.#metrics.show();
   }
 
+  #makeTuner(): AutoTuner | null {
+    const { autoTune: options, clock, turnsPerThread, activitiesPerThread } = this.#options;
+    if (options === null) return null;
+    return new AutoTuner({
+      options,
+      clock,
+      limits: { turnsPerThread, activitiesPerThread },
+      look: () => this.#look(),
+      apply: (limits) => {
+        this.#replay?.dispatcher.setLimit(limits.turnsPerThread);
+        this.#work?.dispatcher.setLimit(limits.activitiesPerThread);
+      },
+    });
+  }
+
   #look(): Look {
     const { dispatcher: orchestrations, pool: replay } = this.#replay ?? {};
     const { dispatcher: activities, pool: work } = this.#work ?? {};
+    const { clock, replayThreads, activityThreads } = this.#options;
+    // Node's measure of idleness is real time.
+    const mainLoop = clock === systemClock ? readLoopTime('here') : { idle: 0, active: 0 };
     return {
-      atMs: systemClock.monotonicMs(),
+      atMs: clock.monotonicMs(),
       turns: orchestrations?.stats ?? NO_TURNS,
       activities: activities?.stats ?? NO_ACTIVITIES,
-      replayThreads: (replay?.figures() ?? []).map((thread) => lookAtThread(thread, orchestrations?.inFlightOf(thread.index) ?? 0)),
-      activityThreads: (work?.figures() ?? []).map((thread) => lookAtThread(thread, activities?.inFlightOf(thread.index) ?? 0)),
-      mainLoop: readLoopTime('here'),
+      replayThreads: (replay?.figures() ?? []).map((thread) =>
+        lookAtThread(replayThreads === 0 ? { ...thread, loop: mainLoop } : thread, orchestrations?.inFlightOf(thread.index) ?? 0),
+      ),
+      activityThreads: (work?.figures() ?? []).map((thread) =>
+        lookAtThread(activityThreads === 0 ? { ...thread, loop: mainLoop } : thread, activities?.inFlightOf(thread.index) ?? 0),
+      ),
+      mainLoop,
       mainDelays: this.#loopDelay.read(),
       store: this.#readStore(),
     };
@@ -206,6 +238,7 @@ export class Runtime {
   async #shutdown(timeoutMs: number): Promise<void> {
     this.#state = 'stopping';
     this.#loopDelay.stop();
+    this.#tuner?.stop();
     const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher, this.#system].filter((dispatcher) => dispatcher !== undefined);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.stopFetching()));
     await this.#within(timeoutMs, Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())));

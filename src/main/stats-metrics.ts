@@ -23,6 +23,9 @@ export function recordStats(metrics: Metrics, stats: RuntimeStats): void {
   counter('duraloom_activities_completed_total', stats.activitiesCompleted);
   gauge('duraloom_limit', stats.limits.turnsPerThread, { of: 'turnsPerThread' });
   gauge('duraloom_limit', stats.limits.activitiesPerThread, { of: 'activitiesPerThread' });
+  const { raised, takenBack, lowered } = stats.autoTune;
+  for (const [change, total] of Object.entries({ raised, takenBack, lowered }))
+    counter('duraloom_auto_tune_changes_total', total, { change });
   gauge('duraloom_thread_utilisation', stats.main.utilisation, { thread: 'main' });
   const { p50Ms, p99Ms, maxMs } = stats.main.loopDelay;
   for (const [quantile, ms] of Object.entries({ '0.5': p50Ms, '0.99': p99Ms, '1': maxMs })) {

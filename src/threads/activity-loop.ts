@@ -64,7 +64,7 @@ export class ActivityLoop implements ActivityControl {
   readonly #port: WorkPort;
   readonly #clock: Clock;
   readonly #progress: Progress;
-  readonly #slots: number;
+  #slots: number;
   readonly #host: ActivityHost;
   readonly #storeName: string;
   readonly #graceMs: number;
@@ -121,6 +121,12 @@ export class ActivityLoop implements ActivityControl {
     const seqs = [...this.#waiting.keys()];
     this.#waiting.clear();
     return Promise.resolve(seqs);
+  }
+
+  setSlots(slots: number): Promise<void> {
+    this.#slots = slots;
+    this.#startLater();
+    return Promise.resolve();
   }
 
   settle(ends: readonly ReceiverEnd[]): Promise<void> {

@@ -42,6 +42,8 @@ export interface ActivityControl extends ThreadControl {
   cancel(seqs: readonly number[]): Promise<void>;
   /** Gives back the activities that have not started: they are not answered. */
   takeBack(): Promise<readonly number[]>;
+  /** Changes how many activities run at once. Those that run go on. */
+  setSlots(slots: number): Promise<void>;
   /** Tells what became of the answers of activities that had received messages. */
   settle(ends: readonly ReceiverEnd[]): Promise<void>;
 }

@@ -38,7 +38,7 @@ export type ThreadFigures = {
   readonly index: number;
   /** Which life of it this is, from 1. */
   readonly life: number;
-  /** Idle and busy time of its event loop in this life, in milliseconds. Inline: that of the main thread. */
+  /** Idle and busy time of its event loop in this life, in milliseconds; 0 inline. */
   readonly loop: LoopTime;
   readonly tally: ThreadTally;
   /** What a replay thread has done; 0 in an activity thread. */
@@ -208,7 +208,7 @@ export class ThreadPool<Control extends ThreadControl> {
   /** What is known about each thread now. Asks no thread: it is cheap, and works while they are busy. */
   figures(): readonly ThreadFigures[] {
     return this.#records.map(({ tally, life, worker, past }, index) => {
-      const loop = readLoopTime(this.#options.threads === 0 ? 'here' : worker);
+      const loop = readLoopTime(worker);
       const present = this.#sessions.get(index)?.slot.progress.readFigures() ?? NO_FIGURES;
       return { index, life, loop, tally, replay: addFigures(past, present) };
     });

@@ -43,6 +43,9 @@ const NUMBERS = [
   'activitiesPerSecond',
   'limits.turnsPerThread',
   'limits.activitiesPerThread',
+  'autoTune.raised',
+  'autoTune.takenBack',
+  'autoTune.lowered',
   'main.utilisation',
   'main.loopDelay.p50Ms',
   'main.loopDelay.p99Ms',
@@ -53,7 +56,7 @@ const NUMBERS = [
   ...FETCH.map((name) => `fetches.worker.${name}`),
   ...[...STORE, ...STORE_WINDOW].map((name) => `store.${name}`),
 ];
-const SHAPE = ['state: string', ...NUMBERS.map((name) => `${name}: number`)];
+const SHAPE = ['state: string', 'autoTune.isOn: boolean', ...NUMBERS.map((name) => `${name}: number`)];
 
 function assertSound(stats: RuntimeStats): void {
   const shares = [stats.main, ...stats.replayThreads, ...stats.activityThreads].map(({ utilisation }) => utilisation);
