@@ -72,7 +72,7 @@ export type MainThreadStats = {
   readonly utilisation: number;
   /**
    * How late timers fired in the window, in milliseconds: what the host's own work has to wait for. At most 19 % above the true figure. Looked at
-   * every 10 ms; 0 with a clock that is not the machine's.
+   * every 20 ms; 0 with a clock that is not the machine's.
    */
   readonly loopDelay: { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number };
 };
