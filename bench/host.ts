@@ -81,7 +81,7 @@ export async function withHost<Result>(
   use: (host: Host) => Promise<Result>,
   { folder = task.folder, ...extra }: HostExtras = {},
 ): Promise<Result> {
-  const { threads, slots, turnsPerThread, cacheMib } = task.options;
+  const { threads, slots, turnsPerThread, cacheMib, autoTune } = task.options;
   return withStore({ options: task.options, folder }, async (store) => {
     const runtime = await Runtime.start({
       provider: store.provider,
@@ -92,6 +92,7 @@ export async function withHost<Result>(
       ...(slots !== null && { activitiesPerThread: slots }),
       ...(turnsPerThread !== null && { turnsPerThread }),
       ...(cacheMib !== null && { stickyCacheMb: cacheMib }),
+      autoTune,
       ...extra,
     });
     try {

@@ -50,6 +50,8 @@ const MAX_THREADS = 256;
 const STORES: Readonly<Record<StoreKind, true>> = { file: true, 'sqlite-memory': true, memory: true };
 const SYNC_MODES: Readonly<Record<SynchronousMode, true>> = { FULL: true, NORMAL: true };
 
+const SWITCH: Readonly<Record<'off' | 'on', true>> = { off: true, on: true };
+
 /** Options that set something that is measured; a comparison passes them on. */
 const SETTINGS = {
   threads: { type: 'string' },
@@ -59,6 +61,7 @@ const SETTINGS = {
   'turns-per-thread': { type: 'string' },
   'cache-mib': { type: 'string' },
   'max-commit-ms': { type: 'string' },
+  'auto-tune': { type: 'string' },
 } as const;
 const SHARED = {
   ...SETTINGS,
@@ -126,6 +129,7 @@ ${own}  --rounds <n>               rounds of each measurement, 1 to ${MAX_ROUNDS
   --turns-per-thread <list>  turns at once for each replay thread: turnsPerThread
   --cache-mib <list>         live engines of a replay thread, in MiB: stickyCacheMb
   --max-commit-ms <list>     time budget of a transaction: maxCommitMs
+  --auto-tune <list>         off, on: the tuner of the runtime (default off)
   --large                    W4 also with a million instances, which takes minutes
   --quick                    small sizes, to see that it works: its figures mean nothing
   --help                     this text
@@ -213,6 +217,7 @@ function readSweep(values: { readonly [Name in keyof typeof SETTINGS]?: string |
     turnsPerThread: integers('turns-per-thread', 1, 10_000),
     cacheMib: integers('cache-mib', 0, 65_536),
     maxCommitMs: integers('max-commit-ms', 1, 10_000),
+    autoTune: readList(values['auto-tune'], (text) => readWord('--auto-tune', text.toLowerCase(), SWITCH) === 'on'),
   };
   return Object.fromEntries(Object.entries(sweep).filter(([, list]) => list !== undefined));
 }

@@ -29,7 +29,7 @@ export type Row = Dependence & {
 };
 
 /** What an end-to-end row depends on. */
-const HOST: readonly SettingName[] = ['threads', 'sync', 'store', 'slots', 'turnsPerThread', 'cacheMib', 'maxCommitMs'];
+const HOST: readonly SettingName[] = ['threads', 'sync', 'store', 'slots', 'turnsPerThread', 'cacheMib', 'maxCommitMs', 'autoTune'];
 const ON_ANY: Dependence = { uses: HOST, stores: ['file', 'sqlite-memory', 'memory'] };
 /** Rows that write or reopen the file themselves. */
 const ON_FILE: Dependence = { uses: HOST, stores: ['file'] };

@@ -20,6 +20,8 @@ export type Settings = {
   /** Memory of live engines, for each replay thread. */
   readonly cacheMib: number | null;
   readonly maxCommitMs: number | null;
+  /** The tuner of the runtime moves its limits from where they are. */
+  readonly autoTune: boolean;
 };
 
 /** The name of a setting. */
@@ -50,6 +52,7 @@ export const DEFAULT_SETTINGS: Settings = {
   turnsPerThread: null,
   cacheMib: null,
   maxCommitMs: null,
+  autoTune: false,
 };
 
 const NAMES = Object.keys(DEFAULT_SETTINGS) as readonly SettingName[];
@@ -127,5 +130,7 @@ function showSetting(settings: Settings, name: SettingName): string {
       return `cache ${settings.cacheMib} MiB`;
     case 'maxCommitMs':
       return `max commit ${settings.maxCommitMs} ms`;
+    case 'autoTune':
+      return `auto-tune ${settings.autoTune ? 'on' : 'off'}`;
   }
 }

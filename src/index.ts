@@ -7,10 +7,12 @@ export type { BatchRaiseResult, RaiseOptions, RaiseRequest, RaiseResult } from '
 export type { RuntimeActivity, RuntimeDescription, RuntimeInfo, RuntimeOrchestration, RuntimeTags } from './client/runtime-info.ts';
 export type { StartOptions, StartRequest, StartResult } from './client/start.ts';
 export type { WaitOptions } from './client/wait.ts';
+export type { AutoTuneOptions } from './main/auto-tuner.ts';
 export type { MetricSeries, MetricsSink } from './main/metrics.ts';
 export type { RuntimeOptions } from './main/options.ts';
 export type { ReplayMismatch } from './main/replay-checks.ts';
-export { Runtime, type RuntimeState, type RuntimeStats, type ShutdownOptions } from './main/runtime.ts';
+export { Runtime, type ShutdownOptions } from './main/runtime.ts';
+export type * from './main/runtime-stats.ts';
 export type * from './provider/provider.ts';
 export { validateHistory } from './replay/validate-history.ts';
 export { withPrefix, type DefinitionSource, type PrefixedSource, type RegisteredName, type SchemaDescription } from './threads/registry.ts';

@@ -14,7 +14,8 @@ const project = mkdtempSync(join(tmpdir(), 'duraloom-guides-test-'));
 const capabilities: readonly Guide[] = readdirSync(folder)
   .filter((file) => file.endsWith('.md'))
   .map((file) => readGuide(file.slice(0, -'.md'.length), readFileSync(join(folder, file), 'utf8')));
-const guides: readonly Guide[] = [...capabilities, readGuide('provider-guide', readFileSync(join(root, 'docs/provider-guide.md'), 'utf8'))];
+const others = ['provider-guide', 'tuning'].map((name) => readGuide(name, readFileSync(join(root, `docs/${name}.md`), 'utf8')));
+const guides: readonly Guide[] = [...capabilities, ...others];
 
 type Outcome = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -83,6 +84,7 @@ describe('documents', () => {
     'docs/features.md',
     'docs/reliability.md',
     'docs/provider-guide.md',
+    'docs/tuning.md',
     ...capabilities.map(({ name }) => `docs/guides/${name}.md`),
   ];
 

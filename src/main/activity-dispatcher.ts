@@ -38,7 +38,7 @@ import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { ExecutionWatch } from './execution-watch.ts';
-import { FetchLoop } from './fetch-loop.ts';
+import { FetchLoop, type FetchCounts } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { EndedActivities } from './orchestration-dispatcher.ts';
 import type { Metrics, Series } from './metrics.ts';
@@ -123,6 +123,13 @@ export type ActivityDispatcherOptions = {
   readonly terminate: (slot: Slot<ActivityControl>) => void;
 };
 
+/** Figures of the dispatcher now, and counts since its start. */
+export type ActivityFigures = {
+  readonly activitiesInFlight: number;
+  readonly activitiesCompleted: number;
+  readonly fetches: FetchCounts;
+};
+
 /** The dispatcher of the worker queue. */
 export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #parent: ActivityDispatcherOptions;
@@ -146,6 +153,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   readonly #executions: ExecutionWatch;
   readonly #metrics: ActivityMetrics;
   readonly #fetched: Series;
+  readonly #fetchSizes: Series;
   readonly #terminate: (slot: Slot<ActivityControl>) => void;
   readonly #sessions: SessionPins<ThreadState>;
   /** With details that are not stored yet. */
@@ -158,15 +166,19 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #stopSupplyWatch: (() => void) | null = null;
   #onIdle: (() => void) | null = null;
   #completed = 0;
+  /** Activities that run at once on one thread. */
+  #perThread: number;
 
   constructor(parent: ActivityDispatcherOptions) {
     const { options, metrics, terminate } = parent;
     this.#parent = parent;
     this.#options = options;
     this.#provider = options.provider;
+    this.#perThread = options.activitiesPerThread;
     this.#clock = clockOfThreads(options, options.activityThreads);
     this.#metrics = new ActivityMetrics(metrics);
     this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
+    this.#fetchSizes = metrics.series('histogram', 'duraloom_fetch_items', { queue: 'worker' });
     this.#terminate = terminate;
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#executions = new ExecutionWatch(
@@ -210,8 +222,25 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     });
   }
 
-  get stats(): { readonly activitiesInFlight: number; readonly activitiesCompleted: number } {
-    return { activitiesInFlight: this.#running.size, activitiesCompleted: this.#completed };
+  get stats(): ActivityFigures {
+    return { activitiesInFlight: this.#running.size, activitiesCompleted: this.#completed, fetches: this.#fetches.counts };
+  }
+
+  /** Activities that a thread has now. */
+  inFlightOf(index: number): number {
+    return [...this.#threads.values()].find(({ slot }) => slot.index === index)?.inFlight ?? 0;
+  }
+
+  /** Changes how many activities run at once on one thread. Those that run go on. */
+  setLimit(activitiesPerThread: number): void {
+    this.#perThread = activitiesPerThread;
+    for (const { slot } of this.#threads.values()) this.#tellLimit(slot);
+    this.#place();
+    this.#fetches.pump();
+  }
+
+  #tellLimit(slot: Slot<ActivityControl>): void {
+    void this.#tell(() => slot.control.setSlots(this.#perThread));
   }
 
   start(): void {
@@ -281,6 +310,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       isOverdue: false,
       broken: null,
     });
+    if (this.#perThread !== this.#options.activitiesPerThread) this.#tellLimit(slot);
     this.#place();
     this.#fetches.pump();
   }
@@ -325,6 +355,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     if (thread === undefined || batch === null) return;
     const { longestWaitMs, logs, heartbeats, replies } = batch;
     const nowMs = this.#clock.monotonicMs();
+    slot.tally.itemsReceived += replies.length;
+    slot.tally.waits.note(longestWaitMs);
     for (const log of logs) this.#log(log);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
@@ -412,7 +444,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     let room = -waiting - this.#suspects.length;
     for (const thread of this.#threads.values()) {
       if (thread.alone !== null || thread === reserved) continue;
-      room += Math.max(0, this.#options.activitiesPerThread + this.#aheadOf(thread) - thread.inFlight);
+      room += Math.max(0, this.#perThread + this.#aheadOf(thread) - thread.inFlight);
     }
     return room;
   }
@@ -426,6 +458,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
 
   #take(fetched: Fetched<WorkItem>): void {
     this.#fetched.record(fetched.items.length);
+    this.#fetchSizes.record(fetched.items.length);
     // What an idle thread could do once says nothing about what comes now.
     for (const thread of this.#threads.values()) thread.ahead = this.#aheadOf(thread);
     for (const item of fetched.items) {
@@ -478,7 +511,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #returnSurplus(): void {
     const pinned = this.#homeless.filter((running) => this.#isPinned(running));
     // Others may take what is beyond a full thread; not at once, or this runtime would fetch it again and again.
-    this.#return(pinned.slice(this.#options.activitiesPerThread), PINNED_DELAY_MS);
+    this.#return(pinned.slice(this.#perThread), PINNED_DELAY_MS);
     if ([...this.#threads.values()].some((thread) => this.#aheadOf(thread) > 0)) return;
     this.#return(
       this.#homeless.filter((running) => !this.#isPinned(running)),
@@ -561,7 +594,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const places = open.map((thread) => {
       // W2: nothing goes ahead to a thread while another one could start it at once.
       const mayAhead = idle.every((other) => other === thread);
-      return { thread, limit: this.#options.activitiesPerThread + (mayAhead ? this.#aheadOf(thread) : 0) };
+      return { thread, limit: this.#perThread + (mayAhead ? this.#aheadOf(thread) : 0) };
     });
     if (places.every(({ thread, limit }) => thread.inFlight >= limit)) return;
     let placed = 0;
@@ -611,7 +644,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 
   #isSupplied(thread: ThreadState): boolean {
-    return thread.inFlight > this.#options.activitiesPerThread;
+    return thread.inFlight > this.#perThread;
   }
 
   /** W2: takes back what a thread has not started. Never rejects. */
@@ -643,6 +676,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const { item } = running;
     const { routing, heartbeat } = item;
     thread.inFlight += 1;
+    thread.slot.tally.itemsSent += 1;
     running.state = 'running';
     running.thread = thread;
     running.startedMs = this.#clock.monotonicMs();

@@ -20,6 +20,16 @@ export type FetchLoopOptions<Item> = {
   readonly onError: (error: unknown) => void;
 };
 
+/** What the fetches of one loop brought since its start. Those that brought nothing do not count. */
+export type FetchCounts = {
+  readonly fetches: number;
+  readonly items: number;
+  /** Items of the last one. */
+  readonly lastItems: number;
+  /** Fetches that brought as many items as were asked for: the queue was longer than the room. */
+  readonly full: number;
+};
+
 /** Most items of one fetch. Reason: they are locked in one transaction, which has a time budget. */
 const MAX_ITEMS = 2048;
 /** Most fetches of one queue at a time. */
@@ -40,9 +50,15 @@ export class FetchLoop<Item> {
   #asked = 0;
   #failures = 0;
   #running = false;
+  #counts: FetchCounts = { fetches: 0, items: 0, lastItems: 0, full: 0 };
 
   constructor(options: FetchLoopOptions<Item>) {
     this.#options = options;
+  }
+
+  /** What it has brought so far. */
+  get counts(): FetchCounts {
+    return this.#counts;
   }
 
   start(): void {
@@ -90,6 +106,7 @@ export class FetchLoop<Item> {
       const fetched = await fetch({ maxItems, lockMs, waitMs: WAIT_MS, signal: this.#stop.signal });
       this.#failures = 0;
       if (fetched.items.length === 0) return clock.monotonicMs() - startedMs < SHORT_POLL_MS ? SHORT_POLL_MS : 0;
+      this.#count(fetched.items.length, maxItems);
       if (this.#running) onItems(fetched);
       else giveBack(fetched.items);
       return 0;
@@ -98,5 +115,10 @@ export class FetchLoop<Item> {
       onError(error);
       return computeBackoffMs(this.#failures, BACKOFF);
     }
+  }
+
+  #count(lastItems: number, maxItems: number): void {
+    const { fetches, items, full } = this.#counts;
+    this.#counts = { fetches: fetches + 1, items: items + lastItems, lastItems, full: full + (lastItems < maxItems ? 0 : 1) };
   }
 }

@@ -62,6 +62,11 @@ export class Series {
     if (this.#sink !== null) pass(this.#sink, { ...this.#point, value });
   }
 
+  /** Brings a counter to a total that somebody else keeps: what is missing is added. */
+  raiseTo(total: number): void {
+    if (total > this.#value) this.record(total - this.#value);
+  }
+
   show(): MetricSeries {
     const { kind, name, labels } = this.#point;
     if (kind !== 'histogram') return { kind, name, labels, value: this.#value };

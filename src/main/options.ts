@@ -13,6 +13,7 @@ import { toFailure } from '../types/failure.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { silentLogger, type Logger, type LogLevel } from '../types/logger.ts';
 import { show } from '../types/show.ts';
+import type { AutoTuneOptions } from './auto-tuner.ts';
 import type { MetricsSink } from './metrics.ts';
 import type { ReplayMismatch } from './replay-checks.ts';
 
@@ -35,10 +36,15 @@ export type RuntimeOptions = {
   readonly activityThreads?: number;
   /** Activities that run at once on one thread. Range: 1 to 100,000. @default 64 */
   readonly activitiesPerThread?: number;
-  /** Turns that are fetched, replayed or committed at once, for each replay thread. Range: 1 to 10,000. @default 512 */
+  /** Turns that are fetched, replayed or committed at once, for each replay thread. Range: 1 to 10,000. @default 256 */
   readonly turnsPerThread?: number;
   /** Memory for instances that stay alive between turns, for each replay thread, in MiB. Range: 0 to 65,536. @default 64 */
   readonly stickyCacheMb?: number;
+  /**
+   * Moves `turnsPerThread` and `activitiesPerThread` while the runtime runs, from where they are: up when work waits, its threads have time and more at
+   * once pays off; down when the event loop of the host is late. true: within the default bounds. See docs/tuning.md for what it gains. @default false
+   */
+  readonly autoTune?: boolean | AutoTuneOptions;
   /** A turn that keeps its thread longer is ended with the thread, in milliseconds. Range: 100 to 3,600,000. @default 5000 */
   readonly turnTimeoutMs?: number;
   /** Lease of an instance during a turn, in milliseconds; renewed while the turn runs. Range: 200 to 3,600,000. @default 30000 */
@@ -114,7 +120,7 @@ export type RuntimeOptions = {
 /** Options with every default filled in. */
 export type ResolvedRuntimeOptions = Omit<
   Required<RuntimeOptions>,
-  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'onReplayMismatch' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb'
+  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'onReplayMismatch' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb' | 'autoTune'
 > & {
   readonly orchestrations: readonly DefinitionSource[];
   readonly activities: readonly DefinitionSource[];
@@ -123,6 +129,8 @@ export type ResolvedRuntimeOptions = Omit<
   readonly activityThreadMemoryMb: number | null;
   readonly metrics: MetricsSink | null;
   readonly onReplayMismatch: ((mismatch: ReplayMismatch) => void) | null;
+  /** null: limits stay where they are. */
+  readonly autoTune: Required<AutoTuneOptions> | null;
   /** null: no activities are fetched. */
   readonly tags: TagFilter | null;
 };
@@ -157,6 +165,7 @@ const RESERVED_TAG = 'duraloom:';
 const RANGED = Object.fromEntries(Object.keys(RANGES).map((name) => [name, true])) as Record<NumericOption, true>;
 const FIELDS: FieldNames<RuntimeOptions> = {
   ...RANGED,
+  autoTune: true,
   provider: true,
   orchestrations: true,
   activities: true,
@@ -208,6 +217,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     activitiesPerThread: integer('activitiesPerThread', 64),
     turnsPerThread: integer('turnsPerThread', 256),
     stickyCacheMb: integer('stickyCacheMb', 64),
+    autoTune: checkAutoTune(options.autoTune ?? false),
     turnTimeoutMs: integer('turnTimeoutMs', 5_000),
     orchestrationLockMs: integer('orchestrationLockMs', 30_000),
     activityLockMs: integer('activityLockMs', 30_000),
@@ -248,6 +258,40 @@ function checkInteger(name: NumericOption, value: number): number {
     throw new OptionError(`Expected \`${name}\` to be an integer from ${min} to ${max}, got ${show(value)}`);
   }
   return value;
+}
+
+const TUNE_FIELDS: FieldNames<AutoTuneOptions> = {
+  minTurns: true,
+  maxTurns: true,
+  minActivities: true,
+  maxActivities: true,
+  targetLoopDelayMs: true,
+};
+
+function checkAutoTune(given: boolean | AutoTuneOptions): Required<AutoTuneOptions> | null {
+  if (given === false) return null;
+  if (given !== true && (typeof given !== 'object' || given === null)) {
+    throw new OptionError(`Expected \`autoTune\` to be true, false or an object such as { maxActivities: 1000 }, got ${show(given)}`);
+  }
+  const options = given === true ? {} : readOptions<AutoTuneOptions>(given, '`autoTune`', TUNE_FIELDS, makeOptionError);
+  if (given !== true) assertKnownOptions(given, TUNE_FIELDS, ' of `autoTune`');
+  const integer = (name: keyof AutoTuneOptions, fallback: number, most: number): number => {
+    const value = options[name] ?? fallback;
+    if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+    throw new OptionError(`Expected \`${name}\` of \`autoTune\` to be an integer from 1 to ${most}, got ${show(value)}`);
+  };
+  const [minTurns, maxTurns] = checkBounds(['minTurns', 'maxTurns'], integer('minTurns', 32, 10_000), integer('maxTurns', 2_048, 10_000));
+  const [minActivities, maxActivities] = checkBounds(
+    ['minActivities', 'maxActivities'],
+    integer('minActivities', 16, 100_000),
+    integer('maxActivities', 4_096, 100_000),
+  );
+  return { minTurns, maxTurns, minActivities, maxActivities, targetLoopDelayMs: integer('targetLoopDelayMs', 50, 60_000) };
+}
+
+function checkBounds([minName, maxName]: readonly [string, string], min: number, max: number): readonly [number, number] {
+  if (min <= max) return [min, max];
+  throw new OptionError(`Expected \`${minName}\` of \`autoTune\` to be at most \`${maxName}\`, got ${min} and ${max}`);
 }
 
 function checkShare(name: 'replayCheckRate', value: number): number {

@@ -45,7 +45,7 @@ import type { RegisteredName } from '../threads/registry.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { canRun, makeAccepts, type Refusal } from './capability.ts';
-import { FetchLoop } from './fetch-loop.ts';
+import { FetchLoop, type FetchCounts } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
@@ -116,6 +116,18 @@ export type OrchestrationDispatcherOptions = {
 
 /** Most chances of an optimistic turn that are passed over (D8). Reason: one in so many that is in vain, with a cold replay, costs little. */
 const MAX_CAUTION = 128;
+
+/** Figures of the dispatcher now, and counts since its start. */
+export type OrchestrationFigures = {
+  readonly turnsInFlight: number;
+  readonly turnsCommitted: number;
+  /** Those of them that were computed before their messages were stored (D8), and how often that was in vain. */
+  readonly optimisticTurnsCommitted: number;
+  readonly optimisticTurnsRefused: number;
+  readonly stickyInstances: number;
+  readonly fetches: FetchCounts;
+};
+
 /** Wait before a turn that failed in the store is tried again, in milliseconds. */
 const STORE_TROUBLE_MS = 200;
 /** How often the watchdog looks, in milliseconds. */
@@ -145,6 +157,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #lastFailures = new BoundedMap<string, Failure>();
   readonly #warned = new Set<string>();
   readonly #fetched: Series;
+  readonly #fetchSizes: Series;
   readonly #measurements: OrchestrationMetrics;
   /** null: no turn is checked. */
   readonly #checks: ReplayChecks | null;
@@ -157,6 +170,9 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #closed = false;
   #onIdle: (() => void) | null = null;
   #turnsCommitted = 0;
+  #aheadCommitted = 0;
+  #aheadRefused = 0;
+  #turnsPerThread: number;
   /** How far the store's clock is ahead of this process. */
   #clockAheadMs = 0;
 
@@ -165,6 +181,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#parent = parent;
     this.#options = options;
     this.#provider = options.provider;
+    this.#turnsPerThread = options.turnsPerThread;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
     const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
     this.#checks =
@@ -172,11 +189,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         ? null
         : new ReplayChecks({ clock, provider, logger, metrics: parent.metrics, turnTimeoutMs, onMismatch });
     this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
+    this.#fetchSizes = parent.metrics.series('histogram', 'duraloom_fetch_items', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
     this.#fetches = new FetchLoop({
       clock: options.clock,
       lockMs: options.orchestrationLockMs,
-      room: () => (this.#threads.size === 0 ? 0 : this.#threads.size * options.turnsPerThread - this.#turns.size),
+      room: () => (this.#threads.size === 0 ? 0 : this.#threads.size * this.#turnsPerThread - this.#turns.size),
       fetch: (params) => this.#provider.fetchOrchestrationItems({ ...params, accepts: this.#accepts }),
       onItems: (fetched) => this.#take(fetched),
       giveBack: (items) => this.#abandon(items, { delayMs: 0, countAttempt: false }),
@@ -196,8 +214,26 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     });
   }
 
-  get stats(): { readonly turnsInFlight: number; readonly turnsCommitted: number; readonly stickyInstances: number } {
-    return { turnsInFlight: this.#turns.size, turnsCommitted: this.#turnsCommitted, stickyInstances: this.#affinity.size };
+  get stats(): OrchestrationFigures {
+    return {
+      turnsInFlight: this.#turns.size,
+      turnsCommitted: this.#turnsCommitted,
+      optimisticTurnsCommitted: this.#aheadCommitted,
+      optimisticTurnsRefused: this.#aheadRefused,
+      stickyInstances: this.#affinity.size,
+      fetches: this.#fetches.counts,
+    };
+  }
+
+  /** Turns that a thread has now. */
+  inFlightOf(index: number): number {
+    return [...this.#threads.values()].find(({ slot }) => slot.index === index)?.inFlight ?? 0;
+  }
+
+  /** Changes how many turns there are at once, for each thread. Those that are there go on. */
+  setLimit(turnsPerThread: number): void {
+    this.#turnsPerThread = turnsPerThread;
+    this.#fetches.pump();
   }
 
   start(): void {
@@ -273,6 +309,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const commits: Commit[] = [];
     const misses: Turn[] = [];
     thread.silentMs = 0;
+    slot.tally.itemsReceived += replies.length;
     for (const reply of replies) {
       if (reply.kind === 'check') {
         this.#checks?.onReply(slot, reply);
@@ -369,6 +406,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
 
   #take(fetched: Fetched<OrchestrationItem>): void {
     this.#fetched.record(fetched.items.length);
+    this.#fetchSizes.record(fetched.items.length);
     this.#clockAheadMs = fetched.nowMs - this.#options.clock.nowMs();
     const turns: Turn[] = [];
     const poisoned: Commit[] = [];
@@ -434,6 +472,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const { item } = turn;
     if (thread.inFlight === 0) thread.silentMs = 0;
     thread.inFlight += 1;
+    slot.tally.itemsSent += 1;
     turn.state = 'running';
     turn.slot = slot;
     this.#affinity.set(item.instanceId, { slot, standing: null });
@@ -605,6 +644,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     if (ahead === null) return;
     turn.ahead = null;
     this.#noteAhead(ahead.instanceId, isRecorded);
+    if (isRecorded) this.#aheadCommitted += 1;
+    else this.#aheadRefused += 1;
     ahead.settle(isRecorded);
   }
 

@@ -3,9 +3,12 @@
 // States: starting → running → stopping → stopped; a failed start ends in stopped. No way back: start a new runtime.
 import type { ActivityControl, ReplayControl } from '../threads/control.ts';
 import { ActivityLoop } from '../threads/activity-loop.ts';
+import { readLoopTime } from '../threads/loop-time.ts';
 import { ReplayLoop } from '../threads/replay-loop.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import type { RegisteredName } from '../threads/registry.ts';
+import type { Provider, StoreStats } from '../provider/provider.ts';
+import { systemClock } from '../provider/system-clock.ts';
 import { withDeadline } from '../provider/deadline.ts';
 import { instrumented } from '../provider/instrumented.ts';
 import { makeOptionError, readOptions } from '../types/arguments.ts';
@@ -14,14 +17,17 @@ import { assertNodeVersion } from '../types/node-version.ts';
 import { show } from '../types/show.ts';
 import { makeActivityHost } from '../threads/activity-host.ts';
 import { ActivityDispatcher } from './activity-dispatcher.ts';
+import { AutoTuner } from './auto-tuner.ts';
 import { Metrics, type MetricSeries } from './metrics.ts';
 import { clockOfThreads, resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
 import { OrchestrationDispatcher, type EndedActivities } from './orchestration-dispatcher.ts';
+import { LoopDelay } from './loop-delay.ts';
+import { lookAtThread, NO_ACTIVITIES, NO_TURNS, toStats, type Look } from './runtime-figures.ts';
 import { RuntimeReporter } from './runtime-report.ts';
+import type { AutoTuneStats, RuntimeState, RuntimeStats } from './runtime-stats.ts';
+import { recordStats } from './stats-metrics.ts';
+import { StatsWindow } from './stats-window.ts';
 import { SystemDispatcher } from './system-dispatcher.ts';
-
-/** Where a runtime stands. */
-export type RuntimeState = 'starting' | 'running' | 'stopping' | 'stopped';
 
 /** How a runtime stops. */
 export type ShutdownOptions = {
@@ -32,18 +38,8 @@ export type ShutdownOptions = {
   readonly timeoutMs?: number;
 };
 
-/** Figures of a runtime at one moment. */
-export type RuntimeStats = {
-  readonly state: RuntimeState;
-  readonly turnsInFlight: number;
-  readonly turnsCommitted: number;
-  /** Instances whose live engine is known to be in a replay thread. */
-  readonly stickyInstances: number;
-  readonly activitiesInFlight: number;
-  readonly activitiesCompleted: number;
-};
-
 const SHUTDOWN_MS = 10_000;
+const NOT_TUNED: AutoTuneStats = { isOn: false, raised: 0, takenBack: 0, lowered: 0 };
 
 /** Runs orchestrations and activities of a store until it is shut down. */
 export class Runtime {
@@ -53,6 +49,12 @@ export class Runtime {
   readonly #metrics: Metrics;
   readonly #system: SystemDispatcher;
   readonly #reporter: RuntimeReporter;
+  /** As it was given, for its figures. */
+  readonly #store: Pick<Provider, 'stats'>;
+  readonly #loopDelay = new LoopDelay();
+  readonly #window: StatsWindow<Look>;
+  /** null: the limits stay as they are. */
+  readonly #tuner: AutoTuner | null;
   #state: RuntimeState = 'starting';
   #stopping: Promise<void> | null = null;
 
@@ -77,6 +79,9 @@ export class Runtime {
         : makeOrchestrations(options, this.#metrics, (instanceId, executionId, eventIds) =>
             this.#work?.dispatcher.cancel(instanceId, executionId, eventIds),
           );
+    this.#store = given.provider;
+    this.#window = new StatsWindow(() => this.#look());
+    this.#tuner = this.#makeTuner();
   }
 
   /**
@@ -102,9 +107,12 @@ export class Runtime {
       throw error;
     }
     runtime.#state = 'running';
+    // Simulated time does not wait for real timers.
+    if (runtime.#options.clock === systemClock) runtime.#loopDelay.start();
     runtime.#replay?.dispatcher.start();
     runtime.#work?.dispatcher.start();
     runtime.#system.start();
+    runtime.#tuner?.start();
     await runtime.#reporter.start(runtime);
     return runtime;
   }
@@ -133,16 +141,67 @@ export class Runtime {
     return this.#work?.pool.names ?? [];
   }
 
-  /** Figures of this moment. */
+  /** Figures of this moment and of the last second or more, to see what a runtime is busy with. See docs/tuning.md. */
   stats(): RuntimeStats {
-    const none = { turnsInFlight: 0, turnsCommitted: 0, stickyInstances: 0, activitiesInFlight: 0, activitiesCompleted: 0 };
-    return { ...none, ...this.#replay?.dispatcher.stats, ...this.#work?.dispatcher.stats, state: this.#state };
+    const { turnsPerThread, activitiesPerThread } = this.#tuner?.limits ?? this.#options;
+    return toStats(this.#window.read(), {
+      state: this.#state,
+      limits: { turnsPerThread, activitiesPerThread },
+      autoTune: this.#tuner?.stats ?? NOT_TUNED,
+    });
   }
 
-  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides for the list. */
+  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides/metrics.md for the list. */
   metrics(): readonly MetricSeries[] {
-    for (const [name, value] of Object.entries(this.#gauges())) this.#metrics.record({ kind: 'gauge', name, value, labels: {} });
+    recordStats(this.#metrics, this.stats());
     return this.#metrics.show();
+  }
+
+  #makeTuner(): AutoTuner | null {
+    const { autoTune: options, clock, turnsPerThread, activitiesPerThread } = this.#options;
+    if (options === null) return null;
+    return new AutoTuner({
+      options,
+      clock,
+      limits: { turnsPerThread, activitiesPerThread },
+      look: () => this.#look(),
+      apply: (limits) => {
+        this.#replay?.dispatcher.setLimit(limits.turnsPerThread);
+        this.#work?.dispatcher.setLimit(limits.activitiesPerThread);
+      },
+    });
+  }
+
+  #look(): Look {
+    const { dispatcher: orchestrations, pool: replay } = this.#replay ?? {};
+    const { dispatcher: activities, pool: work } = this.#work ?? {};
+    const { clock, replayThreads, activityThreads } = this.#options;
+    // Node's measure of idleness is real time.
+    const mainLoop = clock === systemClock ? readLoopTime('here') : { idle: 0, active: 0 };
+    return {
+      atMs: clock.monotonicMs(),
+      turns: orchestrations?.stats ?? NO_TURNS,
+      activities: activities?.stats ?? NO_ACTIVITIES,
+      replayThreads: (replay?.figures() ?? []).map((thread) =>
+        lookAtThread(replayThreads === 0 ? { ...thread, loop: mainLoop } : thread, orchestrations?.inFlightOf(thread.index) ?? 0),
+      ),
+      activityThreads: (work?.figures() ?? []).map((thread) =>
+        lookAtThread(activityThreads === 0 ? { ...thread, loop: mainLoop } : thread, activities?.inFlightOf(thread.index) ?? 0),
+      ),
+      mainLoop,
+      mainDelays: this.#loopDelay.read(),
+      store: this.#readStore(),
+    };
+  }
+
+  /** A provider of somebody else that fails here is none that cannot run. */
+  #readStore(): StoreStats | null {
+    try {
+      return this.#store.stats?.() ?? null;
+    } catch (error) {
+      this.#options.logger.debug({ error }, 'the store has no figures');
+      return null;
+    }
   }
 
   /**
@@ -158,15 +217,6 @@ export class Runtime {
     if (kind !== 'replay' && kind !== 'activity')
       throw new OptionError(`Expected \`kind\` to be 'replay' or 'activity', got ${show(kind)}`);
     return (kind === 'replay' ? this.#replay : this.#work)?.pool.crash(index) ?? false;
-  }
-
-  #gauges(): Readonly<Record<string, number>> {
-    const { turnsInFlight, stickyInstances, activitiesInFlight } = this.stats();
-    return {
-      duraloom_turns_in_flight: turnsInFlight,
-      duraloom_sticky_instances: stickyInstances,
-      duraloom_activities_in_flight: activitiesInFlight,
-    };
   }
 
   /**
@@ -187,6 +237,8 @@ export class Runtime {
 
   async #shutdown(timeoutMs: number): Promise<void> {
     this.#state = 'stopping';
+    this.#loopDelay.stop();
+    this.#tuner?.stop();
     const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher, this.#system].filter((dispatcher) => dispatcher !== undefined);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.stopFetching()));
     await this.#within(timeoutMs, Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())));

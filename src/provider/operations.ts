@@ -1,8 +1,8 @@
 // The operations of a provider by name, for wrappers around any provider. Neighbours: instrumented.ts, deadline.ts.
 import type { Provider } from './provider.ts';
 
-/** An operation of a provider. */
-export type Operation = Exclude<keyof Provider, 'name'>;
+/** An operation of a provider: what asks its store for something. */
+export type Operation = Exclude<keyof Provider, 'name' | 'stats'>;
 
 /** Operations that wait on purpose. */
 export const LONG_POLLS: ReadonlySet<Operation> = new Set<Operation>([

@@ -362,6 +362,25 @@ export type QueueDepths = {
   readonly workItems: number;
 };
 
+/** Figures of a store, counted since it was opened; times are sums. What a store does not have is 0. */
+export type StoreStats = {
+  /** Transactions that wrote. */
+  readonly commits: number;
+  /** Items of the callers in them: `items / commits` is the size of a group commit. */
+  readonly items: number;
+  /** Time that the event loop spent on the statements of transactions, without their commit, in milliseconds. */
+  readonly statementMs: number;
+  /** Time that the event loop spent in commits, in milliseconds. */
+  readonly commitMs: number;
+  /** How often what was committed was brought to disk beside a commit, and how long that took, in milliseconds. */
+  readonly syncs: number;
+  readonly syncMs: number;
+  /** Times that somebody else held the store, and the transaction was tried again. */
+  readonly busyRetries: number;
+  /** Transactions that were run again item by item, because one item failed. */
+  readonly slowPaths: number;
+};
+
 /** The storage of a runtime. See the rules P1–P6 at the top of this file. */
 export interface Provider {
   /** What this provider is called in messages, such as `sqlite`. */
@@ -626,6 +645,13 @@ export interface Provider {
    * @throws {ProviderError} when the store fails
    */
   readQueueDepths(): Promise<QueueDepths>;
+
+  /**
+   * Figures for people who tune; `runtime.stats()` shows them. It asks nobody and costs nothing: what was counted along the way. Optional.
+   *
+   * @returns the figures at this moment
+   */
+  stats?(): StoreStats;
 
   /**
    * Finishes what was accepted, then closes. Waits end with an empty batch; later calls reject with `PROVIDER_CLOSED`. Idempotent.

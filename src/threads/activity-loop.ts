@@ -7,6 +7,7 @@
 // A3. Starting activities yields to the event loop every few milliseconds, so that answers and cancellations flow meanwhile.
 // A4. Cancellations come over a port of their own: one that overtakes its request is remembered until the request comes.
 // A5. An activity that is to end has a grace period to do so; after it, it is answered for and its slot is free, whatever it still does.
+import { threadId } from 'node:worker_threads';
 import { Client } from '../client/client.ts';
 import type { Clock } from '../types/clock.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
@@ -63,7 +64,7 @@ export class ActivityLoop implements ActivityControl {
   readonly #port: WorkPort;
   readonly #clock: Clock;
   readonly #progress: Progress;
-  readonly #slots: number;
+  #slots: number;
   readonly #host: ActivityHost;
   readonly #storeName: string;
   readonly #graceMs: number;
@@ -99,7 +100,7 @@ export class ActivityLoop implements ActivityControl {
     return asLoadResult(async () => {
       await this.#registry.load(sources);
       this.#port.on('message', (wire: Wire) => this.#receiveOrFail(wire));
-      return { names: this.#registry.list(), drain: 'none' };
+      return { names: this.#registry.list(), drain: 'none', threadId };
     });
   }
 
@@ -120,6 +121,12 @@ export class ActivityLoop implements ActivityControl {
     const seqs = [...this.#waiting.keys()];
     this.#waiting.clear();
     return Promise.resolve(seqs);
+  }
+
+  setSlots(slots: number): Promise<void> {
+    this.#slots = slots;
+    this.#startLater();
+    return Promise.resolve();
   }
 
   settle(ends: readonly ReceiverEnd[]): Promise<void> {

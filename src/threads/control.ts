@@ -12,7 +12,13 @@ export const nodeEndpoint = nodeAdapter as unknown as (port: MessagePort) => End
 
 /** Outcome of loading modules: errors travel as data, structured clone would drop their class and code. */
 export type LoadResult =
-  | { readonly ok: true; readonly names: readonly RegisteredName[]; readonly drain: string }
+  | {
+      readonly ok: true;
+      readonly names: readonly RegisteredName[];
+      readonly drain: string;
+      /** Node's number of the thread that has loaded them. */
+      readonly threadId: number;
+    }
   | { readonly ok: false; readonly failure: Failure };
 
 /** What every thread answers. */
@@ -25,8 +31,6 @@ export interface ThreadControl {
 export interface ReplayControl extends ThreadControl {
   /** Forgets live engines: their last turn was not committed. */
   evict(instanceIds: readonly string[]): Promise<void>;
-  /** How many live engines there are, and their rough size in bytes. */
-  stats(): Promise<{ readonly engines: number; readonly bytes: number }>;
 }
 
 /** An activity of a session that had received messages, and was answered for. False: the answer was not recorded, and it runs again somewhere. */
@@ -38,6 +42,8 @@ export interface ActivityControl extends ThreadControl {
   cancel(seqs: readonly number[]): Promise<void>;
   /** Gives back the activities that have not started: they are not answered. */
   takeBack(): Promise<readonly number[]>;
+  /** Changes how many activities run at once. Those that run go on. */
+  setSlots(slots: number): Promise<void>;
   /** Tells what became of the answers of activities that had received messages. */
   settle(ends: readonly ReceiverEnd[]): Promise<void>;
 }

@@ -10,7 +10,7 @@
 //     its code does later is nobody's: the live engine reports that by itself.
 // L6. Only user code runs as code of an instance; nothing of ours that it sets off does, in this thread or inline in main.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isMainThread } from 'node:worker_threads';
+import { isMainThread, threadId } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
 import { ReplayEngine } from '../replay/replay-engine.ts';
 import type { ReplayHost } from '../replay/replay-host.ts';
@@ -90,6 +90,10 @@ export class ReplayLoop implements ReplayControl {
   /** Live engines, least recently used first. */
   readonly #engines = new Map<string, ReplayEngine>();
   #bytes = 0;
+  #hits = 0;
+  #misses = 0;
+  #replayedEvents = 0;
+  #evictions = 0;
   #current: ReplayEngine | null = null;
 
   readonly #queue: Job[] = [];
@@ -129,17 +133,14 @@ export class ReplayLoop implements ReplayControl {
       await this.#registry.load(sources, policy);
       this.#drain = await chooseDrain();
       this.#port.on('message', (wire: Wire) => this.#receiveOrFail(wire));
-      return { names: this.#registry.list(), drain: this.#drain.name };
+      return { names: this.#registry.list(), drain: this.#drain.name, threadId };
     });
   }
 
   evict(instanceIds: readonly string[]): Promise<void> {
     for (const instanceId of instanceIds) this.#forget(instanceId);
+    this.#tell();
     return Promise.resolve();
-  }
-
-  stats(): Promise<{ readonly engines: number; readonly bytes: number }> {
-    return Promise.resolve({ engines: this.#engines.size, bytes: this.#bytes });
   }
 
   /** Puts back what the loop has changed in its thread. Called when its port is closed. */
@@ -256,6 +257,7 @@ export class ReplayLoop implements ReplayControl {
     const engine = mayUse && live !== undefined ? live : new ReplayEngine(request.instanceId, this.#host);
     this.#current = engine;
     if (mayUse) this.#progress.label(engine.lastCall);
+    this.#countTurn(mayUse, request.baseEventId);
     if (!mayUse && request.baseEventId > 0) yield* engine.replay(readPages(request), request.history?.length);
     const messages = request.messages.map(parseMessage);
     const result = yield* engine.turn({ nowMs: request.nowMs, messages, executionId: request.executionId });
@@ -264,12 +266,23 @@ export class ReplayLoop implements ReplayControl {
     return { kind: 'turn', seq: request.seq, result, standing };
   }
 
+  /** A first turn has no engine to find: it counts as neither. */
+  #countTurn(isHit: boolean, baseEventId: number): void {
+    if (baseEventId === 0) return;
+    if (isHit) this.#hits += 1;
+    else {
+      this.#misses += 1;
+      this.#replayedEvents += baseEventId;
+    }
+  }
+
   #keep(engine: ReplayEngine): void {
     this.#engines.set(engine.instanceId, engine);
     this.#bytes += weigh(engine);
     for (const [instanceId] of this.#engines) {
       if (this.#bytes <= this.#cacheBytes) return;
       this.#forget(instanceId);
+      this.#evictions += 1;
       this.#evicted.push(instanceId);
     }
   }
@@ -283,11 +296,24 @@ export class ReplayLoop implements ReplayControl {
 
   #flush(): void {
     this.#flushedAtMs = this.#clock.monotonicMs();
+    this.#tell();
     if (this.#replies.length === 0 && this.#evicted.length === 0 && this.#faults.length === 0) return;
     this.#port.postMessage(writeReplayBatch({ replies: this.#replies, evicted: this.#evicted, faults: this.#faults }));
     this.#replies = [];
     this.#evicted = [];
     this.#faults = [];
+  }
+
+  /** Figures for main, once a batch. */
+  #tell(): void {
+    this.#progress.setFigures({
+      engines: this.#engines.size,
+      cacheBytes: this.#bytes,
+      hits: this.#hits,
+      misses: this.#misses,
+      replayedEvents: this.#replayedEvents,
+      evictions: this.#evictions,
+    });
   }
 
   #reportFault(engine: ReplayEngine, payload: string): void {

@@ -6,7 +6,7 @@
 // T2. When a thread dies its slot is told dead exactly once, before a new thread takes its place: nobody waits for answers of the dead.
 // T3. Answers of a thread that arrive after its death was told are dropped.
 import { Piscina } from 'piscina';
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, type Worker } from 'node:worker_threads';
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError, assert, DefinitionError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
@@ -14,10 +14,12 @@ import { show } from '../types/show.ts';
 import { serveHost, type ActivityHost } from './activity-host.ts';
 import { callControl, toLoadError, type ThreadControl } from './control.ts';
 import { entryUrl } from './entry-url.ts';
+import { readLoopTime, type LoopTime } from './loop-time.ts';
 import type { Wire } from './messages.ts';
-import { Progress } from './progress.ts';
+import { Progress, type ReplayFigures } from './progress.ts';
 import { toThreadSource, type DefinitionSource, type RegisteredName, type ThreadSource } from './registry.ts';
 import type { ThreadTask } from './replay-thread.ts';
+import { ThreadTally } from './thread-tally.ts';
 import type { VersionPolicy } from './versions.ts';
 import { makeInlineChannel, type WorkPort } from './work-port.ts';
 
@@ -26,7 +28,21 @@ export type Slot<Control> = {
   readonly index: number;
   readonly control: Control;
   readonly progress: Progress;
+  /** What is counted about it; its items by the dispatcher. */
+  readonly tally: ThreadTally;
   readonly post: (wire: Wire) => void;
+};
+
+/** What a pool knows about one of its threads, over all its lives. */
+export type ThreadFigures = {
+  readonly index: number;
+  /** Which life of it this is, from 1. */
+  readonly life: number;
+  /** Idle and busy time of its event loop in this life, in milliseconds; 0 inline. */
+  readonly loop: LoopTime;
+  readonly tally: ThreadTally;
+  /** What a replay thread has done; 0 in an activity thread. */
+  readonly replay: ReplayFigures;
 };
 
 /** Who uses a pool. */
@@ -93,6 +109,18 @@ type Session<Control> = {
   readonly onBatch: (receive: (wire: Wire) => void) => void;
 };
 
+/** What outlives the lives of a thread. */
+type ThreadRecord = {
+  readonly tally: ThreadTally;
+  life: number;
+  /** null: none is loaded, or it is inline. */
+  worker: Worker | null;
+  /** What the lives before this one have done. */
+  past: ReplayFigures;
+};
+
+const NO_FIGURES: ReplayFigures = { engines: 0, cacheBytes: 0, hits: 0, misses: 0, replayedEvents: 0, evictions: 0 };
+
 /** Threads of one kind. */
 export class ThreadPool<Control extends ThreadControl> {
   readonly #options: PoolOptions;
@@ -100,6 +128,7 @@ export class ThreadPool<Control extends ThreadControl> {
   readonly #makeInline: MakeInline<Control>;
   readonly #sources: readonly ThreadSource[];
   readonly #sessions = new Map<number, Session<Control>>();
+  readonly #records: readonly ThreadRecord[];
   readonly #serving: Promise<void>[] = [];
   #piscina: Piscina | null = null;
   #names: readonly RegisteredName[] = [];
@@ -116,6 +145,12 @@ export class ThreadPool<Control extends ThreadControl> {
     this.#options = options;
     this.#listener = listener;
     this.#makeInline = makeInline;
+    this.#records = Array.from({ length: Math.max(1, options.threads) }, () => ({
+      tally: new ThreadTally(),
+      life: 0,
+      worker: null,
+      past: NO_FIGURES,
+    }));
     this.#sources = options.sources.map((given) => {
       const threadSource = toThreadSource(given);
       const { source } = threadSource;
@@ -157,7 +192,7 @@ export class ThreadPool<Control extends ThreadControl> {
       // A death is told by the rejection of the thread's task; without a listener this event would end the process.
       this.#piscina.on('error', () => undefined);
     }
-    const slots = Array.from({ length: Math.max(1, threads) }, (_, index) => index);
+    const slots = this.#records.map((_, index) => index);
     // Until the threads are ready, and inline also later, nothing else may keep the process alive.
     this.#alive = setInterval(() => undefined, 60_000);
     await Promise.all(
@@ -168,6 +203,15 @@ export class ThreadPool<Control extends ThreadControl> {
           }),
       ),
     );
+  }
+
+  /** What is known about each thread now. Asks no thread: it is cheap, and works while they are busy. */
+  figures(): readonly ThreadFigures[] {
+    return this.#records.map(({ tally, life, worker, past }, index) => {
+      const loop = readLoopTime(worker);
+      const present = this.#sessions.get(index)?.slot.progress.readFigures() ?? NO_FIGURES;
+      return { index, life, loop, tally, replay: addFigures(past, present) };
+    });
   }
 
   /**
@@ -221,13 +265,16 @@ export class ThreadPool<Control extends ThreadControl> {
       }
       let alive = true;
       session.onBatch((wire) => {
-        if (alive) this.#listener.onBatch(session.slot, wire);
+        if (!alive) return;
+        session.slot.tally.batchesReceived += 1;
+        this.#listener.onBatch(session.slot, wire);
       });
       this.#listener.onReady(session.slot);
       if (first) start.resolve();
       const death = await session.ended;
       alive = false;
       session.close();
+      this.#retire(index, session);
       if (!this.#closed) this.#listener.onDeath(session.slot, death);
     }
   }
@@ -255,7 +302,24 @@ export class ThreadPool<Control extends ThreadControl> {
     }
     if (!loaded.ok) return toLoadError(loaded.failure);
     this.#names = loaded.names;
+    const record = this.#recordOf(session.slot.index);
+    record.life += 1;
+    record.worker = this.#piscina?.threads.find((worker) => worker.threadId === loaded.threadId) ?? null;
     return null;
+  }
+
+  /** Keeps what a life has done; its engines are gone. */
+  #retire(index: number, session: Session<Control>): void {
+    this.#sessions.delete(index);
+    const record = this.#recordOf(index);
+    record.past = { ...addFigures(record.past, session.slot.progress.readFigures()), engines: 0, cacheBytes: 0 };
+    record.worker = null;
+  }
+
+  #recordOf(index: number): ThreadRecord {
+    const record = this.#records[index];
+    assert(record !== undefined, 'a pool has a record of each of its threads');
+    return record;
   }
 
   #openThread(index: number): Session<Control> {
@@ -322,9 +386,14 @@ export class ThreadPool<Control extends ThreadControl> {
     readonly release: () => void;
   }): Session<Control> {
     const { index, control, progress, port, ended, abort, release } = parts;
+    const { tally } = this.#recordOf(index);
+    const post = (wire: Wire): void => {
+      tally.batchesSent += 1;
+      port.postMessage(wire);
+    };
     let closed = false;
     return {
-      slot: { index, control, progress, post: (wire) => port.postMessage(wire) },
+      slot: { index, control, progress, tally, post },
       ended,
       abort,
       close: () => {
@@ -336,6 +405,17 @@ export class ThreadPool<Control extends ThreadControl> {
       onBatch: (receive) => port.on('message', receive),
     };
   }
+}
+
+function addFigures(past: ReplayFigures, present: ReplayFigures): ReplayFigures {
+  return {
+    engines: present.engines,
+    cacheBytes: present.cacheBytes,
+    hits: past.hits + present.hits,
+    misses: past.misses + present.misses,
+    replayedEvents: past.replayedEvents + present.replayedEvents,
+    evictions: past.evictions + present.evictions,
+  };
 }
 
 function article(kind: PoolOptions['kind']): string {

@@ -82,12 +82,13 @@ export function readTime(value: unknown, what: string): number {
  *
  * @param given - options that were read before
  * @param names - the names of all fields
+ * @param owner - the option that they belong to, as text for the message
  * @throws {OptionError} that lists the known ones
  */
-export function assertKnownOptions<Options extends object>(given: Options | undefined, names: FieldNames<Options>): void {
+export function assertKnownOptions<Options extends object>(given: Options | undefined, names: FieldNames<Options>, owner = ''): void {
   for (const name of Object.keys(given ?? {})) {
     if (!Object.hasOwn(names, name))
-      throw new OptionError(`Unknown option \`${name}\`. Known: ${Object.keys(names).toSorted().join(', ')}`);
+      throw new OptionError(`Unknown option \`${name}\`${owner}. Known: ${Object.keys(names).toSorted().join(', ')}`);
   }
 }
 

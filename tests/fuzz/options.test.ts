@@ -73,6 +73,12 @@ const RUNTIME_OPTIONS: Readonly<Record<string, readonly ((value: unknown) => Rea
     (initialMs) => ({ retryBackoff: { initialMs, maximumMs: 5 } }),
     (maximumMs) => ({ retryBackoff: { initialMs: 1, maximumMs } }),
   ],
+  autoTune: [
+    (autoTune) => ({ autoTune }),
+    ...['minTurns', 'maxTurns', 'minActivities', 'maxActivities', 'targetLoopDelayMs'].map((name) => (value: unknown) => ({
+      autoTune: { [name]: value },
+    })),
+  ],
   nodeId: [(nodeId) => ({ nodeId })],
   tags: [(tags) => ({ tags }), (only) => ({ tags: { only } }), (tag) => ({ tags: { defaultAnd: ['gpu', tag] } })],
   versionPolicy: [(versionPolicy) => ({ versionPolicy }), (policy) => ({ versionPolicy: { nothing: policy } })],

@@ -226,7 +226,8 @@ function watch(provider: Provider, onCall: (method: string, args: readonly unkno
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== 'function') return value;
       return (...args: unknown[]): unknown => {
-        onCall(String(name), args);
+        // `stats` asks no store.
+        if (name !== 'stats') onCall(String(name), args);
         return Reflect.apply(value, target, args) as unknown;
       };
     },

@@ -59,7 +59,7 @@ type Operation = {
 
 /** The queue of operations in front of one connection. */
 export class GroupCommit {
-  readonly stats: CommitStats = { commits: 0, items: 0, busyRetries: 0, slowPaths: 0, commitMs: 0, syncs: 0, syncMs: 0 };
+  readonly stats: CommitStats = { commits: 0, items: 0, busyRetries: 0, slowPaths: 0, statementMs: 0, commitMs: 0, syncs: 0, syncMs: 0 };
   readonly #database: Database.Database;
   readonly #frame: TransactionFrame;
   readonly #maxCommitMs: number;
@@ -175,6 +175,7 @@ export class GroupCommit {
       else this.#failAll(error);
       return;
     }
+    const begunMs = this.#clock.monotonicMs();
     try {
       this.#frame.begin(true);
       this.#runItems((operation) => operation.runItem(operation.cursor));
@@ -182,6 +183,7 @@ export class GroupCommit {
       const startedMs = this.#clock.monotonicMs();
       this.#commit.run();
       const commitMs = this.#clock.monotonicMs() - startedMs;
+      this.stats.statementMs += startedMs - begunMs;
       this.stats.commitMs += commitMs;
       this.#commitMs += (commitMs - this.#commitMs) * 0.1;
     } catch (error) {

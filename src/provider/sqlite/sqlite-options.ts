@@ -18,6 +18,8 @@ export type CommitStats = {
   busyRetries: number;
   /** Transactions that were run again item by item, because one item failed. */
   slowPaths: number;
+  /** Time that the event loop spent on the statements before `COMMIT`, in milliseconds. */
+  statementMs: number;
   /** Time that the event loop spent in `COMMIT` of the others, in milliseconds: writing the log, and checkpoints. */
   commitMs: number;
   /** Syncs beside the event loop, and how long they took together, in milliseconds. */

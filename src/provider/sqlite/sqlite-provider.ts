@@ -43,6 +43,7 @@ import {
   type RuntimeReport,
   type SessionMessage,
   type StartOutcome,
+  type StoreStats,
   type StoredValue,
   type WaitCondition,
   type WorkFetchParams,
@@ -244,6 +245,10 @@ export class SqliteProvider implements Provider {
   /** Numbers of the group commit, for tuning. */
   get commitStats(): Readonly<CommitStats> {
     return this.#commits.stats;
+  }
+
+  stats(): StoreStats {
+    return { ...this.#commits.stats };
   }
 
   startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
