@@ -157,7 +157,7 @@ describe('a runtime with autoTune', () => {
   test('lets more run at once while it pays off, within the bounds, and shows it', async () => {
     const untuned = await runNaps(false);
     expect(untuned.runtime.stats()).toMatchObject({
-      limits: { turnsPerThread: 256, activitiesPerThread: 2 },
+      limits: { turnsPerThread: 128, activitiesPerThread: 2 },
       autoTune: { isOn: false, raised: 0, takenBack: 0, lowered: 0 },
     });
     const tuned = await runNaps({ minActivities: 1, maxActivities: 32 });

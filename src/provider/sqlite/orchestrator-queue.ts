@@ -342,8 +342,7 @@ export class OrchestratorQueue {
     if (ack.lockToken !== null && !holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
     if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
     if (ack.lockToken !== null) this.#leases.finish(ack.lockToken);
-    else if (!isIdle(row, nowMs) || !this.#work.holdsAll(ack.completed ?? [])) return 'conflict';
-    if (ack.completed !== undefined) this.#work.removeAll(ack.completed);
+    else if (!isIdle(row, nowMs) || !this.#work.removeAll(ack.completed ?? [])) return 'conflict';
     const codeId = this.#codeAfterTurn(ack, row);
     const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
     if (ack.page !== null) {
@@ -414,7 +413,9 @@ export class OrchestratorQueue {
   /** When the instance is ready again; null: not without a new message. */
   #readyAfterTurn(ack: OrchestrationAck, row: LockRow, nowMs: number): number | null {
     if (isEnded(ack.status) || ack.status === 'Suspended' || ack.status === 'Quarantined') return null;
-    const firstVisible = this.#firstVisibleMs(ack.instanceId);
+    // An instance that was not ready at any time had nothing queued, and an optimistic turn without a timer queues nothing.
+    const isEmpty = ack.lockToken === null && row.ready_at === null && ack.timers.length === 0 && ack.next === null;
+    const firstVisible = isEmpty ? null : this.#firstVisibleMs(ack.instanceId);
     return firstVisible === null ? null : readyAtOnceMs(firstVisible, row.priority, nowMs);
   }
 

@@ -271,21 +271,24 @@ export class WorkQueue {
     return outcomes;
   }
 
-  /** True when the locks of all items of an instance are held. */
-  holdsAll(acks: readonly WorkItemAck[]): boolean {
+  /**
+   * Removes items of an instance, with what they have received; their completions go another way. Returns false, with nothing removed, unless all
+   * of them are held.
+   */
+  removeAll(acks: readonly WorkItemAck[]): boolean {
     const nowMs = this.#clock.nowMs();
+    const [only] = acks;
+    // Of one nothing can be removed in part: no look before.
+    if (only !== undefined && acks.length === 1) return this.#remove(only, nowMs);
     const range = asRange(acks);
-    if (range !== null && this.#countHeld.get(...range, nowMs) === acks.length) return true;
-    return acks.every((ack) => this.#isHeld.get(...lockKey(ack), nowMs) !== undefined || this.#routed.holds(ack));
-  }
-
-  /** Removes items that are held, with what they have received; their completions go another way. */
-  removeAll(acks: readonly WorkItemAck[]): void {
-    const nowMs = this.#clock.nowMs();
-    const range = asRange(acks);
-    if (range !== null && this.#deleteHeld.run(...range, nowMs).changes === acks.length) {
+    if (range !== null && this.#countHeld.get(...range, nowMs) === acks.length) {
+      this.#deleteHeld.run(...range, nowMs);
       for (const { lockToken } of acks) this.#leases.finish(lockToken);
-    } else for (const ack of acks) this.#remove(ack, nowMs);
+      return true;
+    }
+    if (!acks.every((ack) => this.#isHeld.get(...lockKey(ack), nowMs) !== undefined || this.#routed.holds(ack))) return false;
+    for (const ack of acks) this.#remove(ack, nowMs);
+    return true;
   }
 
   /** Removes an item if it is held. */
