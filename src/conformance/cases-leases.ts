@@ -24,6 +24,7 @@ import {
   poll,
   pollWork,
   renewWork,
+  routing,
   run,
   start,
 } from './case-kit.ts';
@@ -142,6 +143,20 @@ const together = cases('locks of one fetch', {
     await clock.advance(1);
     assert.equal(await ackWork(provider, lost), 'lockLost');
     assert.deepEqual(eventIds(await fetchWork(provider)), [4]);
+  },
+  'work that a waiting fetch gets behind more urgent work is handed out again when its lock ends': async (context) => {
+    const { provider, clock } = context;
+    await start(provider, 'a');
+    const turn = await fetchOne(provider);
+    const wait = await pollWork(context, { lockMs: 1_000 });
+    const urgent = activity(4, { routing: routing({ priority: 5 }) });
+    await commit(provider, turn, { page: page(9), workItems: [activity(2), activity(3), urgent] });
+    const items = (await wait.result).items;
+    assert.deepEqual(eventIds(items), [4, 2, 3]);
+    // Any transaction.
+    await enqueue(provider, 'a', 'm');
+    await clock.advance(1_000);
+    assert.deepEqual(new Set(eventIds(await fetchWork(provider))), new Set([2, 3, 4]));
   },
   'an instance that was given back is locked by its next fetch alone': async ({ provider, clock }) => {
     const [a, b] = await takeTurns(provider, 1_000);

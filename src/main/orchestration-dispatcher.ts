@@ -128,6 +128,8 @@ export type OrchestrationFigures = {
   readonly fetches: FetchCounts;
 };
 
+/** Share of the room that is left to fetched turns. */
+const FETCHED_SHARE = 0.25;
 /** Wait before a turn that failed in the store is tried again, in milliseconds. */
 const STORE_TROUBLE_MS = 200;
 /** How often the watchdog looks, in milliseconds. */
@@ -164,6 +166,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   /** Which code runs here. */
   #accepts: (code: InstanceCode) => boolean = () => false;
   #seq = 0;
+  /** How many of the turns are optimistic. */
+  #turnsAhead = 0;
   #watchdog: NodeJS.Timeout | null = null;
   /** When the watchdog looked last. */
   #watchedMs = 0;
@@ -194,7 +198,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#fetches = new FetchLoop({
       clock: options.clock,
       lockMs: options.orchestrationLockMs,
-      room: () => (this.#threads.size === 0 ? 0 : this.#threads.size * this.#turnsPerThread - this.#turns.size),
+      room: () => this.#room(),
       fetch: (params) => this.#provider.fetchOrchestrationItems({ ...params, accepts: this.#accepts }),
       onItems: (fetched) => this.#take(fetched),
       giveBack: (items) => this.#abandon(items, { delayMs: 0, countAttempt: false }),
@@ -396,7 +400,15 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     return left;
   }
 
+  /** How many turns could be fetched now. Optimistic ones leave a part of the room: where there are always more of them, nothing else would run. */
+  #room(): number {
+    const all = this.#threads.size * this.#turnsPerThread;
+    const fetched = this.#turns.size - this.#turnsAhead;
+    return Math.max(all - this.#turns.size, Math.ceil(all * FETCHED_SHARE) - fetched);
+  }
+
   #add(item: OrchestrationItem, nowMs: number, ahead: EndedActivities | null): Turn {
+    if (ahead !== null) this.#turnsAhead += 1;
     this.#seq = (this.#seq + 1) & 0x7fff_ffff;
     const turn: Turn = { seq: this.#seq, item, ahead, nowMs, state: 'waiting', slot: null, picked: null };
     this.#turns.set(turn.seq, turn);
@@ -643,6 +655,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const { ahead } = turn;
     if (ahead === null) return;
     turn.ahead = null;
+    this.#turnsAhead -= 1;
     this.#noteAhead(ahead.instanceId, isRecorded);
     if (isRecorded) this.#aheadCommitted += 1;
     else this.#aheadRefused += 1;

@@ -278,6 +278,22 @@ describe('an optimistic turn', () => {
     await isSound(store, [runtime]);
   });
 
+  test('leaves room for turns that have to be fetched, however many there are of its kind', async () => {
+    const { store, notes, runtime } = await begin(() => later(store, 10_000), { turnsPerThread: 1 });
+    const startedMs = store.clock.nowMs();
+    await store.client.startOrchestration('a', 'chain', 2);
+    await store.clock.advance(1_000);
+    // The fetch that was open when the optimistic turn began gets the first one.
+    for (const instanceId of ['b', 'c']) {
+      await store.client.startOrchestration(instanceId, 'chain', 0);
+      expect(await store.result(instanceId)).toEqual([]);
+    }
+    expect(store.clock.nowMs() - startedMs).toBeLessThan(10_000);
+    expect(await store.result('a')).toEqual(['0!', '1!']);
+    expect(notes.outcomes).toEqual(['committed', 'committed']);
+    await isSound(store, [runtime]);
+  });
+
   test('is not tried when no engine is kept', async () => {
     const { store, notes, runtime } = await begin(undefined, { stickyCacheMb: 0 });
     await store.client.startOrchestrations(['a', 'b', 'c'].map((instanceId) => ({ instanceId, orchestration: 'chain', input: 4 })));

@@ -1,7 +1,7 @@
 // The sync of SQLite's log beside its commits, on a real file.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { newInstance } from '../../src/conformance/case-kit.ts';
 import { LogSync } from '../../src/provider/sqlite/log-sync.ts';
@@ -42,4 +42,24 @@ test('reports a log that is not there', async () => {
   const log = new LogSync(makeFile());
   expect(await rejection(log.run())).toMatchObject({ code: 'ENOENT' });
   log.close();
+});
+
+test('finds the log where SQLite has it: beside the file itself, not beside a link to it', async () => {
+  const file = makeFile();
+  await (await SqliteProvider.open(file)).close();
+  const link = `${file}.link`;
+  symlinkSync(file, link);
+  const provider = await SqliteProvider.open(link);
+  onTestFinished(() => provider.close());
+  expect(await provider.startInstances([newInstance('a')])).toEqual(['started']);
+});
+
+test('finds the log of a relative path also when the process has changed its folder', async () => {
+  const file = makeFile();
+  const folder = process.cwd();
+  onTestFinished(() => process.chdir(folder));
+  const provider = await SqliteProvider.open(relative(folder, file));
+  onTestFinished(() => provider.close());
+  process.chdir(tmpdir());
+  expect(await provider.startInstances([newInstance('a')])).toEqual(['started']);
 });

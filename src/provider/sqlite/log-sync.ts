@@ -19,7 +19,7 @@ export class LogSync {
   #expectedMs = 0;
 
   /**
-   * @param file - path of the database
+   * @param file - path of the database as SQLite has resolved it: the log lies beside what a link leads to
    */
   constructor(file: string) {
     this.#path = `${file}-wal`;

@@ -226,12 +226,15 @@ export class SqliteProvider implements Provider {
     }
     const resolved = resolveSqliteOptions(options);
     const database = await openDatabase(file, resolved.synchronous);
+    let logSync: LogSync | null = null;
     try {
-      const provider = new SqliteProvider(database, resolved, makeLogSync(database, file, resolved));
+      logSync = makeLogSync(database, resolved);
+      const provider = new SqliteProvider(database, resolved, logSync);
       await provider.#mendHidden();
       return provider;
     } catch (cause) {
       // Such as a table that somebody removed.
+      logSync?.close();
       database.close();
       throw cause instanceof ProviderError ? cause : unreadable(file, cause);
     }
@@ -793,10 +796,11 @@ export class SqliteProvider implements Provider {
  * Takes syncs over from SQLite where they are asked for and there is a log. On a simulated clock promises settle when it says so: SQLite syncs
  * itself then.
  */
-function makeLogSync(database: Database.Database, file: string, { synchronous, clock }: Required<SqliteOptions>): LogSync | null {
+function makeLogSync(database: Database.Database, { synchronous, clock }: Required<SqliteOptions>): LogSync | null {
   if (synchronous !== 'FULL' || clock !== systemClock || database.pragma('journal_mode', { simple: true }) !== 'wal') return null;
   database.pragma('synchronous = NORMAL');
-  return new LogSync(file);
+  const databases = database.pragma('database_list') as readonly { readonly name: string; readonly file: string }[];
+  return new LogSync(databases.find(({ name }) => name === 'main')?.file ?? '');
 }
 
 function earliest<Key>(keys: Iterable<Key>, timeOf: (key: Key) => number | null): number | null {

@@ -160,11 +160,16 @@ export class WorkQueue {
     this.#withdraw((item) => item.instanceId === instanceId);
   }
 
-  /** Puts back into the queue what was inserted for a fetch that did not take it. */
+  /**
+   * Puts back into the queue what was inserted for a fetch that did not take it. It is in no lease, so it counts for none: the same fetch may
+   * take it after all, and then its lease has to last until that is finished.
+   */
   releaseDemanded(): void {
     const items = this.demand?.items ?? [];
     this.demand = null;
-    for (const item of items) this.abandon({ ...item, delayMs: 0, countAttempt: false });
+    const nowMs = this.#clock.nowMs();
+    // Also after its lock: only a lease would end that.
+    for (const item of items) this.#release.run(nowMs, 1, ...lockKey(item), Number.MIN_SAFE_INTEGER);
   }
 
   /** Takes back what this transaction has handed out already. */
