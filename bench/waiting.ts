@@ -22,7 +22,7 @@ const SETTLE_MS = { full: 1_000, quick: 50 };
  * What the heap of a replay thread may hold besides the cache, in MiB. Reason: without a limit V8 leaves the garbage of a hundred thousand first
  * turns lying about, since there is memory enough (measured: 330 MiB above idle instead of 100).
  */
-const HEAP_BESIDES_CACHE_MIB = 56;
+const HEAP_BESIDES_CACHE_MIB = 48;
 /** The runtime's own default. */
 const DEFAULT_CACHE_MIB = 64;
 /** Instances on a page when the results are checked. */
