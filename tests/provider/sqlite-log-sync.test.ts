@@ -1,5 +1,5 @@
 // The sync of SQLite's log beside its commits, on a real file.
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -38,10 +38,38 @@ test('is not made for a store without a file, nor without need', async () => {
   }
 });
 
-test('reports a log that is not there', async () => {
-  const log = new LogSync(makeFile());
+test('reports a log that is not there, and that cannot be emptied either', async () => {
+  for (const empty of [() => false, () => expect.fail('disk full')]) {
+    const log = new LogSync(makeFile(), empty);
+    expect(await rejection(log.run())).toMatchObject({ code: 'ENOENT' });
+    log.close();
+  }
+});
+
+test('trusts the log no more after a failure, until all of it is in the database', async () => {
+  const file = makeFile();
+  const answers = [false, false, true];
+  const log = new LogSync(file, () => answers.shift() ?? expect.fail('asked once more'));
   expect(await rejection(log.run())).toMatchObject({ code: 'ENOENT' });
+  writeFileSync(`${file}-wal`, '');
+  expect(await rejection(log.run())).toMatchObject({ code: 'ENOENT' });
+  await log.run();
+  expect(answers).toEqual([]);
+  await log.run();
   log.close();
+});
+
+test('goes to the database file when somebody has removed the log', async () => {
+  const file = makeFile();
+  const provider = await SqliteProvider.open(file);
+  rmSync(`${file}-wal`);
+  expect(await provider.startInstances([newInstance('a')])).toEqual(['started']);
+  const copy = `${file}.copy`;
+  copyFileSync(file, copy);
+  await provider.close();
+  const other = await SqliteProvider.open(copy);
+  onTestFinished(() => other.close());
+  expect(await other.readInstances(['a'])).toMatchObject([{ instanceId: 'a' }]);
 });
 
 test('finds the log where SQLite has it: beside the file itself, not beside a link to it', async () => {

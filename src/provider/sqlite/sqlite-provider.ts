@@ -795,7 +795,10 @@ function makeLogSync(database: Database.Database, { synchronous, clock }: Requir
   if (synchronous !== 'FULL' || clock !== systemClock || database.pragma('journal_mode', { simple: true }) !== 'wal') return null;
   database.pragma('synchronous = NORMAL');
   const databases = database.pragma('database_list') as readonly { readonly name: string; readonly file: string }[];
-  return new LogSync(databases.find(({ name }) => name === 'main')?.file ?? '');
+  return new LogSync(databases.find(({ name }) => name === 'main')?.file ?? '', () => {
+    const [result] = database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
+    return result?.busy === 0;
+  });
 }
 
 function earliest<Key>(keys: Iterable<Key>, timeOf: (key: Key) => number | null): number | null {
