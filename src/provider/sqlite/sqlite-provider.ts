@@ -2,8 +2,8 @@
 // tables (SQL), ../parking.ts (long polls), open-database.ts (the file).
 //
 // S1. Every write goes through the group commit; promises settle after the commit (P2).
-// S6. Turns are handed out at the commit, everything else after its sync: a turn does nothing outside before it is committed itself, and that sync
-//     covers all commits before it. Turns of an instance whose last turn is not yet answered follow that answer.
+// S6. Turns and their histories are handed out at the commit, everything else after its sync, also what is only read: a turn does nothing outside
+//     before it is committed itself, and that sync covers all commits before it. Turns of an instance whose last turn is not yet answered follow that answer.
 // S7. When the next item of a parked fetch is ready is known from the end of the last transaction, until another process changes something.
 // S8. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 // S2. A parked fetch is served inside the transaction that makes its items ready: one sync instead of two, no wake-up in between.
@@ -298,7 +298,7 @@ export class SqliteProvider implements Provider {
   }
 
   readHistory(requests: readonly HistoryRequest[]): Promise<readonly (readonly HistoryPage[])[]> {
-    return this.#read('readHistory', () => requests.map((request) => this.#orchestrations.readHistory(request)));
+    return this.#read('readHistory', () => requests.map((request) => this.#orchestrations.readHistory(request)), { isForTurns: true });
   }
 
   fetchWorkItems(params: Readonly<WorkFetchParams>): Promise<Fetched<WorkItem>> {
@@ -371,7 +371,7 @@ export class SqliteProvider implements Provider {
     // No await from this look to the parking: a change in between would wake nobody.
     if (!isOver) this.#watchOthers();
     const messages = read();
-    if (isOver || messages.length > 0) return messages;
+    if (isOver || messages.length > 0) return await this.#whenSynced(operation, messages);
     const attempt = (): readonly SessionMessage[] | null => {
       const found = read();
       return found.length === 0 ? null : found;
@@ -435,7 +435,7 @@ export class SqliteProvider implements Provider {
       // No await between this look and the parking: a change in between would wake nobody.
       const isAlive = condition.kind === 'ended' && this.#alive.has(instanceId);
       const found = waitMs > 0 && isAlive ? undefined : this.#readWhen(instanceId, condition, waitMs);
-      if (found !== undefined) return Promise.resolve(found);
+      if (found !== undefined) return this.#whenSynced('waitForInstance', found);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -489,18 +489,19 @@ export class SqliteProvider implements Provider {
     return this.#commits.write(operation, items, apply);
   }
 
-  #read<Value>(operation: string, read: () => Value): Promise<Value> {
-    return new Promise((resolve, reject) => {
-      if (this.#closing !== null) {
-        reject(closed(operation));
-        return;
-      }
-      try {
-        resolve(read());
-      } catch (error) {
-        reject(error instanceof ArgumentError ? error : toProviderError(operation, error));
-      }
-    });
+  /** S6. */
+  #whenSynced<Value>(operation: string, value: Value): Promise<Value> {
+    return this.#commits.synced(operation)?.then(() => value) ?? Promise.resolve(value);
+  }
+
+  #read<Value>(operation: string, read: () => Value, { isForTurns = false } = {}): Promise<Value> {
+    if (this.#closing !== null) return Promise.reject(closed(operation));
+    try {
+      const value = read();
+      return isForTurns ? Promise.resolve(value) : this.#whenSynced(operation, value);
+    } catch (error) {
+      return Promise.reject(error instanceof ArgumentError ? error : toProviderError(operation, error));
+    }
   }
 
   async #fetch<Item, Wanted extends Wish>(
@@ -658,7 +659,7 @@ export class SqliteProvider implements Provider {
           for (const instanceId of acked) this.#unsafeTurns.delete(instanceId);
           for (const round of rounds) round.deliver();
           for (const round of waits) round.deliver();
-          if (!this.#sessionWaits.isEmpty) for (const sessionId of messaged) this.#sessionWaits.serve(sessionId).deliver();
+          if (!this.#sessionWaits.isEmpty) for (const sessionId of messaged) this.#deliver(this.#sessionWaits.serve(sessionId));
           this.#armTimers();
         }),
       unsafe: (error) => {
@@ -768,9 +769,22 @@ export class SqliteProvider implements Provider {
     if (version === this.#seenVersion) return;
     this.#seenVersion = version;
     this.#forgetKnown();
-    this.#instanceWaits.serve().deliver();
-    this.#sessionWaits.serve().deliver();
+    this.#deliver(this.#instanceWaits.serve(), true);
+    this.#deliver(this.#sessionWaits.serve(), true);
     this.#lookForWork();
+  }
+
+  /** S6: tells what was found outside of a transaction. */
+  #deliver(round: ServedRound, ofOthers = false): void {
+    if (round.count === 0) return;
+    const synced = this.#commits.synced('wait', ofOthers);
+    if (synced === null) round.deliver();
+    else {
+      synced.then(
+        () => round.deliver(),
+        (error: unknown) => round.fail(toProviderError('wait', error)),
+      );
+    }
   }
 
   /** Starts a transaction for the parked fetches, but only when there is something to take: the write lock is for those who need it. */
