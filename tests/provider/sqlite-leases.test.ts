@@ -22,6 +22,7 @@ import {
   newInstance,
   page,
   renewWork,
+  routing,
   run,
   start,
   workAckFor,
@@ -298,5 +299,37 @@ describe('the table of leases', () => {
     table.begin(true);
     table.committed();
     expect(count()).toBe(0);
+  });
+});
+
+describe('an optimistic turn', () => {
+  test('takes all its activities along or none, also when a lock ends in the middle of its transaction', async () => {
+    const outcomes = new Set<unknown>();
+    for (const tag of [null, 't']) {
+      for (let lockMs = 1; lockMs < 40; lockMs += 1) {
+        const clock = new SimulatedClock(START_MS);
+        const provider = await SqliteProvider.open(':memory:', { clock });
+        const options = { routing: tag === null ? null : routing({ tag }) };
+        await run(provider, 'a', { page: page(9), workItems: [activity(2, options), activity(4, options)] });
+        const { items } = await provider.fetchWorkItems({
+          maxItems: 9,
+          lockMs,
+          waitMs: 0,
+          select: { kind: 'queue', tags: { kind: 'any' }, session: null },
+        });
+        // Each look at the clock takes a millisecond from now on.
+        const real = clock.nowMs.bind(clock);
+        let looks = 0;
+        clock.nowMs = () => real() + (looks += 1);
+        const standing = { instanceId: 'a', executionId: 1, lastEventId: 9, name: 'order', version: '1.0.0', status: 'Running' } as const;
+        const item = { ...standing, lockToken: '', messages: [], parent: null, createdAtMs: 0 };
+        const turn = ackFor(item, { lockToken: null, completed: items.map((one) => workAckFor(one)), page: page(10) });
+        const [outcome] = await provider.ackOrchestrationItems([turn]);
+        outcomes.add(outcome);
+        expect([lockMs, (await provider.readWorkItems('a')).length]).toEqual([lockMs, outcome === 'committed' ? 0 : 2]);
+        await provider.close();
+      }
+    }
+    expect(outcomes).toEqual(new Set(['conflict', 'committed']));
   });
 });

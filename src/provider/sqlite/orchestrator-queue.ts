@@ -342,8 +342,9 @@ export class OrchestratorQueue {
     if (ack.lockToken !== null && !holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
     if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
     if (ack.lockToken !== null) this.#leases.finish(ack.lockToken);
-    else if (!isIdle(row, nowMs) || !this.#work.holdsAll(ack.completed ?? [])) return 'conflict';
-    if (ack.completed !== undefined) this.#work.removeAll(ack.completed);
+    else if (!isIdle(row, nowMs) || !this.#work.holdsAll(ack.completed ?? [], nowMs)) return 'conflict';
+    // At the time for which they were looked at: a lock may end this very moment.
+    if (ack.completed !== undefined) this.#work.removeAll(ack.completed, nowMs);
     const codeId = this.#codeAfterTurn(ack, row);
     const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
     if (ack.page !== null) {

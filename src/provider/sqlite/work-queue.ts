@@ -277,16 +277,14 @@ export class WorkQueue {
   }
 
   /** True when the locks of all items of an instance are held. */
-  holdsAll(acks: readonly WorkItemAck[]): boolean {
-    const nowMs = this.#clock.nowMs();
+  holdsAll(acks: readonly WorkItemAck[], nowMs: number): boolean {
     const range = asRange(acks);
     if (range !== null && this.#countHeld.get(...range, nowMs) === acks.length) return true;
-    return acks.every((ack) => this.#isHeld.get(...lockKey(ack), nowMs) !== undefined || this.#routed.holds(ack));
+    return acks.every((ack) => this.#isHeld.get(...lockKey(ack), nowMs) !== undefined || this.#routed.holds(ack, nowMs));
   }
 
-  /** Removes items that are held, with what they have received; their completions go another way. */
-  removeAll(acks: readonly WorkItemAck[]): void {
-    const nowMs = this.#clock.nowMs();
+  /** Removes items that are held at that time, with what they have received; their completions go another way. */
+  removeAll(acks: readonly WorkItemAck[], nowMs: number): void {
     const range = asRange(acks);
     if (range !== null && this.#deleteHeld.run(...range, nowMs).changes === acks.length) {
       for (const { lockToken } of acks) this.#leases.finish(lockToken);
@@ -296,7 +294,7 @@ export class WorkQueue {
   /** Removes an item if it is held. */
   #remove(ack: WorkItemAck, nowMs: number): boolean {
     if (this.#deleteLocked.run(...lockKey(ack), nowMs).changes === 1) this.#leases.finish(ack.lockToken);
-    else if (!this.#routed.ack(ack)) return false;
+    else if (!this.#routed.ack(ack, nowMs)) return false;
     if (ack.received !== undefined) this.#sessionMessages.deleteTaken(ack.received.sessionId, ack.received.uptoSeq);
     return true;
   }
