@@ -333,3 +333,19 @@ describe('an optimistic turn', () => {
     expect(outcomes).toEqual(new Set(['conflict', 'committed']));
   });
 });
+
+test('a lock that is renewed for a shorter time ends earlier also after its lease was made anew', async () => {
+  const { stage, provider } = await Stage.open();
+  await start(provider, 'a', 'b');
+  const [a] = await fetchItems(provider, { maxItems: 1 });
+  const [b] = await fetchItems(provider, { maxItems: 1, lockMs: 30_000 });
+  if (a === undefined || b === undefined) expect.fail('two were started');
+  await commit(provider, a);
+  await pass(provider);
+  stage.other.exec("INSERT INTO leases (queue, ends_at, lock_token, instance_ids) VALUES ('instances', 0, 'damaged', 'no JSON')");
+  await fetchNone(provider);
+  expect(stage.leases()).toEqual(['instances ["b"] 30000']);
+  await provider.renewOrchestrationLocks([b], 500);
+  await stage.clock.advance(500);
+  expect(instanceIds(await fetchItems(provider))).toEqual(['b']);
+});
