@@ -118,6 +118,8 @@ export class SqliteProvider implements Provider {
   /** What the running transaction handed to parked callers. */
   #turnRound: ServedRound | null = null;
   #workRound: ServedRound | null = null;
+  /** Who got something in the running transaction. Those before it may still wait for their sync, also when it is rolled back. */
+  #taken: Wish[] = [];
   /** Instances whose turns are in the running transaction, and whether it hands out one of them (S6). */
   readonly #acked = new Set<string>();
   /** Instances whose turns are committed and not yet answered. */
@@ -524,8 +526,10 @@ export class SqliteProvider implements Provider {
     const wish = queue.toWish(lockToken);
     const attempt = (): FetchWait<Item> => {
       const items = queue.take(lockToken);
-      wish.isTaken = items.length > 0;
-      return items.length === 0 ? null : { nowMs: this.#clock.nowMs(), items };
+      if (items.length === 0) return null;
+      wish.isTaken = true;
+      this.#taken.push(wish);
+      return { nowMs: this.#clock.nowMs(), items };
     };
     if (params.signal?.aborted === true) return empty();
     /** Of several that want the same, the first one that gets less than it could has got all. */
@@ -539,10 +543,10 @@ export class SqliteProvider implements Provider {
       const [fetched] = await this.#commits.write(operation, [null], attempt);
       return fetched ?? empty();
     }
+    // In this order: a change by another process after the look is seen by the watch. And nobody is parked when it fails.
+    this.#watchOthers();
     const wait = queue.waits.park({ key: wish.key, waitMs: params.waitMs, signal: params.signal, attempt: attemptInTurn, empty });
     queue.wishes.add(wish);
-    // In this order: a change by another process after the look is seen by the watch.
-    this.#watchOthers();
     this.#guarded(() => this.#lookForWork());
     try {
       return await wait;
@@ -673,6 +677,7 @@ export class SqliteProvider implements Provider {
   #startRounds(): void {
     this.#turnRound = null;
     this.#workRound = null;
+    this.#taken = [];
     this.#followsTurn = false;
     this.#acked.clear();
   }
@@ -683,8 +688,8 @@ export class SqliteProvider implements Provider {
     for (const round of this.#waitRounds) round.putBack();
     this.#waitRounds = [];
     this.#alive.clear();
+    for (const wish of this.#taken) wish.isTaken = false;
     this.#startRounds();
-    for (const wish of [...this.#codeWishes, ...this.#workWishes]) wish.isTaken = false;
     this.#changes.instances.clear();
     this.#changes.sessions.clear();
     this.#codes.forget();
