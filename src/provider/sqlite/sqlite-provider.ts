@@ -2,14 +2,14 @@
 // tables (SQL), ../parking.ts (long polls), open-database.ts (the file).
 //
 // S1. Every write goes through the group commit; promises settle after the commit (P2).
-// S6. Turns and their histories are handed out at the commit, everything else after its sync, also what is only read: a turn does nothing outside
-//     before it is committed itself, and that sync covers all commits before it. Turns of an instance whose last turn is not yet answered follow that answer.
-// S7. When the next item of a parked fetch is ready is known from the end of the last transaction, until another process changes something.
-// S8. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 // S2. A parked fetch is served inside the transaction that makes its items ready: one sync instead of two, no wake-up in between.
 // S3. Changes by other processes are seen by `PRAGMA data_version`, looked at while somebody waits, and by nobody else.
 // S4. Work items are inserted locked for a fetch that waits for them: one statement instead of three, and no second look at the table.
 // S5. Parked fetches that want different things stand apart: who gets nothing does not keep others from being asked.
+// S6. Turns and their histories are handed out at the commit, everything else after its sync, also what is only read: a turn does nothing outside
+//     before it is committed itself, and that sync covers all commits before it. Turns of an instance whose last turn is not yet answered follow that answer.
+// S7. When the next item of a parked fetch is ready is known from the end of the last transaction, until another process changes something.
+// S8. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 import { randomUUID } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
@@ -281,7 +281,7 @@ export class SqliteProvider implements Provider {
   ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
     return this.#write('ackOrchestrationItems', acks, (ack) => {
       const outcome = this.#orchestrations.commit(ack);
-      if (this.#logSync !== null) this.#acked.add(ack.instanceId);
+      this.#acked.add(ack.instanceId);
       const visible = ack.customStatus !== undefined || ack.next !== null || isEnded(ack.status) || ack.status === 'Quarantined';
       const isWatched = visible || (this.#watchedTurns.size > 0 && this.#watchedTurns.has(ack.instanceId));
       if (isWatched && outcome === 'committed') this.#changes.instances.add(ack.instanceId);
