@@ -8,9 +8,9 @@
 //     frame notes in memory while items run (what they insert for a parked fetch) no savepoint takes back: on the slow path it notes nothing.
 // G4. The writes of a transaction have a time budget; what does not fit goes into the next tick, after other work of the event loop.
 //     On a slow disk the budget grows to twice what a commit costs, else the process would do little but sync.
+// G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 // G6. One sync at a time, beside the event loop; it covers all commits before it, and those after it share the next one. Meanwhile a transaction
 //     begins only when enough is asked: many small ones would cost more than they gain.
-// G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
 import { ProviderError } from '../../types/errors.ts';
