@@ -9,13 +9,13 @@
 // D4. When a thread dies, only the instance whose turn was running is charged an attempt. When code between turns kept it, nobody is.
 // D5. Of an instance at most one turn is current: the last one that was fetched, while its lease is held. The answer of any other is
 //     dropped, nobody is charged for it, and it touches neither affinity nor engine of the current one.
+// D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
+// D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 // D8. A turn need not wait until the completions of activities are stored and fetched: when its live engine is here, it is computed at once, and
 //     its commit takes the activities along (an optimistic turn). Whatever keeps it from being committed, its activities are acked by
 //     themselves then, exactly once: `ahead` is settled when the turn is forgotten. What ends meanwhile is for the turn after it: acked by itself
 //     it would be fetched, and cost this turn and the live engine. An instance whose turns were in vain again and again, as those of one that gets
 //     many events are, is left to the fetch for a while, twice as long each time.
-// D6. When the store refuses a batch of acks for what one of them holds, each is tried by itself, and the one that fails alone is charged.
-// D7. A thread whose batch cannot be read is ended, with nothing of the batch done. The instance whose answer it was is charged.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type {
   Provider,

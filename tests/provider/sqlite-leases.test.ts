@@ -22,6 +22,7 @@ import {
   newInstance,
   page,
   renewWork,
+  routing,
   run,
   start,
   workAckFor,
@@ -299,4 +300,52 @@ describe('the table of leases', () => {
     table.committed();
     expect(count()).toBe(0);
   });
+});
+
+describe('an optimistic turn', () => {
+  test('takes all its activities along or none, also when a lock ends in the middle of its transaction', async () => {
+    const outcomes = new Set<unknown>();
+    for (const tag of [null, 't']) {
+      for (let lockMs = 1; lockMs < 40; lockMs += 1) {
+        const clock = new SimulatedClock(START_MS);
+        const provider = await SqliteProvider.open(':memory:', { clock });
+        const options = { routing: tag === null ? null : routing({ tag }) };
+        await run(provider, 'a', { page: page(9), workItems: [activity(2, options), activity(4, options)] });
+        const { items } = await provider.fetchWorkItems({
+          maxItems: 9,
+          lockMs,
+          waitMs: 0,
+          select: { kind: 'queue', tags: { kind: 'any' }, session: null },
+        });
+        // Each look at the clock takes a millisecond from now on.
+        const real = clock.nowMs.bind(clock);
+        let looks = 0;
+        clock.nowMs = () => real() + (looks += 1);
+        const standing = { instanceId: 'a', executionId: 1, lastEventId: 9, name: 'order', version: '1.0.0', status: 'Running' } as const;
+        const item = { ...standing, lockToken: '', messages: [], parent: null, createdAtMs: 0 };
+        const turn = ackFor(item, { lockToken: null, completed: items.map((one) => workAckFor(one)), page: page(10) });
+        const [outcome] = await provider.ackOrchestrationItems([turn]);
+        outcomes.add(outcome);
+        expect([lockMs, (await provider.readWorkItems('a')).length]).toEqual([lockMs, outcome === 'committed' ? 0 : 2]);
+        await provider.close();
+      }
+    }
+    expect(outcomes).toEqual(new Set(['conflict', 'committed']));
+  });
+});
+
+test('a lock that is renewed for a shorter time ends earlier also after its lease was made anew', async () => {
+  const { stage, provider } = await Stage.open();
+  await start(provider, 'a', 'b');
+  const [a] = await fetchItems(provider, { maxItems: 1 });
+  const [b] = await fetchItems(provider, { maxItems: 1, lockMs: 30_000 });
+  if (a === undefined || b === undefined) expect.fail('two were started');
+  await commit(provider, a);
+  await pass(provider);
+  stage.other.exec("INSERT INTO leases (queue, ends_at, lock_token, instance_ids) VALUES ('instances', 0, 'damaged', 'no JSON')");
+  await fetchNone(provider);
+  expect(stage.leases()).toEqual(['instances ["b"] 30000']);
+  await provider.renewOrchestrationLocks([b], 500);
+  await stage.clock.advance(500);
+  expect(instanceIds(await fetchItems(provider))).toEqual(['b']);
 });

@@ -8,9 +8,9 @@
 //     frame notes in memory while items run (what they insert for a parked fetch) no savepoint takes back: on the slow path it notes nothing.
 // G4. The writes of a transaction have a time budget; what does not fit goes into the next tick, after other work of the event loop.
 //     On a slow disk the budget grows to twice what a commit costs, else the process would do little but sync.
+// G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 // G6. One sync at a time, beside the event loop; it covers all commits before it, and those after it share the next one. Meanwhile a transaction
 //     begins only when enough is asked: many small ones would cost more than they gain.
-// G5. Another process holding the write lock never stalls this thread: a busy begin is tried again later, with jitter.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
 import { ProviderError } from '../../types/errors.ts';
@@ -42,6 +42,9 @@ export interface TransactionFrame {
 
 /** What follows a commit. */
 export type Committed = { readonly safe: () => void; readonly unsafe: (error: unknown) => void };
+
+/** Who waits for a sync. */
+type Unsynced = { readonly done: readonly Operation[]; readonly committed: Committed };
 
 type Operation = {
   readonly name: string;
@@ -75,8 +78,9 @@ export class GroupCommit {
   /** What a commit costs here, in milliseconds, smoothed. */
   #commitMs = 0;
   #scheduled = false;
-  /** Commits whose answers wait for the next sync. */
-  #unsynced: { readonly done: readonly Operation[]; readonly committed: Committed }[] = [];
+  /** Commits whose answers wait for the next sync, and for the one under way. */
+  #unsynced: Unsynced[] = [];
+  #covered: Unsynced[] = [];
   #syncing = false;
   #idle: (() => void)[] = [];
 
@@ -143,6 +147,22 @@ export class GroupCommit {
   settled(): Promise<void> {
     if (this.#operations.length === 0 && !this.#scheduled && !this.#syncing) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /**
+   * For what was just read: it may be told when all that it can rest on is on disk.
+   *
+   * @param name - provider method, for errors
+   * @param ofOthers - also what other processes have committed
+   * @returns resolves then; null: it is already
+   */
+  synced(name: string, ofOthers = false): Promise<void> | null {
+    if (this.#sync === null || (!this.#syncing && !ofOthers)) return null;
+    return new Promise((resolve, reject) => {
+      const waiting = ofOthers || this.#unsynced.length > 0 ? this.#unsynced : this.#covered;
+      waiting.push({ done: [], committed: { safe: resolve, unsafe: (error) => reject(toProviderError(name, error)) } });
+      if (!this.#syncing) void this.#syncAll();
+    });
   }
 
   #tick(): void {
@@ -261,6 +281,7 @@ export class GroupCommit {
     this.#syncing = true;
     while (this.#unsynced.length > 0) {
       const covered = this.#unsynced;
+      this.#covered = covered;
       this.#unsynced = [];
       try {
         const startedMs = this.#clock.monotonicMs();

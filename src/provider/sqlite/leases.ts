@@ -55,7 +55,7 @@ export class LeaseTable {
     this.#firstEnd = prepare(`SELECT ends_at FROM leases WHERE queue = ? AND ends_at >= ${Number.MIN_SAFE_INTEGER} LIMIT 1`).pluck();
     this.#selectDue = prepare('SELECT lease_id, lock_token, instance_ids FROM leases WHERE queue = ? AND ends_at <= ?');
     this.#move = prepare('UPDATE leases SET ends_at = ?, instance_ids = ? WHERE lease_id = ?');
-    this.#shorten = prepare('UPDATE leases SET ends_at = min(ends_at, ?) WHERE lease_id = ?');
+    this.#shorten = prepare('UPDATE leases SET ends_at = min(ends_at, ?) WHERE lease_id = ? AND lock_token = ?');
     this.#delete = prepare('DELETE FROM leases WHERE lease_id = ?');
     this.#deleteEmpty = prepare('DELETE FROM leases WHERE lease_id = ? AND lock_token = ?');
     const leased = 'instance_id IN (SELECT value FROM json_each(?)) AND lock_token = ?';
@@ -86,8 +86,10 @@ export class LeaseTable {
     endsAtMs: number,
   ): void {
     const lease = this.#open.get(lockToken);
-    if (lease === undefined) this.#insert.run(queue, endsAtMs, lockToken, encodeRecord([instanceId]));
-    else if (endsAtMs < lease.endsAtMs) this.#shorten.run(endsAtMs, lease.leaseId);
+    if (lease !== undefined && endsAtMs >= lease.endsAtMs) return;
+    // Its number may be gone, or that of another lease, since the table was made anew.
+    if (lease !== undefined && this.#shorten.run(endsAtMs, lease.leaseId, lockToken).changes === 1) return;
+    this.#insert.run(queue, endsAtMs, lockToken, encodeRecord([instanceId]));
   }
 
   /** A3: a row is locked no more. */

@@ -342,7 +342,7 @@ export class OrchestratorQueue {
     if (ack.lockToken !== null && !holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
     if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
     if (ack.lockToken !== null) this.#leases.finish(ack.lockToken);
-    else if (!isIdle(row, nowMs) || !this.#work.removeAll(ack.completed ?? [])) return 'conflict';
+    else if (!isIdle(row, nowMs) || !this.#work.removeAll(ack.completed ?? [], nowMs)) return 'conflict';
     const codeId = this.#codeAfterTurn(ack, row);
     const lastEventId = ack.page?.lastEventId ?? ack.baseEventId;
     if (ack.page !== null) {

@@ -80,8 +80,8 @@ export class RoutedItems {
     return this.#exists.get(instanceId, executionId, eventId) !== undefined;
   }
 
-  holds({ instanceId, executionId, eventId, lockToken }: WorkItemLock): boolean {
-    return this.#held.get(instanceId, executionId, eventId, lockToken, this.#clock.nowMs()) !== undefined;
+  holds({ instanceId, executionId, eventId, lockToken }: WorkItemLock, nowMs: number): boolean {
+    return this.#held.get(instanceId, executionId, eventId, lockToken, nowMs) !== undefined;
   }
 
   /** Locks an item that may be taken. What somebody takes to run does not expire any more; what somebody takes as expired stays so. */
@@ -94,8 +94,8 @@ export class RoutedItems {
   }
 
   /** Removes an item whose lock is held. */
-  ack(item: WorkItemLock): boolean {
-    if (!this.#use(item)) return false;
+  ack(item: WorkItemLock, nowMs: number): boolean {
+    if (!this.#use(item, nowMs)) return false;
     this.#delete.run(item.instanceId, item.executionId, item.eventId);
     return true;
   }
@@ -108,14 +108,15 @@ export class RoutedItems {
   }
 
   renew(item: WorkItemLock, lockMs: number, heartbeat: string | null): boolean {
-    if (!this.#use(item)) return false;
-    this.#renew.run(this.#clock.nowMs() + lockMs, heartbeat, item.instanceId, item.executionId, item.eventId);
+    const nowMs = this.#clock.nowMs();
+    if (!this.#use(item, nowMs)) return false;
+    this.#renew.run(nowMs + lockMs, heartbeat, item.instanceId, item.executionId, item.eventId);
     return true;
   }
 
   /** If an item is held, marks its session, if any, as used. */
-  #use({ instanceId, executionId, eventId, lockToken }: WorkItemLock): boolean {
-    const row = this.#held.get(instanceId, executionId, eventId, lockToken, this.#clock.nowMs()) as HeldRow | undefined;
+  #use({ instanceId, executionId, eventId, lockToken }: WorkItemLock, nowMs: number): boolean {
+    const row = this.#held.get(instanceId, executionId, eventId, lockToken, nowMs) as HeldRow | undefined;
     if (row === undefined) return false;
     if (row.session_id !== null) this.#sessions.touch(row.session_id, row.lock_owner);
     return true;

@@ -22,7 +22,7 @@ export type CommitStats = {
   statementMs: number;
   /** Time that the event loop spent in `COMMIT` of the others, in milliseconds: writing the log, and checkpoints. */
   commitMs: number;
-  /** Syncs beside the event loop, and how long they took together, in milliseconds. */
+  /** Syncs after commits, and how long they took together, in milliseconds: with a slow disk beside the event loop. */
   syncs: number;
   syncMs: number;
 };

@@ -2,14 +2,14 @@
 // tables (SQL), ../parking.ts (long polls), open-database.ts (the file).
 //
 // S1. Every write goes through the group commit; promises settle after the commit (P2).
-// S6. Turns are handed out at the commit, everything else after its sync: a turn does nothing outside before it is committed itself, and that sync
-//     covers all commits before it. Turns of an instance whose last turn is not yet answered follow that answer.
-// S7. When the next item of a parked fetch is ready is known from the end of the last transaction, until another process changes something.
-// S8. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 // S2. A parked fetch is served inside the transaction that makes its items ready: one sync instead of two, no wake-up in between.
 // S3. Changes by other processes are seen by `PRAGMA data_version`, looked at while somebody waits, and by nobody else.
 // S4. Work items are inserted locked for a fetch that waits for them: one statement instead of three, and no second look at the table.
 // S5. Parked fetches that want different things stand apart: who gets nothing does not keep others from being asked.
+// S6. Turns and their histories are handed out at the commit, everything else after its sync, also what is only read: a turn does nothing outside
+//     before it is committed itself, and that sync covers all commits before it. Turns of an instance whose last turn is not yet answered follow that answer.
+// S7. When the next item of a parked fetch is ready is known from the end of the last transaction, until another process changes something.
+// S8. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 import { randomUUID } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
@@ -119,6 +119,8 @@ export class SqliteProvider implements Provider {
   /** What the running transaction handed to parked callers. */
   #turnRound: ServedRound | null = null;
   #workRound: ServedRound | null = null;
+  /** Who got something in the running transaction. Those before it may still wait for their sync, also when it is rolled back. */
+  #taken: Wish[] = [];
   /** Instances whose turns are in the running transaction, and whether it hands out one of them (S6). */
   readonly #acked = new Set<string>();
   /** Instances whose turns are committed and not yet answered. */
@@ -284,7 +286,7 @@ export class SqliteProvider implements Provider {
   ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
     return this.#write('ackOrchestrationItems', acks, (ack) => {
       const outcome = this.#orchestrations.commit(ack);
-      if (this.#logSync !== null) this.#acked.add(ack.instanceId);
+      this.#acked.add(ack.instanceId);
       const visible = ack.customStatus !== undefined || ack.next !== null || isEnded(ack.status) || ack.status === 'Quarantined';
       const isWatched = visible || (this.#watchedTurns.size > 0 && this.#watchedTurns.has(ack.instanceId));
       if (isWatched && outcome === 'committed') this.#changes.instances.add(ack.instanceId);
@@ -303,7 +305,7 @@ export class SqliteProvider implements Provider {
   }
 
   readHistory(requests: readonly HistoryRequest[]): Promise<readonly (readonly HistoryPage[])[]> {
-    return this.#read('readHistory', () => requests.map((request) => this.#orchestrations.readHistory(request)));
+    return this.#read('readHistory', () => requests.map((request) => this.#orchestrations.readHistory(request)), { isForTurns: true });
   }
 
   fetchWorkItems(params: Readonly<WorkFetchParams>): Promise<Fetched<WorkItem>> {
@@ -376,7 +378,7 @@ export class SqliteProvider implements Provider {
     // No await from this look to the parking: a change in between would wake nobody.
     if (!isOver) this.#watchOthers();
     const messages = read();
-    if (isOver || messages.length > 0) return messages;
+    if (isOver || messages.length > 0) return await this.#whenSynced(operation, messages);
     const attempt = (): readonly SessionMessage[] | null => {
       const found = read();
       return found.length === 0 ? null : found;
@@ -440,7 +442,7 @@ export class SqliteProvider implements Provider {
       // No await between this look and the parking: a change in between would wake nobody.
       const isAlive = condition.kind === 'ended' && this.#alive.has(instanceId);
       const found = waitMs > 0 && isAlive ? undefined : this.#readWhen(instanceId, condition, waitMs);
-      if (found !== undefined) return Promise.resolve(found);
+      if (found !== undefined) return this.#whenSynced('waitForInstance', found);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -494,18 +496,19 @@ export class SqliteProvider implements Provider {
     return this.#commits.write(operation, items, apply);
   }
 
-  #read<Value>(operation: string, read: () => Value): Promise<Value> {
-    return new Promise((resolve, reject) => {
-      if (this.#closing !== null) {
-        reject(closed(operation));
-        return;
-      }
-      try {
-        resolve(read());
-      } catch (error) {
-        reject(error instanceof ArgumentError ? error : toProviderError(operation, error));
-      }
-    });
+  /** S6. */
+  #whenSynced<Value>(operation: string, value: Value): Promise<Value> {
+    return this.#commits.synced(operation)?.then(() => value) ?? Promise.resolve(value);
+  }
+
+  #read<Value>(operation: string, read: () => Value, { isForTurns = false } = {}): Promise<Value> {
+    if (this.#closing !== null) return Promise.reject(closed(operation));
+    try {
+      const value = read();
+      return isForTurns ? Promise.resolve(value) : this.#whenSynced(operation, value);
+    } catch (error) {
+      return Promise.reject(error instanceof ArgumentError ? error : toProviderError(operation, error));
+    }
   }
 
   async #fetch<Item, Wanted extends Wish>(
@@ -528,8 +531,10 @@ export class SqliteProvider implements Provider {
     const wish = queue.toWish(lockToken);
     const attempt = (): FetchWait<Item> => {
       const items = queue.take(lockToken);
-      wish.isTaken = items.length > 0;
-      return items.length === 0 ? null : { nowMs: this.#clock.nowMs(), items };
+      if (items.length === 0) return null;
+      wish.isTaken = true;
+      this.#taken.push(wish);
+      return { nowMs: this.#clock.nowMs(), items };
     };
     if (params.signal?.aborted === true) return empty();
     /** Of several that want the same, the first one that gets less than it could has got all. */
@@ -543,10 +548,10 @@ export class SqliteProvider implements Provider {
       const [fetched] = await this.#commits.write(operation, [null], attempt);
       return fetched ?? empty();
     }
+    // In this order: a change by another process after the look is seen by the watch. And nobody is parked when it fails.
+    this.#watchOthers();
     const wait = queue.waits.park({ key: wish.key, waitMs: params.waitMs, signal: params.signal, attempt: attemptInTurn, empty });
     queue.wishes.add(wish);
-    // In this order: a change by another process after the look is seen by the watch.
-    this.#watchOthers();
     this.#guarded(() => this.#lookForWork());
     try {
       return await wait;
@@ -663,7 +668,7 @@ export class SqliteProvider implements Provider {
           for (const instanceId of acked) this.#unsafeTurns.delete(instanceId);
           for (const round of rounds) round.deliver();
           for (const round of waits) round.deliver();
-          if (!this.#sessionWaits.isEmpty) for (const sessionId of messaged) this.#sessionWaits.serve(sessionId).deliver();
+          if (!this.#sessionWaits.isEmpty) for (const sessionId of messaged) this.#deliver(this.#sessionWaits.serve(sessionId));
           this.#armTimers();
         }),
       unsafe: (error) => {
@@ -677,6 +682,7 @@ export class SqliteProvider implements Provider {
   #startRounds(): void {
     this.#turnRound = null;
     this.#workRound = null;
+    this.#taken = [];
     this.#followsTurn = false;
     this.#acked.clear();
   }
@@ -687,8 +693,8 @@ export class SqliteProvider implements Provider {
     for (const round of this.#waitRounds) round.putBack();
     this.#waitRounds = [];
     this.#alive.clear();
+    for (const wish of this.#taken) wish.isTaken = false;
     this.#startRounds();
-    for (const wish of [...this.#codeWishes, ...this.#workWishes]) wish.isTaken = false;
     this.#changes.instances.clear();
     this.#changes.sessions.clear();
     this.#codes.forget();
@@ -773,9 +779,22 @@ export class SqliteProvider implements Provider {
     if (version === this.#seenVersion) return;
     this.#seenVersion = version;
     this.#forgetKnown();
-    this.#instanceWaits.serve().deliver();
-    this.#sessionWaits.serve().deliver();
+    this.#deliver(this.#instanceWaits.serve(), true);
+    this.#deliver(this.#sessionWaits.serve(), true);
     this.#lookForWork();
+  }
+
+  /** S6: tells what was found outside of a transaction. */
+  #deliver(round: ServedRound, ofOthers = false): void {
+    if (round.count === 0) return;
+    const synced = this.#commits.synced('wait', ofOthers);
+    if (synced === null) round.deliver();
+    else {
+      synced.then(
+        () => round.deliver(),
+        (error: unknown) => round.fail(toProviderError('wait', error)),
+      );
+    }
   }
 
   /** Starts a transaction for the parked fetches, but only when there is something to take: the write lock is for those who need it. */
@@ -800,7 +819,10 @@ function makeLogSync(database: Database.Database, { synchronous, clock }: Requir
   if (synchronous !== 'FULL' || clock !== systemClock || database.pragma('journal_mode', { simple: true }) !== 'wal') return null;
   database.pragma('synchronous = NORMAL');
   const databases = database.pragma('database_list') as readonly { readonly name: string; readonly file: string }[];
-  return new LogSync(databases.find(({ name }) => name === 'main')?.file ?? '');
+  return new LogSync(databases.find(({ name }) => name === 'main')?.file ?? '', () => {
+    const [result] = database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
+    return result?.busy === 0;
+  });
 }
 
 function earliest<Key>(keys: Iterable<Key>, timeOf: (key: Key) => number | null): number | null {

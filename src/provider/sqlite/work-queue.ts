@@ -278,10 +278,9 @@ export class WorkQueue {
 
   /**
    * Removes items of an instance, with what they have received; their completions go another way. Returns false, with nothing removed, unless all
-   * of them are held.
+   * of them are held at that time. One time for all of it: a lock may end this very moment.
    */
-  removeAll(acks: readonly WorkItemAck[]): boolean {
-    const nowMs = this.#clock.nowMs();
+  removeAll(acks: readonly WorkItemAck[], nowMs: number): boolean {
     const [only] = acks;
     // Of one nothing can be removed in part: no look before.
     if (only !== undefined && acks.length === 1) return this.#remove(only, nowMs);
@@ -291,7 +290,7 @@ export class WorkQueue {
       for (const { lockToken } of acks) this.#leases.finish(lockToken);
       return true;
     }
-    if (!acks.every((ack) => this.#isHeld.get(...lockKey(ack), nowMs) !== undefined || this.#routed.holds(ack))) return false;
+    if (!acks.every((ack) => this.#isHeld.get(...lockKey(ack), nowMs) !== undefined || this.#routed.holds(ack, nowMs))) return false;
     for (const ack of acks) this.#remove(ack, nowMs);
     return true;
   }
@@ -299,7 +298,7 @@ export class WorkQueue {
   /** Removes an item if it is held. */
   #remove(ack: WorkItemAck, nowMs: number): boolean {
     if (this.#deleteLocked.run(...lockKey(ack), nowMs).changes === 1) this.#leases.finish(ack.lockToken);
-    else if (!this.#routed.ack(ack)) return false;
+    else if (!this.#routed.ack(ack, nowMs)) return false;
     if (ack.received !== undefined) this.#sessionMessages.deleteTaken(ack.received.sessionId, ack.received.uptoSeq);
     return true;
   }
