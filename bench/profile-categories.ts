@@ -67,7 +67,7 @@ const META: Readonly<Record<string, Category>> = {
 export function categorise(stack: readonly Frame[]): Category {
   const [innermost] = stack;
   if (innermost === undefined) return 'outside of JavaScript';
-  const meta = META[innermost.functionName];
+  const meta = Object.hasOwn(META, innermost.functionName) ? META[innermost.functionName] : undefined;
   if (meta !== undefined) return meta;
   // Functions of better-sqlite3 have neither file nor name.
   const inSqlite = innermost.url === '' && innermost.functionName === '';
