@@ -54,6 +54,18 @@ describe('a call that waits', () => {
   });
 });
 
+test('a fetch finds what is ready in a file that was just opened, also when a fetch of work looked before it', async () => {
+  const { stand, provider } = await setUp();
+  await start(provider, 'a');
+  await provider.close();
+  const opened = await stand.openProvider();
+  const work = opened.fetchWorkItems(long);
+  const { items } = await opened.fetchOrchestrationItems({ ...long, waitMs: 5_000 });
+  expect(items.map(({ instanceId }) => instanceId)).toEqual(['a']);
+  await opened.close();
+  expect((await work).items).toEqual([]);
+});
+
 test.each([0, -1, 1.5, Number.NaN])('a fetch of %s items is refused', async (maxItems) => {
   const { provider } = await setUp();
   for (const fetch of [provider.fetchOrchestrationItems({ ...long, maxItems }), provider.fetchWorkItems({ ...long, maxItems })]) {

@@ -123,10 +123,16 @@ async function startServer(folder, knobs) {
 async function register(adminUrl, endpointPort) {
   const untilMs = performance.now() + START_MS;
   for (;;) {
-    const response = await post(`${adminUrl}/deployments`, { uri: `http://127.0.0.1:${endpointPort}` }).catch(() => null);
-    if (response?.ok === true) return;
-    if (performance.now() > untilMs)
-      throw new TypeError(`the server did not start: ${response === null ? 'no answer' : await response.text()}`);
+    let answer;
+    try {
+      const response = await post(`${adminUrl}/deployments`, { uri: `http://127.0.0.1:${endpointPort}` });
+      if (response.ok) return;
+      answer = await response.text();
+    } catch (error) {
+      // It refuses connections until it listens.
+      answer = String(error.cause ?? error);
+    }
+    if (performance.now() > untilMs) throw new TypeError(`the server did not start: ${answer}`);
     await delay(START_POLL_MS);
   }
 }

@@ -138,10 +138,14 @@ export class LeaseTable {
       if (this.#open.size <= MAX_OPEN) break;
       this.#open.delete(lockToken);
     }
-    this.rolledBack();
+    this.#forgetTransaction();
   }
 
   rolledBack(): void {
+    this.#forgetTransaction();
+  }
+
+  #forgetTransaction(): void {
     this.#noted = [];
     this.#finished = [];
     this.#deleted = [];

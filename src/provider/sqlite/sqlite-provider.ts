@@ -712,7 +712,13 @@ export class SqliteProvider implements Provider {
 
   /** When the next instance is ready that a parked fetch accepts. */
   #nextInstanceAtMs(): number | null {
-    return earliest(this.#codeWishes, (wish) => this.#nextAtMs(wish, () => this.#orchestrations.nextReadyAtMs(wish.accepts)));
+    return earliest(this.#codeWishes, (wish) =>
+      this.#nextAtMs(wish, () => {
+        // With each look: after a transaction that failed for good no code is known, and then none would be ready.
+        this.#codes.refresh();
+        return this.#orchestrations.nextReadyAtMs(wish.accepts);
+      }),
+    );
   }
 
   /** When the next work item is ready that a parked fetch takes. */
@@ -732,7 +738,6 @@ export class SqliteProvider implements Provider {
   /** S7: inside the transaction a look costs a tenth of what it costs outside, where each begins a transaction of its own. */
   #lookAhead(): void {
     this.#nextAt.clear();
-    if (this.#codeWishes.size > 0) this.#codes.refresh();
     this.#nextInstanceAtMs();
     this.#nextWorkAtMs();
   }
@@ -801,7 +806,6 @@ export class SqliteProvider implements Provider {
   #lookForWork(): void {
     const nowMs = this.#clock.nowMs();
     const isReady = (atMs: number | null): boolean => atMs !== null && atMs <= nowMs;
-    if (!this.#orchestrationWaits.isEmpty && this.#nextAt.size === 0) this.#codes.refresh();
     const orchestrations = !this.#orchestrationWaits.isEmpty && isReady(this.#nextInstanceAtMs());
     const work = !this.#workWaits.isEmpty && isReady(this.#nextWorkAtMs());
     if (orchestrations || work || this.#setBack.isDue(nowMs)) {
