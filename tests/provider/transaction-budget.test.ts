@@ -1,6 +1,6 @@
 // The group commit of the SQLite provider where the conformance cases cannot see it: their clock stands still, so no transaction takes too long.
 import { expect, onTestFinished, test } from 'vitest';
-import { fetchItems, newInstance } from '../../src/conformance/case-kit.ts';
+import { ackFor, fetchItems, newInstance } from '../../src/conformance/case-kit.ts';
 import type { Provider } from '../../src/provider/provider.ts';
 import { SimulatedClock } from '../../src/provider/simulated-clock.ts';
 import { SqliteProvider } from '../../src/provider/sqlite/sqlite-provider.ts';
@@ -16,7 +16,7 @@ class SlowClock extends SimulatedClock {
 }
 
 async function openSlow(maxCommitMs: number): Promise<SqliteProvider> {
-  const provider = await SqliteProvider.open(':memory:', { clock: new SlowClock(0), maxCommitMs });
+  const provider = await SqliteProvider.open(':memory:', { clock: new SlowClock(Date.UTC(2030, 0, 1)), maxCommitMs });
   onTestFinished(() => provider.close());
   return provider;
 }
@@ -51,4 +51,21 @@ test('a batch that fits into a transaction takes one', async () => {
   const provider = await openSlow(1_000);
   await start(provider);
   expect(provider.commitStats.commits).toBe(1);
+});
+
+test('a turn that follows one of a batch is handed out after that batch is answered, however many transactions it takes', async () => {
+  const provider = await openSlow(10);
+  await start(provider);
+  const turns = await fetchItems(provider);
+  const messages = turns.slice(0, 5).map(({ instanceId }) => ({ instanceId, payload: 'm' }));
+  await provider.enqueueMessages(messages);
+  const order: string[] = [];
+  const fetched = provider
+    .fetchOrchestrationItems({ maxItems: 5, lockMs: 1_000, waitMs: 60_000 })
+    .then(({ items }) => order.push(`fetched ${items.length}`));
+  const before = provider.commitStats.commits;
+  await provider.ackOrchestrationItems(turns.map((turn) => ackFor(turn))).then(() => order.push('answered'));
+  await fetched;
+  expect(provider.commitStats.commits - before).toBeGreaterThan(5);
+  expect(order).toEqual(['answered', expect.stringMatching(/^fetched \d$/)]);
 });

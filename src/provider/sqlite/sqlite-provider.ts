@@ -121,11 +121,9 @@ export class SqliteProvider implements Provider {
   #workRound: ServedRound | null = null;
   /** Who got something in the running transaction. Those before it may still wait for their sync, also when it is rolled back. */
   #taken: Wish[] = [];
-  /** Instances whose turns are in the running transaction, and whether it hands out one of them (S6). */
-  readonly #acked = new Set<string>();
-  /** Instances whose turns are committed and not yet answered. */
-  readonly #unsafeTurns = new Set<string>();
-  #followsTurn = false;
+  /** Acks of turns that are not answered yet, by instance; and those that the turns which the running transaction hands out follow (S6). */
+  readonly #unanswered = new Map<string, Promise<unknown>>();
+  #turnsFollow: Promise<unknown>[] = [];
   /** Whose waiters may be done after the running transaction. */
   readonly #changes: StoreChanges = { instances: new Set(), sessions: new Set() };
   /** What the running transaction answers to those who wait for an instance. */
@@ -275,7 +273,10 @@ export class SqliteProvider implements Provider {
       waits: this.#orchestrationWaits,
       take: (lockToken) => {
         const items = this.#orchestrations.fetch({ accepts, maxItems, lockMs, lockToken });
-        this.#followsTurn ||= items.some(({ instanceId }) => this.#acked.has(instanceId) || this.#unsafeTurns.has(instanceId));
+        for (const { instanceId } of items) {
+          const unanswered = this.#unanswered.get(instanceId);
+          if (unanswered !== undefined) this.#turnsFollow.push(unanswered);
+        }
         return items;
       },
       wishes: this.#codeWishes,
@@ -284,14 +285,19 @@ export class SqliteProvider implements Provider {
   }
 
   ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
-    return this.#write('ackOrchestrationItems', acks, (ack) => {
+    const answered = this.#write('ackOrchestrationItems', acks, (ack) => {
       const outcome = this.#orchestrations.commit(ack);
-      this.#acked.add(ack.instanceId);
       const visible = ack.customStatus !== undefined || ack.next !== null || isEnded(ack.status) || ack.status === 'Quarantined';
       const isWatched = visible || (this.#watchedTurns.size > 0 && this.#watchedTurns.has(ack.instanceId));
       if (isWatched && outcome === 'committed') this.#changes.instances.add(ack.instanceId);
       return outcome;
     });
+    for (const { instanceId } of acks) this.#unanswered.set(instanceId, answered);
+    const forget = (): void => {
+      for (const { instanceId } of acks) if (this.#unanswered.get(instanceId) === answered) this.#unanswered.delete(instanceId);
+    };
+    answered.then(forget, forget);
+    return answered;
   }
 
   abandonOrchestrationItems(
@@ -653,27 +659,24 @@ export class SqliteProvider implements Provider {
     sessions.clear();
     this.#setBack.committed();
     this.#leases.committed();
-    const rounds = [this.#turnRound, this.#workRound].filter((round) => round !== null);
-    const acked = [...this.#acked];
-    for (const instanceId of acked) this.#unsafeTurns.add(instanceId);
-    // S6.
-    if (this.#turnRound !== null && !this.#followsTurn) {
-      this.#turnRound.deliver();
-      rounds.shift();
-    }
+    const turnRound = this.#turnRound;
+    const turnsFollow = this.#turnsFollow;
+    const rounds = [this.#workRound, ...waits].filter((round) => round !== null);
     this.#startRounds();
+    // S6.
+    if (turnsFollow.length === 0) turnRound?.deliver();
     return {
       safe: () =>
         this.#guarded(() => {
-          for (const instanceId of acked) this.#unsafeTurns.delete(instanceId);
+          if (turnRound !== null && turnsFollow.length > 0) void Promise.allSettled(turnsFollow).then(() => turnRound.deliver());
           for (const round of rounds) round.deliver();
-          for (const round of waits) round.deliver();
           if (!this.#sessionWaits.isEmpty) for (const sessionId of messaged) this.#deliver(this.#sessionWaits.serve(sessionId));
           this.#armTimers();
         }),
       unsafe: (error) => {
-        for (const instanceId of acked) this.#unsafeTurns.delete(instanceId);
-        for (const round of [...rounds, ...waits]) round.fail(toProviderError('wait', error));
+        const failure = toProviderError('wait', error);
+        if (turnsFollow.length > 0) turnRound?.fail(failure);
+        for (const round of rounds) round.fail(failure);
         this.#failWaits(error);
       },
     };
@@ -683,8 +686,7 @@ export class SqliteProvider implements Provider {
     this.#turnRound = null;
     this.#workRound = null;
     this.#taken = [];
-    this.#followsTurn = false;
-    this.#acked.clear();
+    this.#turnsFollow = [];
   }
 
   #afterRollback(): void {
