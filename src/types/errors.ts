@@ -8,10 +8,15 @@ export type ErrorCode =
   | 'ACTIVITY_TIMEOUT'
   | 'ARGUMENT_INVALID'
   | 'CANCELLED'
+  | 'DATABASE_DENIED'
   | 'DATABASE_FOREIGN'
+  | 'DATABASE_READ_ONLY'
+  | 'DATABASE_TOO_OLD'
+  | 'DATABASE_UNREACHABLE'
   | 'DATABASE_UNREADABLE'
   | 'DEFINITION_DUPLICATE'
   | 'DEFINITION_INVALID'
+  | 'DRIVER_MISSING'
   | 'GLOBAL_FORBIDDEN'
   | 'HISTORY_INVALID'
   | 'HISTORY_TOO_LONG'
@@ -247,6 +252,20 @@ export class OrchestrationError extends DurableError {
   }
 }
 
+/** Codes of `ProviderError`. */
+export type ProviderErrorCode =
+  | 'DATABASE_DENIED'
+  | 'DATABASE_FOREIGN'
+  | 'DATABASE_READ_ONLY'
+  | 'DATABASE_TOO_OLD'
+  | 'DATABASE_UNREACHABLE'
+  | 'DATABASE_UNREADABLE'
+  | 'DRIVER_MISSING'
+  | 'PROVIDER_CLOSED'
+  | 'PROVIDER_FAILED'
+  | 'PROVIDER_TIMEOUT'
+  | 'SCHEMA_TOO_NEW';
+
 /** The storage failed. `retryable` tells whether the same call may succeed later. */
 export class ProviderError extends DurableError {
   /** Provider method that failed, such as `ackOrchestrationItems`. */
@@ -255,7 +274,7 @@ export class ProviderError extends DurableError {
   readonly retryable: boolean;
 
   constructor(
-    code: 'PROVIDER_CLOSED' | 'PROVIDER_FAILED' | 'PROVIDER_TIMEOUT' | 'DATABASE_FOREIGN' | 'DATABASE_UNREADABLE' | 'SCHEMA_TOO_NEW',
+    code: ProviderErrorCode,
     details: { readonly operation: string; readonly retryable: boolean; readonly message: string; readonly cause?: unknown },
   ) {
     super(code, details.message, details.cause === undefined ? undefined : { cause: details.cause });

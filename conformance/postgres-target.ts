@@ -1,0 +1,67 @@
+// The PostgreSQL provider as a target of the conformance cases. Neighbours: targets.ts names it, tests/conformance and tests/provider run it.
+//
+// P1. Cases share a pool: a new connection would compile all functions of the schema again.
+// P2. A case gets a schema that is empty. Making one takes much longer than emptying one, so schemas are used again.
+import type { Clock } from 'duraloom';
+import type { ConformanceStore, ConformanceTarget } from 'duraloom/conformance';
+import { PostgresProvider, type PostgresOptions, type PostgresPool } from 'duraloom/postgres';
+import pg from 'pg';
+
+/** What the cases run on. */
+export type PostgresServer = {
+  readonly target: ConformanceTarget;
+  /** Drops the schemas and closes the connections. */
+  readonly close: () => Promise<void>;
+};
+
+/**
+ * Makes a target on a server.
+ *
+ * @param url - of a database whose user may create schemas
+ * @param options - of the providers; `partitions` of the schemas
+ * @returns the target
+ */
+export function makePostgresTarget(url: string, options: Pick<PostgresOptions, 'partitions'> = {}): PostgresServer {
+  const pool = new pg.Pool({ connectionString: url, max: 24 });
+  const name = `conformance_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
+  const free: string[] = [];
+  let made = 0;
+  const target: ConformanceTarget = {
+    name: 'postgres',
+    open: async (clock): Promise<ConformanceStore> => {
+      const schema = free.pop() ?? `${name}_${(made += 1)}`;
+      const connect = (itsClock: Clock): Promise<PostgresProvider> =>
+        PostgresProvider.connect({ ...options, pool: pool as unknown as PostgresPool, schema, clock: itsClock });
+      return {
+        provider: await connect(clock),
+        reopen: connect,
+        openSecond: connect,
+        corruptHistory: async (instanceId) => {
+          const text = `UPDATE "${schema}".history SET events = left(events, length(events) / 2) WHERE instance_id = $1`;
+          const { rowCount } = await pool.query(text, [instanceId]);
+          if (rowCount === 0) throw new Error(`instance '${instanceId}' has no history to damage`);
+        },
+        remove: async () => {
+          await empty(pool, schema);
+          free.push(schema);
+        },
+      };
+    },
+  };
+  return {
+    target,
+    close: async () => {
+      for (let number = 1; number <= made; number += 1) await pool.query(`DROP SCHEMA IF EXISTS "${name}_${number}" CASCADE`);
+      await pool.end();
+    },
+  };
+}
+
+async function empty(pool: pg.Pool, schema: string): Promise<void> {
+  const { rows } = await pool.query<{ readonly name: string }>(
+    `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'duraloom_schema'`,
+    [schema],
+  );
+  await pool.query(rows.map(({ name }) => `DELETE FROM "${schema}"."${name}";`).join(' '));
+}

@@ -1,0 +1,118 @@
+// Statements on pooled connections: one at a time each, with a time limit, tried again when the server rolled them back for others. Neighbours:
+// trouble.ts says what a failure means, postgres-provider.ts says what to ask.
+//
+// N1. A connection whose statement was not answered is closed: its answer would be taken for that of the next statement.
+// N2. Only what was rolled back for certain is tried again here. What is unknown is told to the caller.
+// N3. While a statement is under way, a simulated clock waits for it.
+import type { Clock } from '../../types/clock.ts';
+import { systemClock } from '../system-clock.ts';
+import { inTime } from './in-time.ts';
+import type { PostgresPool } from './postgres-options.ts';
+import { isAnswer, isRolledBack, toProviderError } from './trouble.ts';
+
+/** A row of an answer; integers are numbers, whatever their size. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Tries after deadlocks and serialization failures. Reason: each time one of those who met goes on, so a few are enough. */
+const MAX_TRIES = 8;
+/** Longest pause between tries, in milliseconds; random, so that those who met do not meet again. */
+const MAX_PAUSE_MS = 20;
+
+const INTEGERS: ReadonlySet<number> = new Set([20, 21, 23]);
+const BOOLEAN = 16;
+
+/** Ids and times are below 2^53. */
+const types = {
+  getTypeParser(oid: number): (text: string) => unknown {
+    if (INTEGERS.has(oid)) return Number;
+    return oid === BOOLEAN ? (text) => text === 't' : (text) => text;
+  },
+};
+
+/** A pool with the rules above. */
+export class Connection {
+  readonly #pool: PostgresPool;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #isSimulated: boolean;
+  #inFlight = 0;
+  /** Statements that were answered. */
+  statements = 0;
+
+  constructor(pool: PostgresPool, { clock, queryTimeoutMs }: { readonly clock: Clock; readonly queryTimeoutMs: number }) {
+    this.#pool = pool;
+    this.#clock = clock;
+    this.#timeoutMs = queryTimeoutMs;
+    this.#isSimulated = clock !== systemClock;
+  }
+
+  /** The time that functions are told: null on the clock of the server. */
+  get nowParameter(): number | null {
+    return this.#isSimulated ? this.#clock.nowMs() : null;
+  }
+
+  /**
+   * Runs one statement, which is a transaction of its own.
+   *
+   * @param operation - for errors
+   * @param text - the statement
+   * @param values - its parameters
+   * @returns its rows
+   * @throws {ProviderError} when it failed
+   */
+  async query(operation: string, text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    return await this.held(async () => {
+      for (let tries = 1; ; tries += 1) {
+        try {
+          const rows = await this.#once(text, values);
+          this.statements += 1;
+          return rows;
+        } catch (error) {
+          if (!isRolledBack(error) || tries === MAX_TRIES) throw toProviderError(operation, error);
+          await pause(Math.random() * MAX_PAUSE_MS);
+        }
+      }
+    });
+  }
+
+  /** N3. */
+  async held<Value>(run: () => Promise<Value>): Promise<Value> {
+    if (!this.#isSimulated) return await run();
+    this.#inFlight += 1;
+    if (this.#inFlight === 1) this.#hold();
+    try {
+      return await run();
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  #hold(): void {
+    this.#clock.defer(() => {
+      if (this.#inFlight > 0) this.#hold();
+    });
+  }
+
+  async #once(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    const client = await this.#pool.connect();
+    const onError = (): void => {
+      // The statement under way rejects, too. Without a listener the process would end.
+    };
+    client.on('error', onError);
+    try {
+      const { rows = [] } = await inTime(client.query({ text, values, types }), this.#timeoutMs);
+      client.removeListener('error', onError);
+      client.release();
+      return rows;
+    } catch (error) {
+      client.removeListener('error', onError);
+      // N1.
+      client.release(!isAnswer(error));
+      throw error;
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms));
+}

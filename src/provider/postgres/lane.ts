@@ -1,0 +1,159 @@
+// Joins calls into batches: what is asked for while a batch is on its way goes with the next one. So the slower the server, the larger the
+// batches; and a call that comes alone does not wait. Neighbour: postgres-provider.ts has one for each kind of call whose order matters.
+//
+// L1. Calls take effect in the order in which they came, as far as `concurrency` 1 goes. A call is not split.
+// L2. A batch has items of one operation, and each key once: a second item of a key sees the effects of the first.
+// L3. One bad item never fails its neighbours: a batch that failed for good is run again item by item.
+import { ProviderError } from '../../types/errors.ts';
+
+/** One kind of call. */
+export type LaneOperation<Item, Answer> = {
+  /** Of the provider, for errors. */
+  readonly name: string;
+  /** Runs items as one transaction; answers in their order. */
+  readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
+  /** What must not stand twice in one batch; undefined: anything may. */
+  readonly keyOf?: (item: Item) => string | undefined;
+};
+
+type Call = {
+  readonly operation: LaneOperation<unknown, unknown>;
+  readonly items: readonly unknown[];
+  readonly resolve: (answers: readonly unknown[]) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+/** Most items of a batch. Reason: it is one transaction, and others wait for its locks. */
+const MAX_ITEMS = 512;
+
+/** A queue of calls. */
+export class Lane {
+  readonly #concurrency: number;
+  #calls: Call[] = [];
+  #running = 0;
+  #isScheduled = false;
+  /** Resolves when nothing is left. */
+  #idle: (() => void)[] = [];
+
+  /**
+   * @param concurrency - how many batches may be on their way at a time
+   */
+  constructor(concurrency: number) {
+    this.#concurrency = concurrency;
+  }
+
+  /**
+   * Adds a call.
+   *
+   * @param operation - the same object for calls that may be joined
+   * @param items - its items
+   * @returns their answers, when the batch is committed
+   * @throws {ProviderError} when one of them failed
+   */
+  add<Item, Answer>(operation: LaneOperation<Item, Answer>, items: readonly Item[]): Promise<readonly Answer[]> {
+    if (items.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const call = { operation, items, resolve, reject } as unknown as Call;
+      this.#calls.push(call);
+      if (this.#isScheduled || this.#running >= this.#concurrency) return;
+      // What the caller asks for in the same breath goes along.
+      this.#isScheduled = true;
+      queueMicrotask(() => {
+        this.#isScheduled = false;
+        this.#start();
+      });
+    });
+  }
+
+  /** Resolves when all calls are answered. */
+  async idle(): Promise<void> {
+    if (this.#running > 0 || this.#calls.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #start(): void {
+    while (this.#running < this.#concurrency && this.#calls.length > 0) {
+      this.#running += 1;
+      void this.#run(this.#next());
+    }
+  }
+
+  /** L2. */
+  #next(): readonly Call[] {
+    const [first] = this.#calls;
+    if (first === undefined) return [];
+    const { operation } = first;
+    const keys = new Set<string>();
+    let items = 0;
+    let count = 0;
+    for (const call of this.#calls) {
+      if (call.operation !== operation || (count > 0 && items + call.items.length > MAX_ITEMS)) break;
+      const own = call.items.flatMap((item) => operation.keyOf?.(item) ?? []);
+      if (count > 0 && own.some((key) => keys.has(key))) break;
+      for (const key of own) keys.add(key);
+      items += call.items.length;
+      count += 1;
+    }
+    return this.#calls.splice(0, count);
+  }
+
+  async #run(calls: readonly Call[]): Promise<void> {
+    const [first] = calls;
+    if (first !== undefined) {
+      const items = calls.flatMap((call) => call.items);
+      try {
+        const answers = await runWaves(first.operation, items);
+        let from = 0;
+        for (const call of calls) call.resolve(answers.slice(from, (from += call.items.length)));
+      } catch (error) {
+        if (items.length === 1 || !isForGood(error)) for (const call of calls) call.reject(error);
+        else for (const call of calls) await runApart(call);
+      }
+    }
+    this.#running -= 1;
+    this.#start();
+    if (this.#running > 0 || this.#calls.length > 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+}
+
+/** L2, within one call: as few batches as its keys allow. */
+async function runWaves<Item, Answer>(operation: LaneOperation<Item, Answer>, items: readonly Item[]): Promise<readonly Answer[]> {
+  const { keyOf } = operation;
+  if (keyOf === undefined && items.length <= MAX_ITEMS) return await operation.run(items);
+  const answers: Answer[] = [];
+  let wave: Item[] = [];
+  const keys = new Set<string>();
+  for (const item of items) {
+    const key = keyOf?.(item);
+    if (wave.length === MAX_ITEMS || (key !== undefined && keys.has(key))) {
+      answers.push(...(await operation.run(wave)));
+      wave = [];
+      keys.clear();
+    }
+    wave.push(item);
+    if (key !== undefined) keys.add(key);
+  }
+  answers.push(...(await operation.run(wave)));
+  return answers;
+}
+
+/** L3. The call fails with its first bad item, the others of it are done. */
+async function runApart(call: Call): Promise<void> {
+  const answers: unknown[] = [];
+  const failures: unknown[] = [];
+  for (const item of call.items) {
+    try {
+      answers.push(...(await call.operation.run([item])));
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length === 0) call.resolve(answers);
+  else call.reject(failures[0]);
+}
+
+function isForGood(error: unknown): boolean {
+  return error instanceof ProviderError && !error.retryable;
+}

@@ -1,0 +1,101 @@
+// Turns, starts and work items as the parameters of the functions in sql/: arrays, one for each column. Neighbour: postgres-provider.ts.
+import { encodeRecord } from '../../types/codec.ts';
+import type { NewInstance, OrchestrationAck, WorkItemLock } from '../provider.ts';
+
+/** Columns of one kind of row, filled row by row. */
+class Columns {
+  readonly arrays: unknown[][];
+
+  constructor(width: number) {
+    this.arrays = Array.from({ length: width }, () => []);
+  }
+
+  add(...cells: readonly unknown[]): void {
+    for (const [index, cell] of cells.entries()) this.arrays[index]?.push(cell);
+  }
+}
+
+/**
+ * Makes the parameters of `start_instances`, after `p_now`.
+ *
+ * @param starts - instances whose ids must be free
+ * @returns the arrays
+ */
+export function startParameters(starts: readonly NewInstance[]): readonly unknown[] {
+  const columns = new Columns(12);
+  for (const { instanceId, name, version, payload, parent, onParentClose, priority, startAtMs, delayMs, parentNotice } of starts) {
+    const link = [parent?.instanceId ?? null, parent?.executionId ?? null, parent?.eventId ?? null];
+    columns.add(instanceId, name, version, payload, ...link, onParentClose, priority, startAtMs, delayMs, parentNotice);
+  }
+  return columns.arrays;
+}
+
+/**
+ * Makes the parameters of functions on locked work items, after `p_now`.
+ *
+ * @param items - keys with tokens
+ * @returns the arrays: instances, executions, events, tokens
+ */
+export function lockParameters(items: readonly WorkItemLock[]): readonly unknown[] {
+  const columns = new Columns(4);
+  for (const { instanceId, executionId, eventId, lockToken } of items) columns.add(instanceId, executionId, eventId, lockToken);
+  return columns.arrays;
+}
+
+/**
+ * Makes the parameters of `ack_turns`, after `p_now`.
+ *
+ * @param acks - the turns
+ * @returns the arrays, in the order of the function
+ */
+export function ackParameters(acks: readonly OrchestrationAck[]): readonly unknown[] {
+  const turns = new Columns(14);
+  const used = new Columns(3);
+  const work = new Columns(11);
+  const timers = new Columns(5);
+  const cancelledWork = new Columns(4);
+  const cancelledTimers = new Columns(3);
+  const done = new Columns(7);
+  const messages = new Columns(4);
+  const others = new Set<string>();
+  const more = new Columns(3);
+  for (const [index, ack] of acks.entries()) {
+    const { instanceId, executionId, page, customStatus, next } = ack;
+    const number = index + 1;
+    const status = [ack.status, ack.output, customStatus !== undefined, customStatus ?? null];
+    const code = [next?.name ?? null, next?.version ?? null, next?.payload ?? null];
+    const place = [executionId, ack.baseEventId, ack.version, page?.lastEventId ?? null, page?.events ?? null];
+    turns.add(instanceId, ack.lockToken, ...place, ...status, ...code);
+    for (const messageId of ack.consumedMessageIds) used.add(number, instanceId, messageId);
+    for (const { eventId, name, payload, routing } of ack.workItems) {
+      const where = [routing?.tag ?? null, routing?.sessionId ?? null, routing?.priority ?? 0, routing?.expiresAfterMs ?? null];
+      work.add(number, instanceId, executionId, eventId, name, payload, routing === null ? null : encodeRecord(routing), ...where);
+    }
+    for (const { eventId, visibleAtMs, payload } of ack.timers) timers.add(number, instanceId, eventId, visibleAtMs, payload);
+    for (const eventId of ack.cancelledActivities) cancelledWork.add(number, instanceId, executionId, eventId);
+    for (const eventId of ack.cancelledTimers) cancelledTimers.add(number, instanceId, eventId);
+    for (const item of ack.completed ?? []) {
+      const received = [item.received?.sessionId ?? null, item.received?.uptoSeq ?? null];
+      done.add(number, item.instanceId, item.executionId, item.eventId, item.lockToken, ...received);
+    }
+    for (const message of ack.messages) {
+      messages.add(number, message.instanceId, message.payload, message.key ?? null);
+      others.add(message.instanceId);
+    }
+    for (const start of ack.starts) others.add(start.instanceId);
+    const rest = restOf(ack);
+    if (rest !== null) more.add(number, instanceId, rest);
+  }
+  const children = [used, work, timers, cancelledWork, cancelledTimers, done, messages].flatMap(({ arrays }) => arrays);
+  return [...turns.arrays, ...children, [...others], ...more.arrays];
+}
+
+/** What most turns have none of, as JSON; null: none. */
+function restOf({ starts, effects, closeChildren }: OrchestrationAck): string | null {
+  if (starts.length === 0 && effects === null && closeChildren === null) return null;
+  return encodeRecord({
+    ...(starts.length === 0 ? {} : { starts }),
+    ...(effects === null ? {} : { effects }),
+    ...(closeChildren === null ? {} : { closeChildren }),
+  });
+}

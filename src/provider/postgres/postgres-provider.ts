@@ -1,0 +1,790 @@
+// The store of a fleet: one schema of a PostgreSQL server, shared by any number of processes and hosts. Neighbours: sql/ (what happens to rows),
+// lane.ts (batches), fetch-waits.ts and change-waits.ts (long polls), notifier.ts (other processes), connection.ts (statements), trouble.ts (errors).
+//
+// The way of a call: it joins a batch on its lane; the batch is one call of a function in the schema, which is one round trip and one transaction;
+// its answers settle the promises, wake who waits here, and are told to the others.
+//
+// Q1. What came in order takes effect in order: starts, messages, publications and wishes of operators share a lane with one batch at a time.
+// Q2. All times are those of the server (T54): no statement gets a time from here, but with a simulated clock.
+// Q3. Who waits is woken after the commit, here and elsewhere. A wake-up that gets lost costs a slow poll, nothing else.
+import { randomUUID } from 'node:crypto';
+import { parseRecord, encodeRecord } from '../../types/codec.ts';
+import { ArgumentError, assert, ProviderError } from '../../types/errors.ts';
+import { isEnded, type InstanceRecord } from '../../types/instance.ts';
+import { isRouting } from '../../types/replay.ts';
+import {
+  meetsCondition,
+  SESSION_MESSAGE_TTL_MS,
+  type ControlOutcome,
+  type ControlRequest,
+  type EnqueueOutcome,
+  type FetchedMessage,
+  type HistoryPage,
+  type HistoryRequest,
+  type InstanceProgress,
+  type NewInstance,
+  type NewMessage,
+  type OrchestrationAck,
+  type OrchestrationAckOutcome,
+  type OrchestrationItem,
+  type OrchestrationLock,
+  type Provider,
+  type Publication,
+  type QueueDepths,
+  type RuntimeReport,
+  type StartOutcome,
+  type StoredValue,
+  type WaitCondition,
+  type WorkItem,
+  type WorkItemAck,
+  type WorkItemLock,
+  type WorkItemOutcome,
+  type WorkItemRecord,
+} from '../provider.ts';
+import { ChangeWaits, hashOf } from './change-waits.ts';
+import { Codes } from './codes.ts';
+import { Connection, type Row } from './connection.ts';
+import { openPool, type OpenPool } from './driver.ts';
+import { FetchWaits, type Look } from './fetch-waits.ts';
+import { Lane, type LaneOperation } from './lane.ts';
+import { prepareSchema } from './migrations.ts';
+import { Notifier, type Notice } from './notifier.ts';
+import { ackParameters, lockParameters, startParameters } from './parameters.ts';
+import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
+import { toConnectError } from './trouble.ts';
+
+type OrchestrationAbandon = OrchestrationLock & { readonly delayMs: number; readonly countAttempt: boolean };
+type WorkAbandon = WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean };
+type Renewal = { readonly lock: OrchestrationLock; readonly lockMs: number };
+type WorkRenewal = { readonly lock: WorkItemLock & { readonly heartbeat?: string }; readonly lockMs: number };
+
+/** Most records on a page of `listInstances`. */
+const MAX_LIST_LIMIT = 1_000;
+/** Most messages of a session in one answer. */
+const MAX_SESSION_MESSAGES = 100;
+/** How often to look when nobody tells of changes, in milliseconds; with notices it is `pollMs`. */
+const DEAF_POLL_MS = 100;
+/** Who waits for an instance looks by itself so many times less often than a fetch: there may be thousands. */
+const WATCH_POLL_FACTOR = 5;
+/** Batches of commits on their way at a time: while one waits for the disk of the server, the next one runs. */
+const ACK_CONCURRENCY = 2;
+
+const NOTHING_CHANGED: Notice = { turns: false, work: false, instances: [], sessions: [] };
+
+/** A provider on one schema of a PostgreSQL server. Open it with `PostgresProvider.connect`. */
+export class PostgresProvider implements Provider {
+  readonly name = 'postgres';
+  readonly #schema: string;
+  readonly #pool: OpenPool;
+  readonly #connection: Connection;
+  readonly #notifier: Notifier;
+  readonly #codes = new Codes();
+  /** Q1. */
+  readonly #requests = new Lane(1);
+  readonly #turnAcks = new Lane(ACK_CONCURRENCY);
+  readonly #workAcks = new Lane(ACK_CONCURRENCY);
+  readonly #renewals = new Lane(1);
+  readonly #reads = new Lane(ACK_CONCURRENCY);
+  readonly #turnWaits: FetchWaits<OrchestrationItem>;
+  readonly #workWaits: FetchWaits<WorkItem>;
+  readonly #instanceWaits: ChangeWaits;
+  readonly #sessionWaits: ChangeWaits;
+  readonly #filterKeys = new WeakMap<object, string>();
+  #filterCount = 0;
+  #closing: Promise<void> | null = null;
+
+  private constructor(pool: OpenPool, options: ResolvedPostgresOptions) {
+    const { schema, clock, pollMs } = options;
+    this.#schema = schema;
+    this.#pool = pool;
+    this.#connection = new Connection(pool, options);
+    this.#notifier = new Notifier({
+      clock,
+      connect: () => pool.connect(),
+      channel: `duraloom_${schema}`,
+      onNotice: (notice) => this.#wake(notice),
+      onGap: () => this.#wakeAll(),
+    });
+    const poll = (factor: number) => (): number => {
+      const ms = this.#notifier.isHearing ? pollMs * factor : Math.min(pollMs, DEAF_POLL_MS);
+      return ms * (0.75 + Math.random() / 2);
+    };
+    this.#turnWaits = new FetchWaits(clock, poll(1));
+    this.#workWaits = new FetchWaits(clock, poll(1));
+    this.#instanceWaits = new ChangeWaits(clock, poll(WATCH_POLL_FACTOR));
+    this.#sessionWaits = new ChangeWaits(clock, poll(WATCH_POLL_FACTOR));
+  }
+
+  /**
+   * Connects to a server; makes the schema when it is not there, migrates it when it is older. Any number of processes may do so at once.
+   *
+   * @param options - where, and tuning
+   * @returns the open provider; close it when its runtimes and clients are done
+   * @throws {OptionError} for an option outside its range
+   * @throws {ProviderError} `DRIVER_MISSING`, `DATABASE_UNREACHABLE`, `DATABASE_DENIED`, `DATABASE_READ_ONLY`, `DATABASE_TOO_OLD`,
+   *   `DATABASE_FOREIGN`, `DATABASE_UNREADABLE`, `SCHEMA_TOO_NEW`, within `connectTimeoutMs`
+   */
+  static async connect(options?: PostgresOptions): Promise<PostgresProvider> {
+    const resolved = resolvePostgresOptions(options);
+    const pool = await openPool(resolved);
+    try {
+      await pool.prepare((client) => prepareSchema(client, { ...resolved, where: pool.where, lockTimeoutMs: resolved.connectTimeoutMs }));
+      const provider = new PostgresProvider(pool, resolved);
+      await provider.#notifier.start();
+      return provider;
+    } catch (error) {
+      await pool.end();
+      throw toConnectError(error, pool.where, resolved.schema);
+    }
+  }
+
+  // --- requests ---------------------------------------------------------------------------------------------------------------
+
+  readonly #starts: LaneOperation<NewInstance, StartOutcome> = {
+    name: 'startInstances',
+    keyOf: ({ instanceId }) => instanceId,
+    run: async (starts) => {
+      const plain = starts.filter(isPlainStart);
+      const outcomes = new Map<NewInstance, StartOutcome>();
+      if (plain.length > 0) {
+        const names = await this.#outcomes('startInstances', 'start_instances', [...startParameters(plain), 1]);
+        for (const [index, start] of plain.entries()) outcomes.set(start, names[index] as StartOutcome);
+      }
+      // What replaces others is rare, and each is a transaction of its own.
+      for (const start of starts) {
+        if (!isPlainStart(start))
+          outcomes.set(start, await this.#one<StartOutcome>('startInstances', 'start_instance', [encodeRecord(start)]));
+      }
+      const replaced = starts.filter((start) => outcomes.get(start) === 'replaced');
+      this.#changed({ turns: true, instances: replaced.map(({ instanceId }) => instanceId), isFamily: replaced.length > 0 });
+      return starts.map((start) => outcomes.get(start) ?? 'exists');
+    },
+  };
+
+  startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
+    return this.#add('startInstances', this.#requests, this.#starts, starts);
+  }
+
+  readonly #enqueues: LaneOperation<NewMessage, EnqueueOutcome> = {
+    name: 'enqueueMessages',
+    keyOf: ({ instanceId, key }) => (key === undefined ? undefined : `${instanceId}\0${key}`),
+    run: async (messages) => {
+      const outcomes = await this.#outcomes('enqueueMessages', 'enqueue_messages', [
+        messages.map(({ instanceId }) => instanceId),
+        messages.map(({ payload }) => payload),
+        messages.map(({ key }) => key ?? null),
+      ]);
+      this.#changed({ turns: true });
+      return outcomes as readonly EnqueueOutcome[];
+    },
+  };
+
+  enqueueMessages(messages: readonly NewMessage[]): Promise<readonly EnqueueOutcome[]> {
+    return this.#add('enqueueMessages', this.#requests, this.#enqueues, messages);
+  }
+
+  readonly #publications: LaneOperation<Publication, number> = {
+    name: 'publish',
+    run: async (publications) => {
+      const counts: number[] = [];
+      for (const { topic, payload, key } of publications)
+        counts.push(await this.#one<number>('publish', 'publish', [topic, payload, key ?? null]));
+      this.#changed({ turns: true });
+      return counts;
+    },
+  };
+
+  publish(publications: readonly Publication[]): Promise<readonly number[]> {
+    return this.#add('publish', this.#requests, this.#publications, publications);
+  }
+
+  readonly #controls: LaneOperation<ControlRequest, ControlOutcome> = {
+    name: 'controlInstances',
+    run: async (requests) => {
+      const outcomes: ControlOutcome[] = [];
+      for (const request of requests) {
+        outcomes.push(await this.#one<ControlOutcome>('controlInstances', 'control_instance', [encodeRecord(request)]));
+      }
+      this.#changed({ turns: true, instances: requests.map(({ instanceId }) => instanceId), isFamily: true });
+      return outcomes;
+    },
+  };
+
+  controlInstances(requests: readonly ControlRequest[]): Promise<readonly ControlOutcome[]> {
+    return this.#add('controlInstances', this.#requests, this.#controls, requests);
+  }
+
+  // --- turns ------------------------------------------------------------------------------------------------------------------
+
+  readonly fetchOrchestrationItems: Provider['fetchOrchestrationItems'] = (params) => {
+    const { accepts, maxItems, lockMs } = params;
+    const key = accepts === undefined ? '' : this.#filterKey(accepts);
+    return this.#open('fetchOrchestrationItems', () =>
+      this.#turnWaits.fetch(key, params, async (): Promise<Look<OrchestrationItem>> => {
+        for (;;) {
+          const lockToken = randomUUID();
+          const asked = [this.#codes.accepted(accepts), this.#codes.known, maxItems, lockMs, lockToken, null, 0];
+          const rows = await this.#rows('fetchOrchestrationItems', 'fetch_turns', asked);
+          if (rows[0]?.['has_new_codes'] !== true) return toTurns(rows, lockToken);
+          await this.#readCodes();
+        }
+      }),
+    );
+  };
+
+  readonly #acks: LaneOperation<OrchestrationAck, OrchestrationAckOutcome> = {
+    name: 'ackOrchestrationItems',
+    keyOf: ({ instanceId }) => instanceId,
+    run: async (acks) => {
+      const [row] = await this.#rows('ackOrchestrationItems', 'ack_turns', ackParameters(acks));
+      const outcomes = String(row?.['outcomes']).split(',') as OrchestrationAckOutcome[];
+      const received = new Set(String(row?.['received']).split(',').map(Number));
+      this.#afterAcks(acks, outcomes, received);
+      return outcomes;
+    },
+  };
+
+  ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
+    return this.#add('ackOrchestrationItems', this.#turnAcks, this.#acks, acks);
+  }
+
+  readonly #abandons: LaneOperation<OrchestrationAbandon, 'done' | 'lockLost'> = {
+    name: 'abandonOrchestrationItems',
+    keyOf: ({ instanceId }) => instanceId,
+    run: async (items) => {
+      const outcomes = await this.#outcomes('abandonOrchestrationItems', 'abandon_turns', [
+        items.map(({ instanceId }) => instanceId),
+        items.map(({ lockToken }) => lockToken),
+        items.map(({ delayMs }) => delayMs),
+        items.map(({ countAttempt }) => countAttempt),
+      ]);
+      this.#changed({ turns: true });
+      return outcomes as readonly ('done' | 'lockLost')[];
+    },
+  };
+
+  abandonOrchestrationItems(items: readonly OrchestrationAbandon[]): Promise<readonly ('done' | 'lockLost')[]> {
+    return this.#add('abandonOrchestrationItems', this.#turnAcks, this.#abandons, items);
+  }
+
+  readonly #turnRenewals: LaneOperation<Renewal, 'done' | 'lockLost'> = {
+    name: 'renewOrchestrationLocks',
+    run: async (renewals) =>
+      await byLength(renewals, async (locks, lockMs) => {
+        const keys = [locks.map(({ instanceId }) => instanceId), locks.map(({ lockToken }) => lockToken)];
+        const outcomes = await this.#outcomes('renewOrchestrationLocks', 'renew_turns', [...keys, lockMs]);
+        return outcomes as readonly ('done' | 'lockLost')[];
+      }),
+  };
+
+  renewOrchestrationLocks(items: readonly OrchestrationLock[], lockMs: number): Promise<readonly ('done' | 'lockLost')[]> {
+    const renewals = items.map((lock) => ({ lock, lockMs }));
+    return this.#add('renewOrchestrationLocks', this.#renewals, this.#turnRenewals, renewals);
+  }
+
+  readonly #histories: LaneOperation<HistoryRequest, readonly HistoryPage[]> = {
+    name: 'readHistory',
+    run: async (requests) => {
+      const rows = await this.#connection.query(
+        'readHistory',
+        `SELECT a.ord, h.first_event_id, h.last_event_id, h.events
+         FROM unnest($1::text[], $2::integer[], $3::integer[]) WITH ORDINALITY a (id, execution, after, ord)
+         JOIN ${this.#table('history')} h ON h.instance_id = a.id AND h.execution_id = a.execution AND h.first_event_id > a.after
+         ORDER BY a.ord, h.first_event_id`,
+        [
+          requests.map(({ instanceId }) => instanceId),
+          requests.map(({ executionId }) => executionId),
+          requests.map(({ afterEventId }) => afterEventId),
+        ],
+      );
+      const histories = requests.map((): HistoryPage[] => []);
+      for (const row of rows) {
+        const page = {
+          firstEventId: Number(row['first_event_id']),
+          lastEventId: Number(row['last_event_id']),
+          events: String(row['events']),
+        };
+        histories[Number(row['ord']) - 1]?.push(page);
+      }
+      return histories;
+    },
+  };
+
+  readHistory(requests: readonly HistoryRequest[]): Promise<readonly (readonly HistoryPage[])[]> {
+    return this.#add('readHistory', this.#reads, this.#histories, requests);
+  }
+
+  // --- work -------------------------------------------------------------------------------------------------------------------
+
+  readonly fetchWorkItems: Provider['fetchWorkItems'] = (params) => {
+    const { maxItems, lockMs, select = { kind: 'queue', tags: { kind: 'default' }, session: null } } = params;
+    return this.#open('fetchWorkItems', () =>
+      this.#workWaits.fetch(encodeRecord(select), params, async (): Promise<Look<WorkItem>> => {
+        const lockToken = randomUUID();
+        if (select.kind === 'expired') {
+          return toWork(await this.#rows('fetchWorkItems', 'fetch_expired_work', [maxItems, lockMs, lockToken]), lockToken);
+        }
+        const { tags, session } = select;
+        const isPlain = tags.kind !== 'only';
+        const named = tags.kind === 'only' || tags.kind === 'defaultAnd' ? tags.tags : [];
+        const claim = [session?.owner ?? null, session?.leaseMs ?? 0, session?.maxSessions ?? 0];
+        const asked = [isPlain, named, tags.kind === 'any', ...claim, maxItems, lockMs, lockToken];
+        return toWork(await this.#rows('fetchWorkItems', 'fetch_work', asked), lockToken);
+      }),
+    );
+  };
+
+  readonly #workAckOperation: LaneOperation<WorkItemAck, WorkItemOutcome> = {
+    name: 'ackWorkItems',
+    keyOf: workKey,
+    run: async (acks) => {
+      const outcomes = await this.#outcomes('ackWorkItems', 'ack_work', [
+        ...lockParameters(acks),
+        acks.map(({ completionPayload }) => completionPayload),
+        acks.map(({ received }) => received?.sessionId ?? null),
+        acks.map(({ received }) => received?.uptoSeq ?? null),
+      ]);
+      this.#changed({ turns: true });
+      return outcomes as readonly WorkItemOutcome[];
+    },
+  };
+
+  ackWorkItems(acks: readonly WorkItemAck[]): Promise<readonly WorkItemOutcome[]> {
+    return this.#add('ackWorkItems', this.#workAcks, this.#workAckOperation, acks);
+  }
+
+  readonly #workAbandons: LaneOperation<WorkAbandon, WorkItemOutcome> = {
+    name: 'abandonWorkItems',
+    keyOf: workKey,
+    run: async (items) => {
+      const outcomes = await this.#outcomes('abandonWorkItems', 'abandon_work', [
+        ...lockParameters(items),
+        items.map(({ delayMs }) => delayMs),
+        items.map(({ countAttempt }) => countAttempt),
+      ]);
+      this.#changed({ work: true });
+      return outcomes as readonly WorkItemOutcome[];
+    },
+  };
+
+  abandonWorkItems(items: readonly WorkAbandon[]): Promise<readonly WorkItemOutcome[]> {
+    return this.#add('abandonWorkItems', this.#workAcks, this.#workAbandons, items);
+  }
+
+  readonly #workRenewals: LaneOperation<WorkRenewal, WorkItemOutcome> = {
+    name: 'renewWorkLocks',
+    keyOf: ({ lock }) => workKey(lock),
+    run: async (renewals) =>
+      await byLength(renewals, async (locks, lockMs) => {
+        const heartbeats = locks.map(({ heartbeat }) => heartbeat ?? null);
+        const outcomes = await this.#outcomes('renewWorkLocks', 'renew_work', [...lockParameters(locks), heartbeats, lockMs]);
+        return outcomes as readonly WorkItemOutcome[];
+      }),
+  };
+
+  renewWorkLocks(items: readonly (WorkItemLock & { readonly heartbeat?: string })[], lockMs: number): Promise<readonly WorkItemOutcome[]> {
+    const renewals = items.map((lock) => ({ lock, lockMs }));
+    return this.#add('renewWorkLocks', this.#renewals, this.#workRenewals, renewals);
+  }
+
+  readonly renewSessions: Provider['renewSessions'] = ({ owner, leaseMs, idleMs, sessionId }) =>
+    this.#open('renewSessions', async () => {
+      const parameters = [owner, leaseMs, idleMs, sessionId ?? null, SESSION_MESSAGE_TTL_MS];
+      const held = await this.#one<number>('renewSessions', 'renew_sessions', parameters);
+      if (leaseMs <= 0) this.#changed({ work: true });
+      return held;
+    });
+
+  readonly receiveSessionMessages: Provider['receiveSessionMessages'] = ({ sessionId, afterSeq, doneSeqs, waitMs, signal }) =>
+    this.#open('receiveSessionMessages', () => {
+      const attempt = async (): Promise<readonly { readonly seq: number; readonly payload: string }[] | null> => {
+        const rows = await this.#connection.query(
+          'receiveSessionMessages',
+          `SELECT * FROM ${this.#table('receive_session_messages')}($1, $2, $3, $4)`,
+          [sessionId, afterSeq, doneSeqs ?? null, MAX_SESSION_MESSAGES],
+        );
+        return rows.length === 0 ? null : rows.map(({ seq, payload }) => ({ seq: Number(seq), payload: String(payload) }));
+      };
+      return this.#sessionWaits.wait({ key: sessionId, waitMs, signal, attempt, empty: async () => [] });
+    });
+
+  readWorkItems(instanceId: string): Promise<readonly WorkItemRecord[]> {
+    return this.#open('readWorkItems', async () => {
+      const rows = await this.#connection.query(
+        'readWorkItems',
+        `SELECT w.execution_id AS "executionId", w.event_id AS "eventId", w.name, w.attempts AS attempt, w.tag, w.session_id AS "sessionId", w.heartbeat,
+           w.lock_token IS NOT NULL AND w.ready_at > ${this.#table('now_ms')}($2) AS "isRunning"
+         FROM ${this.#table('work_items')} w WHERE w.instance_id = $1 ORDER BY w.execution_id, w.event_id`,
+        [instanceId, this.#connection.nowParameter],
+      );
+      return rows as unknown as readonly WorkItemRecord[];
+    });
+  }
+
+  // --- runtimes and reading ---------------------------------------------------------------------------------------------------
+
+  reportRuntime({
+    runtimeId,
+    payload,
+    ttlMs,
+  }: {
+    readonly runtimeId: string;
+    readonly payload: string;
+    readonly ttlMs: number;
+  }): Promise<void> {
+    return this.#open('reportRuntime', async () => {
+      const now = `${this.#table('now_ms')}($1)`;
+      const table = this.#table('runtimes');
+      await this.#connection.query(
+        'reportRuntime',
+        `WITH gone AS (DELETE FROM ${table} WHERE expires_at <= ${now} AND runtime_id <> $2)
+         INSERT INTO ${table} (runtime_id, payload, seen_at, expires_at) VALUES ($2, $3, ${now}, ${now} + $4::bigint)
+         ON CONFLICT (runtime_id) DO UPDATE SET payload = excluded.payload, seen_at = excluded.seen_at, expires_at = excluded.expires_at`,
+        [this.#connection.nowParameter, runtimeId, payload, ttlMs],
+      );
+    });
+  }
+
+  listRuntimes(): Promise<readonly RuntimeReport[]> {
+    return this.#open('listRuntimes', async () => {
+      const rows = await this.#connection.query(
+        'listRuntimes',
+        `SELECT runtime_id AS "runtimeId", payload, seen_at AS "seenAtMs" FROM ${this.#table('runtimes')}
+         WHERE expires_at > ${this.#table('now_ms')}($1) ORDER BY runtime_id`,
+        [this.#connection.nowParameter],
+      );
+      return rows as unknown as readonly RuntimeReport[];
+    });
+  }
+
+  readonly #records: LaneOperation<string, InstanceRecord | null> = {
+    name: 'readInstances',
+    run: async (instanceIds) => {
+      const rows = await this.#connection.query(
+        'readInstances',
+        `SELECT a.ord, ${RECORD_COLUMNS} FROM unnest($1::text[]) WITH ORDINALITY a (id, ord)
+         JOIN ${this.#table('instances')} i ON i.instance_id = a.id`,
+        [instanceIds],
+      );
+      const records: (InstanceRecord | null)[] = instanceIds.map(() => null);
+      for (const row of rows) records[Number(row['ord']) - 1] = toRecord(row);
+      return records;
+    },
+  };
+
+  readInstances(instanceIds: readonly string[]): Promise<readonly (InstanceRecord | null)[]> {
+    return this.#add('readInstances', this.#reads, this.#records, instanceIds);
+  }
+
+  readonly listInstances: Provider['listInstances'] = async ({ afterInstanceId, limit, status, parentInstanceId }) => {
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIST_LIMIT) {
+      throw new ArgumentError(`Expected \`limit\` of listInstances to be an integer from 1 to ${MAX_LIST_LIMIT}, got ${limit}`);
+    }
+    const where: string[] = [];
+    const values: unknown[] = [limit];
+    const add = (condition: (parameter: string) => string, value: unknown): void => {
+      values.push(value);
+      where.push(condition(`$${values.length}`));
+    };
+    if (afterInstanceId !== null) add((id) => `i.instance_id > ${id}`, afterInstanceId);
+    if (status !== undefined) add((name) => `i.status = ${name}`, status);
+    if (parentInstanceId !== undefined) {
+      add((id) => `md5(i.parent_instance_id) = md5(${id}) AND i.parent_instance_id = ${id}`, parentInstanceId);
+    }
+    return await this.#open('listInstances', async () => {
+      const rows = await this.#connection.query(
+        'listInstances',
+        `SELECT ${RECORD_COLUMNS} FROM ${this.#table('instances')} i ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`}
+         ORDER BY i.instance_id LIMIT $1`,
+        values,
+      );
+      return rows.map(toRecord);
+    });
+  };
+
+  readValues(instanceId: string, keys: readonly string[] | null): Promise<readonly StoredValue[]> {
+    return this.#open('readValues', async () => {
+      const rows = await this.#connection.query(
+        'readValues',
+        `SELECT key, value, updated_at AS "updatedAtMs" FROM ${this.#table('instance_values')}
+         WHERE instance_id = $1 AND ($2::text[] IS NULL OR key = ANY ($2)) ORDER BY key`,
+        [instanceId, keys],
+      );
+      return rows as unknown as readonly StoredValue[];
+    });
+  }
+
+  readonly waitForInstance: Provider['waitForInstance'] = ({ instanceId, condition, waitMs, signal }) => {
+    const read = async (): Promise<InstanceRecord | null> => (await this.#reads.add(this.#records, [instanceId]))[0] ?? null;
+    return this.#open('waitForInstance', async () => {
+      const attempt = async (): Promise<{ readonly record: InstanceRecord | null } | null> => {
+        const record = await read();
+        if (record === null) return { record };
+        return meetsCondition({ ...record, ...(await this.#readProgress(instanceId, condition)) }, condition) ? { record } : null;
+      };
+      const { record } = await this.#instanceWaits.wait({
+        key: instanceId,
+        waitMs,
+        signal,
+        attempt,
+        empty: async () => ({ record: await read() }),
+      });
+      return record;
+    });
+  };
+
+  readQueueDepths(): Promise<QueueDepths> {
+    return this.#open('readQueueDepths', async () => {
+      const count = (table: string): string => `(SELECT count(*) FROM ${this.#table(table)})`;
+      const rows = await this.#connection.query(
+        'readQueueDepths',
+        `SELECT ${count('messages')} AS messages, ${count('work_items')} AS work`,
+        [],
+      );
+      return { orchestratorMessages: Number(rows[0]?.['messages']), workItems: Number(rows[0]?.['work']) };
+    });
+  }
+
+  // --- closing ----------------------------------------------------------------------------------------------------------------
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const waits of [this.#turnWaits, this.#workWaits, this.#instanceWaits, this.#sessionWaits]) waits.close();
+    await this.#connection.held(async () => {
+      for (const lane of [this.#requests, this.#turnAcks, this.#workAcks, this.#renewals, this.#reads]) await lane.idle();
+      await this.#notifier.close();
+      await this.#pool.end();
+    });
+  }
+
+  // --- inside -----------------------------------------------------------------------------------------------------------------
+
+  /** Joins a batch, unless the provider is closed. */
+  #add<Item, Answer>(operation: string, lane: Lane, kind: LaneOperation<Item, Answer>, items: readonly Item[]): Promise<readonly Answer[]> {
+    return this.#open(operation, () => this.#connection.held(() => lane.add(kind, items)));
+  }
+
+  #open<Value>(operation: string, call: () => Promise<Value>): Promise<Value> {
+    if (this.#closing === null) return call();
+    const message = `${operation} was called after the provider was closed. Close a provider only after its runtimes and clients are done`;
+    return Promise.reject(new ProviderError('PROVIDER_CLOSED', { operation, retryable: false, message }));
+  }
+
+  #table(name: string): string {
+    return `"${this.#schema}".${name}`;
+  }
+
+  #call(name: string, parameters: readonly unknown[]): string {
+    return `${this.#table(name)}(${['$1', ...parameters.map((_, index) => `$${index + 2}`)].join(', ')})`;
+  }
+
+  /** Calls a function that gives rows. */
+  #rows(operation: string, name: string, parameters: readonly unknown[]): Promise<readonly Row[]> {
+    return this.#connection.query(operation, `SELECT * FROM ${this.#call(name, parameters)}`, [
+      this.#connection.nowParameter,
+      ...parameters,
+    ]);
+  }
+
+  /** Calls a function that gives one word an item. */
+  async #outcomes(operation: string, name: string, parameters: readonly unknown[]): Promise<readonly string[]> {
+    const text = `SELECT array_to_string(${this.#call(name, parameters)}, ',') AS outcomes`;
+    const [row] = await this.#connection.query(operation, text, [this.#connection.nowParameter, ...parameters]);
+    return String(row?.['outcomes']).split(',');
+  }
+
+  /** Calls a function that gives one value. */
+  async #one<Value>(operation: string, name: string, parameters: readonly unknown[]): Promise<Value> {
+    const text = `SELECT ${this.#call(name, parameters)} AS value`;
+    const [row] = await this.#connection.query(operation, text, [this.#connection.nowParameter, ...parameters]);
+    return row?.['value'] as Value;
+  }
+
+  async #readCodes(): Promise<void> {
+    const text = `SELECT code_id, name, version, engine FROM ${this.#table('codes')} ORDER BY code_id`;
+    for (const { code_id: codeId, name, version, engine } of await this.#connection.query('fetchOrchestrationItems', text, [])) {
+      this.#codes.add(Number(codeId), { name: String(name), version: version as string | null, engine: Number(engine) });
+    }
+  }
+
+  #filterKey(filter: object): string {
+    const known = this.#filterKeys.get(filter);
+    if (known !== undefined) return known;
+    this.#filterCount += 1;
+    const key = String(this.#filterCount);
+    this.#filterKeys.set(filter, key);
+    return key;
+  }
+
+  async #readProgress(instanceId: string, condition: WaitCondition): Promise<Pick<InstanceProgress, 'value' | 'isQueued'>> {
+    switch (condition.kind) {
+      case 'ended':
+      case 'executionOver':
+      case 'customStatus':
+        return {};
+      case 'value': {
+        const text = `SELECT value FROM ${this.#table('instance_values')} WHERE instance_id = $1 AND key = $2`;
+        const rows = await this.#connection.query('waitForInstance', text, [instanceId, condition.key]);
+        return { value: (rows[0]?.['value'] as string | undefined) ?? null };
+      }
+      case 'received': {
+        const text = `SELECT FROM ${this.#table('messages')} WHERE instance_id = $1 AND md5(message_key) = md5($2) AND message_key = $2 LIMIT 1`;
+        return { isQueued: (await this.#connection.query('waitForInstance', text, [instanceId, condition.key])).length > 0 };
+      }
+    }
+  }
+
+  #afterAcks(acks: readonly OrchestrationAck[], outcomes: readonly OrchestrationAckOutcome[], received: ReadonlySet<number>): void {
+    let turns = false;
+    let work = false;
+    let isFamily = false;
+    const instances: string[] = [];
+    const sessions: string[] = [];
+    for (const [index, ack] of acks.entries()) {
+      if (outcomes[index] !== 'committed') continue;
+      const { effects, status } = ack;
+      work ||= ack.workItems.length > 0;
+      // Also what the turn left, and what came while it was locked.
+      turns ||= !isEnded(status) || ack.messages.length > 0 || ack.starts.length > 0 || effects !== null || ack.closeChildren !== null;
+      isFamily ||=
+        ack.closeChildren !== null || (effects?.terminations.length ?? 0) > 0 || ack.starts.some((start) => !isPlainStart(start));
+      const isSeen = ack.customStatus !== undefined || ack.next !== null || isEnded(status) || status === 'Quarantined';
+      if (isSeen || received.has(index + 1) || (effects?.values.length ?? 0) > 0) instances.push(ack.instanceId);
+      for (const { sessionId } of effects?.sessionMessages ?? []) sessions.push(sessionId);
+    }
+    this.#changed({ turns, work, instances, sessions, isFamily });
+  }
+
+  /**
+   * Something was committed: tells who waits, here and elsewhere. `isFamily`: instances may have ended that nobody named here.
+   */
+  #changed(change: {
+    readonly turns?: boolean;
+    readonly work?: boolean;
+    readonly instances?: readonly string[];
+    readonly sessions?: readonly string[];
+    readonly isFamily?: boolean;
+  }): void {
+    const { turns = false, work = false, isFamily = false } = change;
+    const instances = isFamily ? [ALL] : (change.instances ?? []).map(hashOf);
+    const notice = { ...NOTHING_CHANGED, turns, work, instances, sessions: (change.sessions ?? []).map(hashOf) };
+    this.#wake(notice);
+    this.#notifier.announce(notice);
+  }
+
+  #wake({ turns, work, instances, sessions }: Notice): void {
+    for (const hash of instances) {
+      if (hash === ALL) this.#instanceWaits.touchAll();
+      else this.#instanceWaits.touch(hash);
+    }
+    for (const hash of sessions) this.#sessionWaits.touch(hash);
+    if (turns) this.#turnWaits.wake();
+    if (work) this.#workWaits.wake();
+  }
+
+  #wakeAll(): void {
+    this.#wake({ turns: true, work: true, instances: [ALL], sessions: [] });
+    this.#sessionWaits.touchAll();
+  }
+}
+
+/** In the place of a hash: any instance. */
+const ALL = '*';
+
+const RECORD_COLUMNS = `i.instance_id AS "instanceId", i.name, i.version, i.status, i.execution_id AS "executionId", i.last_event_id AS "lastEventId",
+  i.output, i.custom_status AS "customStatus", i.custom_status_version AS "customStatusVersion", i.parent_instance_id, i.parent_execution_id,
+  i.parent_event_id, i.on_parent_close AS "onParentClose", i.priority, i.created_at AS "createdAtMs", i.updated_at AS "updatedAtMs"`;
+
+function isPlainStart({ policy }: NewInstance): boolean {
+  return policy === 'fail' || policy === 'useExisting';
+}
+
+function workKey({ instanceId, executionId, eventId }: WorkItemLock): string {
+  return `${instanceId}\0${executionId}\0${eventId}`;
+}
+
+function toParent(row: Row): InstanceRecord['parent'] {
+  const { parent_instance_id: instanceId, parent_execution_id: executionId, parent_event_id: eventId } = row;
+  return instanceId === null ? null : { instanceId: String(instanceId), executionId: Number(executionId), eventId: Number(eventId) };
+}
+
+function toRecord(row: Row): InstanceRecord {
+  const { parent_instance_id: _id, parent_execution_id: _execution, parent_event_id: _event, ord: _ord, ...rest } = row;
+  return { ...rest, parent: toParent(row) } as unknown as InstanceRecord;
+}
+
+/** Joins the rows of messages to instances. */
+function toTurns(rows: readonly Row[], lockToken: string): Look<OrchestrationItem> {
+  const items: OrchestrationItem[] = [];
+  let messages: FetchedMessage[] = [];
+  let current: unknown = null;
+  for (const row of rows) {
+    const { instance_id: instanceId } = row;
+    if (instanceId === null) continue;
+    if (instanceId !== current) {
+      current = instanceId;
+      messages = [];
+      items.push({
+        instanceId: String(instanceId),
+        lockToken,
+        name: String(row['name']),
+        version: row['version'] as string | null,
+        status: row['status'] as OrchestrationItem['status'],
+        executionId: Number(row['execution_id']),
+        lastEventId: Number(row['last_event_id']),
+        messages,
+        parent: toParent(row),
+        createdAtMs: Number(row['created_at']),
+      });
+    }
+    messages.push({ messageId: Number(row['message_id']), payload: String(row['payload']), attempt: Number(row['attempt']) });
+  }
+  return { ...timesOf(rows), items };
+}
+
+function toWork(rows: readonly Row[], lockToken: string): Look<WorkItem> {
+  const items = rows
+    .filter(({ instance_id: instanceId }) => instanceId !== null)
+    .map((row): WorkItem => {
+      const routing = row['routing'] === null ? null : parseRecord(String(row['routing']));
+      assert(routing === null || isRouting(routing), 'the routing of a work item is what was scheduled');
+      return {
+        instanceId: String(row['instance_id']),
+        executionId: Number(row['execution_id']),
+        eventId: Number(row['event_id']),
+        name: String(row['name']),
+        payload: String(row['payload']),
+        lockToken,
+        attempt: Number(row['attempt']),
+        routing,
+        heartbeat: row['heartbeat'] as string | null,
+      };
+    });
+  return { ...timesOf(rows), items };
+}
+
+function timesOf(rows: readonly Row[]): { readonly nowMs: number; readonly nextAtMs: number | null } {
+  const [row] = rows;
+  return { nowMs: Number(row?.['now_ms']), nextAtMs: (row?.['next_at'] as number | null | undefined) ?? null };
+}
+
+/** Runs renewals of one length together: nearly always all of them. */
+async function byLength<Lock, Answer>(
+  renewals: readonly { readonly lock: Lock; readonly lockMs: number }[],
+  run: (locks: readonly Lock[], lockMs: number) => Promise<readonly Answer[]>,
+): Promise<readonly Answer[]> {
+  const answers = new Map<object, Answer>();
+  for (const lockMs of new Set(renewals.map((renewal) => renewal.lockMs))) {
+    const group = renewals.filter((renewal) => renewal.lockMs === lockMs);
+    const outcomes = await run(
+      group.map(({ lock }) => lock),
+      lockMs,
+    );
+    for (const [index, renewal] of group.entries()) answers.set(renewal, outcomes[index] as Answer);
+  }
+  return renewals.map((renewal) => answers.get(renewal) as Answer);
+}
