@@ -4,6 +4,7 @@
 // N1. A connection whose statement was not answered is closed: its answer would be taken for that of the next statement.
 // N2. Only what was rolled back for certain is tried again here. What is unknown is told to the caller.
 // N3. While a statement is under way, a simulated clock waits for it.
+// N4. A text comes back as it was: NUL, which the server does not take, is escaped by the last code point, which means nothing.
 import type { Clock } from '../../types/clock.ts';
 import { systemClock } from '../system-clock.ts';
 import { inTime } from './in-time.ts';
@@ -25,9 +26,12 @@ const BOOLEAN = 16;
 const types = {
   getTypeParser(oid: number): (text: string) => unknown {
     if (INTEGERS.has(oid)) return Number;
-    return oid === BOOLEAN ? (text) => text === 't' : (text) => text;
+    return oid === BOOLEAN ? (text) => text === 't' : unescape;
   },
 };
+
+/** The server takes no NUL in a text. N4. */
+const [NUL, ESCAPE] = ['\0', '\u{10ffff}'];
 
 /** A pool with the rules above. */
 export class Connection {
@@ -100,7 +104,7 @@ export class Connection {
     };
     client.on('error', onError);
     try {
-      const { rows = [] } = await inTime(client.query({ text, values, types }), this.#timeoutMs);
+      const { rows = [] } = await inTime(client.query({ text, values: values.map(escapeValue), types }), this.#timeoutMs);
       client.removeListener('error', onError);
       client.release();
       return rows;
@@ -111,6 +115,19 @@ export class Connection {
       throw error;
     }
   }
+}
+
+function escapeValue(value: unknown): unknown {
+  if (typeof value === 'string') return value.includes(NUL) || value.includes(ESCAPE) ? escape(value) : value;
+  return Array.isArray(value) ? value.map(escapeValue) : value;
+}
+
+function escape(text: string): string {
+  return text.replaceAll(ESCAPE, `${ESCAPE}1`).replaceAll(NUL, `${ESCAPE}0`);
+}
+
+function unescape(text: string): string {
+  return text.includes(ESCAPE) ? text.replaceAll(`${ESCAPE}0`, NUL).replaceAll(`${ESCAPE}1`, ESCAPE) : text;
 }
 
 function pause(ms: number): Promise<void> {

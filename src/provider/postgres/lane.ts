@@ -21,6 +21,8 @@ type Call = {
   readonly items: readonly unknown[];
   readonly resolve: (answers: readonly unknown[]) => void;
   readonly reject: (error: unknown) => void;
+  /** Called when it is answered, however. */
+  readonly onAnswer: (() => void)[];
 };
 
 /** Most items of a batch. Reason: it is one transaction, and others wait for its locks. */
@@ -53,7 +55,7 @@ export class Lane {
   add<Item, Answer>(operation: LaneOperation<Item, Answer>, items: readonly Item[]): Promise<readonly Answer[]> {
     if (items.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const call = { operation, items, resolve, reject } as unknown as Call;
+      const call = { operation, items, resolve, reject, onAnswer: [] } as unknown as Call;
       this.#calls.push(call);
       if (this.#isScheduled || this.#running >= this.#concurrency) return;
       // What the caller asks for in the same breath goes along.
@@ -63,6 +65,11 @@ export class Lane {
         this.#start();
       });
     });
+  }
+
+  /** Resolves when those calls are answered that were made in the same breath; at once when there are none. */
+  async fresh(): Promise<void> {
+    if (this.#isScheduled) await new Promise<void>((resolve) => this.#calls.at(-1)?.onAnswer.push(resolve));
   }
 
   /** Resolves when all calls are answered. */
@@ -109,6 +116,7 @@ export class Lane {
         else for (const call of calls) await runApart(call);
       }
     }
+    for (const { onAnswer } of calls) for (const tell of onAnswer) tell();
     this.#running -= 1;
     this.#start();
     if (this.#running > 0 || this.#calls.length > 0) return;

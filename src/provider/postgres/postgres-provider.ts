@@ -144,20 +144,19 @@ export class PostgresProvider implements Provider {
     name: 'startInstances',
     keyOf: ({ instanceId }) => instanceId,
     run: async (starts) => {
-      const plain = starts.filter(isPlainStart);
-      const outcomes = new Map<NewInstance, StartOutcome>();
+      const outcomes = new Map<NewInstance, string | undefined>();
+      const [plain, replacing] = [starts.filter(isPlainStart), starts.filter((start) => !isPlainStart(start))];
       if (plain.length > 0) {
-        const names = await this.#outcomes('startInstances', 'start_instances', [...startParameters(plain), 1]);
-        for (const [index, start] of plain.entries()) outcomes.set(start, names[index] as StartOutcome);
+        const words = await this.#outcomes('startInstances', 'start_instances', [...startParameters(plain), 1]);
+        for (const [index, start] of plain.entries()) outcomes.set(start, words[index]);
       }
-      // What replaces others is rare, and each is a transaction of its own.
-      for (const start of starts) {
-        if (!isPlainStart(start))
-          outcomes.set(start, await this.#one<StartOutcome>('startInstances', 'start_instance', [encodeRecord(start)]));
+      if (replacing.length > 0) {
+        const words = await this.#outcomes('startInstances', 'start_replacing', [replacing.map(encodeRecord)]);
+        for (const [index, start] of replacing.entries()) outcomes.set(start, words[index]);
       }
       const replaced = starts.filter((start) => outcomes.get(start) === 'replaced');
       this.#changed({ turns: true, instances: replaced.map(({ instanceId }) => instanceId), isFamily: replaced.length > 0 });
-      return starts.map((start) => outcomes.get(start) ?? 'exists');
+      return starts.map((start) => outcomes.get(start) as StartOutcome);
     },
   };
 
@@ -167,7 +166,6 @@ export class PostgresProvider implements Provider {
 
   readonly #enqueues: LaneOperation<NewMessage, EnqueueOutcome> = {
     name: 'enqueueMessages',
-    keyOf: ({ instanceId, key }) => (key === undefined ? undefined : `${instanceId}\0${key}`),
     run: async (messages) => {
       const outcomes = await this.#outcomes('enqueueMessages', 'enqueue_messages', [
         messages.map(({ instanceId }) => instanceId),
@@ -201,12 +199,9 @@ export class PostgresProvider implements Provider {
   readonly #controls: LaneOperation<ControlRequest, ControlOutcome> = {
     name: 'controlInstances',
     run: async (requests) => {
-      const outcomes: ControlOutcome[] = [];
-      for (const request of requests) {
-        outcomes.push(await this.#one<ControlOutcome>('controlInstances', 'control_instance', [encodeRecord(request)]));
-      }
+      const outcomes = await this.#outcomes('controlInstances', 'control_instances', [requests.map(encodeRecord)]);
       this.#changed({ turns: true, instances: requests.map(({ instanceId }) => instanceId), isFamily: true });
-      return outcomes;
+      return outcomes as readonly ControlOutcome[];
     },
   };
 
@@ -221,6 +216,7 @@ export class PostgresProvider implements Provider {
     const key = accepts === undefined ? '' : this.#filterKey(accepts);
     return this.#open('fetchOrchestrationItems', () =>
       this.#turnWaits.fetch(key, params, async (): Promise<Look<OrchestrationItem>> => {
+        await this.#requests.fresh();
         for (;;) {
           const lockToken = randomUUID();
           const asked = [this.#codes.accepted(accepts), this.#codes.known, maxItems, lockMs, lockToken, null, 0];
@@ -273,6 +269,8 @@ export class PostgresProvider implements Provider {
       await byLength(renewals, async (locks, lockMs) => {
         const keys = [locks.map(({ instanceId }) => instanceId), locks.map(({ lockToken }) => lockToken)];
         const outcomes = await this.#outcomes('renewOrchestrationLocks', 'renew_turns', [...keys, lockMs]);
+        // A lock may end earlier than before.
+        this.#changed({ turns: true });
         return outcomes as readonly ('done' | 'lockLost')[];
       }),
   };
@@ -378,6 +376,7 @@ export class PostgresProvider implements Provider {
       await byLength(renewals, async (locks, lockMs) => {
         const heartbeats = locks.map(({ heartbeat }) => heartbeat ?? null);
         const outcomes = await this.#outcomes('renewWorkLocks', 'renew_work', [...lockParameters(locks), heartbeats, lockMs]);
+        this.#changed({ work: true });
         return outcomes as readonly WorkItemOutcome[];
       }),
   };

@@ -22,6 +22,24 @@ export const START_PARAMETERS = `p_ids text[], p_names text[], p_versions text[]
 const START_ARRAYS = `p_ids, p_names, p_versions, p_payloads, p_parent_ids, p_parent_executions, p_parent_events, p_closes, p_priorities, p_start_ats,
   p_delays, p_notices`;
 
+/** A function that calls another one for each item of an array, in order. */
+function each(signature: string, answer: string, call: string): string {
+  return plpgsql(
+    signature,
+    `${answer}[]`,
+    `
+DECLARE
+  v_item json;
+  v_answers ${answer}[] := '{}';
+BEGIN
+  FOREACH v_item IN ARRAY p_items LOOP
+    v_answers := v_answers || ${call};
+  END LOOP;
+  RETURN v_answers;
+END`,
+  );
+}
+
 /** The functions, in an order in which each finds those that it calls. */
 export const INSTANCE_FUNCTIONS: readonly string[] = [
   expression('now_ms(p_now bigint)', 'bigint', 'coalesce(p_now, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)'),
@@ -54,7 +72,7 @@ END`,
        add_code(p_name, p_version, p_engine))`,
   ),
 
-  // Messages that are visible at once. Ids may stand there more than once; keys of one instance may not.
+  // Messages that are visible at once, in order; ids and keys may stand there more than once.
   plpgsql(
     'enqueue_messages(p_now bigint, p_ids text[], p_payloads text[], p_keys text[])',
     'text[]',
@@ -69,12 +87,15 @@ BEGIN
       CASE
         WHEN i.instance_id IS NULL THEN 'notFound'
         WHEN i.status IN ${ENDED} THEN 'ended'
-        WHEN a.key IS NOT NULL AND EXISTS (
-          SELECT FROM messages m WHERE m.instance_id = a.id AND md5(m.message_key) = md5(a.key) AND m.message_key = a.key) THEN 'duplicate'
+        WHEN a.key IS NOT NULL AND (a.nth > 1 OR EXISTS (
+          SELECT FROM messages m WHERE m.instance_id = a.id AND md5(m.message_key) = md5(a.key) AND m.message_key = a.key)) THEN 'duplicate'
         ELSE 'enqueued'
       END ORDER BY a.ord)
     INTO v_outcomes
-    FROM unnest(p_ids, p_keys) WITH ORDINALITY a (id, key, ord) LEFT JOIN instances i ON i.instance_id = a.id;
+    FROM (
+      SELECT x.*, CASE WHEN x.key IS NULL THEN 1 ELSE row_number() OVER (PARTITION BY x.id, x.key ORDER BY x.ord) END AS nth
+      FROM unnest(p_ids, p_keys) WITH ORDINALITY x (id, key, ord)
+    ) a LEFT JOIN instances i ON i.instance_id = a.id;
   INSERT INTO messages (instance_id, visible_at, message_id, order_at, message_key, payload)
     SELECT a.id, 0, nextval('message_ids'), greatest(i.order_at, v_now), a.key, a.payload
     FROM (
@@ -121,11 +142,13 @@ BEGIN
       ON CONFLICT DO NOTHING RETURNING instance_id
   ), sent AS (
     INSERT INTO messages (instance_id, visible_at, message_id, order_at, payload)
-      SELECT s.id, 0, nextval('message_ids'), ${START_ORDER}, s.payload FROM inserted n JOIN s ON s.id = n.instance_id
+      SELECT s.id, 0, nextval('message_ids'), ${START_ORDER}, s.payload FROM s
+      -- IS TRUE: a table in memory, not a join that goes through all of it for each row.
+      WHERE (s.id IN (SELECT n.instance_id FROM inserted n)) IS TRUE
       RETURNING instance_id
   )
   SELECT array_agg(sent.instance_id) INTO v_started FROM sent;
-  RETURN (SELECT array_agg(CASE WHEN a.id = ANY (v_started) THEN 'started' ELSE 'exists' END ORDER BY a.ord)
+  RETURN (SELECT array_agg(CASE WHEN a.id IN (SELECT unnest(v_started)) THEN 'started' ELSE 'exists' END ORDER BY a.ord)
     FROM unnest(p_ids) WITH ORDINALITY a (id, ord));
 END`,
   ),
@@ -312,6 +335,14 @@ BEGIN
     WHERE i.instance_id = v_id;
   RETURN 'done';
 END`,
+  ),
+  // The same for many items, each as a whole.
+  each('start_replacing(p_now bigint, p_items json[])', 'text', 'start_instance(p_now, v_item)'),
+  each('control_instances(p_now bigint, p_items json[])', 'text', 'control_instance(p_now, v_item)'),
+  each(
+    'publish_all(p_now bigint, p_items json[])',
+    'integer',
+    `publish(p_now, v_item ->> 'topic', v_item ->> 'payload', v_item ->> 'key')`,
   ),
   // When an instance that is not locked is ready; NULL: it has no messages.
   expression(

@@ -58,23 +58,25 @@ BEGIN
       PERFORM count_lost_hand_outs(v_ids);
     END IF;
     RETURN QUERY
+      -- Nothing is joined to what is found here: such a join would go through all of it for each row.
       WITH found AS MATERIALIZED (
-        SELECT a.ord, a.id, m.message_id, m.order_at, m.attempts, m.payload
-        FROM unnest(v_ids) WITH ORDINALITY a (id, ord) CROSS JOIN LATERAL (
+        SELECT a.ord, i.*, m.message_id, m.order_at AS message_order, m.attempts, m.payload
+        FROM unnest(v_ids) WITH ORDINALITY a (id, ord) JOIN instances i ON i.instance_id = a.id CROSS JOIN LATERAL (
           SELECT m.message_id, m.order_at, m.attempts, m.payload FROM messages m
           WHERE m.instance_id = a.id AND m.visible_at <= v_now ORDER BY m.order_at, m.message_id LIMIT ${TURN_MESSAGES}
         ) m
       ), locked AS (
-        UPDATE instances i SET lock_token = p_token, ready_at = v_now + p_lock, hold_until = 0, handed_order = l.order_at,
+        UPDATE instances i SET lock_token = p_token, ready_at = v_now + p_lock, hold_until = 0, handed_order = l.message_order,
             handed_id = l.message_id, owner = p_owner, owner_grace = p_grace
-          FROM (SELECT DISTINCT ON (f.id) f.id, f.order_at, f.message_id FROM found f ORDER BY f.id, f.order_at DESC, f.message_id DESC) l
-          WHERE i.instance_id = l.id
-          RETURNING i.instance_id, i.name, i.version, i.status, i.execution_id, i.last_event_id, i.parent_instance_id, i.parent_execution_id,
-            i.parent_event_id, i.created_at
+          FROM (
+            SELECT DISTINCT ON (f.instance_id) f.instance_id, f.message_order, f.message_id FROM found f
+            ORDER BY f.instance_id, f.message_order DESC, f.message_id DESC
+          ) l
+          WHERE i.instance_id = l.instance_id
       )
-      SELECT v_now, NULL::bigint, false, l.instance_id, l.name, l.version, l.status, l.execution_id, l.last_event_id, l.parent_instance_id,
-        l.parent_execution_id, l.parent_event_id, l.created_at, f.message_id, f.attempts + 1, f.payload
-      FROM found f JOIN locked l ON l.instance_id = f.id ORDER BY f.ord, f.order_at, f.message_id;
+      SELECT v_now, NULL::bigint, false, f.instance_id, f.name, f.version, f.status, f.execution_id, f.last_event_id, f.parent_instance_id,
+        f.parent_execution_id, f.parent_event_id, f.created_at, f.message_id, f.attempts + 1, f.payload
+      FROM found f ORDER BY f.ord, f.message_order, f.message_id;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     -- A lock ran out, and what it was for is not there any more, or in the future again: the instance goes back to its place.
     UPDATE instances i SET lock_token = NULL, handed_order = NULL, handed_id = NULL,
