@@ -15,6 +15,8 @@ export type ChangeWait<Value> = {
   readonly attempt: () => Promise<Value | null>;
   /** The answer of a wait that has ended without. */
   readonly empty: () => Promise<Value>;
+  /** The caller knows that the first attempt would be in vain. */
+  readonly skipsFirst?: boolean;
 };
 
 /** Waits by key. */
@@ -41,7 +43,7 @@ export class ChangeWaits {
    * @param wait - for what, and how long
    * @returns the answer of `attempt`, or of `empty` when the time is over
    */
-  async wait<Value>({ key, waitMs, signal, attempt, empty }: ChangeWait<Value>): Promise<Value> {
+  async wait<Value>({ key, waitMs, signal, attempt, empty, skipsFirst = false }: ChangeWait<Value>): Promise<Value> {
     const waiter: Waiter = { isStale: true, wake: doNothing };
     const hash = hashOf(key);
     const waiters = this.#waiters.get(hash) ?? new Set();
@@ -56,9 +58,9 @@ export class ChangeWaits {
     this.#ends.add(end);
     if (!isOver && this.#stopPoll === doNothing) this.#poll();
     try {
-      for (;;) {
+      for (let isFirst = true; ; isFirst = false) {
         waiter.isStale = false;
-        const value = await attempt();
+        const value = isFirst && skipsFirst ? null : await attempt();
         if (value !== null) return value;
         if (isOver) return await empty();
         if (!waiter.isStale) await new Promise<void>((resolve) => (waiter.wake = resolve));

@@ -130,6 +130,7 @@ function unescape(text: string): string {
   return text.includes(ESCAPE) ? text.replaceAll(`${ESCAPE}0`, NUL).replaceAll(`${ESCAPE}1`, ESCAPE) : text;
 }
 
-function pause(ms: number): Promise<void> {
+/** Waits, in real time. */
+export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, ms));
 }

@@ -2,7 +2,8 @@
 // batches; and a call that comes alone does not wait. Neighbour: postgres-provider.ts has one for each kind of call whose order matters.
 //
 // L1. Calls take effect in the order in which they came, as far as `concurrency` 1 goes. A call is not split.
-// L2. A batch has items of one operation, and each key once: a second item of a key sees the effects of the first.
+// L2. A batch has items of one operation, and each key once: a second item of a key sees the effects of the first. A batch that is on its way
+//     has its keys for itself.
 // L3. One bad item never fails its neighbours: a batch that failed for good is run again item by item.
 import { ProviderError } from '../../types/errors.ts';
 
@@ -12,8 +13,8 @@ export type LaneOperation<Item, Answer> = {
   readonly name: string;
   /** Runs items as one transaction; answers in their order. */
   readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
-  /** What must not stand twice in one batch; undefined: anything may. */
-  readonly keyOf?: (item: Item) => string | undefined;
+  /** What must be changed by one batch at a time, and by one item of it; absent: anything may stand anywhere. */
+  readonly keysOf?: (item: Item) => readonly string[];
 };
 
 type Call = {
@@ -25,6 +26,12 @@ type Call = {
   readonly onAnswer: (() => void)[];
 };
 
+type Batch = {
+  readonly operation: LaneOperation<unknown, unknown>;
+  readonly calls: readonly Call[];
+  readonly keys: readonly string[];
+};
+
 /** Most items of a batch. Reason: it is one transaction, and others wait for its locks. */
 const MAX_ITEMS = 512;
 
@@ -33,6 +40,8 @@ export class Lane {
   readonly #concurrency: number;
   #calls: Call[] = [];
   #running = 0;
+  /** Of the batches that are on their way. */
+  readonly #keys = new Set<string>();
   #isScheduled = false;
   /** Resolves when nothing is left. */
   #idle: (() => void)[] = [];
@@ -78,45 +87,48 @@ export class Lane {
   }
 
   #start(): void {
-    while (this.#running < this.#concurrency && this.#calls.length > 0) {
+    while (this.#running < this.#concurrency) {
+      const batch = this.#next();
+      if (batch === null) return;
       this.#running += 1;
-      void this.#run(this.#next());
+      void this.#run(batch);
     }
   }
 
-  /** L2. */
-  #next(): readonly Call[] {
+  /** L2. Null: there is nothing, or it has to wait for what is on its way. */
+  #next(): Batch | null {
     const [first] = this.#calls;
-    if (first === undefined) return [];
+    if (first === undefined) return null;
     const { operation } = first;
-    const keys = new Set<string>();
+    const keys: string[] = [];
     let items = 0;
     let count = 0;
     for (const call of this.#calls) {
       if (call.operation !== operation || (count > 0 && items + call.items.length > MAX_ITEMS)) break;
-      const own = call.items.flatMap((item) => operation.keyOf?.(item) ?? []);
-      if (count > 0 && own.some((key) => keys.has(key))) break;
-      for (const key of own) keys.add(key);
+      const own = keysOf(call);
+      if (own.some((key) => this.#keys.has(key))) break;
+      for (const key of own) {
+        this.#keys.add(key);
+        keys.push(key);
+      }
       items += call.items.length;
       count += 1;
     }
-    return this.#calls.splice(0, count);
+    return count === 0 ? null : { operation, keys, calls: this.#calls.splice(0, count) };
   }
 
-  async #run(calls: readonly Call[]): Promise<void> {
-    const [first] = calls;
-    if (first !== undefined) {
-      const items = calls.flatMap((call) => call.items);
-      try {
-        const answers = await runWaves(first.operation, items);
-        let from = 0;
-        for (const call of calls) call.resolve(answers.slice(from, (from += call.items.length)));
-      } catch (error) {
-        if (items.length === 1 || !isForGood(error)) for (const call of calls) call.reject(error);
-        else for (const call of calls) await runApart(call);
-      }
+  async #run({ operation, keys, calls }: Batch): Promise<void> {
+    const items = calls.flatMap((call) => call.items);
+    try {
+      const answers = await runWaves(operation, items);
+      let from = 0;
+      for (const call of calls) call.resolve(answers.slice(from, (from += call.items.length)));
+    } catch (error) {
+      if (items.length === 1 || !isForGood(error)) for (const call of calls) call.reject(error);
+      else for (const call of calls) await runApart(call);
     }
     for (const { onAnswer } of calls) for (const tell of onAnswer) tell();
+    for (const key of keys) this.#keys.delete(key);
     this.#running -= 1;
     this.#start();
     if (this.#running > 0 || this.#calls.length > 0) return;
@@ -126,22 +138,27 @@ export class Lane {
   }
 }
 
+function keysOf({ operation, items }: Call): readonly string[] {
+  const { keysOf: keysOfItem } = operation;
+  return keysOfItem === undefined ? [] : items.flatMap(keysOfItem);
+}
+
 /** L2, within one call: as few batches as its keys allow. */
 async function runWaves<Item, Answer>(operation: LaneOperation<Item, Answer>, items: readonly Item[]): Promise<readonly Answer[]> {
-  const { keyOf } = operation;
-  if (keyOf === undefined && items.length <= MAX_ITEMS) return await operation.run(items);
+  const { keysOf: keysOfItem } = operation;
+  if (keysOfItem === undefined && items.length <= MAX_ITEMS) return await operation.run(items);
   const answers: Answer[] = [];
   let wave: Item[] = [];
-  const keys = new Set<string>();
+  const seen = new Set<string>();
   for (const item of items) {
-    const key = keyOf?.(item);
-    if (wave.length === MAX_ITEMS || (key !== undefined && keys.has(key))) {
+    const keys = keysOfItem?.(item) ?? [];
+    if (wave.length === MAX_ITEMS || keys.some((key) => seen.has(key))) {
       answers.push(...(await operation.run(wave)));
       wave = [];
-      keys.clear();
+      seen.clear();
     }
     wave.push(item);
-    if (key !== undefined) keys.add(key);
+    for (const key of keys) seen.add(key);
   }
   answers.push(...(await operation.run(wave)));
   return answers;

@@ -6,7 +6,6 @@
 // O2. One notice is on its way at a time, and the next one has all that came meanwhile: a busy process sends a few hundred a second.
 // O3. After a gap (no connection, or one that a pooler gave to somebody else) everything may have changed.
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../../types/clock.ts';
 import { inTime } from './in-time.ts';
 import type { PooledPostgresClient } from './postgres-options.ts';
 
@@ -20,7 +19,6 @@ export type Notice = {
 
 /** Parts of the notifier. */
 export type NotifierOptions = {
-  readonly clock: Clock;
   /** Opens a connection that nobody else uses. */
   readonly connect: () => Promise<PooledPostgresClient>;
   readonly channel: string;
@@ -130,15 +128,11 @@ export class Notifier {
     this.#stopSilence();
     inTime(this.#notify(client, this.#take()), TIMEOUT_MS).then(
       () => {
-        this.#stopTimer = this.#options.clock.setTimer(
-          SPACING_MS,
-          () => {
-            this.#isSending = false;
-            this.#watchSilence();
-            this.#send();
-          },
-          true,
-        );
+        this.#stopTimer = later(SPACING_MS, () => {
+          this.#isSending = false;
+          this.#watchSilence();
+          this.#send();
+        });
       },
       () => {
         this.#isSending = false;
@@ -176,14 +170,10 @@ export class Notifier {
   }
 
   #watchSilence(): void {
-    this.#stopSilence = this.#options.clock.setTimer(
-      SILENCE_MS,
-      () => {
-        this.#unsent.add('h');
-        this.#send();
-      },
-      true,
-    );
+    this.#stopSilence = later(SILENCE_MS, () => {
+      this.#unsent.add('h');
+      this.#send();
+    });
   }
 
   #lose(client: PooledPostgresClient): void {
@@ -201,8 +191,14 @@ export class Notifier {
     if (this.#isClosed) return;
     const pauseMs = this.#pauseMs * (0.5 + Math.random());
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSES_MS[1]);
-    this.#stopTimer = this.#options.clock.setTimer(pauseMs, () => void this.start(), true);
+    this.#stopTimer = later(pauseMs, () => void this.start());
   }
+}
+
+/** In real time, whatever the clock of the store: these pauses are for the network. */
+function later(delayMs: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, delayMs).unref();
+  return () => clearTimeout(timer);
 }
 
 function doNothing(): void {

@@ -1,6 +1,6 @@
 // Turns, starts and work items as the parameters of the functions in sql/: arrays, one for each column. Neighbour: postgres-provider.ts.
 import { encodeRecord } from '../../types/codec.ts';
-import type { NewInstance, OrchestrationAck, WorkItemLock } from '../provider.ts';
+import type { NewInstance, NewWorkItem, OrchestrationAck, WorkItemAck, WorkItemLock } from '../provider.ts';
 
 /** Columns of one kind of row, filled row by row. */
 class Columns {
@@ -43,19 +43,19 @@ export function lockParameters(items: readonly WorkItemLock[]): readonly unknown
 }
 
 /**
- * Makes the parameters of `ack_turns`, after `p_now`.
+ * Makes the parameters of `ack_turns`, after `p_now`, without the last three.
  *
  * @param acks - the turns
+ * @param offered - activities that go to a fetch that waits
  * @returns the arrays, in the order of the function
  */
-export function ackParameters(acks: readonly OrchestrationAck[]): readonly unknown[] {
+export function ackParameters(acks: readonly OrchestrationAck[], offered: ReadonlySet<NewWorkItem>): readonly unknown[] {
   const turns = new Columns(14);
   const used = new Columns(3);
-  const work = new Columns(11);
+  const work = new Columns(12);
   const timers = new Columns(5);
   const cancelledWork = new Columns(4);
   const cancelledTimers = new Columns(3);
-  const done = new Columns(7);
   const messages = new Columns(4);
   const others = new Set<string>();
   const more = new Columns(3);
@@ -67,17 +67,10 @@ export function ackParameters(acks: readonly OrchestrationAck[]): readonly unkno
     const place = [executionId, ack.baseEventId, ack.version, page?.lastEventId ?? null, page?.events ?? null];
     turns.add(instanceId, ack.lockToken, ...place, ...status, ...code);
     for (const messageId of ack.consumedMessageIds) used.add(number, instanceId, messageId);
-    for (const { eventId, name, payload, routing } of ack.workItems) {
-      const where = [routing?.tag ?? null, routing?.sessionId ?? null, routing?.priority ?? 0, routing?.expiresAfterMs ?? null];
-      work.add(number, instanceId, executionId, eventId, name, payload, routing === null ? null : encodeRecord(routing), ...where);
-    }
+    for (const item of ack.workItems) work.add(number, instanceId, executionId, ...workCells(item), offered.has(item));
     for (const { eventId, visibleAtMs, payload } of ack.timers) timers.add(number, instanceId, eventId, visibleAtMs, payload);
     for (const eventId of ack.cancelledActivities) cancelledWork.add(number, instanceId, executionId, eventId);
     for (const eventId of ack.cancelledTimers) cancelledTimers.add(number, instanceId, eventId);
-    for (const item of ack.completed ?? []) {
-      const received = [item.received?.sessionId ?? null, item.received?.uptoSeq ?? null];
-      done.add(number, item.instanceId, item.executionId, item.eventId, item.lockToken, ...received);
-    }
     for (const message of ack.messages) {
       messages.add(number, message.instanceId, message.payload, message.key ?? null);
       others.add(message.instanceId);
@@ -86,8 +79,29 @@ export function ackParameters(acks: readonly OrchestrationAck[]): readonly unkno
     const rest = restOf(ack);
     if (rest !== null) more.add(number, instanceId, rest);
   }
-  const children = [used, work, timers, cancelledWork, cancelledTimers, done, messages].flatMap(({ arrays }) => arrays);
+  const children = [used, work, timers, cancelledWork, cancelledTimers, completedColumns(acks), messages].flatMap(({ arrays }) => arrays);
   return [...turns.arrays, ...children, [...others], ...more.arrays];
+}
+
+function workCells({ eventId, name, payload, routing }: NewWorkItem): readonly unknown[] {
+  const where = [routing?.tag ?? null, routing?.sessionId ?? null, routing?.priority ?? 0, routing?.expiresAfterMs ?? null];
+  return [eventId, name, payload, routing === null ? null : encodeRecord(routing), ...where];
+}
+
+/** In the order in which the other functions lock items: so that nobody waits for somebody who waits for him. */
+function completedColumns(acks: readonly OrchestrationAck[]): Columns {
+  const columns = new Columns(7);
+  const done = acks.flatMap((ack, index) => (ack.completed ?? []).map((item) => ({ item, number: index + 1 })));
+  for (const { item, number } of done.toSorted((a, b) => compareKeys(a.item, b.item))) {
+    const received = [item.received?.sessionId ?? null, item.received?.uptoSeq ?? null];
+    columns.add(number, item.instanceId, item.executionId, item.eventId, item.lockToken, ...received);
+  }
+  return columns;
+}
+
+function compareKeys(a: WorkItemAck, b: WorkItemAck): number {
+  if (a.instanceId !== b.instanceId) return a.instanceId < b.instanceId ? -1 : 1;
+  return a.executionId - b.executionId || a.eventId - b.eventId;
 }
 
 /** What most turns have none of, as JSON; null: none. */

@@ -7,8 +7,11 @@
 // Q1. What came in order takes effect in order: starts, messages, publications and wishes of operators share a lane with one batch at a time.
 // Q2. All times are those of the server (T54): no statement gets a time from here, but with a simulated clock.
 // Q3. Who waits is woken after the commit, here and elsewhere. A wake-up that gets lost costs a slow poll, nothing else.
+// Q4. Work that turns ask for is locked for a fetch that waits for it here, in the commit that makes it: one round trip and one write less.
+// Q5. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 import { randomUUID } from 'node:crypto';
-import { parseRecord, encodeRecord } from '../../types/codec.ts';
+import type { Clock } from '../../types/clock.ts';
+import { encodeRecord, parseRecord } from '../../types/codec.ts';
 import { ArgumentError, assert, ProviderError } from '../../types/errors.ts';
 import { isEnded, type InstanceRecord } from '../../types/instance.ts';
 import { isRouting } from '../../types/replay.ts';
@@ -24,8 +27,10 @@ import {
   type InstanceProgress,
   type NewInstance,
   type NewMessage,
+  type NewWorkItem,
   type OrchestrationAck,
   type OrchestrationAckOutcome,
+  type OrchestrationFetchParams,
   type OrchestrationItem,
   type OrchestrationLock,
   type Provider,
@@ -35,6 +40,7 @@ import {
   type StartOutcome,
   type StoredValue,
   type WaitCondition,
+  type WorkFetchParams,
   type WorkItem,
   type WorkItemAck,
   type WorkItemLock,
@@ -43,16 +49,19 @@ import {
 } from '../provider.ts';
 import { ChangeWaits, hashOf } from './change-waits.ts';
 import { Codes } from './codes.ts';
-import { Connection, type Row } from './connection.ts';
+import { Connection, pause, type Row } from './connection.ts';
 import { openPool, type OpenPool } from './driver.ts';
-import { FetchWaits, type Look } from './fetch-waits.ts';
+import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
 import { Lane, type LaneOperation } from './lane.ts';
 import { prepareSchema } from './migrations.ts';
 import { Notifier, type Notice } from './notifier.ts';
 import { ackParameters, lockParameters, startParameters } from './parameters.ts';
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
-import { toConnectError } from './trouble.ts';
+import { WORK_NOT_HELD } from './sql/turns.ts';
+import { codeOf, toConnectError } from './trouble.ts';
 
+type WorkSelect = NonNullable<WorkFetchParams['select']>;
+type TurnWish = { readonly accepts: OrchestrationFetchParams['accepts'] | undefined };
 type OrchestrationAbandon = OrchestrationLock & { readonly delayMs: number; readonly countAttempt: boolean };
 type WorkAbandon = WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean };
 type Renewal = { readonly lock: OrchestrationLock; readonly lockMs: number };
@@ -62,6 +71,10 @@ type WorkRenewal = { readonly lock: WorkItemLock & { readonly heartbeat?: string
 const MAX_LIST_LIMIT = 1_000;
 /** Most messages of a session in one answer. */
 const MAX_SESSION_MESSAGES = 100;
+/** Most instances that are known to be alive. Reason: they cost memory, and who waits does so at once. */
+const MAX_ALIVE = 10_000;
+/** Looks at a queue that others are just taking from, and the pause between them, in milliseconds. */
+const [MAX_CONTENDED, CONTENDED_MS] = [3, 2];
 /** How often to look when nobody tells of changes, in milliseconds; with notices it is `pollMs`. */
 const DEAF_POLL_MS = 100;
 /** Who waits for an instance looks by itself so many times less often than a fetch: there may be thousands. */
@@ -69,37 +82,58 @@ const WATCH_POLL_FACTOR = 5;
 /** Batches of commits on their way at a time: while one waits for the disk of the server, the next one runs. */
 const ACK_CONCURRENCY = 2;
 
+/** Starts whose first turns go to a fetch that waits. */
+type TurnOffer = {
+  readonly reservation: Reservation<OrchestrationItem, TurnWish>;
+  readonly lockToken: string;
+  readonly chosen: ReadonlySet<NewInstance>;
+};
+
+/** Work that goes to a fetch that waits: the items, and the index of the ack of each. */
+type WorkOffer = {
+  readonly reservation: Reservation<WorkItem, WorkSelect>;
+  readonly lockToken: string;
+  readonly items: readonly WorkItem[];
+  readonly acks: readonly number[];
+  readonly chosen: ReadonlySet<NewWorkItem>;
+};
+
 const NOTHING_CHANGED: Notice = { turns: false, work: false, instances: [], sessions: [] };
 
 /** A provider on one schema of a PostgreSQL server. Open it with `PostgresProvider.connect`. */
 export class PostgresProvider implements Provider {
   readonly name = 'postgres';
   readonly #schema: string;
+  readonly #clock: Clock;
   readonly #pool: OpenPool;
   readonly #connection: Connection;
   readonly #notifier: Notifier;
   readonly #codes = new Codes();
   /** Q1. */
   readonly #requests = new Lane(1);
-  readonly #turnAcks = new Lane(ACK_CONCURRENCY);
-  readonly #workAcks = new Lane(ACK_CONCURRENCY);
+  readonly #acks = new Lane(ACK_CONCURRENCY);
   readonly #renewals = new Lane(1);
   readonly #reads = new Lane(ACK_CONCURRENCY);
-  readonly #turnWaits: FetchWaits<OrchestrationItem>;
-  readonly #workWaits: FetchWaits<WorkItem>;
+  readonly #turnWaits: FetchWaits<OrchestrationItem, TurnWish>;
+  readonly #workWaits: FetchWaits<WorkItem, WorkSelect>;
   readonly #instanceWaits: ChangeWaits;
   readonly #sessionWaits: ChangeWaits;
+  /** Q5. Hashes of instances that were started here and have not ended since, as far as anybody told. */
+  readonly #alive = new Set<string>();
   readonly #filterKeys = new WeakMap<object, string>();
   #filterCount = 0;
+  /** When the first timer is due that was set here, on the monotonic clock; other processes find it by their slow poll if this one dies. */
+  #dueAtMs = Number.POSITIVE_INFINITY;
+  #stopDue: () => void = () => undefined;
   #closing: Promise<void> | null = null;
 
   private constructor(pool: OpenPool, options: ResolvedPostgresOptions) {
     const { schema, clock, pollMs } = options;
     this.#schema = schema;
+    this.#clock = clock;
     this.#pool = pool;
     this.#connection = new Connection(pool, options);
     this.#notifier = new Notifier({
-      clock,
       connect: () => pool.connect(),
       channel: `duraloom_${schema}`,
       onNotice: (notice) => this.#wake(notice),
@@ -109,8 +143,9 @@ export class PostgresProvider implements Provider {
       const ms = this.#notifier.isHearing ? pollMs * factor : Math.min(pollMs, DEAF_POLL_MS);
       return ms * (0.75 + Math.random() / 2);
     };
-    this.#turnWaits = new FetchWaits(clock, poll(1));
-    this.#workWaits = new FetchWaits(clock, poll(1));
+    const fetching = { pollMs: poll(1), isTold: () => this.#notifier.isHearing };
+    this.#turnWaits = new FetchWaits(clock, fetching);
+    this.#workWaits = new FetchWaits(clock, fetching);
     this.#instanceWaits = new ChangeWaits(clock, poll(WATCH_POLL_FACTOR));
     this.#sessionWaits = new ChangeWaits(clock, poll(WATCH_POLL_FACTOR));
   }
@@ -138,27 +173,81 @@ export class PostgresProvider implements Provider {
     }
   }
 
+  statements(): number {
+    return this.#connection.statements;
+  }
+
   // --- requests ---------------------------------------------------------------------------------------------------------------
 
   readonly #starts: LaneOperation<NewInstance, StartOutcome> = {
     name: 'startInstances',
-    keyOf: ({ instanceId }) => instanceId,
+    keysOf: ({ instanceId }) => [instanceId],
     run: async (starts) => {
       const outcomes = new Map<NewInstance, string | undefined>();
+      // Before: an end that is committed at once takes it out again.
+      if (this.#alive.size < MAX_ALIVE) for (const { instanceId } of starts) this.#alive.add(hashOf(instanceId));
       const [plain, replacing] = [starts.filter(isPlainStart), starts.filter((start) => !isPlainStart(start))];
       if (plain.length > 0) {
-        const words = await this.#outcomes('startInstances', 'start_instances', [...startParameters(plain), 1]);
+        const words = await this.#startPlain(plain);
         for (const [index, start] of plain.entries()) outcomes.set(start, words[index]);
       }
       if (replacing.length > 0) {
         const words = await this.#outcomes('startInstances', 'start_replacing', [replacing.map(encodeRecord)]);
         for (const [index, start] of replacing.entries()) outcomes.set(start, words[index]);
       }
-      const replaced = starts.filter((start) => outcomes.get(start) === 'replaced');
-      this.#changed({ turns: true, instances: replaced.map(({ instanceId }) => instanceId), isFamily: replaced.length > 0 });
+      for (const start of starts) if (outcomes.get(start) === 'exists') this.#alive.delete(hashOf(start.instanceId));
+      if (replacing.length > 0) this.#changed({ turns: true, isFamily: true });
       return starts.map((start) => outcomes.get(start) as StartOutcome);
     },
   };
+
+  async #startPlain(starts: readonly NewInstance[]): Promise<readonly string[]> {
+    const offer = this.#offerTurns(starts);
+    const offered = [
+      starts.map((start) => offer?.chosen.has(start) === true),
+      offer?.lockToken ?? null,
+      offer?.reservation.lockMs ?? 0,
+      null,
+      0,
+    ];
+    try {
+      const [row] = await this.#rows('startInstances', 'start_instances', [...startParameters(starts), 1, ...offered]);
+      const outcomes = String(row?.['outcomes']).split(',');
+      const started = starts.filter((_, index) => outcomes[index] === 'started');
+      const taken = started.filter((start) => offer?.chosen.has(start));
+      if (offer !== null && taken.length > 0) {
+        const messageIds = String(row?.['message_ids']).split(',');
+        const messageIdOf = new Map([...offer.chosen].map((start, index) => [start, Number(messageIds[index])]));
+        const nowMs = Number(row?.['now_ms']);
+        const items = taken.map((start) => toOffered(start, { lockToken: offer.lockToken, messageId: messageIdOf.get(start) ?? 0, nowMs }));
+        offer.reservation.give({ nowMs, items });
+      }
+      this.#changed({ turns: started.length > taken.length });
+      if (taken.length === 0) offer?.reservation.release();
+      return outcomes;
+    } catch (error) {
+      if (offer !== null) {
+        offer.reservation.release();
+        // Nobody knows whether they were committed: what was locked for the offer goes back, if it was. If not that either, the locks run out.
+        const uncharged = { lockToken: offer.lockToken, delayMs: 0, countAttempt: false };
+        const locks = [...offer.chosen].map(({ instanceId }) => ({ instanceId, ...uncharged }));
+        this.#acks.add(this.#abandons, locks).catch(() => this.#turnWaits.wake());
+      }
+      throw error;
+    }
+  }
+
+  /** Q4, for starts. */
+  #offerTurns(starts: readonly NewInstance[]): TurnOffer | null {
+    // Nothing goes before what is more urgent.
+    if (starts.some(({ priority }) => priority > 0)) return null;
+    const takes = ({ accepts }: TurnWish, { name, version, startAtMs, delayMs }: NewInstance): boolean =>
+      startAtMs === null && delayMs <= 0 && (accepts === undefined || accepts({ name, version, engine: 0 }));
+    const reservation = this.#turnWaits.reserve((wish) => starts.some((start) => takes(wish, start)));
+    if (reservation === null) return null;
+    const chosen = starts.filter((start) => takes(reservation.wish, start)).slice(0, reservation.maxItems);
+    return { reservation, lockToken: randomUUID(), chosen: new Set(chosen) };
+  }
 
   startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
     return this.#add('startInstances', this.#requests, this.#starts, starts);
@@ -213,40 +302,100 @@ export class PostgresProvider implements Provider {
 
   readonly fetchOrchestrationItems: Provider['fetchOrchestrationItems'] = (params) => {
     const { accepts, maxItems, lockMs } = params;
+    const look = async (): Promise<Look<OrchestrationItem>> => {
+      await this.#requests.fresh();
+      for (;;) {
+        const lockToken = randomUUID();
+        const asked = [this.#codes.accepted(accepts), this.#codes.known, maxItems, lockMs, lockToken, null, 0];
+        const rows = await this.#rows('fetchOrchestrationItems', 'fetch_turns', asked);
+        if (rows[0]?.['has_new_codes'] !== true) return toTurns(rows, lockToken);
+        await this.#readCodes();
+      }
+    };
     const key = accepts === undefined ? '' : this.#filterKey(accepts);
     return this.#open('fetchOrchestrationItems', () =>
-      this.#turnWaits.fetch(key, params, async (): Promise<Look<OrchestrationItem>> => {
-        await this.#requests.fresh();
-        for (;;) {
-          const lockToken = randomUUID();
-          const asked = [this.#codes.accepted(accepts), this.#codes.known, maxItems, lockMs, lockToken, null, 0];
-          const rows = await this.#rows('fetchOrchestrationItems', 'fetch_turns', asked);
-          if (rows[0]?.['has_new_codes'] !== true) return toTurns(rows, lockToken);
-          await this.#readCodes();
-        }
-      }),
+      this.#turnWaits.fetch({ ...params, key, wish: { accepts }, look: () => this.#contended(look) }),
     );
   };
 
-  readonly #acks: LaneOperation<OrchestrationAck, OrchestrationAckOutcome> = {
+  readonly #turnAcks: LaneOperation<OrchestrationAck, OrchestrationAckOutcome> = {
     name: 'ackOrchestrationItems',
-    keyOf: ({ instanceId }) => instanceId,
+    keysOf: ({ instanceId, completed = [] }) => [instanceId, ...completed.map(workKey)],
     run: async (acks) => {
-      const [row] = await this.#rows('ackOrchestrationItems', 'ack_turns', ackParameters(acks));
-      const outcomes = String(row?.['outcomes']).split(',') as OrchestrationAckOutcome[];
-      const received = new Set(String(row?.['received']).split(',').map(Number));
-      this.#afterAcks(acks, outcomes, received);
-      return outcomes;
+      const offer = this.#offerWork(acks);
+      try {
+        const row = await this.#ackTurns(acks, offer);
+        const outcomes = String(row['outcomes']).split(',') as OrchestrationAckOutcome[];
+        const received = new Set(String(row['received']).split(',').map(Number));
+        const taken = offer?.items.filter((_, index) => outcomes[offer.acks[index] ?? -1] === 'committed') ?? [];
+        if (taken.length > 0) offer?.reservation.give({ nowMs: Number(row['now_ms']), items: taken });
+        this.#afterAcks(acks, outcomes, { received, offered: taken.length, isReady: this.#noteDue(row) });
+        if (taken.length === 0) offer?.reservation.release();
+        return outcomes;
+      } catch (error) {
+        if (offer !== null) this.#withdraw(offer);
+        throw error;
+      }
     },
   };
 
+  /** Q4. */
+  #offerWork(acks: readonly OrchestrationAck[]): WorkOffer | null {
+    // Nothing goes before what is more urgent.
+    if (acks.every(({ workItems }) => workItems.length === 0) || acks.some(hasRouting)) return null;
+    const reservation = this.#workWaits.reserve(takesPlain);
+    if (reservation === null) return null;
+    const offer = { reservation, lockToken: randomUUID(), items: [] as WorkItem[], acks: [] as number[], chosen: new Set<NewWorkItem>() };
+    for (const [index, { instanceId, executionId, workItems, cancelledActivities }] of acks.entries()) {
+      for (const item of workItems) {
+        if (offer.items.length === reservation.maxItems) return offer;
+        const { eventId, name, payload, routing } = item;
+        if (cancelledActivities.includes(eventId)) continue;
+        offer.chosen.add(item);
+        offer.acks.push(index);
+        offer.items.push({
+          instanceId,
+          executionId,
+          eventId,
+          name,
+          payload,
+          lockToken: offer.lockToken,
+          attempt: 1,
+          routing,
+          heartbeat: null,
+        });
+      }
+    }
+    return offer;
+  }
+
+  async #ackTurns(acks: readonly OrchestrationAck[], offer: WorkOffer | null): Promise<Row> {
+    const parameters = [...ackParameters(acks, offer?.chosen ?? new Set()), offer?.lockToken ?? null, offer?.reservation.lockMs ?? 0];
+    const call = async (checksWork: boolean): Promise<Row> =>
+      (await this.#rows('ackOrchestrationItems', 'ack_turns', [...parameters, checksWork]))[0] ?? {};
+    try {
+      return await call(false);
+    } catch (error) {
+      if (!(error instanceof ProviderError) || codeOf(error.cause) !== WORK_NOT_HELD) throw error;
+      return await call(true);
+    }
+  }
+
+  /** Nobody knows whether the turns were committed: what was locked for the offer goes back, if it was. */
+  #withdraw({ reservation, items }: WorkOffer): void {
+    reservation.release();
+    const uncharged = items.map((item) => ({ ...item, delayMs: 0, countAttempt: false }));
+    // If that fails as well, the locks run out.
+    this.#acks.add(this.#workAbandons, uncharged).catch(() => this.#workWaits.wake());
+  }
+
   ackOrchestrationItems(acks: readonly OrchestrationAck[]): Promise<readonly OrchestrationAckOutcome[]> {
-    return this.#add('ackOrchestrationItems', this.#turnAcks, this.#acks, acks);
+    return this.#add('ackOrchestrationItems', this.#acks, this.#turnAcks, acks);
   }
 
   readonly #abandons: LaneOperation<OrchestrationAbandon, 'done' | 'lockLost'> = {
     name: 'abandonOrchestrationItems',
-    keyOf: ({ instanceId }) => instanceId,
+    keysOf: ({ instanceId }) => [instanceId],
     run: async (items) => {
       const outcomes = await this.#outcomes('abandonOrchestrationItems', 'abandon_turns', [
         items.map(({ instanceId }) => instanceId),
@@ -260,7 +409,7 @@ export class PostgresProvider implements Provider {
   };
 
   abandonOrchestrationItems(items: readonly OrchestrationAbandon[]): Promise<readonly ('done' | 'lockLost')[]> {
-    return this.#add('abandonOrchestrationItems', this.#turnAcks, this.#abandons, items);
+    return this.#add('abandonOrchestrationItems', this.#acks, this.#abandons, items);
   }
 
   readonly #turnRenewals: LaneOperation<Renewal, 'done' | 'lockLost'> = {
@@ -316,25 +465,25 @@ export class PostgresProvider implements Provider {
 
   readonly fetchWorkItems: Provider['fetchWorkItems'] = (params) => {
     const { maxItems, lockMs, select = { kind: 'queue', tags: { kind: 'default' }, session: null } } = params;
+    const look = async (): Promise<Look<WorkItem>> => {
+      const lockToken = randomUUID();
+      if (select.kind === 'expired') {
+        return toWork(await this.#rows('fetchWorkItems', 'fetch_expired_work', [maxItems, lockMs, lockToken]), lockToken);
+      }
+      const { tags, session } = select;
+      const named = tags.kind === 'only' || tags.kind === 'defaultAnd' ? tags.tags : [];
+      const claim = [session?.owner ?? null, session?.leaseMs ?? 0, session?.maxSessions ?? 0];
+      const asked = [tags.kind !== 'only', named, tags.kind === 'any', ...claim, maxItems, lockMs, lockToken];
+      return toWork(await this.#rows('fetchWorkItems', 'fetch_work', asked), lockToken);
+    };
     return this.#open('fetchWorkItems', () =>
-      this.#workWaits.fetch(encodeRecord(select), params, async (): Promise<Look<WorkItem>> => {
-        const lockToken = randomUUID();
-        if (select.kind === 'expired') {
-          return toWork(await this.#rows('fetchWorkItems', 'fetch_expired_work', [maxItems, lockMs, lockToken]), lockToken);
-        }
-        const { tags, session } = select;
-        const isPlain = tags.kind !== 'only';
-        const named = tags.kind === 'only' || tags.kind === 'defaultAnd' ? tags.tags : [];
-        const claim = [session?.owner ?? null, session?.leaseMs ?? 0, session?.maxSessions ?? 0];
-        const asked = [isPlain, named, tags.kind === 'any', ...claim, maxItems, lockMs, lockToken];
-        return toWork(await this.#rows('fetchWorkItems', 'fetch_work', asked), lockToken);
-      }),
+      this.#workWaits.fetch({ ...params, key: encodeRecord(select), wish: select, look: () => this.#contended(look) }),
     );
   };
 
-  readonly #workAckOperation: LaneOperation<WorkItemAck, WorkItemOutcome> = {
+  readonly #workAcks: LaneOperation<WorkItemAck, WorkItemOutcome> = {
     name: 'ackWorkItems',
-    keyOf: workKey,
+    keysOf: (item) => [workKey(item)],
     run: async (acks) => {
       const outcomes = await this.#outcomes('ackWorkItems', 'ack_work', [
         ...lockParameters(acks),
@@ -348,12 +497,12 @@ export class PostgresProvider implements Provider {
   };
 
   ackWorkItems(acks: readonly WorkItemAck[]): Promise<readonly WorkItemOutcome[]> {
-    return this.#add('ackWorkItems', this.#workAcks, this.#workAckOperation, acks);
+    return this.#add('ackWorkItems', this.#acks, this.#workAcks, acks);
   }
 
   readonly #workAbandons: LaneOperation<WorkAbandon, WorkItemOutcome> = {
     name: 'abandonWorkItems',
-    keyOf: workKey,
+    keysOf: (item) => [workKey(item)],
     run: async (items) => {
       const outcomes = await this.#outcomes('abandonWorkItems', 'abandon_work', [
         ...lockParameters(items),
@@ -366,12 +515,12 @@ export class PostgresProvider implements Provider {
   };
 
   abandonWorkItems(items: readonly WorkAbandon[]): Promise<readonly WorkItemOutcome[]> {
-    return this.#add('abandonWorkItems', this.#workAcks, this.#workAbandons, items);
+    return this.#add('abandonWorkItems', this.#acks, this.#workAbandons, items);
   }
 
   readonly #workRenewals: LaneOperation<WorkRenewal, WorkItemOutcome> = {
     name: 'renewWorkLocks',
-    keyOf: ({ lock }) => workKey(lock),
+    keysOf: ({ lock }) => [workKey(lock)],
     run: async (renewals) =>
       await byLength(renewals, async (locks, lockMs) => {
         const heartbeats = locks.map(({ heartbeat }) => heartbeat ?? null);
@@ -521,13 +670,9 @@ export class PostgresProvider implements Provider {
         if (record === null) return { record };
         return meetsCondition({ ...record, ...(await this.#readProgress(instanceId, condition)) }, condition) ? { record } : null;
       };
-      const { record } = await this.#instanceWaits.wait({
-        key: instanceId,
-        waitMs,
-        signal,
-        attempt,
-        empty: async () => ({ record: await read() }),
-      });
+      const isAlive = condition.kind === 'ended' && this.#notifier.isHearing && this.#alive.delete(hashOf(instanceId));
+      const empty = async (): Promise<{ readonly record: InstanceRecord | null }> => ({ record: await read() });
+      const { record } = await this.#instanceWaits.wait({ key: instanceId, waitMs, signal, attempt, empty, skipsFirst: isAlive });
       return record;
     });
   };
@@ -552,9 +697,10 @@ export class PostgresProvider implements Provider {
   }
 
   async #close(): Promise<void> {
+    this.#stopDue();
     for (const waits of [this.#turnWaits, this.#workWaits, this.#instanceWaits, this.#sessionWaits]) waits.close();
     await this.#connection.held(async () => {
-      for (const lane of [this.#requests, this.#turnAcks, this.#workAcks, this.#renewals, this.#reads]) await lane.idle();
+      for (const lane of [this.#requests, this.#acks, this.#renewals, this.#reads]) await lane.idle();
       await this.#notifier.close();
       await this.#pool.end();
     });
@@ -603,6 +749,18 @@ export class PostgresProvider implements Provider {
     return row?.['value'] as Value;
   }
 
+  /** Looks again while others are just taking what is there: they may leave some of it (T28). */
+  #contended<Item>(look: () => Promise<Look<Item>>): Promise<Look<Item>> {
+    return this.#connection.held(async () => {
+      for (let tries = 1; ; tries += 1) {
+        const found = await look();
+        const isContended = found.items.length === 0 && found.nextAtMs !== null && found.nextAtMs <= found.nowMs;
+        if (!isContended || tries === MAX_CONTENDED) return found;
+        await pause(CONTENDED_MS);
+      }
+    });
+  }
+
   async #readCodes(): Promise<void> {
     const text = `SELECT code_id, name, version, engine FROM ${this.#table('codes')} ORDER BY code_id`;
     for (const { code_id: codeId, name, version, engine } of await this.#connection.query('fetchOrchestrationItems', text, [])) {
@@ -637,25 +795,45 @@ export class PostgresProvider implements Provider {
     }
   }
 
-  #afterAcks(acks: readonly OrchestrationAck[], outcomes: readonly OrchestrationAckOutcome[], received: ReadonlySet<number>): void {
-    let turns = false;
-    let work = false;
+  #afterAcks(
+    acks: readonly OrchestrationAck[],
+    outcomes: readonly OrchestrationAckOutcome[],
+    { received, offered, isReady }: { readonly received: ReadonlySet<number>; readonly offered: number; readonly isReady: boolean },
+  ): void {
+    let turns = isReady;
+    let workItems = -offered;
     let isFamily = false;
     const instances: string[] = [];
     const sessions: string[] = [];
     for (const [index, ack] of acks.entries()) {
       if (outcomes[index] !== 'committed') continue;
       const { effects, status } = ack;
-      work ||= ack.workItems.length > 0;
-      // Also what the turn left, and what came while it was locked.
-      turns ||= !isEnded(status) || ack.messages.length > 0 || ack.starts.length > 0 || effects !== null || ack.closeChildren !== null;
+      workItems += ack.workItems.length;
+      turns ||= ack.messages.length > 0 || ack.starts.length > 0 || effects !== null || ack.closeChildren !== null;
       isFamily ||=
         ack.closeChildren !== null || (effects?.terminations.length ?? 0) > 0 || ack.starts.some((start) => !isPlainStart(start));
       const isSeen = ack.customStatus !== undefined || ack.next !== null || isEnded(status) || status === 'Quarantined';
       if (isSeen || received.has(index + 1) || (effects?.values.length ?? 0) > 0) instances.push(ack.instanceId);
       for (const { sessionId } of effects?.sessionMessages ?? []) sessions.push(sessionId);
     }
-    this.#changed({ turns, work, instances, sessions, isFamily });
+    this.#changed({ turns, work: workItems > 0, instances, sessions, isFamily });
+  }
+
+  /** What the turns left, and what came while they were locked. Returns true when there is something to fetch now; what is due later is noted. */
+  #noteDue(row: Row): boolean {
+    const { next_at: nextAtMs, now_ms: nowMs } = row;
+    if (typeof nextAtMs !== 'number') return false;
+    const delayMs = nextAtMs - Number(nowMs);
+    if (delayMs <= 0) return true;
+    const dueAtMs = this.#clock.monotonicMs() + delayMs;
+    if (dueAtMs >= this.#dueAtMs) return false;
+    this.#stopDue();
+    this.#dueAtMs = dueAtMs;
+    this.#stopDue = this.#clock.setTimer(delayMs, () => {
+      this.#dueAtMs = Number.POSITIVE_INFINITY;
+      this.#changed({ turns: true });
+    });
+    return false;
   }
 
   /**
@@ -677,8 +855,13 @@ export class PostgresProvider implements Provider {
 
   #wake({ turns, work, instances, sessions }: Notice): void {
     for (const hash of instances) {
-      if (hash === ALL) this.#instanceWaits.touchAll();
-      else this.#instanceWaits.touch(hash);
+      if (hash === ALL) {
+        this.#alive.clear();
+        this.#instanceWaits.touchAll();
+      } else {
+        this.#alive.delete(hash);
+        this.#instanceWaits.touch(hash);
+      }
     }
     for (const hash of sessions) this.#sessionWaits.touch(hash);
     if (turns) this.#turnWaits.wake();
@@ -698,6 +881,15 @@ const RECORD_COLUMNS = `i.instance_id AS "instanceId", i.name, i.version, i.stat
   i.output, i.custom_status AS "customStatus", i.custom_status_version AS "customStatusVersion", i.parent_instance_id, i.parent_execution_id,
   i.parent_event_id, i.on_parent_close AS "onParentClose", i.priority, i.created_at AS "createdAtMs", i.updated_at AS "updatedAtMs"`;
 
+/** Tells whether a fetch takes items without routing. */
+function takesPlain(select: WorkSelect): boolean {
+  return select.kind === 'queue' && select.tags.kind !== 'only';
+}
+
+function hasRouting({ workItems }: OrchestrationAck): boolean {
+  return workItems.some(({ routing }) => routing !== null);
+}
+
 function isPlainStart({ policy }: NewInstance): boolean {
   return policy === 'fail' || policy === 'useExisting';
 }
@@ -714,6 +906,15 @@ function toParent(row: Row): InstanceRecord['parent'] {
 function toRecord(row: Row): InstanceRecord {
   const { parent_instance_id: _id, parent_execution_id: _execution, parent_event_id: _event, ord: _ord, ...rest } = row;
   return { ...rest, parent: toParent(row) } as unknown as InstanceRecord;
+}
+
+/** A started instance as a fetch gets it. */
+function toOffered(
+  { instanceId, name, version, parent, payload }: NewInstance,
+  { lockToken, messageId, nowMs }: { readonly lockToken: string; readonly messageId: number; readonly nowMs: number },
+): OrchestrationItem {
+  const messages = [{ messageId, payload, attempt: 1 }];
+  return { instanceId, lockToken, name, version, status: 'Pending', executionId: 1, lastEventId: 0, messages, parent, createdAtMs: nowMs };
 }
 
 /** Joins the rows of messages to instances. */

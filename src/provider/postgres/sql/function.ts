@@ -13,6 +13,12 @@ const SETTINGS =
   'SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off';
 
 /**
+ * SQL: the transaction is not waited for until it is on disk. For locks: who loses one to a power failure of the server loses nothing else. The
+ * next commit that is waited for brings it to disk as well.
+ */
+export const NOT_ON_DISK = `PERFORM set_config('synchronous_commit', 'off', true);`;
+
+/**
  * Writes a function in PL/pgSQL.
  *
  * @param signature - name and parameters, such as `f(p_now bigint)`

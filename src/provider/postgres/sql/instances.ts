@@ -22,6 +22,30 @@ export const START_PARAMETERS = `p_ids text[], p_names text[], p_versions text[]
 const START_ARRAYS = `p_ids, p_names, p_versions, p_payloads, p_parent_ids, p_parent_executions, p_parent_events, p_closes, p_priorities, p_start_ats,
   p_delays, p_notices`;
 
+/**
+ * SQL: the number of a code; a new one gets the next. As a part of a statement, which costs a third of a function.
+ *
+ * @param name - SQL of the name
+ * @param version - SQL of the version
+ * @param engine - SQL of the engine behaviour
+ * @returns an expression
+ */
+export function codeId(name: string, version: string, engine: string): string {
+  const known = `SELECT c.code_id FROM codes c WHERE c.name = ${name} AND c.version IS NOT DISTINCT FROM ${version} AND c.engine = ${engine}`;
+  return `coalesce((${known}), add_code(${name}, ${version}, ${engine}))`;
+}
+
+/**
+ * SQL: when an instance `i` that is not locked is ready; NULL: it has no messages.
+ *
+ * @param hold - SQL of the time before which it is not fetched
+ * @returns an expression
+ */
+export function firstReady(hold: string): string {
+  return `(SELECT place(greatest(m.visible_at, ${hold}), i.priority, v_now) FROM messages m WHERE m.instance_id = i.instance_id
+    ORDER BY m.visible_at, m.message_id LIMIT 1)`;
+}
+
 /** A function that calls another one for each item of an array, in order. */
 function each(signature: string, answer: string, call: string): string {
   return plpgsql(
@@ -64,14 +88,6 @@ BEGIN
   RETURN v_id;
 END`,
   ),
-  expression(
-    'code_id_of(p_name text, p_version text, p_engine integer)',
-    'integer',
-    `coalesce(
-       (SELECT c.code_id FROM codes c WHERE c.name = p_name AND c.version IS NOT DISTINCT FROM p_version AND c.engine = p_engine),
-       add_code(p_name, p_version, p_engine))`,
-  ),
-
   // Messages that are visible at once, in order; ids and keys may stand there more than once.
   plpgsql(
     'enqueue_messages(p_now bigint, p_ids text[], p_payloads text[], p_keys text[])',
@@ -119,37 +135,47 @@ BEGIN
 END`,
   ),
 
-  // New instances whose ids must be free, each id once.
+  // New instances whose ids must be free, each id once. What is offered is locked at once, for a fetch of the caller that waits for it. Of those the
+  // ids of the start messages are returned, in the order of the starts.
   plpgsql(
-    `start_instances(p_now bigint, ${START_PARAMETERS}, p_execution integer)`,
-    'text[]',
+    `start_instances(p_now bigint, ${START_PARAMETERS}, p_execution integer, p_offered boolean[], p_offer_token text, p_offer_lock bigint,
+  p_owner text, p_grace integer)`,
+    'TABLE (now_ms bigint, outcomes text, message_ids text)',
     `
 DECLARE
   v_now bigint := now_ms(p_now);
   v_started text[];
+  v_messages text;
 BEGIN
   WITH s AS MATERIALIZED (
-    SELECT a.*, greatest(coalesce(a.start_at, v_now), v_now + a.delay) AS begins_at
-    FROM unnest(${START_ARRAYS})
-      AS a (id, name, version, payload, parent_id, parent_execution, parent_event, closes, priority, start_at, delay, notice)
+    SELECT a.*, greatest(coalesce(a.start_at, v_now), v_now + a.delay) AS begins_at, nextval('message_ids') AS message_id
+    FROM unnest(${START_ARRAYS}, p_offered) WITH ORDINALITY
+      AS a (id, name, version, payload, parent_id, parent_execution, parent_event, closes, priority, start_at, delay, notice, offered, ord)
   ), inserted AS (
     INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, first_execution_id, ready_at, hold_until,
+        lock_token, handed_order, handed_id, owner, owner_grace,
         parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, parent_notice, created_at, updated_at)
-      SELECT s.id, s.name, s.version, code_id_of(s.name, s.version, 0), 'Pending', s.priority, p_execution, p_execution,
-        place(s.begins_at, s.priority, v_now), CASE WHEN s.begins_at > v_now THEN s.begins_at ELSE 0 END,
+      SELECT s.id, s.name, s.version, ${codeId('s.name', 's.version', '0')}, 'Pending', s.priority, p_execution, p_execution,
+        CASE WHEN s.offered THEN v_now + p_offer_lock ELSE place(s.begins_at, s.priority, v_now) END,
+        CASE WHEN s.begins_at > v_now THEN s.begins_at ELSE 0 END,
+        CASE WHEN s.offered THEN p_offer_token END, CASE WHEN s.offered THEN ${START_ORDER} END, CASE WHEN s.offered THEN s.message_id END,
+        CASE WHEN s.offered THEN p_owner END, CASE WHEN s.offered THEN p_grace ELSE 0 END,
         s.parent_id, s.parent_execution, s.parent_event, s.closes, s.notice, v_now, v_now
       FROM s ORDER BY s.id
       ON CONFLICT DO NOTHING RETURNING instance_id
   ), sent AS (
     INSERT INTO messages (instance_id, visible_at, message_id, order_at, payload)
-      SELECT s.id, 0, nextval('message_ids'), ${START_ORDER}, s.payload FROM s
+      SELECT s.id, 0, s.message_id, ${START_ORDER}, s.payload FROM s
       -- IS TRUE: a table in memory, not a join that goes through all of it for each row.
       WHERE (s.id IN (SELECT n.instance_id FROM inserted n)) IS TRUE
-      RETURNING instance_id
   )
-  SELECT array_agg(sent.instance_id) INTO v_started FROM sent;
-  RETURN (SELECT array_agg(CASE WHEN a.id IN (SELECT unnest(v_started)) THEN 'started' ELSE 'exists' END ORDER BY a.ord)
-    FROM unnest(p_ids) WITH ORDINALITY a (id, ord));
+  SELECT (SELECT array_agg(n.instance_id) FROM inserted n),
+      string_agg(s.message_id::text, ',' ORDER BY s.ord) FILTER (WHERE s.offered)
+    INTO v_started, v_messages FROM s;
+  RETURN QUERY SELECT v_now,
+    (SELECT string_agg(CASE WHEN a.id IN (SELECT unnest(v_started)) THEN 'started' ELSE 'exists' END, ',' ORDER BY a.ord)
+      FROM unnest(p_ids) WITH ORDINALITY a (id, ord)),
+    coalesce(v_messages, '');
 END`,
   ),
 
@@ -212,7 +238,7 @@ DECLARE
   v_policy text := p_start ->> 'policy';
   v_old instances%ROWTYPE;
   v_execution integer := 1;
-  v_outcome text[];
+  v_outcome text;
 BEGIN
   -- Who finds the id in use by a row that goes away meanwhile looks again.
   LOOP
@@ -229,11 +255,12 @@ BEGIN
       END IF;
       v_execution := v_old.execution_id + 1;
     END IF;
-    v_outcome := start_instances(v_now, ARRAY[v_id], ARRAY[p_start ->> 'name'], ARRAY[p_start ->> 'version'], ARRAY[p_start ->> 'payload'],
-      ARRAY[p_start -> 'parent' ->> 'instanceId'], ARRAY[(p_start -> 'parent' ->> 'executionId')::integer],
+    SELECT s.outcomes INTO v_outcome FROM start_instances(v_now, ARRAY[v_id], ARRAY[p_start ->> 'name'], ARRAY[p_start ->> 'version'],
+      ARRAY[p_start ->> 'payload'], ARRAY[p_start -> 'parent' ->> 'instanceId'], ARRAY[(p_start -> 'parent' ->> 'executionId')::integer],
       ARRAY[(p_start -> 'parent' ->> 'eventId')::integer], ARRAY[p_start ->> 'onParentClose'], ARRAY[(p_start ->> 'priority')::integer],
-      ARRAY[(p_start ->> 'startAtMs')::bigint], ARRAY[(p_start ->> 'delayMs')::bigint], ARRAY[p_start ->> 'parentNotice'], v_execution);
-    EXIT WHEN v_outcome[1] = 'started';
+      ARRAY[(p_start ->> 'startAtMs')::bigint], ARRAY[(p_start ->> 'delayMs')::bigint], ARRAY[p_start ->> 'parentNotice'], v_execution,
+      ARRAY[false], NULL, 0, NULL, 0) s;
+    EXIT WHEN v_outcome = 'started';
   END LOOP;
   IF v_old.instance_id IS NULL THEN
     RETURN 'started';
@@ -331,7 +358,7 @@ BEGIN
   UPDATE instances i SET
       status = CASE WHEN i.execution_id = i.first_execution_id AND i.last_event_id = 0 THEN 'Pending' ELSE 'Running' END,
       output = NULL, updated_at = v_now, lock_token = NULL, handed_order = NULL, handed_id = NULL,
-      ready_at = first_ready(v_id, i.hold_until, i.priority, v_now)
+      ready_at = ${firstReady('i.hold_until')}
     WHERE i.instance_id = v_id;
   RETURN 'done';
 END`,
@@ -343,12 +370,5 @@ END`,
     'publish_all(p_now bigint, p_items json[])',
     'integer',
     `publish(p_now, v_item ->> 'topic', v_item ->> 'payload', v_item ->> 'key')`,
-  ),
-  // When an instance that is not locked is ready; NULL: it has no messages.
-  expression(
-    'first_ready(p_id text, p_hold bigint, p_priority integer, p_now bigint)',
-    'bigint',
-    `(SELECT place(greatest(m.visible_at, p_hold), p_priority, p_now) FROM messages m WHERE m.instance_id = p_id
-      ORDER BY m.visible_at, m.message_id LIMIT 1)`,
   ),
 ];

@@ -4,11 +4,14 @@
 // Semantics: those of memory/instances.ts and memory/turns.ts. What differs: attempts are counted when a hand-out is found that was neither
 // acked nor abandoned, not at the hand-out; so a hand-out costs no write for each message.
 import { ENGINE_BEHAVIOUR } from '../../../types/history-event.ts';
-import { expression, plpgsql } from './function.ts';
-import { ENDED, START_ORDER, TURN_MESSAGES } from './instances.ts';
+import { expression, NOT_ON_DISK, plpgsql } from './function.ts';
+import { codeId, ENDED, firstReady, START_ORDER, TURN_MESSAGES } from './instances.ts';
 
 /** How many instances of a code are looked at for when the next one is free of its owner. Beyond that a fetch may come a little late. */
 const OWNED_LOOK = 32;
+
+/** SQLSTATE: an optimistic turn was for work that is not held; nothing was done. In a class that the server does not use. */
+export const WORK_NOT_HELD = 'DL001';
 
 /** SQL: the instance is for somebody else. */
 const IS_OWNED = `i.owner IS NOT NULL AND i.owner IS DISTINCT FROM p_owner AND i.owned_until > v_now`;
@@ -40,6 +43,7 @@ DECLARE
   v_ids text[];
   v_count integer;
 BEGIN
+  ${NOT_ON_DISK}
   IF EXISTS (SELECT FROM codes c WHERE c.code_id <> ALL (p_known)) THEN
     RETURN QUERY SELECT v_now, v_now, true, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL, NULL::integer, NULL::integer,
       NULL::bigint, NULL::bigint, NULL::integer, NULL;
@@ -80,7 +84,7 @@ BEGIN
     GET DIAGNOSTICS v_count = ROW_COUNT;
     -- A lock ran out, and what it was for is not there any more, or in the future again: the instance goes back to its place.
     UPDATE instances i SET lock_token = NULL, handed_order = NULL, handed_id = NULL,
-        ready_at = first_ready(i.instance_id, 0, i.priority, v_now)
+        ready_at = ${firstReady('0')}
       WHERE i.instance_id = ANY (v_ids) AND i.lock_token IS DISTINCT FROM p_token;
     IF v_count > 0 THEN RETURN; END IF;
   END LOOP;
@@ -100,15 +104,15 @@ END`,
   p_next_payloads text[],
   p_used_ack integer[], p_used_id text[], p_used bigint[],
   p_work_ack integer[], p_work_id text[], p_work_execution integer[], p_work_event integer[], p_work_name text[], p_work_payload text[],
-  p_work_routing text[], p_work_tag text[], p_work_session text[], p_work_priority integer[], p_work_expires bigint[],
+  p_work_routing text[], p_work_tag text[], p_work_session text[], p_work_priority integer[], p_work_expires bigint[], p_work_offered boolean[],
   p_timer_ack integer[], p_timer_id text[], p_timer_event integer[], p_timer_at bigint[], p_timer_payload text[],
   p_unwork_ack integer[], p_unwork_id text[], p_unwork_execution integer[], p_unwork_event integer[],
   p_untimer_ack integer[], p_untimer_id text[], p_untimer_event integer[],
   p_done_ack integer[], p_done_id text[], p_done_execution integer[], p_done_event integer[], p_done_token text[], p_done_session text[],
   p_done_upto bigint[],
   p_send_ack integer[], p_send_id text[], p_send_payload text[], p_send_key text[],
-  p_others text[], p_more_ack integer[], p_more_id text[], p_more json[])`,
-    'TABLE (outcomes text, received text)',
+  p_others text[], p_more_ack integer[], p_more_id text[], p_more json[], p_offer_token text, p_offer_lock bigint, p_checks_work boolean)`,
+    'TABLE (now_ms bigint, outcomes text, received text, next_at bigint)',
     `
 DECLARE
   v_now bigint;
@@ -117,18 +121,20 @@ DECLARE
   v_outcomes text;
   v_ended text[];
   v_used integer;
+  v_expected integer;
+  v_finished integer;
   v_received integer[];
   v_more record;
+  v_ready bigint;
 BEGIN
   -- With whom it sends to or starts: in one order with all others that do so (F1).
   PERFORM 1 FROM instances i WHERE i.instance_id = ANY (p_ids || p_others) ORDER BY i.instance_id FOR UPDATE;
-  IF cardinality(p_done_ack) > 0 THEN
+  v_now := now_ms(p_now);
+  -- Which work is held is nearly always what the caller thinks: only when a delete finds less, all is looked at before.
+  IF p_checks_work AND cardinality(p_done_ack) > 0 THEN
     PERFORM 1 FROM unnest(p_done_id, p_done_execution, p_done_event) d (id, execution, event)
       JOIN work_items w ON w.instance_id = d.id AND w.execution_id = d.execution AND w.event_id = d.event
       ORDER BY w.instance_id, w.execution_id, w.event_id FOR UPDATE OF w;
-  END IF;
-  v_now := now_ms(p_now);
-  IF cardinality(p_done_ack) > 0 THEN
     SELECT coalesce(array_agg(d.ack), '{}') INTO v_bad
       FROM unnest(p_done_ack, p_done_id, p_done_execution, p_done_event, p_done_token) d (ack, id, execution, event, token)
       LEFT JOIN work_items w ON w.instance_id = d.id AND w.execution_id = d.execution AND w.event_id = d.event
@@ -150,14 +156,20 @@ BEGIN
     LEFT JOIN instances i ON i.instance_id = a.id
   ) x;
   IF NOT true = ANY (v_ok) THEN
-    RETURN QUERY SELECT v_outcomes, '';
+    RETURN QUERY SELECT v_now, v_outcomes, '', NULL::bigint;
     RETURN;
   END IF;
 
   IF cardinality(p_done_ack) > 0 THEN
-    PERFORM finish_work(v_now, array_agg(d.id), array_agg(d.execution), array_agg(d.event), array_agg(d.session), array_agg(d.upto))
-      FROM unnest(p_done_ack, p_done_id, p_done_execution, p_done_event, p_done_session, p_done_upto) d (ack, id, execution, event, session, upto)
+    SELECT count(*), finish_work(v_now, array_agg(d.id), array_agg(d.execution), array_agg(d.event), array_agg(d.token), array_agg(d.session),
+        array_agg(d.upto))
+      INTO v_expected, v_finished
+      FROM unnest(p_done_ack, p_done_id, p_done_execution, p_done_event, p_done_token, p_done_session, p_done_upto)
+        d (ack, id, execution, event, token, session, upto)
       WHERE v_ok[d.ack] HAVING count(*) > 0;
+    IF v_finished < v_expected THEN
+      RAISE EXCEPTION 'work is not held' USING ERRCODE = '${WORK_NOT_HELD}';
+    END IF;
   END IF;
   INSERT INTO history (instance_id, execution_id, first_event_id, last_event_id, events)
     SELECT a.id, a.execution, a.base + 1, a.last, a.events
@@ -195,13 +207,14 @@ BEGIN
       FROM unnest(p_ids, p_next_names, p_versions, p_lasts) WITH ORDINALITY a (id, name, version, last, ord)
       JOIN instances i ON i.instance_id = a.id WHERE v_ok[a.ord] AND a.name IS NOT NULL;
   END IF;
+  WITH turned AS (
   UPDATE instances i SET
       name = coalesce(a.next_name, i.name),
       version = CASE WHEN a.next_name IS NULL THEN a.version ELSE a.next_version END,
       code_id = CASE
-        WHEN a.next_name IS NOT NULL THEN code_id_of(a.next_name, a.next_version, 0)
-        WHEN a.last IS NULL THEN code_id_of(i.name, a.version, (SELECT c.engine FROM codes c WHERE c.code_id = i.code_id))
-        ELSE code_id_of(i.name, a.version, ${ENGINE_BEHAVIOUR})
+        WHEN a.next_name IS NOT NULL THEN ${codeId('a.next_name', 'a.next_version', '0')}
+        WHEN a.last IS NULL THEN ${codeId('i.name', 'a.version', '(SELECT c.engine FROM codes c WHERE c.code_id = i.code_id)')}
+        ELSE ${codeId('i.name', 'a.version', String(ENGINE_BEHAVIOUR))}
       END,
       execution_id = i.execution_id + CASE WHEN a.next_name IS NULL THEN 0 ELSE 1 END,
       last_event_id = CASE WHEN a.next_name IS NULL THEN coalesce(a.last, i.last_event_id) ELSE 0 END,
@@ -212,16 +225,23 @@ BEGIN
       updated_at = v_now,
       lock_token = NULL, hold_until = 0, handed_order = NULL, handed_id = NULL,
       owned_until = CASE WHEN i.owner IS NULL THEN 0 ELSE v_now + i.owner_grace END,
-      ready_at = CASE WHEN a.status IN ('Pending', 'Running') THEN first_ready(i.instance_id, 0, i.priority, v_now) END
+      ready_at = CASE WHEN a.status IN ('Pending', 'Running') THEN ${firstReady('0')} END
     FROM unnest(p_ids, p_versions, p_lasts, p_statuses, p_outputs, p_sets_custom, p_customs, p_next_names, p_next_versions)
       WITH ORDINALITY a (id, version, last, status, output, sets_custom, custom, next_name, next_version, ord)
-    WHERE i.instance_id = a.id AND v_ok[a.ord];
+    WHERE i.instance_id = a.id AND v_ok[a.ord]
+    RETURNING i.ready_at
+  ) SELECT min(t.ready_at) INTO v_ready FROM turned t;
   -- Adding comes before removing: what is scheduled and cancelled in one turn is absent.
   IF cardinality(p_work_ack) > 0 THEN
-    INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, tag, session_id, expires_at, priority, routing, name, payload)
-      SELECT w.id, w.execution, w.event, place(v_now, w.priority, v_now), w.tag, w.session, v_now + w.expires, w.priority, w.routing, w.name, w.payload
+    -- What is offered goes to a fetch of the caller that waits for it: it is locked when it becomes visible.
+    INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, tag, session_id, expires_at, priority, routing,
+        name, payload)
+      SELECT w.id, w.execution, w.event, CASE WHEN w.offered THEN v_now + p_offer_lock ELSE place(v_now, w.priority, v_now) END,
+        CASE WHEN w.offered THEN p_offer_token END, CASE WHEN w.offered THEN 1 ELSE 0 END,
+        w.tag, w.session, v_now + w.expires, w.priority, w.routing, w.name, w.payload
       FROM unnest(p_work_ack, p_work_id, p_work_execution, p_work_event, p_work_tag, p_work_session, p_work_expires, p_work_priority,
-        p_work_routing, p_work_name, p_work_payload) w (ack, id, execution, event, tag, session, expires, priority, routing, name, payload)
+        p_work_routing, p_work_name, p_work_payload, p_work_offered)
+        w (ack, id, execution, event, tag, session, expires, priority, routing, name, payload, offered)
       WHERE v_ok[w.ack] ON CONFLICT DO NOTHING;
   END IF;
   IF cardinality(p_unwork_ack) > 0 THEN
@@ -252,7 +272,7 @@ BEGIN
   SELECT array_agg(a.id) INTO v_ended FROM unnest(p_ids, p_statuses) WITH ORDINALITY a (id, status, ord)
     WHERE v_ok[a.ord] AND a.status IN ${ENDED};
   IF v_ended IS NOT NULL THEN PERFORM clear_instances(v_ended); END IF;
-  RETURN QUERY SELECT v_outcomes, coalesce(array_to_string(v_received, ','), '');
+  RETURN QUERY SELECT v_now, v_outcomes, coalesce(array_to_string(v_received, ','), ''), v_ready;
 END`,
   ),
 
@@ -333,7 +353,7 @@ BEGIN
       hold_until = CASE WHEN a.delay > 0 THEN v_now + a.delay ELSE 0 END,
       owner = NULL,
       ready_at = CASE WHEN i.status IN ('Pending', 'Running')
-        THEN first_ready(i.instance_id, CASE WHEN a.delay > 0 THEN v_now + a.delay ELSE 0 END, i.priority, v_now) END
+        THEN ${firstReady('CASE WHEN a.delay > 0 THEN v_now + a.delay ELSE 0 END')} END
     FROM unnest(p_ids, p_delays) WITH ORDINALITY a (id, delay, ord) WHERE i.instance_id = a.id AND v_ok[a.ord];
   RETURN (SELECT array_agg(CASE WHEN a.ok THEN 'done' ELSE 'lockLost' END ORDER BY a.ord) FROM unnest(v_ok) WITH ORDINALITY a (ok, ord));
 END`,
@@ -346,6 +366,7 @@ DECLARE
   v_now bigint;
   v_ok boolean[];
 BEGIN
+  ${NOT_ON_DISK}
   PERFORM 1 FROM instances i WHERE i.instance_id = ANY (p_ids) ORDER BY i.instance_id FOR UPDATE;
   v_now := now_ms(p_now);
   SELECT array_agg(holds_turn(i, a.token, v_now) ORDER BY a.ord) INTO v_ok

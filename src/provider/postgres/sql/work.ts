@@ -4,7 +4,7 @@
 // Semantics: those of memory/work-queue.ts and memory/sessions.ts.
 // W1. An item with `expires_at` in the past is for `fetch_expired_work` alone; who takes an item in time clears it.
 // W2. A look for the next time says a time in the past only when a fetch would get something, or somebody else is taking it just now.
-import { expression, plpgsql } from './function.ts';
+import { expression, NOT_ON_DISK, plpgsql } from './function.ts';
 
 /** Tags that are only taken when named. */
 const RESERVED_PREFIX = 'duraloom:';
@@ -86,6 +86,7 @@ DECLARE
   v_item record;
   v_count integer;
 BEGIN
+  ${NOT_ON_DISK}
   IF p_any THEN v_tags := v_tags || stored_tags(); END IF;
   LOOP
     IF p_owner IS NOT NULL THEN v_hasRoom := held_sessions(p_owner, v_now) < p_max_sessions; END IF;
@@ -185,6 +186,7 @@ DECLARE
   v_executions integer[];
   v_events integer[];
 BEGIN
+  ${NOT_ON_DISK}
   SELECT array_agg(x.instance_id), array_agg(x.execution_id), array_agg(x.event_id) INTO v_ids, v_executions, v_events FROM (
     SELECT ${KEY} FROM work_items w WHERE w.expires_at <= v_now AND w.ready_at <= v_now
     ORDER BY w.expires_at, ${KEY} LIMIT p_max FOR UPDATE SKIP LOCKED
@@ -198,20 +200,29 @@ BEGIN
 END`,
   ),
 
-  // Removes items, marks their sessions as used, and removes the messages that they have received.
+  // Removes those of the items whose locks are held, marks their sessions as used, and removes the messages that they have received. Returns how
+  // many items it removed.
   plpgsql(
-    'finish_work(p_now bigint, p_ids text[], p_executions integer[], p_events integer[], p_sessions text[], p_uptos bigint[])',
-    'void',
+    `finish_work(p_now bigint, p_ids text[], p_executions integer[], p_events integer[], p_tokens text[], p_sessions text[], p_uptos bigint[])`,
+    'integer',
     `
-DECLARE v_used text[];
+DECLARE
+  v_sessions text[];
+  v_owners text[];
+  v_count integer;
 BEGIN
   WITH gone AS (
-    DELETE FROM work_items w USING unnest(p_ids, p_executions, p_events) a (id, execution, event)
-      WHERE w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event RETURNING w.session_id, w.lock_owner
-  ), used AS (
-    UPDATE sessions s SET used_at = p_now FROM gone g WHERE s.session_id = g.session_id AND s.owner = g.lock_owner RETURNING s.session_id
-  ) SELECT array_agg(u.session_id) INTO v_used FROM used u;
-  DELETE FROM session_messages m USING unnest(p_sessions, p_uptos) a (session, upto) WHERE m.session_id = a.session AND m.seq <= a.upto;
+    DELETE FROM work_items w USING unnest(p_ids, p_executions, p_events, p_tokens) a (id, execution, event, token)
+      WHERE w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event AND w.lock_token = a.token AND w.ready_at > p_now
+      RETURNING w.session_id, w.lock_owner
+  )
+  SELECT count(*), array_agg(g.session_id) FILTER (WHERE g.session_id IS NOT NULL), array_agg(g.lock_owner) FILTER (WHERE g.session_id IS NOT NULL)
+    INTO v_count, v_sessions, v_owners FROM gone g;
+  IF v_sessions IS NOT NULL THEN
+    UPDATE sessions s SET used_at = p_now FROM unnest(v_sessions, v_owners) g (id, owner) WHERE s.session_id = g.id AND s.owner = g.owner;
+    DELETE FROM session_messages m USING unnest(p_sessions, p_uptos) a (session, upto) WHERE m.session_id = a.session AND m.seq <= a.upto;
+  END IF;
+  RETURN v_count;
 END`,
   ),
   plpgsql(
@@ -226,8 +237,8 @@ DECLARE
 BEGIN
   PERFORM 1 FROM instances i WHERE i.instance_id = ANY (p_ids) ORDER BY i.instance_id FOR UPDATE;
   ${CHECK_LOCKS}
-  PERFORM finish_work(v_now, array_agg(a.id), array_agg(a.execution), array_agg(a.event), array_agg(a.session), array_agg(a.upto))
-    FROM unnest(p_ids, p_executions, p_events, p_sessions, p_uptos) WITH ORDINALITY a (id, execution, event, session, upto, ord)
+  PERFORM finish_work(v_now, array_agg(a.id), array_agg(a.execution), array_agg(a.event), array_agg(a.token), array_agg(a.session), array_agg(a.upto))
+    FROM unnest(p_ids, p_executions, p_events, p_tokens, p_sessions, p_uptos) WITH ORDINALITY a (id, execution, event, token, session, upto, ord)
     WHERE v_ok[a.ord] HAVING count(*) > 0;
   PERFORM enqueue_messages(v_now, array_agg(a.id ORDER BY a.ord), array_agg(a.completion ORDER BY a.ord), array_agg(NULL::text))
     FROM unnest(p_ids, p_completions) WITH ORDINALITY a (id, completion, ord) WHERE v_ok[a.ord] AND a.completion IS NOT NULL HAVING count(*) > 0;
@@ -260,6 +271,7 @@ DECLARE
   v_ok boolean[];
   v_outcomes text[];
 BEGIN
+  ${NOT_ON_DISK}
   ${CHECK_LOCKS}
   UPDATE work_items w SET ready_at = v_now + p_lock, heartbeat = coalesce(a.heartbeat, w.heartbeat)
     FROM unnest(p_ids, p_executions, p_events, p_heartbeats) WITH ORDINALITY a (id, execution, event, heartbeat, ord)
