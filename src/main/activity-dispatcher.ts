@@ -163,6 +163,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #stopWatch: (() => void) | null = null;
   /** When overdue activities were looked for last. */
   #watchedMs = 0;
+  #isReturning = false;
   #stopSupplyWatch: (() => void) | null = null;
   #onIdle: (() => void) | null = null;
   #completed = 0;
@@ -481,7 +482,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#leases.wake();
     this.#watch();
     this.#place();
-    this.#returnSurplus();
+    this.#returnSurplusSoon();
   }
 
   #isSuspect(item: WorkItem): boolean {
@@ -504,6 +505,16 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       this.#return([running], patienceMs);
       // What was kept from the reserved thread.
       this.#place();
+    });
+  }
+
+  /** W4. Not at once: threads that were idle show their speed with what they have just got, and giving back costs as much as fetching. */
+  #returnSurplusSoon(): void {
+    if (this.#homeless.length === 0 || this.#isReturning) return;
+    this.#isReturning = true;
+    this.#options.clock.setTimer(FORGET_IDLE_MS, () => {
+      this.#isReturning = false;
+      this.#returnSurplus();
     });
   }
 

@@ -4,12 +4,15 @@
 // N1. A connection whose statement was not answered is closed: its answer would be taken for that of the next statement.
 // N2. Only what was rolled back for certain is tried again here. What is unknown is told to the caller.
 // N3. While a statement is under way, a simulated clock waits for it.
+// N5. Statements are prepared once a connection. Behind a pooler that gives each transaction another connection of the server that does not work:
+//     from the first time that a statement is not known, or known already, none is prepared any more.
 // N4. A text comes back as it was: NUL, which the server does not take, is escaped by the last code point, which means nothing.
+import { createHash } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
 import { systemClock } from '../system-clock.ts';
 import { inTime } from './in-time.ts';
 import type { PostgresPool } from './postgres-options.ts';
-import { isAnswer, isRolledBack, toProviderError } from './trouble.ts';
+import { isAnswer, isRolledBack, isStalePlan, isUnprepared, toProviderError } from './trouble.ts';
 
 /** A row of an answer; integers are numbers, whatever their size. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -39,6 +42,8 @@ export class Connection {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #isSimulated: boolean;
+  /** N5. */
+  #prepares = true;
   #inFlight = 0;
   /** Statements that were answered. */
   statements = 0;
@@ -72,8 +77,8 @@ export class Connection {
           this.statements += 1;
           return rows;
         } catch (error) {
-          if (!isRolledBack(error) || tries === MAX_TRIES) throw toProviderError(operation, error);
-          await pause(Math.random() * MAX_PAUSE_MS);
+          if (tries === MAX_TRIES || !this.#mayRepeat(error)) throw toProviderError(operation, error);
+          if (isRolledBack(error)) await pause(Math.random() * MAX_PAUSE_MS);
         }
       }
     });
@@ -97,6 +102,14 @@ export class Connection {
     });
   }
 
+  /** N2, N5. */
+  #mayRepeat(error: unknown): boolean {
+    if (isRolledBack(error) || isStalePlan(error)) return true;
+    if (!isUnprepared(error) || !this.#prepares) return false;
+    this.#prepares = false;
+    return true;
+  }
+
   async #once(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     const client = await this.#pool.connect();
     const onError = (): void => {
@@ -104,17 +117,31 @@ export class Connection {
     };
     client.on('error', onError);
     try {
-      const { rows = [] } = await inTime(client.query({ text, values: values.map(escapeValue), types }), this.#timeoutMs);
+      const { rows = [] } = await inTime(
+        client.query({ text, values: values.map(escapeValue), types, ...(this.#prepares ? { name: nameOf(text) } : {}) }),
+        this.#timeoutMs,
+      );
       client.removeListener('error', onError);
       client.release();
       return rows;
     } catch (error) {
       client.removeListener('error', onError);
       // N1.
-      client.release(!isAnswer(error));
+      client.release(!isAnswer(error) || isUnprepared(error) || isStalePlan(error));
       throw error;
     }
   }
+}
+
+/** Names of statements by their texts, of which there are a few dozen a schema. */
+const names = new Map<string, string>();
+
+function nameOf(text: string): string {
+  const known = names.get(text);
+  if (known !== undefined) return known;
+  const name = `duraloom_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;
+  names.set(text, name);
+  return name;
 }
 
 function escapeValue(value: unknown): unknown {

@@ -3,7 +3,7 @@
 //
 // K1. Of those who want the same one asks at a time, the one that waits longest: what it does not get, the others would not get either. Those who want
 //     something else look after each other, in the order in which they came.
-// K2. After an answer without items nobody asks again before something may have changed: a commit, a notice, the time that the store told,
+// K2. After an answer with less than was asked for nobody asks again before something may have changed: a commit, a notice, the time that the store told,
 //     the slow poll. That goes for those who come later, too: a queue that is known to be empty is not asked; unless the caller will not wait.
 // K3. An item that was locked is handed to who asked for it, also when its wait has ended meanwhile.
 // K4. Who has found the queue empty can be promised what is about to be committed (`reserve`), and is not asked for meanwhile.
@@ -218,17 +218,13 @@ export class FetchWaits<Item, Wish> {
   }
 
   #answer(group: Group<Item, Wish>, waiter: Waiter<Item>, { nowMs, items, nextAtMs }: Look<Item>): void {
-    if (items.length > 0) {
-      // There may be more.
-      group.isStale = true;
-      this.#settle(group, waiter, { nowMs, items });
-    } else {
-      for (const each of group.waiters) if (each.isOver && !each.isReserved) this.#settle(group, each, { nowMs, items });
-      if (nextAtMs !== null) {
-        group.dueAtMs = this.#clock.monotonicMs() + (nextAtMs > nowMs ? nextAtMs - nowMs : CONTENDED_MS);
-        this.#armTimer(group);
-      }
-    }
+    if (items.length === waiter.params.maxItems) group.isStale = true;
+    if (nextAtMs !== null) group.dueAtMs = this.#clock.monotonicMs() + (nextAtMs > nowMs ? nextAtMs - nowMs : CONTENDED_MS);
+    if (items.length > 0 || waiter.isOver) this.#settle(group, waiter, { nowMs, items });
+    // There is nothing left for those who will not wait.
+    if (!group.isStale)
+      for (const each of group.waiters) if (each.isOver && !each.isReserved) this.#settle(group, each, { nowMs, items: [] });
+    this.#armTimer(group);
     this.#look(group);
   }
 

@@ -10,6 +10,7 @@ import { systemClock } from '../system-clock.ts';
 export type PostgresClient = {
   query(config: {
     readonly text: string;
+    readonly name?: string;
     readonly values?: readonly unknown[];
     readonly types?: { getTypeParser(oid: number): (text: string) => unknown };
   }): Promise<{ readonly rows?: readonly Record<string, unknown>[] }>;

@@ -302,8 +302,9 @@ export class PostgresProvider implements Provider {
 
   readonly fetchOrchestrationItems: Provider['fetchOrchestrationItems'] = (params) => {
     const { accepts, maxItems, lockMs } = params;
+    const called = this.#requests.fresh();
     const look = async (): Promise<Look<OrchestrationItem>> => {
-      await this.#requests.fresh();
+      await called;
       for (;;) {
         const lockToken = randomUUID();
         const asked = [this.#codes.accepted(accepts), this.#codes.known, maxItems, lockMs, lockToken, null, 0];
@@ -968,8 +969,8 @@ function toWork(rows: readonly Row[], lockToken: string): Look<WorkItem> {
 }
 
 function timesOf(rows: readonly Row[]): { readonly nowMs: number; readonly nextAtMs: number | null } {
-  const [row] = rows;
-  return { nowMs: Number(row?.['now_ms']), nextAtMs: (row?.['next_at'] as number | null | undefined) ?? null };
+  const last = rows.at(-1);
+  return { nowMs: Number(last?.['now_ms']), nextAtMs: (last?.['next_at'] as number | null | undefined) ?? null };
 }
 
 /** Runs renewals of one length together: nearly always all of them. */

@@ -60,6 +60,26 @@ export function isRolledBack(error: unknown): boolean {
 }
 
 /**
+ * Tells whether a prepared statement is not known on this connection, or known already: a pooler is between.
+ *
+ * @param error - what was thrown
+ * @returns true when nothing was run
+ */
+export function isUnprepared(error: unknown): boolean {
+  return codeOf(error) === '26000' || codeOf(error) === '42P05';
+}
+
+/**
+ * Tells whether a prepared statement is older than a change of the schema.
+ *
+ * @param error - what was thrown
+ * @returns true when nothing was run; another connection knows better
+ */
+export function isStalePlan(error: unknown): boolean {
+  return codeOf(error) === '0A000' && /cached plan/.test(messageOf(error));
+}
+
+/**
  * Tells whether trouble passes (T53).
  *
  * @param error - what was thrown
@@ -70,7 +90,7 @@ export function isPassing(error: unknown): boolean {
   if (error instanceof StatementTimeout) return true;
   // The driver's own errors, such as a connection that ended or could not be made in time, have no code.
   if (code === null) return error instanceof Error && /connect|terminat|timeout|socket|not queryable/i.test(error.message);
-  if (code === '0A000') return /cached plan/.test(messageOf(error));
+  if (isStalePlan(error) || isUnprepared(error)) return true;
   return PASSING.has(code) || NETWORK.has(code) || code.startsWith('08');
 }
 

@@ -30,8 +30,8 @@ BEGIN
 END`,
   ),
 
-  // p_codes: which code the caller runs; p_known: all codes that it knows. A row for each message; or one row without an instance that says
-  // when to look again (next_at), or that there is code that the caller must look at first (has_new_codes).
+  // p_codes: which code the caller runs; p_known: all codes that it knows. A row for each message; then, unless there may be more, a row without an
+  // instance that says when to look again (next_at), or that there is code that the caller must look at first (has_new_codes).
   plpgsql(
     `fetch_turns(p_now bigint, p_codes integer[], p_known integer[], p_max integer, p_lock bigint, p_token text, p_owner text, p_grace integer)`,
     `TABLE (now_ms bigint, next_at bigint, has_new_codes boolean, instance_id text, name text, version text, status text, execution_id integer,
@@ -86,7 +86,8 @@ BEGIN
     UPDATE instances i SET lock_token = NULL, handed_order = NULL, handed_id = NULL,
         ready_at = ${firstReady('0')}
       WHERE i.instance_id = ANY (v_ids) AND i.lock_token IS DISTINCT FROM p_token;
-    IF v_count > 0 THEN RETURN; END IF;
+    IF cardinality(v_ids) = p_max THEN RETURN; END IF;
+    EXIT WHEN v_count > 0;
   END LOOP;
   RETURN QUERY SELECT v_now, min(x.at), false, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL, NULL::integer, NULL::integer,
       NULL::bigint, NULL::bigint, NULL::integer, NULL

@@ -128,7 +128,8 @@ BEGIN
     CONTINUE WHEN v_ids = '{}';
     ${lockAndReturn(`, expires_at = NULL,
           lock_owner = CASE WHEN w.session_id IS NULL THEN NULL ELSE p_owner END`)}
-    RETURN;
+    IF cardinality(v_ids) = p_max THEN RETURN; END IF;
+    EXIT;
   END LOOP;
   RETURN QUERY SELECT v_now, least(
       (SELECT w.ready_at FROM work_items w WHERE p_plain AND w.tag IS NULL AND w.session_id IS NULL AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1),
@@ -193,7 +194,7 @@ BEGIN
   ) x;
   IF v_ids IS NOT NULL THEN
     ${lockAndReturn('')}
-    RETURN;
+    IF cardinality(v_ids) = p_max THEN RETURN; END IF;
   END IF;
   RETURN QUERY SELECT v_now, (SELECT min(greatest(w.expires_at, w.ready_at)) FROM (
     SELECT w.expires_at, w.ready_at FROM work_items w WHERE w.expires_at IS NOT NULL ORDER BY w.expires_at LIMIT 100) w), ${NOTHING};
