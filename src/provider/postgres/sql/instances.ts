@@ -42,7 +42,7 @@ export function codeId(name: string, version: string, engine: string): string {
  * @returns an expression
  */
 export function firstReady(hold: string): string {
-  return `(SELECT place(greatest(m.visible_at, ${hold}), i.priority, v_now) FROM messages m WHERE m.instance_id = i.instance_id
+  return `(SELECT place(greatest(m.visible_at, ${hold}), i.priority, v_now) FROM messages m WHERE m.instance_id = ANY (ARRAY[i.instance_id])
     ORDER BY m.visible_at, m.message_id LIMIT 1)`;
 }
 
@@ -104,20 +104,20 @@ BEGIN
         WHEN i.instance_id IS NULL THEN 'notFound'
         WHEN i.status IN ${ENDED} THEN 'ended'
         WHEN a.key IS NOT NULL AND (a.nth > 1 OR EXISTS (
-          SELECT FROM messages m WHERE m.instance_id = a.id AND md5(m.message_key) = md5(a.key) AND m.message_key = a.key)) THEN 'duplicate'
+          SELECT FROM messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND md5(m.message_key) = md5(a.key) AND m.message_key = a.key)) THEN 'duplicate'
         ELSE 'enqueued'
       END ORDER BY a.ord)
     INTO v_outcomes
     FROM (
       SELECT x.*, CASE WHEN x.key IS NULL THEN 1 ELSE row_number() OVER (PARTITION BY x.id, x.key ORDER BY x.ord) END AS nth
       FROM unnest(p_ids, p_keys) WITH ORDINALITY x (id, key, ord)
-    ) a LEFT JOIN instances i ON i.instance_id = a.id;
+    ) a LEFT JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
   INSERT INTO messages (instance_id, visible_at, message_id, order_at, message_key, payload)
     SELECT a.id, 0, nextval('message_ids'), greatest(i.order_at, v_now), a.key, a.payload
     FROM (
       SELECT x.* FROM unnest(p_ids, p_payloads, p_keys, v_outcomes) WITH ORDINALITY x (id, payload, key, outcome, ord)
       WHERE x.outcome = 'enqueued' ORDER BY x.ord
-    ) a JOIN instances i ON i.instance_id = a.id;
+    ) a JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
   -- A locked one stays locked, a held one held, a stopped one stopped; who was ready before stays so; work in progress goes first.
   UPDATE instances i SET
       order_at = greatest(i.order_at, v_now),
@@ -130,7 +130,7 @@ BEGIN
         END)
       END
     FROM (SELECT DISTINCT a.id FROM unnest(p_ids, v_outcomes) a (id, outcome) WHERE a.outcome = 'enqueued') a
-    WHERE i.instance_id = a.id;
+    WHERE i.instance_id = ANY (ARRAY[a.id]);
   RETURN v_outcomes;
 END`,
   ),

@@ -4,7 +4,7 @@
 // Semantics: those of memory/instances.ts and memory/turns.ts. What differs: attempts are counted when a hand-out is found that was neither
 // acked nor abandoned, not at the hand-out; so a hand-out costs no write for each message.
 import { ENGINE_BEHAVIOUR } from '../../../types/history-event.ts';
-import { expression, NOT_ON_DISK, plpgsql } from './function.ts';
+import { expression, lockWork, NOT_ON_DISK, plpgsql } from './function.ts';
 import { codeId, ENDED, firstReady, START_ORDER, TURN_MESSAGES } from './instances.ts';
 
 /** How many instances of a code are looked at for when the next one is free of its owner. Beyond that a fetch may come a little late. */
@@ -25,7 +25,7 @@ export const TURN_FUNCTIONS: readonly string[] = [
     `
 BEGIN
   UPDATE messages m SET attempts = m.attempts + 1 FROM instances i
-    WHERE i.instance_id = ANY (p_ids) AND i.handed_id IS NOT NULL AND m.instance_id = i.instance_id
+    WHERE i.instance_id = ANY (p_ids) AND i.handed_id IS NOT NULL AND m.instance_id = ANY (ARRAY[i.instance_id])
       AND (m.order_at, m.message_id) <= (i.handed_order, i.handed_id) AND m.visible_at <= greatest(i.handed_order, 0);
 END`,
   ),
@@ -65,9 +65,9 @@ BEGIN
       -- Nothing is joined to what is found here: such a join would go through all of it for each row.
       WITH found AS MATERIALIZED (
         SELECT a.ord, i.*, m.message_id, m.order_at AS message_order, m.attempts, m.payload
-        FROM unnest(v_ids) WITH ORDINALITY a (id, ord) JOIN instances i ON i.instance_id = a.id CROSS JOIN LATERAL (
+        FROM unnest(v_ids) WITH ORDINALITY a (id, ord) JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]) CROSS JOIN LATERAL (
           SELECT m.message_id, m.order_at, m.attempts, m.payload FROM messages m
-          WHERE m.instance_id = a.id AND m.visible_at <= v_now ORDER BY m.order_at, m.message_id LIMIT ${TURN_MESSAGES}
+          WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.visible_at <= v_now ORDER BY m.order_at, m.message_id LIMIT ${TURN_MESSAGES}
         ) m
       ), locked AS (
         UPDATE instances i SET lock_token = p_token, ready_at = v_now + p_lock, hold_until = 0, handed_order = l.message_order,
@@ -76,7 +76,7 @@ BEGIN
             SELECT DISTINCT ON (f.instance_id) f.instance_id, f.message_order, f.message_id FROM found f
             ORDER BY f.instance_id, f.message_order DESC, f.message_id DESC
           ) l
-          WHERE i.instance_id = l.instance_id
+          WHERE i.instance_id = ANY (ARRAY[l.instance_id])
       )
       SELECT v_now, NULL::bigint, false, f.instance_id, f.name, f.version, f.status, f.execution_id, f.last_event_id, f.parent_instance_id,
         f.parent_execution_id, f.parent_event_id, f.created_at, f.message_id, f.attempts + 1, f.payload
@@ -133,12 +133,10 @@ BEGIN
   v_now := now_ms(p_now);
   -- Which work is held is nearly always what the caller thinks: only when a delete finds less, all is looked at before.
   IF p_checks_work AND cardinality(p_done_ack) > 0 THEN
-    PERFORM 1 FROM unnest(p_done_id, p_done_execution, p_done_event) d (id, execution, event)
-      JOIN work_items w ON w.instance_id = d.id AND w.execution_id = d.execution AND w.event_id = d.event
-      ORDER BY w.instance_id, w.execution_id, w.event_id FOR UPDATE OF w;
+    ${lockWork('p_done_id, p_done_execution, p_done_event')}
     SELECT coalesce(array_agg(d.ack), '{}') INTO v_bad
       FROM unnest(p_done_ack, p_done_id, p_done_execution, p_done_event, p_done_token) d (ack, id, execution, event, token)
-      LEFT JOIN work_items w ON w.instance_id = d.id AND w.execution_id = d.execution AND w.event_id = d.event
+      LEFT JOIN work_items w ON w.instance_id = ANY (ARRAY[d.id]) AND w.execution_id = d.execution AND w.event_id = d.event
       WHERE w.lock_token IS DISTINCT FROM d.token OR w.ready_at <= v_now;
   END IF;
   SELECT array_agg(x.outcome = 'committed' ORDER BY x.ord), string_agg(x.outcome, ',' ORDER BY x.ord) INTO v_ok, v_outcomes FROM (
@@ -147,14 +145,14 @@ BEGIN
       WHEN a.token IS NULL THEN CASE
         WHEN i.status = 'Running' AND i.lock_token IS NULL AND i.hold_until <= v_now AND i.execution_id = a.execution
           AND i.last_event_id = a.base AND a.ord <> ALL (v_bad)
-          AND NOT EXISTS (SELECT FROM messages m WHERE m.instance_id = a.id AND m.visible_at <= v_now)
+          AND NOT EXISTS (SELECT FROM messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.visible_at <= v_now)
         THEN 'committed' ELSE 'conflict' END
       WHEN i.lock_token IS DISTINCT FROM a.token OR i.ready_at IS NULL OR i.ready_at <= v_now THEN 'lockLost'
       WHEN i.execution_id <> a.execution OR i.last_event_id <> a.base THEN 'conflict'
       ELSE 'committed'
     END AS outcome
     FROM unnest(p_ids, p_tokens, p_executions, p_bases) WITH ORDINALITY a (id, token, execution, base, ord)
-    LEFT JOIN instances i ON i.instance_id = a.id
+    LEFT JOIN instances i ON i.instance_id = ANY (ARRAY[a.id])
   ) x;
   IF NOT true = ANY (v_ok) THEN
     RETURN QUERY SELECT v_now, v_outcomes, '', NULL::bigint;
@@ -185,28 +183,28 @@ BEGIN
     -- Nearly all are visible at once, and have a place in the key that is known.
     WITH gone AS (
       DELETE FROM messages m USING unnest(p_used_ack, p_used_id, p_used) u (ack, id, message)
-        WHERE v_ok[u.ack] AND m.instance_id = u.id AND m.visible_at = 0 AND m.message_id = u.message
+        WHERE v_ok[u.ack] AND m.instance_id = ANY (ARRAY[u.id]) AND m.visible_at = 0 AND m.message_id = u.message
         RETURNING u.ack, m.message_key
     ) SELECT count(*), array_agg(g.ack) FILTER (WHERE g.message_key IS NOT NULL) INTO v_used, v_received FROM gone g;
     IF v_used < (SELECT count(*) FROM unnest(p_used_ack) u (ack) WHERE v_ok[u.ack]) THEN
       DELETE FROM messages m USING unnest(p_used_ack, p_used_id, p_used) u (ack, id, message)
-        WHERE v_ok[u.ack] AND m.instance_id = u.id AND m.visible_at > 0 AND m.message_id = u.message;
+        WHERE v_ok[u.ack] AND m.instance_id = ANY (ARRAY[u.id]) AND m.visible_at > 0 AND m.message_id = u.message;
     END IF;
   END IF;
   IF cardinality(p_untimer_ack) > 0 THEN
     DELETE FROM messages m USING unnest(p_untimer_ack, p_untimer_id, p_untimer_event) t (ack, id, event)
-      WHERE v_ok[t.ack] AND m.instance_id = t.id AND m.timer_id = t.event;
+      WHERE v_ok[t.ack] AND m.instance_id = ANY (ARRAY[t.id]) AND m.timer_id = t.event;
   END IF;
   IF EXISTS (SELECT FROM unnest(p_next_names) a (name) WHERE a.name IS NOT NULL) THEN
     DELETE FROM messages m USING unnest(p_ids, p_next_names) WITH ORDINALITY a (id, name, ord)
-      WHERE v_ok[a.ord] AND a.name IS NOT NULL AND m.instance_id = a.id AND m.timer_id IS NOT NULL;
+      WHERE v_ok[a.ord] AND a.name IS NOT NULL AND m.instance_id = ANY (ARRAY[a.id]) AND m.timer_id IS NOT NULL;
     INSERT INTO messages (instance_id, visible_at, message_id, order_at, payload)
       SELECT a.id, 0, nextval('message_ids'), ${START_ORDER}, a.payload
       FROM unnest(p_ids, p_next_names, p_next_payloads) WITH ORDINALITY a (id, name, payload, ord) WHERE v_ok[a.ord] AND a.name IS NOT NULL;
     INSERT INTO past_executions (instance_id, execution_id, name, version, last_event_id, ended_at)
       SELECT i.instance_id, i.execution_id, i.name, a.version, coalesce(a.last, i.last_event_id), v_now
       FROM unnest(p_ids, p_next_names, p_versions, p_lasts) WITH ORDINALITY a (id, name, version, last, ord)
-      JOIN instances i ON i.instance_id = a.id WHERE v_ok[a.ord] AND a.name IS NOT NULL;
+      JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]) WHERE v_ok[a.ord] AND a.name IS NOT NULL;
   END IF;
   WITH turned AS (
   UPDATE instances i SET
@@ -229,7 +227,7 @@ BEGIN
       ready_at = CASE WHEN a.status IN ('Pending', 'Running') THEN ${firstReady('0')} END
     FROM unnest(p_ids, p_versions, p_lasts, p_statuses, p_outputs, p_sets_custom, p_customs, p_next_names, p_next_versions)
       WITH ORDINALITY a (id, version, last, status, output, sets_custom, custom, next_name, next_version, ord)
-    WHERE i.instance_id = a.id AND v_ok[a.ord]
+    WHERE i.instance_id = ANY (ARRAY[a.id]) AND v_ok[a.ord]
     RETURNING i.ready_at
   ) SELECT min(t.ready_at) INTO v_ready FROM turned t;
   -- Adding comes before removing: what is scheduled and cancelled in one turn is absent.
@@ -247,7 +245,7 @@ BEGIN
   END IF;
   IF cardinality(p_unwork_ack) > 0 THEN
     DELETE FROM work_items w USING unnest(p_unwork_ack, p_unwork_id, p_unwork_execution, p_unwork_event) u (ack, id, execution, event)
-      WHERE v_ok[u.ack] AND w.instance_id = u.id AND w.execution_id = u.execution AND w.event_id = u.event;
+      WHERE v_ok[u.ack] AND w.instance_id = ANY (ARRAY[u.id]) AND w.execution_id = u.execution AND w.event_id = u.event;
   END IF;
   -- What turns do to others, in the order of the contract: starts, messages, effects, children.
   FOR v_more IN
@@ -348,14 +346,14 @@ BEGIN
   v_now := now_ms(p_now);
   SELECT array_agg(holds_turn(i, a.token, v_now) ORDER BY a.ord), array_agg(a.id) FILTER (WHERE a.counts AND holds_turn(i, a.token, v_now))
     INTO v_ok, v_counted
-    FROM unnest(p_ids, p_tokens, p_counts) WITH ORDINALITY a (id, token, counts, ord) LEFT JOIN instances i ON i.instance_id = a.id;
+    FROM unnest(p_ids, p_tokens, p_counts) WITH ORDINALITY a (id, token, counts, ord) LEFT JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
   IF v_counted IS NOT NULL THEN PERFORM count_lost_hand_outs(v_counted); END IF;
   UPDATE instances i SET lock_token = NULL, handed_order = NULL, handed_id = NULL,
       hold_until = CASE WHEN a.delay > 0 THEN v_now + a.delay ELSE 0 END,
       owner = NULL,
       ready_at = CASE WHEN i.status IN ('Pending', 'Running')
         THEN ${firstReady('CASE WHEN a.delay > 0 THEN v_now + a.delay ELSE 0 END')} END
-    FROM unnest(p_ids, p_delays) WITH ORDINALITY a (id, delay, ord) WHERE i.instance_id = a.id AND v_ok[a.ord];
+    FROM unnest(p_ids, p_delays) WITH ORDINALITY a (id, delay, ord) WHERE i.instance_id = ANY (ARRAY[a.id]) AND v_ok[a.ord];
   RETURN (SELECT array_agg(CASE WHEN a.ok THEN 'done' ELSE 'lockLost' END ORDER BY a.ord) FROM unnest(v_ok) WITH ORDINALITY a (ok, ord));
 END`,
   ),
@@ -371,8 +369,8 @@ BEGIN
   PERFORM 1 FROM instances i WHERE i.instance_id = ANY (p_ids) ORDER BY i.instance_id FOR UPDATE;
   v_now := now_ms(p_now);
   SELECT array_agg(holds_turn(i, a.token, v_now) ORDER BY a.ord) INTO v_ok
-    FROM unnest(p_ids, p_tokens) WITH ORDINALITY a (id, token, ord) LEFT JOIN instances i ON i.instance_id = a.id;
-  UPDATE instances i SET ready_at = v_now + p_lock FROM unnest(p_ids) WITH ORDINALITY a (id, ord) WHERE i.instance_id = a.id AND v_ok[a.ord];
+    FROM unnest(p_ids, p_tokens) WITH ORDINALITY a (id, token, ord) LEFT JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
+  UPDATE instances i SET ready_at = v_now + p_lock FROM unnest(p_ids) WITH ORDINALITY a (id, ord) WHERE i.instance_id = ANY (ARRAY[a.id]) AND v_ok[a.ord];
   RETURN (SELECT array_agg(CASE WHEN a.ok THEN 'done' ELSE 'lockLost' END ORDER BY a.ord) FROM unnest(v_ok) WITH ORDINALITY a (ok, ord));
 END`,
   ),

@@ -4,7 +4,7 @@
 // Semantics: those of memory/work-queue.ts and memory/sessions.ts.
 // W1. An item with `expires_at` in the past is for `fetch_expired_work` alone; who takes an item in time clears it.
 // W2. A look for the next time says a time in the past only when a fetch would get something, or somebody else is taking it just now.
-import { expression, NOT_ON_DISK, plpgsql } from './function.ts';
+import { expression, lockWork, NOT_ON_DISK, plpgsql } from './function.ts';
 
 /** Tags that are only taken when named. */
 const RESERVED_PREFIX = 'duraloom:';
@@ -29,7 +29,7 @@ function lockAndReturn(set: string): string {
       WITH locked AS (
         UPDATE work_items w SET lock_token = p_token, ready_at = v_now + p_lock, attempts = w.attempts + 1${set}
           FROM unnest(v_ids, v_executions, v_events) WITH ORDINALITY c (id, execution, event, ord)
-          WHERE w.instance_id = c.id AND w.execution_id = c.execution AND w.event_id = c.event
+          WHERE w.instance_id = ANY (ARRAY[c.id]) AND w.execution_id = c.execution AND w.event_id = c.event
           RETURNING c.ord, ${KEY}, w.name, w.payload, w.attempts, w.routing, w.heartbeat
       )
       SELECT v_now, NULL::bigint, l.instance_id, l.execution_id, l.event_id, l.name, l.payload, l.attempts, l.routing, l.heartbeat
@@ -38,8 +38,7 @@ function lockAndReturn(set: string): string {
 
 /** SQL: looks at the held locks of the given items; fills v_outcomes and v_ok. */
 const CHECK_LOCKS = `
-  PERFORM 1 FROM unnest(p_ids, p_executions, p_events) a (id, execution, event)
-    JOIN work_items w ON w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event ORDER BY ${KEY} FOR UPDATE OF w;
+  ${lockWork('p_ids, p_executions, p_events')}
   v_now := now_ms(p_now);
   SELECT array_agg(x.outcome = 'done' ORDER BY x.ord), array_agg(x.outcome ORDER BY x.ord) INTO v_ok, v_outcomes FROM (
     SELECT a.ord, CASE
@@ -48,7 +47,7 @@ const CHECK_LOCKS = `
       ELSE 'lockLost'
     END AS outcome
     FROM unnest(p_ids, p_executions, p_events, p_tokens) WITH ORDINALITY a (id, execution, event, token, ord)
-    LEFT JOIN work_items w ON w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event
+    LEFT JOIN work_items w ON w.instance_id = ANY (ARRAY[a.id]) AND w.execution_id = a.execution AND w.event_id = a.event
   ) x;`;
 
 /** The functions. */
@@ -214,14 +213,14 @@ DECLARE
 BEGIN
   WITH gone AS (
     DELETE FROM work_items w USING unnest(p_ids, p_executions, p_events, p_tokens) a (id, execution, event, token)
-      WHERE w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event AND w.lock_token = a.token AND w.ready_at > p_now
+      WHERE w.instance_id = ANY (ARRAY[a.id]) AND w.execution_id = a.execution AND w.event_id = a.event AND w.lock_token = a.token AND w.ready_at > p_now
       RETURNING w.session_id, w.lock_owner
   )
   SELECT count(*), array_agg(g.session_id) FILTER (WHERE g.session_id IS NOT NULL), array_agg(g.lock_owner) FILTER (WHERE g.session_id IS NOT NULL)
     INTO v_count, v_sessions, v_owners FROM gone g;
   IF v_sessions IS NOT NULL THEN
-    UPDATE sessions s SET used_at = p_now FROM unnest(v_sessions, v_owners) g (id, owner) WHERE s.session_id = g.id AND s.owner = g.owner;
-    DELETE FROM session_messages m USING unnest(p_sessions, p_uptos) a (session, upto) WHERE m.session_id = a.session AND m.seq <= a.upto;
+    UPDATE sessions s SET used_at = p_now FROM unnest(v_sessions, v_owners) g (id, owner) WHERE s.session_id = ANY (ARRAY[g.id]) AND s.owner = g.owner;
+    DELETE FROM session_messages m USING unnest(p_sessions, p_uptos) a (session, upto) WHERE m.session_id = ANY (ARRAY[a.session]) AND m.seq <= a.upto;
   END IF;
   RETURN v_count;
 END`,
@@ -259,7 +258,7 @@ BEGIN
   UPDATE work_items w SET lock_token = NULL, attempts = w.attempts - CASE WHEN a.counts THEN 0 ELSE 1 END,
       ready_at = place(v_now + a.delay, w.priority, v_now)
     FROM unnest(p_ids, p_executions, p_events, p_delays, p_counts) WITH ORDINALITY a (id, execution, event, delay, counts, ord)
-    WHERE v_ok[a.ord] AND w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event;
+    WHERE v_ok[a.ord] AND w.instance_id = ANY (ARRAY[a.id]) AND w.execution_id = a.execution AND w.event_id = a.event;
   RETURN v_outcomes;
 END`,
   ),
@@ -276,10 +275,10 @@ BEGIN
   ${CHECK_LOCKS}
   UPDATE work_items w SET ready_at = v_now + p_lock, heartbeat = coalesce(a.heartbeat, w.heartbeat)
     FROM unnest(p_ids, p_executions, p_events, p_heartbeats) WITH ORDINALITY a (id, execution, event, heartbeat, ord)
-    WHERE v_ok[a.ord] AND w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event;
+    WHERE v_ok[a.ord] AND w.instance_id = ANY (ARRAY[a.id]) AND w.execution_id = a.execution AND w.event_id = a.event;
   UPDATE sessions s SET used_at = v_now
     FROM unnest(p_ids, p_executions, p_events) WITH ORDINALITY a (id, execution, event, ord)
-    JOIN work_items w ON w.instance_id = a.id AND w.execution_id = a.execution AND w.event_id = a.event
+    JOIN work_items w ON w.instance_id = ANY (ARRAY[a.id]) AND w.execution_id = a.execution AND w.event_id = a.event
     WHERE v_ok[a.ord] AND s.session_id = w.session_id AND s.owner = w.lock_owner;
   RETURN v_outcomes;
 END`,
