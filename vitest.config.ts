@@ -22,6 +22,7 @@ const config: ViteUserConfig = {
   ssr: { resolve: { conditions: [SOURCE_CONDITION] } },
   test: {
     include: ['tests/**/*.test.ts'],
+    globalSetup: ['tests/support/postgres-setup.ts'],
     pool: 'forks',
     // Files share their process, a file at a time: they clean up after themselves, or the next one finds it out. Loading everything anew for each
     // file would take as long as the tests.

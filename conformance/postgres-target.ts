@@ -8,7 +8,7 @@ import { PostgresProvider, type PostgresOptions, type PostgresPool } from 'dural
 import pg from 'pg';
 
 /** What the cases run on. */
-export type PostgresServer = {
+export type PostgresTarget = {
   readonly target: ConformanceTarget;
   /** Drops the schemas and closes the connections. */
   readonly close: () => Promise<void>;
@@ -21,7 +21,7 @@ export type PostgresServer = {
  * @param options - of the providers; `partitions` of the schemas
  * @returns the target
  */
-export function makePostgresTarget(url: string, options: Pick<PostgresOptions, 'partitions'> = {}): PostgresServer {
+export function makePostgresTarget(url: string, options: Pick<PostgresOptions, 'partitions'> = {}): PostgresTarget {
   const pool = new pg.Pool({ connectionString: url, max: 24 });
   const name = `conformance_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
   const free: string[] = [];

@@ -8,6 +8,7 @@ import { SqliteProvider } from 'duraloom/sqlite';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { PostgresTarget } from './postgres-target.ts';
 
 /** Everything is gone with the provider, and nobody else can reach it. */
 export const memory: ConformanceTarget = {
@@ -39,9 +40,29 @@ export const sqliteMemory: ConformanceTarget = {
   open: async (clock) => ({ provider: await SqliteProvider.open(':memory:', { clock }) }),
 };
 
+/** The server that is named by `DATABASE_URL`, or one of our own that is started for the first case and ends with this process. */
+export const postgres: ConformanceTarget = {
+  name: 'postgres',
+  open: async (clock) => {
+    // The driver and the server are for this target alone.
+    runningPostgres ??= startTarget();
+    return await (await runningPostgres).target.open(clock);
+  },
+};
+
+let runningPostgres: Promise<PostgresTarget> | null = null;
+
+async function startTarget(): Promise<PostgresTarget> {
+  const [{ makePostgresTarget }, { startPostgres }] = await Promise.all([
+    import('./postgres-target.ts'),
+    import('../postgres-server/server.ts'),
+  ]);
+  return makePostgresTarget((await startPostgres({ fsync: 'off' })).url);
+}
+
 /** The targets by the names that the command line knows. */
 export const TARGETS: Readonly<Record<string, ConformanceTarget>> = Object.fromEntries(
-  [memory, sqlite, sqliteMemory].map((target) => [target.name, target]),
+  [memory, sqlite, sqliteMemory, postgres].map((target) => [target.name, target]),
 );
 
 let emptyBytes: Promise<Buffer> | null = null;

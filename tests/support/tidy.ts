@@ -30,7 +30,19 @@ type Import = {
   readonly isEager: boolean;
 };
 
-const CHECKED_FOLDERS = new Set(['src', 'tests', 'bench', 'stress', 'simulate', 'conformance', 'demo', 'examples', 'scripts', 'docs']);
+const CHECKED_FOLDERS = new Set([
+  'src',
+  'tests',
+  'bench',
+  'stress',
+  'simulate',
+  'conformance',
+  'postgres-server',
+  'demo',
+  'examples',
+  'scripts',
+  'docs',
+]);
 
 /** What a folder may import besides its own files. */
 type ImportRow = {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as restate from '@restatedev/restate-sdk';
 import { connect } from '@restatedev/restate-sdk-clients';
-import { freePort } from '../port.ts';
+import { freePort } from '../../../postgres-server/port.ts';
 import { Probe } from '../probe.ts';
 
 /** How long the server may take to start, and how often it is asked. */

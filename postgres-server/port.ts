@@ -1,4 +1,4 @@
-// Ports for servers of our own. Neighbours: postgres-process.ts, drivers/restate.mjs.
+// Ports for servers of our own. Neighbours: server-process.ts, bench/peers/drivers/restate.mjs.
 import { createServer, type AddressInfo } from 'node:net';
 
 /**
