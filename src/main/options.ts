@@ -41,6 +41,12 @@ export type RuntimeOptions = {
   /** Memory for instances that stay alive between turns, for each replay thread, in MiB. Range: 0 to 65,536. @default 64 */
   readonly stickyCacheMb?: number;
   /**
+   * How long the next turn of an instance that had its last one here is kept for this runtime before others on the same store may take it, in
+   * milliseconds. For stores of fleets (PostgreSQL): the instance may still be in memory here, and others would replay it from its history.
+   * When this runtime shuts down or dies, others need not wait. Range: 0 to 60,000. @default 200
+   */
+  readonly stickyTakeoverMs?: number;
+  /**
    * Moves `turnsPerThread` and `activitiesPerThread` while the runtime runs, from where they are: up when work waits, its threads have time and more at
    * once pays off; down when the event loop of the host is late. true: within the default bounds. See docs/tuning.md for what it gains. @default false
    */
@@ -142,6 +148,7 @@ const RANGES = {
   activitiesPerThread: [1, 100_000],
   turnsPerThread: [1, 10_000],
   stickyCacheMb: [0, 65_536],
+  stickyTakeoverMs: [0, 60_000],
   turnTimeoutMs: [100, 3_600_000],
   orchestrationLockMs: [200, 3_600_000],
   activityLockMs: [200, 3_600_000],
@@ -217,6 +224,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     activitiesPerThread: integer('activitiesPerThread', 64),
     turnsPerThread: integer('turnsPerThread', 128),
     stickyCacheMb: integer('stickyCacheMb', 64),
+    stickyTakeoverMs: integer('stickyTakeoverMs', 200),
     autoTune: checkAutoTune(options.autoTune ?? false),
     turnTimeoutMs: integer('turnTimeoutMs', 5_000),
     orchestrationLockMs: integer('orchestrationLockMs', 30_000),

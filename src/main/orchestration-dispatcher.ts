@@ -105,6 +105,8 @@ type ThreadState = {
 
 /** What the dispatcher needs of its runtime. */
 export type OrchestrationDispatcherOptions = {
+  /** Names this life of the runtime to the store. */
+  readonly runtimeId: string;
   readonly options: ResolvedRuntimeOptions;
   readonly metrics: Metrics;
   /** What the replay threads have registered; known when the first fetch is opened. */
@@ -195,11 +197,12 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
     this.#fetchSizes = parent.metrics.series('histogram', 'duraloom_fetch_items', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
+    const affinity = { runtimeId: parent.runtimeId, keptMs: options.stickyTakeoverMs };
     this.#fetches = new FetchLoop({
       clock: options.clock,
       lockMs: options.orchestrationLockMs,
       room: () => this.#room(),
-      fetch: (params) => this.#provider.fetchOrchestrationItems({ ...params, accepts: this.#accepts }),
+      fetch: (params) => this.#provider.fetchOrchestrationItems({ ...params, accepts: this.#accepts, affinity }),
       onItems: (fetched) => this.#take(fetched),
       giveBack: (items) => this.#abandon(items, { delayMs: 0, countAttempt: false }),
       onError: onError('fetchOrchestrationItems'),

@@ -76,7 +76,7 @@ export class Runtime {
     this.#replay =
       options.orchestrations.length === 0
         ? null
-        : makeOrchestrations(options, this.#metrics, (instanceId, executionId, eventIds) =>
+        : makeOrchestrations(options, this.#metrics, this.#reporter.runtimeId, (instanceId, executionId, eventIds) =>
             this.#work?.dispatcher.cancel(instanceId, executionId, eventIds),
           );
     this.#store = given.provider;
@@ -241,10 +241,12 @@ export class Runtime {
     this.#tuner?.stop();
     const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher, this.#system].filter((dispatcher) => dispatcher !== undefined);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.stopFetching()));
+    // From now on nothing is kept for this runtime: others take the next turns at once.
+    await this.#reporter.stop();
     await this.#within(timeoutMs, Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())));
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
     this.#work?.waits.abort();
-    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close(), this.#reporter.stop()]);
+    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close()]);
     this.#state = 'stopped';
   }
 
@@ -263,11 +265,13 @@ export class Runtime {
 function makeOrchestrations(
   options: ResolvedRuntimeOptions,
   metrics: Metrics,
+  runtimeId: string,
   cancelActivities: (instanceId: string, executionId: number, eventIds: readonly number[]) => void,
 ): { readonly pool: ThreadPool<ReplayControl>; readonly dispatcher: OrchestrationDispatcher } {
   const dispatcher = new OrchestrationDispatcher({
     options,
     metrics,
+    runtimeId,
     cancelActivities,
     names: () => pool.names,
     terminate: (slot) => pool.terminate(slot),

@@ -148,6 +148,12 @@ export type OrchestrationFetchParams = FetchParams & {
    * code are neither locked nor counted, and do not wake the fetch.
    */
   readonly accepts?: (code: InstanceCode) => boolean;
+  /**
+   * Which runtime fetches, and how long the next turn of an instance that it gets here is kept for it from when that is ready, in milliseconds.
+   * Not longer than it is reported as alive (`reportRuntime` with this id). It saves a replay from history, nothing depends on it: a store may
+   * ignore it, as those do that one process uses.
+   */
+  readonly affinity?: { readonly runtimeId: string; readonly keptMs: number };
 };
 
 /** Which tags a worker takes. Items without a tag are the default queue. Tags that begin with `duraloom:` are only taken when named. */

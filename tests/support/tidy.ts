@@ -75,7 +75,7 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
 };
 
 /** Driver packages of the folders `src/provider/<name>`. */
-const PROVIDER_DRIVERS: Readonly<Record<string, readonly string[]>> = { sqlite: ['better-sqlite3'] };
+const PROVIDER_DRIVERS: Readonly<Record<string, readonly string[]>> = { sqlite: ['better-sqlite3'], postgres: ['pg'] };
 
 type Ban = {
   readonly pattern: RegExp;

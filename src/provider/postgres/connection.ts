@@ -15,7 +15,7 @@ import type { PostgresPool } from './postgres-options.ts';
 import { isAnswer, isRolledBack, isStalePlan, isUnprepared, toProviderError } from './trouble.ts';
 
 /** A row of an answer; integers are numbers, whatever their size. */
-export type Row = Readonly<Record<string, unknown>>;
+export type Row = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
 /** Tries after deadlocks and serialization failures. Reason: each time one of those who met goes on, so a few are enough. */
 const MAX_TRIES = 8;
@@ -123,7 +123,7 @@ export class Connection {
       );
       client.removeListener('error', onError);
       client.release();
-      return rows;
+      return rows as readonly Row[];
     } catch (error) {
       client.removeListener('error', onError);
       // N1.

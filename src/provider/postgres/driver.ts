@@ -3,6 +3,7 @@
 //
 // D1. `pg` is loaded here only, when a provider connects without a pool of the application: it is an optional peer dependency.
 // D2. Connecting ends within its time, whatever the server or the network does.
+import type pg from 'pg';
 import { ProviderError } from '../../types/errors.ts';
 import { inTime } from './in-time.ts';
 import type { PooledPostgresClient, PostgresClient, PostgresPool, ResolvedPostgresOptions } from './postgres-options.ts';
@@ -62,9 +63,9 @@ async function makePool(
   options: ResolvedPostgresOptions,
 ): Promise<{ readonly pool: PostgresPool; readonly where: string; readonly end: () => Promise<void> }> {
   const { connectionString, maxConnections, connectTimeoutMs } = options;
-  const { default: pg } = await loadDriver();
+  const driver = await loadDriver();
   const where = describe(connectionString);
-  const pool = new pg.Pool({
+  const pool = new driver.Pool({
     ...(connectionString === undefined ? {} : { connectionString }),
     max: maxConnections,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -75,9 +76,9 @@ async function makePool(
   return { pool: pool as unknown as PostgresPool, where, end: () => pool.end() };
 }
 
-async function loadDriver(): Promise<typeof import('pg')> {
+async function loadDriver(): Promise<typeof pg> {
   try {
-    return await import('pg');
+    return (await import('pg')).default;
   } catch (cause) {
     const message = 'The PostgreSQL provider needs the package `pg`. Install it beside duraloom: npm install pg';
     throw new ProviderError('DRIVER_MISSING', { operation: 'connect', retryable: false, message, cause });

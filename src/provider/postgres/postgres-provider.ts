@@ -11,17 +11,15 @@
 // Q5. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
-import { encodeRecord, parseRecord } from '../../types/codec.ts';
-import { ArgumentError, assert, ProviderError } from '../../types/errors.ts';
+import { encodeRecord } from '../../types/codec.ts';
+import { ArgumentError, ProviderError } from '../../types/errors.ts';
 import { isEnded, type InstanceRecord } from '../../types/instance.ts';
-import { isRouting } from '../../types/replay.ts';
 import {
   meetsCondition,
   SESSION_MESSAGE_TTL_MS,
   type ControlOutcome,
   type ControlRequest,
   type EnqueueOutcome,
-  type FetchedMessage,
   type HistoryPage,
   type HistoryRequest,
   type InstanceProgress,
@@ -57,11 +55,12 @@ import { prepareSchema } from './migrations.ts';
 import { Notifier, type Notice } from './notifier.ts';
 import { ackParameters, lockParameters, startParameters } from './parameters.ts';
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
+import { RECORD_COLUMNS, toOffered, toRecord, toTurns, toWork } from './rows.ts';
 import { WORK_NOT_HELD } from './sql/turns.ts';
 import { codeOf, toConnectError } from './trouble.ts';
 
 type WorkSelect = NonNullable<WorkFetchParams['select']>;
-type TurnWish = { readonly accepts: OrchestrationFetchParams['accepts'] | undefined };
+type TurnWish = { readonly [Name in 'accepts' | 'affinity']: OrchestrationFetchParams[Name] | undefined };
 type OrchestrationAbandon = OrchestrationLock & { readonly delayMs: number; readonly countAttempt: boolean };
 type WorkAbandon = WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean };
 type Renewal = { readonly lock: OrchestrationLock; readonly lockMs: number };
@@ -207,8 +206,8 @@ export class PostgresProvider implements Provider {
       starts.map((start) => offer?.chosen.has(start) === true),
       offer?.lockToken ?? null,
       offer?.reservation.lockMs ?? 0,
-      null,
-      0,
+      offer?.reservation.wish.affinity?.runtimeId ?? null,
+      offer?.reservation.wish.affinity?.keptMs ?? 0,
     ];
     try {
       const [row] = await this.#rows('startInstances', 'start_instances', [...startParameters(starts), 1, ...offered]);
@@ -301,21 +300,22 @@ export class PostgresProvider implements Provider {
   // --- turns ------------------------------------------------------------------------------------------------------------------
 
   readonly fetchOrchestrationItems: Provider['fetchOrchestrationItems'] = (params) => {
-    const { accepts, maxItems, lockMs } = params;
+    const { accepts, maxItems, lockMs, affinity } = params;
+    const owner = [affinity?.runtimeId ?? null, affinity?.keptMs ?? 0];
     const called = this.#requests.fresh();
     const look = async (): Promise<Look<OrchestrationItem>> => {
       await called;
       for (;;) {
         const lockToken = randomUUID();
-        const asked = [this.#codes.accepted(accepts), this.#codes.known, maxItems, lockMs, lockToken, null, 0];
+        const asked = [this.#codes.accepted(accepts), this.#codes.known, maxItems, lockMs, lockToken, ...owner];
         const rows = await this.#rows('fetchOrchestrationItems', 'fetch_turns', asked);
         if (rows[0]?.['has_new_codes'] !== true) return toTurns(rows, lockToken);
         await this.#readCodes();
       }
     };
-    const key = accepts === undefined ? '' : this.#filterKey(accepts);
+    const key = `${accepts === undefined ? '' : this.#filterKey(accepts)} ${affinity?.runtimeId ?? ''}`;
     return this.#open('fetchOrchestrationItems', () =>
-      this.#turnWaits.fetch({ ...params, key, wish: { accepts }, look: () => this.#contended(look) }),
+      this.#turnWaits.fetch({ ...params, key, wish: { accepts, affinity }, look: () => this.#contended(look) }),
     );
   };
 
@@ -591,6 +591,8 @@ export class PostgresProvider implements Provider {
          ON CONFLICT (runtime_id) DO UPDATE SET payload = excluded.payload, seen_at = excluded.seen_at, expires_at = excluded.expires_at`,
         [this.#connection.nowParameter, runtimeId, payload, ttlMs],
       );
+      // What was kept for it is free.
+      if (ttlMs <= 0) this.#changed({ turns: true });
     });
   }
 
@@ -878,10 +880,6 @@ export class PostgresProvider implements Provider {
 /** In the place of a hash: any instance. */
 const ALL = '*';
 
-const RECORD_COLUMNS = `i.instance_id AS "instanceId", i.name, i.version, i.status, i.execution_id AS "executionId", i.last_event_id AS "lastEventId",
-  i.output, i.custom_status AS "customStatus", i.custom_status_version AS "customStatusVersion", i.parent_instance_id, i.parent_execution_id,
-  i.parent_event_id, i.on_parent_close AS "onParentClose", i.priority, i.created_at AS "createdAtMs", i.updated_at AS "updatedAtMs"`;
-
 /** Tells whether a fetch takes items without routing. */
 function takesPlain(select: WorkSelect): boolean {
   return select.kind === 'queue' && select.tags.kind !== 'only';
@@ -897,80 +895,6 @@ function isPlainStart({ policy }: NewInstance): boolean {
 
 function workKey({ instanceId, executionId, eventId }: WorkItemLock): string {
   return `${instanceId}\0${executionId}\0${eventId}`;
-}
-
-function toParent(row: Row): InstanceRecord['parent'] {
-  const { parent_instance_id: instanceId, parent_execution_id: executionId, parent_event_id: eventId } = row;
-  return instanceId === null ? null : { instanceId: String(instanceId), executionId: Number(executionId), eventId: Number(eventId) };
-}
-
-function toRecord(row: Row): InstanceRecord {
-  const { parent_instance_id: _id, parent_execution_id: _execution, parent_event_id: _event, ord: _ord, ...rest } = row;
-  return { ...rest, parent: toParent(row) } as unknown as InstanceRecord;
-}
-
-/** A started instance as a fetch gets it. */
-function toOffered(
-  { instanceId, name, version, parent, payload }: NewInstance,
-  { lockToken, messageId, nowMs }: { readonly lockToken: string; readonly messageId: number; readonly nowMs: number },
-): OrchestrationItem {
-  const messages = [{ messageId, payload, attempt: 1 }];
-  return { instanceId, lockToken, name, version, status: 'Pending', executionId: 1, lastEventId: 0, messages, parent, createdAtMs: nowMs };
-}
-
-/** Joins the rows of messages to instances. */
-function toTurns(rows: readonly Row[], lockToken: string): Look<OrchestrationItem> {
-  const items: OrchestrationItem[] = [];
-  let messages: FetchedMessage[] = [];
-  let current: unknown = null;
-  for (const row of rows) {
-    const { instance_id: instanceId } = row;
-    if (instanceId === null) continue;
-    if (instanceId !== current) {
-      current = instanceId;
-      messages = [];
-      items.push({
-        instanceId: String(instanceId),
-        lockToken,
-        name: String(row['name']),
-        version: row['version'] as string | null,
-        status: row['status'] as OrchestrationItem['status'],
-        executionId: Number(row['execution_id']),
-        lastEventId: Number(row['last_event_id']),
-        messages,
-        parent: toParent(row),
-        createdAtMs: Number(row['created_at']),
-      });
-    }
-    messages.push({ messageId: Number(row['message_id']), payload: String(row['payload']), attempt: Number(row['attempt']) });
-  }
-  return { ...timesOf(rows), items };
-}
-
-function toWork(rows: readonly Row[], lockToken: string): Look<WorkItem> {
-  const items = rows
-    .filter(({ instance_id: instanceId }) => instanceId !== null)
-    .map((row): WorkItem => {
-      const routing = row['routing'] === null ? null : parseRecord(String(row['routing']));
-      assert(routing === null || isRouting(routing), 'the routing of a work item is what was scheduled');
-      return {
-        instanceId: String(row['instance_id']),
-        executionId: Number(row['execution_id']),
-        eventId: Number(row['event_id']),
-        name: String(row['name']),
-        payload: String(row['payload']),
-        lockToken,
-        attempt: Number(row['attempt']),
-        routing,
-        heartbeat: row['heartbeat'] as string | null,
-      };
-    });
-  return { ...timesOf(rows), items };
-}
-
-function timesOf(rows: readonly Row[]): { readonly nowMs: number; readonly nextAtMs: number | null } {
-  const last = rows.at(-1);
-  return { nowMs: Number(last?.['now_ms']), nextAtMs: (last?.['next_at'] as number | null | undefined) ?? null };
 }
 
 /** Runs renewals of one length together: nearly always all of them. */

@@ -8,7 +8,7 @@ import { ProviderError } from '../../types/errors.ts';
 const ROLLED_BACK: ReadonlySet<string> = new Set(['40001', '40P01']);
 
 /**
- * SQLSTATE of what passes: rolled back, canceled or timed out, locks, too many connections, out of memory, shutdown and start of the server,
+ * SQLSTATE of what passes: rolled back, broken off or timed out, locks, too many connections, out of memory, shutdown and start of the server,
  * a replica that takes over, statements that a pooler or a changed schema made unknown.
  */
 const PASSING: ReadonlySet<string> = new Set([

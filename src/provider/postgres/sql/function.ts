@@ -53,9 +53,9 @@ $body$;`;
  *
  * @param signature - name and parameters
  * @param returns - its type
- * @param expression - the expression
+ * @param body - the expression
  * @returns the statement that creates it
  */
-export function expression(signature: string, returns: string, expression: string): string {
-  return `CREATE FUNCTION ${signature} RETURNS ${returns} LANGUAGE sql AS $body$ SELECT ${expression} $body$;`;
+export function expression(signature: string, returns: string, body: string): string {
+  return `CREATE FUNCTION ${signature} RETURNS ${returns} LANGUAGE sql AS $body$ SELECT ${body} $body$;`;
 }

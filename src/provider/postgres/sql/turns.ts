@@ -14,7 +14,8 @@ const OWNED_LOOK = 32;
 export const WORK_NOT_HELD = 'DL001';
 
 /** SQL: the instance is for somebody else. */
-const IS_OWNED = `i.owner IS NOT NULL AND i.owner IS DISTINCT FROM p_owner AND i.owned_until > v_now`;
+const IS_OWNED = `i.owner IS NOT NULL AND i.owner IS DISTINCT FROM p_owner AND i.owned_until > v_now
+          AND EXISTS (SELECT FROM runtimes r WHERE r.runtime_id = i.owner AND r.expires_at > v_now)`;
 
 /** The functions. */
 export const TURN_FUNCTIONS: readonly string[] = [
