@@ -60,7 +60,7 @@ export function makePostgresTarget(url: string, options: Pick<PostgresOptions, '
 async function empty(pool: pg.Pool, schema: string): Promise<void> {
   const { rows } = await pool.query<{ readonly name: string }>(
     `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'duraloom_schema'`,
+     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'duraloom'`,
     [schema],
   );
   await pool.query(rows.map(({ name }) => `DELETE FROM "${schema}"."${name}";`).join(' '));

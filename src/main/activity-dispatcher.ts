@@ -89,7 +89,7 @@ type ThreadState = {
 /** An activity that waits no longer in its thread is not kept from another thread or host, in milliseconds (W2). */
 const LONG_WAIT_MS = 10;
 /** A thread that has not answered for this long may be given something else now, in milliseconds (W2, W4): when it is idle, and when it is busy. */
-const FORGET_IDLE_MS = 30;
+const FORGET_IDLE_MS = 150;
 const FORGET_BUSY_MS = 300;
 /** Most activities that a thread is supplied ahead with. */
 const AHEAD_MAX = 2_048;

@@ -36,7 +36,9 @@ export type RuntimeOptions = {
   readonly activityThreads?: number;
   /** Activities that run at once on one thread. Range: 1 to 100,000. @default 64 */
   readonly activitiesPerThread?: number;
-  /** Turns that are fetched, replayed or committed at once, for each replay thread. Range: 1 to 10,000. @default 128 */
+  /**
+   * Turns that are fetched, replayed or committed at once, for each replay thread. Range: 1 to 10,000. @default 128, with a store over a network 1024
+   */
   readonly turnsPerThread?: number;
   /** Memory for instances that stay alive between turns, for each replay thread, in MiB. Range: 0 to 65,536. @default 64 */
   readonly stickyCacheMb?: number;
@@ -222,7 +224,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     replayThreads: integer('replayThreads', 1),
     activityThreads: integer('activityThreads', Math.max(1, availableParallelism() - 1)),
     activitiesPerThread: integer('activitiesPerThread', 64),
-    turnsPerThread: integer('turnsPerThread', 128),
+    turnsPerThread: integer('turnsPerThread', provider.isRemote === true ? 1_024 : 128),
     stickyCacheMb: integer('stickyCacheMb', 64),
     stickyTakeoverMs: integer('stickyTakeoverMs', 200),
     autoTune: checkAutoTune(options.autoTune ?? false),

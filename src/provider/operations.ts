@@ -2,7 +2,7 @@
 import type { Provider } from './provider.ts';
 
 /** An operation of a provider: what asks its store for something. */
-export type Operation = Exclude<keyof Provider, 'name' | 'stats'>;
+export type Operation = Exclude<keyof Provider, 'name' | 'isRemote' | 'stats'>;
 
 /** Operations that wait on purpose. */
 export const LONG_POLLS: ReadonlySet<Operation> = new Set<Operation>([

@@ -393,6 +393,11 @@ export interface Provider {
   readonly name: string;
 
   /**
+   * True when each call crosses a network. Then a runtime has more turns in flight by default, so that a batch is worth its way. @default false
+   */
+  readonly isRemote?: boolean;
+
+  /**
    * Creates instances with their first message. `replaceTerminal` replaces an instance that has ended, `terminateExisting` any: history, values,
    * queues, work items, subscriptions of the old one go, a turn of it under way loses its lock, and its parent is told if it was alive. The new one
    * goes on counting executions: a late answer to the old one never fits it.

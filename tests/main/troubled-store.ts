@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import { LogBook } from '../support/integration-log.ts';
 
 /** A method of a store that a test can get between. */
-type Method = Exclude<keyof Provider, 'name' | 'close' | 'stats'>;
+type Method = Exclude<keyof Provider, 'name' | 'isRemote' | 'close' | 'stats'>;
 
 /** What happens instead of the calls of a runtime to its store. */
 export type Around = {

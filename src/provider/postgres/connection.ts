@@ -45,8 +45,9 @@ export class Connection {
   /** N5. */
   #prepares = true;
   #inFlight = 0;
-  /** Statements that were answered. */
+  /** Statements that were answered, and how often one was run again (N2). */
   statements = 0;
+  repeats = 0;
 
   constructor(pool: PostgresPool, { clock, queryTimeoutMs }: { readonly clock: Clock; readonly queryTimeoutMs: number }) {
     this.#pool = pool;
@@ -78,6 +79,7 @@ export class Connection {
           return rows;
         } catch (error) {
           if (tries === MAX_TRIES || !this.#mayRepeat(error)) throw toProviderError(operation, error);
+          this.repeats += 1;
           if (isRolledBack(error)) await pause(Math.random() * MAX_PAUSE_MS);
         }
       }

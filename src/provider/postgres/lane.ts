@@ -32,6 +32,11 @@ type Batch = {
   readonly keys: readonly string[];
 };
 
+/**
+ * A batch goes beside another one only when it has so many items: small ones cost as much as large ones (measured: a third less work of the server
+ * an orchestration than with two batches always on their way).
+ */
+const MIN_BESIDE = 128;
 /** Most items of a batch. Reason: it is one transaction, and others wait for its locks. */
 const MAX_ITEMS = 512;
 
@@ -39,6 +44,11 @@ const MAX_ITEMS = 512;
 export class Lane {
   readonly #concurrency: number;
   #calls: Call[] = [];
+  /** Items that were answered, and batches that were run item by item (L3). */
+  done = 0;
+  ranApart = 0;
+  /** Of the calls that wait. */
+  #items = 0;
   #running = 0;
   /** Of the batches that are on their way. */
   readonly #keys = new Set<string>();
@@ -66,7 +76,8 @@ export class Lane {
     return new Promise((resolve, reject) => {
       const call = { operation, items, resolve, reject, onAnswer: [] } as unknown as Call;
       this.#calls.push(call);
-      if (this.#isScheduled || this.#running >= this.#concurrency) return;
+      this.#items += items.length;
+      if (this.#isScheduled || (this.#running > 0 && this.#items < MIN_BESIDE)) return;
       // What the caller asks for in the same breath goes along.
       this.#isScheduled = true;
       queueMicrotask(() => {
@@ -87,7 +98,7 @@ export class Lane {
   }
 
   #start(): void {
-    while (this.#running < this.#concurrency) {
+    while (this.#running === 0 || (this.#running < this.#concurrency && this.#items >= MIN_BESIDE)) {
       const batch = this.#next();
       if (batch === null) return;
       this.#running += 1;
@@ -114,6 +125,7 @@ export class Lane {
       items += call.items.length;
       count += 1;
     }
+    this.#items -= items;
     return count === 0 ? null : { operation, keys, calls: this.#calls.splice(0, count) };
   }
 
@@ -125,8 +137,12 @@ export class Lane {
       for (const call of calls) call.resolve(answers.slice(from, (from += call.items.length)));
     } catch (error) {
       if (items.length === 1 || !isForGood(error)) for (const call of calls) call.reject(error);
-      else for (const call of calls) await runApart(call);
+      else {
+        this.ranApart += 1;
+        for (const call of calls) await runApart(call);
+      }
     }
+    this.done += items.length;
     for (const { onAnswer } of calls) for (const tell of onAnswer) tell();
     for (const key of keys) this.#keys.delete(key);
     this.#running -= 1;

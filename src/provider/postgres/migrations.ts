@@ -64,11 +64,11 @@ export async function prepareSchema(
       if (exists !== true) await run(`CREATE SCHEMA "${schema}"`);
       await run(`SELECT set_config('search_path', $1, true)`, [`"${schema}", pg_temp`]);
       if (version === 0)
-        await run('CREATE TABLE duraloom_schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())');
+        await run('CREATE TABLE duraloom (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())');
       for (const [index, migrate] of MIGRATIONS.entries()) {
         if (index < version) continue;
         await run(migrate(options));
-        await run('INSERT INTO duraloom_schema (version) VALUES ($1)', [index + 1]);
+        await run('INSERT INTO duraloom (version) VALUES ($1)', [index + 1]);
       }
     }
     await client.query({ text: 'COMMIT' });
@@ -82,13 +82,13 @@ export async function prepareSchema(
 async function readVersion(client: PostgresClient, schema: string, where: string): Promise<number> {
   const { rows = [] } = await client.query({
     text: `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname = 'duraloom_schema' DESC, c.relname LIMIT 4`,
+      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname = 'duraloom' DESC, c.relname LIMIT 4`,
     values: [schema],
   });
   const names = rows.map(({ name }) => String(name));
   if (names.length === 0) return 0;
-  if (names[0] !== 'duraloom_schema') throw foreign(schema, where, names);
-  const answer = await client.query({ text: `SELECT max(version) AS version FROM "${schema}".duraloom_schema` });
+  if (names[0] !== 'duraloom') throw foreign(schema, where, names);
+  const answer = await client.query({ text: `SELECT max(version) AS version FROM "${schema}".duraloom` });
   const version = Number(answer.rows?.[0]?.['version'] ?? 0);
   if (version > SCHEMA_VERSION) throw tooNew(schema, where, version);
   return version;

@@ -37,6 +37,7 @@ import {
   type RuntimeReport,
   type StartOutcome,
   type StoredValue,
+  type StoreStats,
   type WaitCondition,
   type WorkFetchParams,
   type WorkItem,
@@ -102,6 +103,7 @@ const NOTHING_CHANGED: Notice = { turns: false, work: false, instances: [], sess
 /** A provider on one schema of a PostgreSQL server. Open it with `PostgresProvider.connect`. */
 export class PostgresProvider implements Provider {
   readonly name = 'postgres';
+  readonly isRemote = true;
   readonly #schema: string;
   readonly #clock: Clock;
   readonly #pool: OpenPool;
@@ -172,8 +174,16 @@ export class PostgresProvider implements Provider {
     }
   }
 
-  statements(): number {
-    return this.#connection.statements;
+  /**
+   * Figures for people who tune: each statement that changes something is a commit of its own.
+   *
+   * @returns how many statements were answered, with how many items of callers, and how often one was run again because others were in its way
+   */
+  stats(): StoreStats {
+    const { statements, repeats } = this.#connection;
+    const lanes = [this.#requests, this.#acks, this.#renewals];
+    const [items, slowPaths] = [lanes.reduce((sum, lane) => sum + lane.done, 0), lanes.reduce((sum, lane) => sum + lane.ranApart, 0)];
+    return { commits: statements, items, statementMs: 0, commitMs: 0, syncs: 0, syncMs: 0, busyRetries: repeats, slowPaths };
   }
 
   // --- requests ---------------------------------------------------------------------------------------------------------------
