@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { readAnchors, readGuide, readLinks, type Guide } from './support/guide-files.ts';
 
 const root = dirname(import.meta.dirname);
@@ -21,9 +21,14 @@ type Outcome = { readonly code: number; readonly stdout: string; readonly stderr
 
 function runNode(args: readonly string[], cwd: string): Promise<Outcome> {
   return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd, timeout: 25_000 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
-    });
+    execFile(
+      process.execPath,
+      args,
+      { cwd, timeout: 25_000, env: { ...process.env, DATABASE_URL: inject('postgresUrl') } },
+      (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
+      },
+    );
   });
 }
 
@@ -32,7 +37,8 @@ function writeProject(): void {
   const modules = join(project, 'node_modules');
   mkdirSync(modules);
   symlinkSync(root, join(modules, 'duraloom'), 'junction');
-  for (const name of ['zod', 'valibot', 'vitest', '@types']) symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
+  for (const name of ['zod', 'valibot', 'vitest', 'pg', '@types'])
+    symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   const compilerOptions = { noEmit: true, declaration: false, isolatedDeclarations: false, customConditions: ['duraloom-source'] };
   const config = { extends: join(root, 'tsconfig.base.json'), compilerOptions, include: ['*/*.ts'] };
