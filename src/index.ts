@@ -47,6 +47,7 @@ export {
   ProviderError,
   SchemaError,
   TimeoutError,
+  TransactionError,
   type ErrorCode,
 } from './types/errors.ts';
 export { RemoteError, type Failure } from './types/failure.ts';
