@@ -22,9 +22,11 @@ export type * from './types/context.ts';
 export {
   defineActivity,
   defineOrchestration,
+  defineTransactionalActivity,
   type ActivityDefinition,
   type ActivityHandler,
   type ActivitySchemas,
+  type ActivityTransaction,
   type OrchestrationDefinition,
   type OrchestrationHandler,
   type OrchestrationSchemas,
@@ -58,3 +60,4 @@ export type { MetricLabels, MetricPoint } from './types/metrics.ts';
 export type { ParentLink } from './types/names.ts';
 export type { ActivityRouting, History } from './types/replay.ts';
 export type { StandardSchema } from './types/schema.ts';
+export type * from './types/transaction.ts';
