@@ -7,7 +7,7 @@
 // | starts and events in a transaction of a client      | tests/integration/own-transaction.test.ts |
 import Database from 'better-sqlite3';
 import { Client, type Runtime, type RuntimeOptions } from 'duraloom';
-import { SqliteProvider } from 'duraloom/sqlite';
+import type { SqliteProvider } from 'duraloom/sqlite';
 import { describe, expect, test } from 'vitest';
 import { startHost, type Host } from '../support/integration-child.ts';
 import { release } from '../support/integration-gate.ts';
@@ -71,7 +71,7 @@ function executions(runtime: Runtime, activity: string): Readonly<Record<string,
   const series = runtime
     .metrics()
     .filter(({ name, labels }) => name === 'duraloom_activity_executions_total' && labels['activity'] === activity);
-  return Object.fromEntries(series.map((one) => [one.labels['outcome'], one.kind === 'counter' ? one.value : Number.NaN]));
+  return Object.fromEntries(series.map((one) => [String(one.labels['outcome']), one.kind === 'counter' ? one.value : Number.NaN] as const));
 }
 
 describe.each([
