@@ -38,6 +38,16 @@ const PAUSES_MS = [50, 5_000] as const;
 /** The server takes less than 8,000 bytes. */
 const MAX_PAYLOAD = 7_500;
 
+/**
+ * Names the channel of a schema.
+ *
+ * @param schema - a valid name
+ * @returns its channel
+ */
+export function channelOf(schema: string): string {
+  return `duraloom_${schema}`;
+}
+
 /** Both ends of the channel. */
 export class Notifier {
   readonly #options: NotifierOptions;

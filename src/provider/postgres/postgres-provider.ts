@@ -53,8 +53,8 @@ import { openPool, type OpenPool } from './driver.ts';
 import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
 import { Lane, type LaneOperation } from './lane.ts';
 import { prepareSchema } from './migrations.ts';
-import { Notifier, type Notice } from './notifier.ts';
-import { ackParameters, lockParameters, startParameters } from './parameters.ts';
+import { channelOf, Notifier, type Notice } from './notifier.ts';
+import { ackParameters, isPlainStart, lockParameters, startParameters } from './parameters.ts';
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
 import { RECORD_COLUMNS, toOffered, toRecord, toTurns, toWork } from './rows.ts';
 import { WORK_NOT_HELD } from './sql/turns.ts';
@@ -136,7 +136,7 @@ export class PostgresProvider implements Provider {
     this.#connection = new Connection(pool, options);
     this.#notifier = new Notifier({
       connect: () => pool.connect(),
-      channel: `duraloom_${schema}`,
+      channel: channelOf(schema),
       onNotice: (notice) => this.#wake(notice),
       onGap: () => this.#wakeAll(),
     });
@@ -897,10 +897,6 @@ function takesPlain(select: WorkSelect): boolean {
 
 function hasRouting({ workItems }: OrchestrationAck): boolean {
   return workItems.some(({ routing }) => routing !== null);
-}
-
-function isPlainStart({ policy }: NewInstance): boolean {
-  return policy === 'fail' || policy === 'useExisting';
 }
 
 function workKey({ instanceId, executionId, eventId }: WorkItemLock): string {
