@@ -5,8 +5,8 @@
 // D2. Connecting ends within its time, whatever the server or the network does.
 import type pg from 'pg';
 import { ProviderError } from '../../types/errors.ts';
-import { inTime } from './in-time.ts';
-import type { PooledPostgresClient, PostgresClient, PostgresPool, ResolvedPostgresOptions } from './postgres-options.ts';
+import { inTime, takeClient } from './in-time.ts';
+import type { PostgresClient, PostgresPool, ResolvedPostgresOptions } from './postgres-options.ts';
 
 /** A pool, its own or the application's. */
 export type OpenPool = PostgresPool & {
@@ -40,23 +40,31 @@ export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPo
     connect: () => pool.connect(),
     on: (event, listener) => pool.on(event, listener),
     removeListener: (event, listener) => pool.removeListener(event, listener),
-    prepare: (run) => inTime(prepare(pool, run), connectTimeoutMs),
+    prepare: (run) => prepare(pool, run, connectTimeoutMs),
     end: async () => {
-      pool.removeListener('error', onError);
       await end();
+      pool.removeListener('error', onError);
     },
   };
 }
 
-async function prepare(pool: PostgresPool, run: (client: PostgresClient) => Promise<void>): Promise<void> {
-  const client: PooledPostgresClient = await pool.connect();
+/** D2. A connection that was not answered on is closed, or the pool could not be ended. */
+async function prepare(pool: PostgresPool, run: (client: PostgresClient) => Promise<void>, timeoutMs: number): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  const client = await takeClient(pool, timeoutMs);
+  const onError = (): void => {
+    // The statement under way rejects, too. Without a listener the process would end.
+  };
+  client.on('error', onError);
   try {
-    await run(client);
+    await inTime(run(client), endMs - performance.now());
+    client.removeListener('error', onError);
+    client.release();
   } catch (error) {
+    client.removeListener('error', onError);
     client.release(true);
     throw error;
   }
-  client.release();
 }
 
 async function makePool(
@@ -91,6 +99,8 @@ function describe(connectionString: string | undefined): string {
   let url: URL;
   try {
     url = new URL(connectionString);
+    // As the driver does it, which would show the text as well.
+    for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part);
   } catch {
     // The cause would show the text, and the password in it.
     throw badString();

@@ -51,6 +51,7 @@ import { Codes } from './codes.ts';
 import { Connection, pause, type Row } from './connection.ts';
 import { openPool, type OpenPool } from './driver.ts';
 import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
+import { takeClient } from './in-time.ts';
 import { Lane, type LaneOperation } from './lane.ts';
 import { prepareSchema } from './migrations.ts';
 import { channelOf, Notifier, type Notice } from './notifier.ts';
@@ -135,7 +136,7 @@ export class PostgresProvider implements Provider {
     this.#pool = pool;
     this.#connection = new Connection(pool, options);
     this.#notifier = new Notifier({
-      connect: () => pool.connect(),
+      connect: (timeoutMs) => takeClient(pool, timeoutMs),
       channel: channelOf(schema),
       onNotice: (notice) => this.#wake(notice),
       onGap: () => this.#wakeAll(),
@@ -162,11 +163,12 @@ export class PostgresProvider implements Provider {
    */
   static async connect(options?: PostgresOptions): Promise<PostgresProvider> {
     const resolved = resolvePostgresOptions(options);
+    const endMs = performance.now() + resolved.connectTimeoutMs;
     const pool = await openPool(resolved);
     try {
       await pool.prepare((client) => prepareSchema(client, { ...resolved, where: pool.where, lockTimeoutMs: resolved.connectTimeoutMs }));
       const provider = new PostgresProvider(pool, resolved);
-      await provider.#notifier.start();
+      await provider.#notifier.start(endMs - performance.now());
       return provider;
     } catch (error) {
       await pool.end();
