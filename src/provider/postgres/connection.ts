@@ -38,7 +38,7 @@ const [NUL, ESCAPE] = ['\0', '\u{10ffff}'];
 
 /** A pool with the rules above. */
 export class Connection {
-  readonly #pool: PostgresPool;
+  readonly #pool: Pick<PostgresPool, 'connect'>;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #isSimulated: boolean;
@@ -49,7 +49,7 @@ export class Connection {
   statements = 0;
   repeats = 0;
 
-  constructor(pool: PostgresPool, { clock, queryTimeoutMs }: { readonly clock: Clock; readonly queryTimeoutMs: number }) {
+  constructor(pool: Pick<PostgresPool, 'connect'>, { clock, queryTimeoutMs }: { readonly clock: Clock; readonly queryTimeoutMs: number }) {
     this.#pool = pool;
     this.#clock = clock;
     this.#timeoutMs = queryTimeoutMs;

@@ -3,13 +3,15 @@
 //
 // D1. `pg` is loaded here only, when a provider connects without a pool of the application: it is an optional peer dependency.
 // D2. Connecting ends within its time, whatever the server or the network does.
+// D3. A connection may end at any moment, also between the one at which the pool hands it out and the one at which whoever asked for it goes on:
+//     somebody listens to its errors from its beginning on. Node ends a process for an error that nobody listens to.
 import type pg from 'pg';
 import { ProviderError } from '../../types/errors.ts';
 import { inTime, takeClient } from './in-time.ts';
-import type { PostgresClient, PostgresPool, ResolvedPostgresOptions } from './postgres-options.ts';
+import type { PooledPostgresClient, PostgresClient, PostgresPool, ResolvedPostgresOptions } from './postgres-options.ts';
 
 /** A pool, its own or the application's. */
-export type OpenPool = PostgresPool & {
+export type OpenPool = Pick<PostgresPool, 'connect'> & {
   /** The server in words, without user and password. */
   readonly where: string;
   /** Runs the first statements on a connection, within the time for connecting. */
@@ -32,18 +34,22 @@ export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPo
   const { pool: given, connectTimeoutMs } = options;
   const { pool, where, end } =
     given === undefined ? await makePool(options) : { pool: given, where: "the application's pool", end: nothing };
-  // An idle connection that ends, as with each restart of the server: the next statement gets another one.
+  // A connection that ends, as with each restart of the server: its statement rejects, and the next one gets another one.
   const onError = (): void => undefined;
+  const onConnect = (client: Pick<PooledPostgresClient, 'on'>): unknown => client.on('error', onError);
   pool.on('error', onError);
+  // D3.
+  pool.on('connect', onConnect);
   return {
     where,
     connect: () => pool.connect(),
-    on: (event, listener) => pool.on(event, listener),
-    removeListener: (event, listener) => pool.removeListener(event, listener),
     prepare: (run) => prepare(pool, run, connectTimeoutMs),
     end: async () => {
       await end();
+      // In a pool of our own connections may still be ending, and each may fail.
+      if (given === undefined) return;
       pool.removeListener('error', onError);
+      pool.removeListener('connect', onConnect);
     },
   };
 }
@@ -52,9 +58,8 @@ export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPo
 async function prepare(pool: PostgresPool, run: (client: PostgresClient) => Promise<void>, timeoutMs: number): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   const client = await takeClient(pool, timeoutMs);
-  const onError = (): void => {
-    // The statement under way rejects, too. Without a listener the process would end.
-  };
+  // D3, for a connection that the application's pool had already.
+  const onError = (): void => undefined;
   client.on('error', onError);
   try {
     await inTime(run(client), endMs - performance.now());

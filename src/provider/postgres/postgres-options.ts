@@ -28,7 +28,9 @@ export type PooledPostgresClient = PostgresClient & {
 export type PostgresPool = {
   connect(): Promise<PooledPostgresClient>;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'connect', listener: (client: Pick<PooledPostgresClient, 'on'>) => void): unknown;
   removeListener(event: 'error', listener: (error: Error) => void): unknown;
+  removeListener(event: 'connect', listener: (client: Pick<PooledPostgresClient, 'on'>) => void): unknown;
 };
 
 /** Options of `PostgresProvider.connect`. */
