@@ -50,6 +50,7 @@ const config: ViteUserConfig = {
         'src/client/**': MOST,
         'src/threads/**': MOST,
         'src/main/**': MOST,
+        'src/transactions/**': MOST,
         'src/conformance/**': MOST,
         'src/testing/**': MOST,
       },

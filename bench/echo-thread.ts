@@ -13,7 +13,7 @@ const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, comp
 
 parentPort?.on('message', (batch: Batch) => {
   const answer = isFlat(batch)
-    ? writeActivityBatch({ longestWaitMs: 0, logs: [], heartbeats: [], replies: read(batch).map(toReply) })
+    ? writeActivityBatch({ longestWaitMs: 0, logs: [], heartbeats: [], steps: [], replies: read(batch).map(toReply) })
     : batch.map(toReply);
   parentPort?.postMessage(answer);
 });

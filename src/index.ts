@@ -22,9 +22,11 @@ export type * from './types/context.ts';
 export {
   defineActivity,
   defineOrchestration,
+  defineTransactionalActivity,
   type ActivityDefinition,
   type ActivityHandler,
   type ActivitySchemas,
+  type ActivityTransaction,
   type OrchestrationDefinition,
   type OrchestrationHandler,
   type OrchestrationSchemas,
@@ -47,6 +49,7 @@ export {
   ProviderError,
   SchemaError,
   TimeoutError,
+  TransactionError,
   type ErrorCode,
 } from './types/errors.ts';
 export { RemoteError, type Failure } from './types/failure.ts';
@@ -57,3 +60,4 @@ export type { MetricLabels, MetricPoint } from './types/metrics.ts';
 export type { ParentLink } from './types/names.ts';
 export type { ActivityRouting, History } from './types/replay.ts';
 export type { StandardSchema } from './types/schema.ts';
+export type * from './types/transaction.ts';

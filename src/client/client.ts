@@ -1,5 +1,5 @@
 // The client: starts orchestrations, talks to them, reads them. Needs a store only: a client process starts no thread.
-// Neighbours: instance-handle.ts (the same for one instance), start.ts and requests.ts (what is sent), wait.ts, receipt.ts.
+// Neighbours: instance-handle.ts (the same for one instance), start.ts, requests.ts and prepared-call.ts (what is sent), wait.ts, receipt.ts.
 import type { ControlRequest } from '../provider/provider.ts';
 import { systemClock } from '../provider/system-clock.ts';
 import { hasMethods, readArray, readOptions, type FieldNames } from '../types/arguments.ts';
@@ -17,9 +17,12 @@ import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { InstanceHandle } from './instance-handle.ts';
 import { hasEnded, notFound, quarantined, toResult, toState, type InstanceState } from './instance-state.ts';
+import { prepareRaise, prepareStart } from './prepared-call.ts';
 import { hasReceived } from './receipt.ts';
 import {
   assertTarget,
+  isDelivered,
+  RAISE_OPTIONS,
   toCancel,
   toPublication,
   toRaise,
@@ -30,7 +33,7 @@ import {
   type RaiseResult,
 } from './requests.ts';
 import { toRuntimeInfo, type RuntimeInfo } from './runtime-info.ts';
-import { alreadyExists, START_OPTIONS, toNewInstance, type StartOptions, type StartRequest, type StartResult } from './start.ts';
+import { START_OPTIONS, toNewInstance, type StartOptions, type StartRequest, type StartResult } from './start.ts';
 import { waitUntil, type WaitOptions, type WaitResult } from './wait.ts';
 
 /** Which instances to list. */
@@ -137,9 +140,9 @@ export class Client {
     input?: unknown,
     options?: StartOptions,
   ): Promise<InstanceHandle<Output>> {
-    const given = readOptions(options, 'the options of a start', START_OPTIONS);
-    const [outcome] = await this.#store.startInstances([toNewInstance({ ...given, instanceId, orchestration, input })]);
-    if (outcome === 'exists' && given.onExisting !== 'useExisting') throw alreadyExists(instanceId, given.onExisting);
+    const { request, conclude } = prepareStart(instanceId, orchestration, input, options);
+    const [outcome] = await this.#store.startInstances([request]);
+    conclude(outcome);
     return this.getHandle<Output>(instanceId);
   }
 
@@ -189,10 +192,9 @@ export class Client {
    * @throws {ProviderError} when the store fails; the event may or may not be raised then: with a key, raise it again
    */
   async raiseEvent(instanceId: string, name: string, data?: unknown, options?: RaiseOptions): Promise<RaiseResult> {
-    const { key } = readOptions(options, 'the options of an event', RAISE_OPTIONS);
-    const [result] = await this.raiseEvents([{ instanceId, name, data, ...(key !== undefined && { key }) }]);
-    if (result === undefined || result.outcome === 'notFound') throw notFound(instanceId);
-    return { delivered: result.delivered, key: result.key };
+    const { request, conclude } = prepareRaise(instanceId, name, data, options);
+    const [outcome] = await this.#store.enqueueMessages([request]);
+    return conclude(outcome);
   }
 
   /**
@@ -210,7 +212,7 @@ export class Client {
     const outcomes = await this.#store.enqueueMessages(messages);
     return messages.map(({ instanceId, key }, index) => {
       const outcome = outcomes[index] ?? 'notFound';
-      return { instanceId, key, outcome, delivered: outcome === 'enqueued' || outcome === 'duplicate' };
+      return { instanceId, key, outcome, delivered: isDelivered(outcome) };
     });
   }
 
@@ -538,7 +540,6 @@ function readList<Item extends object>(given: readonly Item[], names: FieldNames
 }
 
 const WAIT_OPTIONS: FieldNames<WaitOptions> = { timeout: true, signal: true };
-const RAISE_OPTIONS: FieldNames<RaiseOptions> = { key: true };
 const RAISE_REQUEST: FieldNames<RaiseRequest> = { ...RAISE_OPTIONS, instanceId: true, name: true, data: true };
 const START_REQUEST: FieldNames<StartRequest> = { ...START_OPTIONS, instanceId: true, orchestration: true, input: true };
 const LIST_OPTIONS: FieldNames<ListOptions> = { after: true, limit: true, status: true, parentInstanceId: true };

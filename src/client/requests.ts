@@ -1,6 +1,7 @@
 // What clients send to instances, as the provider takes it: raised and published events, cancellations, terminations.
 // Neighbours: client.ts sends them, types/history-event.ts has their form.
 import type { CloseChildren, ControlRequest, EnqueueOutcome, NewMessage, Publication } from '../provider/provider.ts';
+import type { FieldNames } from '../types/arguments.ts';
 import { encodePayload, encodeRecord, quote } from '../types/codec.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { Failure } from '../types/failure.ts';
@@ -44,6 +45,19 @@ export type BatchRaiseResult = RaiseResult & {
   /** `enqueued`; `duplicate`: one with its key is queued already; `ended`, `notFound`: the instance cannot take it. */
   readonly outcome: EnqueueOutcome;
 };
+
+/** The names of the options. */
+export const RAISE_OPTIONS: FieldNames<RaiseOptions> = { key: true };
+
+/**
+ * Tells whether an event will be taken.
+ *
+ * @param outcome - of the store
+ * @returns true also when an event with its key is queued already
+ */
+export function isDelivered(outcome: EnqueueOutcome): boolean {
+  return outcome === 'enqueued' || outcome === 'duplicate';
+}
 
 /**
  * Checks an id of an instance that should exist. Ids of children hold what ids chosen by people must not.

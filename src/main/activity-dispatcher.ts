@@ -19,11 +19,14 @@
 // W9. A thread whose batch cannot be read is ended, with nothing of the batch done. The activity whose answer it was is charged.
 // W10. An answer goes with the turn that it leads to, when that can be computed at once (orchestration-dispatcher.ts); else, or when that turn is
 //     not committed, it is acked by itself. Either way it is `committing` until it is recorded, and its lease is renewed.
+// W11. A transactional activity records its end itself, with the lock token that only such ones are given. What its thread says of it is no more
+//     than news of what the store decided: `recorded` counts also when the item was missed before (a renewal that came behind the record
+//     found it gone), and nothing is acked again. One that was refused although the store knows its lock wrote to another store: it fails.
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type { Fetched, Provider, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome } from '../provider/provider.ts';
 import type { Clock } from '../types/clock.ts';
 import { encodeRecord } from '../types/codec.ts';
-import { DurableError, TimeoutError } from '../types/errors.ts';
+import { DurableError, TimeoutError, TransactionError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
 import type { ActivityControl, ReceiverEnd } from '../threads/control.ts';
 import {
@@ -32,8 +35,10 @@ import {
   writeActivityRequest,
   type ActivityBatch,
   type ActivityLog,
+  type StepReply,
   type Wire,
 } from '../threads/messages.ts';
+import type { RegisteredName } from '../threads/registry.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { ActivityMetrics, type ActivityOutcome } from './activity-metrics.ts';
 import { BoundedMap } from './bounded-map.ts';
@@ -112,6 +117,7 @@ const OVERDUE_MS = 2_000;
 /** How often overdue activities are looked for, and from when on an activity runs long, in milliseconds. */
 const WATCH_MS = 500;
 const NONE: ReadonlySet<number> = new Set();
+const NONE_NAMED: ReadonlySet<string> = new Set();
 const COMPLETED = '{"kind":"ActivityCompleted"';
 
 /** What the dispatcher needs of its runtime. */
@@ -120,6 +126,8 @@ export type ActivityDispatcherOptions = {
   /** Computes turns ahead of the store (W10). Returns those that it cannot compute. */
   readonly computeAhead: (ended: readonly EndedActivities[]) => readonly EndedActivities[];
   readonly metrics: Metrics;
+  /** What the threads have registered. */
+  readonly names: () => readonly RegisteredName[];
   readonly terminate: (slot: Slot<ActivityControl>) => void;
 };
 
@@ -150,6 +158,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** How often an activity was passed on that only other runtimes have. */
   readonly #passes = new BoundedMap<string, number>();
   readonly #warned = new Set<string>();
+  /** Names of those that record their end themselves (W11). */
+  #transactional: ReadonlySet<string> = NONE_NAMED;
   readonly #executions: ExecutionWatch;
   readonly #metrics: ActivityMetrics;
   readonly #fetched: Series;
@@ -311,6 +321,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       isOverdue: false,
       broken: null,
     });
+    const transactional = this.#parent.names().filter(({ isTransactional }) => isTransactional === true);
+    this.#transactional = new Set(transactional.map(({ name }) => name));
     if (this.#perThread !== this.#options.activitiesPerThread) this.#tellLimit(slot);
     this.#place();
     this.#fetches.pump();
@@ -354,9 +366,9 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const thread = this.#threads.get(slot);
     const batch = thread === undefined ? null : this.#read(thread, wire);
     if (thread === undefined || batch === null) return;
-    const { longestWaitMs, logs, heartbeats, replies } = batch;
+    const { longestWaitMs, logs, heartbeats, steps, replies } = batch;
     const nowMs = this.#clock.monotonicMs();
-    slot.tally.itemsReceived += replies.length;
+    slot.tally.itemsReceived += replies.length + steps.length;
     slot.tally.waits.note(longestWaitMs);
     for (const log of logs) this.#log(log);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
@@ -379,9 +391,54 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         this.#settle([answer], []);
       } else answers.push(answer);
     }
-    adjustAhead(thread, { answers: replies.length, longestWaitMs, nowMs });
+    for (const step of steps) this.#noteStep(thread, step, nowMs);
+    adjustAhead(thread, { answers: replies.length + steps.length, longestWaitMs, nowMs });
     if (answers.length > 0) this.#commit(this.#computeAhead(answers), 1);
     this.#place();
+    this.#fetches.pump();
+  }
+
+  /** W11. */
+  #noteStep(thread: ThreadState, { seq, end, failure }: StepReply, nowMs: number): void {
+    const running = this.#running.get(seq);
+    if (running?.thread !== thread) return;
+    const { item, state, startedMs } = running;
+    this.#heartbeats.delete(running);
+    const isLost = state === 'lost' || end === 'refused';
+    const outcome = end === 'recorded' ? 'completed' : isLost ? 'lost' : 'failed';
+    this.#metrics.measure(item, outcome, nowMs - startedMs);
+    leaveThread(running, 'committing');
+    if (end === 'recorded') this.#noteRecorded(running);
+    // Nothing rejects: failures are handled inside.
+    else if (end === 'refused' && state !== 'lost') void this.#lookAtRefusal(running);
+    else {
+      this.#forget(running);
+      if (failure === null || isLost) return;
+      this.#storeTrouble('transact', fromFailure(failure));
+      // Whether it is recorded or not: an item that is gone cannot be given back.
+      this.#charge(item, failure);
+    }
+  }
+
+  /** W11: a right that is gone for one connection is gone for the other. */
+  async #lookAtRefusal(running: Running): Promise<void> {
+    const { item, seq } = running;
+    let outcome: WorkItemOutcome | undefined;
+    try {
+      [outcome] = await this.#provider.renewWorkLocks([lockOf(item)], this.#options.activityLockMs);
+    } catch (error) {
+      // It is renewed no more: whoever finds its lease over decides.
+      this.#storeTrouble('renewWorkLocks', error);
+    }
+    // Given back meanwhile: the runtime is closing.
+    if (!this.#running.has(seq)) return;
+    if (outcome === 'done') {
+      this.#fail(running, toFailure(storeMismatch(item)));
+      return;
+    }
+    this.#forget(running);
+    this.#forgetKey(item);
+    this.#options.logger.debug({ ...lockOf(item), outcome }, 'a transactional activity had no right to its item any more');
     this.#fetches.pump();
   }
 
@@ -692,6 +749,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     running.thread = thread;
     running.startedMs = this.#clock.monotonicMs();
     const timeoutMs = routing?.timeoutMs ?? null;
+    const lockToken = this.#transactional.has(item.name) ? item.lockToken : null;
     if (timeoutMs !== null) running.answerByMs = running.startedMs + timeoutMs + this.#options.activityGraceMs + OVERDUE_MS;
     let wire = wires.get(thread);
     if (wire === undefined) wires.set(thread, (wire = []));
@@ -704,7 +762,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       input: item.payload,
       attempt: item.attempt,
       special:
-        routing === null && heartbeat === null
+        routing === null && heartbeat === null && lockToken === null
           ? null
           : {
               tag: routing?.tag ?? null,
@@ -712,6 +770,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
               timeoutMs,
               extras: routing?.extras ?? null,
               heartbeat,
+              lockToken,
             },
     });
   }
@@ -821,12 +880,21 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   /** The store has decided on answers; without outcomes all are recorded. */
   #recorded(answers: readonly Answer[], outcomes: readonly WorkItemOutcome[]): void {
     answers.forEach(({ running }, index) => {
+      const outcome = outcomes[index] ?? 'done';
+      if (outcome === 'done') {
+        this.#noteRecorded(running);
+        return;
+      }
       this.#forget(running);
       this.#forgetKey(running.item);
-      const outcome = outcomes[index] ?? 'done';
-      if (outcome === 'done') this.#completed += 1;
-      else this.#options.logger.debug({ ...lockOf(running.item), outcome }, 'activity result was not wanted');
+      this.#options.logger.debug({ ...lockOf(running.item), outcome }, 'activity result was not wanted');
     });
+  }
+
+  #noteRecorded(running: Running): void {
+    this.#forget(running);
+    this.#forgetKey(running.item);
+    this.#completed += 1;
   }
 
   #commitFailed(answers: readonly Answer[], attempt: number, error: unknown): void {
@@ -1025,6 +1093,13 @@ function toAnswer(
   const ack = { instanceId, executionId, eventId, lockToken, completionPayload };
   if (routing === null || routing.sessionId === null || uptoSeq === null) return ack;
   return { ...ack, received: { sessionId: routing.sessionId, uptoSeq } };
+}
+
+function storeMismatch({ name }: WorkItem): TransactionError {
+  return new TransactionError(
+    'TRANSACTION_STORE_MISMATCH',
+    `activity '${name}' wrote its transaction to another store than the one of its runtime, which has its work item; it was rolled back. Give its source the path that the provider was opened with`,
+  );
 }
 
 function outcomeOf(isLost: boolean, completionPayload: string | null): ActivityOutcome {

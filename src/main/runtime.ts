@@ -302,7 +302,13 @@ function makeActivities(
   readonly dispatcher: ActivityDispatcher;
   readonly waits: AbortController;
 } {
-  const dispatcher = new ActivityDispatcher({ options, metrics, computeAhead, terminate: (slot) => pool.terminate(slot) });
+  const dispatcher = new ActivityDispatcher({
+    options,
+    metrics,
+    computeAhead,
+    names: () => pool.names,
+    terminate: (slot) => pool.terminate(slot),
+  });
   const waits = new AbortController();
   const host = makeActivityHost(options.provider, waits.signal);
   const storeName = options.provider.name;

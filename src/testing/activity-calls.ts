@@ -82,14 +82,15 @@ export class ActivityCalls {
   }
 
   /**
-   * Makes an activity that does the same and is recorded.
+   * Makes an activity that does the same and is recorded. A transactional one commits what it writes by itself: its source knows another store.
    *
    * @param definition - the activity; its handler may want more than production gives it
    * @returns the definition to register
    */
   record(definition: ActivityDefinition): ActivityDefinition {
     const handler = definition.handler as Handler;
-    return { ...definition, handler: (ctx: ActivityContext, input: unknown) => this.#run(handler, ctx, input) };
+    const { kind, name, schemas } = definition;
+    return { kind, name, schemas, handler: (ctx: ActivityContext, input: unknown) => this.#run(handler, ctx, input) };
   }
 
   async #run(handler: Handler, ctx: ActivityContext, input: unknown): Promise<unknown> {

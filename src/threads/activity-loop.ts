@@ -1,9 +1,9 @@
 // The work of an activity thread: takes batches of activities from its port, runs user code, answers in batches.
-// Runs in a worker thread (activity-thread.ts) or, inline, in the main thread (thread-pool.ts).
+// Runs in a worker thread (activity-thread.ts) or, inline, in the main thread (thread-pool.ts). Neighbour: transactional-step.ts.
 //
 // A1. At most `slots` activities run at once; the others wait here, first in, first out.
 // A2. Every request is answered exactly once, also when it was cancelled: the store decides what the answer is worth. Only one that was
-//     taken back before it started is not.
+//     taken back before it started is not. One that recorded its end itself says so instead.
 // A3. Starting activities yields to the event loop every few milliseconds, so that answers and cancellations flow meanwhile.
 // A4. Cancellations come over a port of their own: one that overtakes its request is remembered until the request comes.
 // A5. An activity that is to end has a grace period to do so; after it, it is answered for and its slot is free, whatever it still does.
@@ -13,10 +13,11 @@ import type { Clock } from '../types/clock.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type { ActivityClient, ActivityContext } from '../types/context.ts';
 import type { ActivityDefinition } from '../types/definition.ts';
-import { ArgumentError, CancelledError } from '../types/errors.ts';
+import { ArgumentError, assert, CancelledError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import { field } from '../types/message-text.ts';
 import { checkSoon } from '../types/schema.ts';
+import type { StepCompletion } from '../types/transaction.ts';
 import { hostStore, type ActivityHost } from './activity-host.ts';
 import { asLoadResult, type ActivityControl, type LoadResult, type ReceiverEnd } from './control.ts';
 import {
@@ -27,12 +28,14 @@ import {
   type ActivityLog,
   type ActivityReply,
   type ActivityRequest,
+  type StepReply,
   type Wire,
 } from './messages.ts';
 import type { Progress } from './progress.ts';
 import { Registry, type ThreadSource } from './registry.ts';
 import { RunningActivity, type EndReason } from './running-activity.ts';
 import { SessionInbox } from './session-inbox.ts';
+import { runStep, type StepEnding } from './transactional-step.ts';
 import type { WorkPort } from './work-port.ts';
 
 /** How long a loop may start activities before it yields (A3). */
@@ -78,6 +81,7 @@ export class ActivityLoop implements ActivityControl {
   #longestWaitMs = 0;
   #flushing = false;
   #replies: ActivityReply[] = [];
+  #steps: StepReply[] = [];
   #logs: ActivityLog[] = [];
   /** Newest details by seq: those in between are no news. */
   #heartbeats = new Map<number, string>();
@@ -132,6 +136,17 @@ export class ActivityLoop implements ActivityControl {
   settle(ends: readonly ReceiverEnd[]): Promise<void> {
     for (const { seq, sessionId, isRecorded } of ends) this.#inboxes.get(sessionId)?.settle(seq, isRecorded);
     return Promise.resolve();
+  }
+
+  /** The loop is over: lets go of the databases of transactional activities. */
+  dispose(): void {
+    for (const source of this.#registry.sources) {
+      source.close().catch((error: unknown) => {
+        process.emitWarning(`a transaction source could not be closed: ${toFailure(error).message}`, {
+          code: 'DURALOOM_SOURCE_NOT_CLOSED',
+        });
+      });
+    }
   }
 
   #receiveOrFail(wire: Wire): void {
@@ -203,17 +218,36 @@ export class ActivityLoop implements ActivityControl {
     const cancelTimeout = timeoutMs === null ? null : this.#clock.setTimer(timeoutMs, () => this.#endSoon(context, seq, 'timeout'));
     this.#progress.begin(seq);
     // Until its first await the activity runs here and now: a death of the thread is its doing.
-    const ended = run(definition, context, request);
+    const ended = definition.transaction === undefined ? run(definition, context, request) : this.#runStep(definition, context);
     this.#progress.end();
-    const settle = (payload: string): void => {
+    const settle = (end: string | StepEnding): void => {
       cancelTimeout?.();
       // A5: what was ended by force has been answered.
-      if (this.#running.get(seq) === context) this.#end(request, payload);
+      if (this.#running.get(seq) !== context) return;
+      if (typeof end === 'string') this.#end(request, end);
+      else this.#endStep(request, end);
     };
     ended.then(settle, (error: unknown) => {
       const reported = context.endReason === 'timeout' ? withCause(context.endError(), error) : error;
       settle(failed(request, reported, context.lastDetails));
     });
+  }
+
+  async #runStep(definition: ActivityDefinition, context: RunningActivity): Promise<StepEnding> {
+    const { transaction, name } = definition;
+    const { request } = context;
+    const { seq, instanceId, executionId, eventId, special } = request;
+    const lockToken = special?.lockToken ?? null;
+    assert(transaction !== undefined && lockToken !== null, `the transactional activity '${name}' has the right to its item`);
+    const complete = (result: unknown): StepCompletion => {
+      if (this.#running.get(seq) !== context) throw context.endError();
+      const completion = { instanceId, executionId, eventId, lockToken, completionPayload: completed(request, result) };
+      const sessionId = special?.sessionId ?? null;
+      const uptoSeq = sessionId === null ? null : (this.#inboxes.get(sessionId)?.leave(seq) ?? null);
+      return sessionId === null || uptoSeq === null ? completion : { ...completion, received: { sessionId, uptoSeq } };
+    };
+    const onRun = { begin: () => this.#progress.begin(seq), end: () => this.#progress.end() };
+    return await runStep(definition, transaction, { context, input: context.readInput(), complete, onRun });
   }
 
   /** Makes the context of an attempt. Returns null when what was stored for it cannot be read: that is its answer then. */
@@ -280,6 +314,18 @@ export class ActivityLoop implements ActivityControl {
     this.#startLater();
   }
 
+  #endStep({ seq, special }: ActivityRequest, { end, failure }: StepEnding): void {
+    this.#running.delete(seq);
+    const sessionId = special?.sessionId ?? null;
+    const inbox = sessionId === null ? undefined : this.#inboxes.get(sessionId);
+    // The record of a recorded end says already up to where messages go.
+    if (end !== 'recorded') inbox?.leave(seq);
+    inbox?.settle(seq, end === 'recorded');
+    this.#steps.push({ seq, end, failure });
+    this.#flushSoon();
+    this.#startLater();
+  }
+
   #answer(request: ActivityRequest, completionPayload: string | null, receivedSeq: number | null = null): void {
     this.#replies.push({ seq: request.seq, completionPayload, receivedSeq });
     this.#flushSoon();
@@ -295,9 +341,10 @@ export class ActivityLoop implements ActivityControl {
       const waitedMs = oldest === undefined ? 0 : this.#clock.monotonicMs() - oldest.sinceMs;
       const heartbeats = Array.from(this.#heartbeats, ([seq, details]): ActivityHeartbeat => ({ seq, details }));
       const longestWaitMs = Math.max(this.#longestWaitMs, waitedMs);
-      const batch = { longestWaitMs, replies: this.#replies, logs: this.#logs, heartbeats };
+      const batch = { longestWaitMs, steps: this.#steps, replies: this.#replies, logs: this.#logs, heartbeats };
       this.#longestWaitMs = 0;
       this.#replies = [];
+      this.#steps = [];
       this.#logs = [];
       if (heartbeats.length > 0) this.#heartbeats = new Map();
       this.#port.postMessage(writeActivityBatch(batch));
@@ -313,8 +360,12 @@ async function run(definition: ActivityDefinition, context: RunningActivity, req
   const input = schemas.input === undefined ? given : await checkSoon(schemas.input, given, `the input of activity '${name}'`);
   const returned = await handler(context, input);
   const result = schemas.output === undefined ? returned : await checkSoon(schemas.output, returned, `the result of activity '${name}'`);
+  return completed(request, result);
+}
+
+function completed({ name, executionId, eventId }: ActivityRequest, result: unknown): string {
   const encoded = encodePayload(result, `result of activity '${name}'`);
-  return `{"kind":"ActivityCompleted","executionId":${request.executionId},"sourceId":${request.eventId}${field('result', encoded)}}`;
+  return `{"kind":"ActivityCompleted","executionId":${executionId},"sourceId":${eventId}${field('result', encoded)}}`;
 }
 
 function failed(request: ActivityRequest, error: unknown, heartbeat: string | null = null): string {

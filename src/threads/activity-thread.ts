@@ -29,9 +29,21 @@ export function activityThread(task: ThreadTask): Promise<void> {
   const { hostPort, storeName, graceMs } = activities;
   const progress = new Progress(task.progress);
   const host = connectHost(hostPort);
-  serveControl(
-    new ActivityLoop({ port: workPort, clock: systemClock, progress, slots: task.limit, host, storeName, graceMs, fail: endThread }),
-    controlPort,
-  );
-  return new Promise((resolve) => workPort.on('close', resolve));
+  const loop = new ActivityLoop({
+    port: workPort,
+    clock: systemClock,
+    progress,
+    slots: task.limit,
+    host,
+    storeName,
+    graceMs,
+    fail: endThread,
+  });
+  serveControl(loop, controlPort);
+  return new Promise((resolve) => {
+    workPort.on('close', () => {
+      loop.dispose();
+      resolve();
+    });
+  });
 }

@@ -14,7 +14,7 @@ import { isRouting, type ReplayResult, type TurnOutcome } from '../types/replay.
 import { DurableError } from '../types/errors.ts';
 import { toFailure, type Failure } from '../types/failure.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
-import { isActivitySpecial, isCheckFinding, isLogLine, isTurnEffects } from './wire-records.ts';
+import { isActivitySpecial, isCheckFinding, isFailure, isLogLine, isTurnEffects } from './wire-records.ts';
 
 /** What travels: a flat list of scalars. */
 export type Wire = (string | number | null)[];
@@ -104,6 +104,8 @@ export type ActivitySpecial = {
   readonly extras: string | null;
   /** Encoded details of the last heartbeat of an attempt before. */
   readonly heartbeat: string | null;
+  /** The right to the work item, for those that record their end themselves; null: main does it. */
+  readonly lockToken: string | null;
 };
 
 /** Answer to an activity, activity thread → main. */
@@ -114,6 +116,21 @@ export type ActivityReply = {
   /** Up to where messages of its session go with its end; null: it has received none. */
   readonly receivedSeq: number | null;
 };
+
+/** How a transactional activity ended that is not to be recorded by main: with an `ActivityReply`, as any other, it is. */
+export type StepReply = {
+  readonly seq: number;
+  /**
+   * `recorded`: its end is in the store. `refused`: it had no right to its item any more. `unrecorded`: the database failed, nobody knows whether
+   * it is recorded. In the last two nothing of it is stored, or all.
+   */
+  readonly end: StepEnd;
+  /** Why, when unrecorded; null otherwise. */
+  readonly failure: Failure | null;
+};
+
+/** See `StepReply`. */
+export type StepEnd = 'recorded' | 'refused' | 'unrecorded';
 
 /** Log lines of one activity. */
 export type ActivityLog = { readonly seq: number; readonly line: LogLine };
@@ -127,6 +144,7 @@ export type ActivityBatch = {
   readonly longestWaitMs: number;
   readonly logs: readonly ActivityLog[];
   readonly heartbeats: readonly ActivityHeartbeat[];
+  readonly steps: readonly StepReply[];
   readonly replies: readonly ActivityReply[];
 };
 
@@ -479,6 +497,8 @@ export function writeActivityBatch(batch: ActivityBatch): Wire {
   for (const { seq, line } of batch.logs) wire.push(seq, encodeLog(line));
   wire.push(batch.heartbeats.length);
   for (const { seq, details } of batch.heartbeats) wire.push(seq, details);
+  wire.push(batch.steps.length);
+  for (const { seq, end, failure } of batch.steps) wire.push(seq, end, encodeOptional(failure));
   for (const reply of batch.replies) wire.push(reply.seq, reply.completionPayload, reply.receivedSeq);
   return wire;
 }
@@ -489,10 +509,13 @@ export function readActivityBatch(wire: Wire): ActivityBatch {
   const longestWaitMs = reader.number();
   const logs = reader.list(() => ({ seq: reader.seq(), line: reader.record(isLogLine) }));
   const heartbeats = reader.list(() => ({ seq: reader.seq(), details: reader.text() }));
+  const steps = reader.list(() => ({ seq: reader.seq(), end: reader.oneOf(STEP_ENDS), failure: reader.optionalRecord(isFailure) }));
   const replies: ActivityReply[] = [];
   while (!reader.atEnd) replies.push({ seq: reader.seq(), completionPayload: reader.optionalText(), receivedSeq: reader.optionalNumber() });
-  return { longestWaitMs, logs, heartbeats, replies };
+  return { longestWaitMs, logs, heartbeats, steps, replies };
 }
+
+const STEP_ENDS: ReadonlySet<StepEnd> = new Set<StepEnd>(['recorded', 'refused', 'unrecorded']);
 
 /** A line that is no JSON (BigInt, cycles, getters that throw) must not cost the batch that it is in. */
 function encodeLog(line: LogLine): string {

@@ -7,6 +7,7 @@ import { decodePayload, encodePayload } from '../types/codec.ts';
 import {
   defineActivity,
   defineOrchestration,
+  readTransaction,
   type ActivityDefinition,
   type Definition,
   type OrchestrationDefinition,
@@ -17,6 +18,7 @@ import { toFailure } from '../types/failure.ts';
 import { assertName } from '../types/names.ts';
 import type { StandardSchema } from '../types/schema.ts';
 import { show } from '../types/show.ts';
+import type { TransactionSource } from '../types/transaction.ts';
 import { chooseVersion, type VersionPolicy } from './versions.ts';
 
 /** Where definitions come from: the address of a module, or (inline only) a definition itself; with a prefix for their names: see `withPrefix`. */
@@ -38,6 +40,8 @@ export type RegisteredName = {
   readonly version: string | null;
   /** By role: `input`, `output`, and `event <name>`; absent when it has none. */
   readonly schemas?: Readonly<Record<string, SchemaDescription>>;
+  /** The activity records its end itself, in the transaction of its rows. */
+  readonly isTransactional?: true;
 };
 
 /**
@@ -168,9 +172,20 @@ export class Registry<Kind extends Definition['kind']> {
     return versions.find((candidate) => candidate.version === chosen)?.definition ?? null;
   }
 
+  /** What its activities hold on to. */
+  get sources(): ReadonlySet<TransactionSource<never>> {
+    const definitions = [...this.#byName.values()].flat().map(({ definition }) => definition);
+    return new Set(definitions.flatMap((definition) => ('transaction' in definition ? (definition.transaction?.source ?? []) : [])));
+  }
+
   list(): RegisteredName[] {
     return [...this.#byName].flatMap(([name, versions]) =>
-      versions.map(({ version, definition }) => ({ name, version: version === '' ? null : version, ...describeSchemas(definition) })),
+      versions.map(({ version, definition }) => ({
+        name,
+        version: version === '' ? null : version,
+        ...describeSchemas(definition),
+        ...('transaction' in definition && { isTransactional: true as const }),
+      })),
     );
   }
 
@@ -252,16 +267,27 @@ function describeSchema(schema: StandardSchema): SchemaDescription {
 }
 
 /** What makes a definition, whoever made it: another copy of the library, or a caller by hand. */
-const PARTS: FieldNames<OrchestrationDefinition> = { kind: true, name: true, version: true, handler: true, schemas: true, prefix: true };
+const PARTS: FieldNames<OrchestrationDefinition & ActivityDefinition> = {
+  kind: true,
+  name: true,
+  version: true,
+  handler: true,
+  schemas: true,
+  prefix: true,
+  transaction: true,
+};
 
 /** Reads a definition once and checks all of it: what comes out is plain. */
 function readDefinition(get: () => unknown, where: string): Definition {
   try {
     const given = get();
     const isObject = typeof given === 'object' && given !== null;
-    const parts = isObject ? readOptions<Partial<OrchestrationDefinition>>(given, 'the definition', PARTS) : {};
-    const { kind, name, version, handler, schemas } = parts as Partial<Record<keyof OrchestrationDefinition, never>>;
-    if (kind === 'activity') return defineActivity(name ?? '', handler as never, schemas);
+    const parts = isObject ? readOptions<Partial<Record<keyof typeof PARTS, unknown>>>(given, 'the definition', PARTS) : {};
+    const { kind, name, version, handler, schemas, transaction } = parts as Partial<Record<keyof typeof PARTS, never>>;
+    if (kind === 'activity') {
+      const activity = defineActivity(name ?? '', handler as never, schemas);
+      return transaction === undefined ? activity : { ...activity, transaction: readTransaction(activity.name, transaction) };
+    }
     if (kind === 'orchestration') {
       const settings = readOptions<OrchestrationSettings>(schemas, '`schemas`', { input: true, output: true, events: true, version: true });
       return defineOrchestration(name ?? '', handler as never, { ...settings, ...(version !== undefined && { version }) });

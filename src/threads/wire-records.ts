@@ -1,5 +1,6 @@
 // Checks of the rare records that travel as JSON text inside a batch. Neighbour: messages.ts reads them.
 import type { Parting } from '../replay/history-diff.ts';
+import type { Failure } from '../types/failure.ts';
 import type { LogLine } from '../types/logger.ts';
 import type { TurnEffects } from '../types/replay.ts';
 import type { ActivitySpecial, CheckFinding } from './messages.ts';
@@ -28,6 +29,7 @@ const SPECIAL: Readonly<Record<keyof ActivitySpecial, Check>> = {
   timeoutMs: isNumberOrNull,
   extras: isTextOrNull,
   heartbeat: isTextOrNull,
+  lockToken: isTextOrNull,
 };
 
 const PARTING: Readonly<Record<keyof Parting, Check>> = {
@@ -71,7 +73,17 @@ export function isActivitySpecial(value: unknown): value is ActivitySpecial {
  */
 export function isCheckFinding(value: unknown): value is CheckFinding {
   const isParting: Check = (parting): boolean => parting === null || hasFields(parting, PARTING);
-  return hasFields(value, { failure: (failure) => hasFields(failure, { name: isText, message: isText }), parting: isParting });
+  return hasFields(value, { failure: isFailure, parting: isParting });
+}
+
+/**
+ * Checks a failure.
+ *
+ * @param value - parsed text
+ * @returns true when it says what failed
+ */
+export function isFailure(value: unknown): value is Failure {
+  return hasFields(value, { name: isText, message: isText });
 }
 
 /**

@@ -1,10 +1,11 @@
 // What users write: orchestrations and activities as named values. Neighbour: context.ts (what their first argument offers).
 import type { ActivityContext, OrchestrationContext } from './context.ts';
-import { readOptions, type FieldNames } from './arguments.ts';
+import { hasMethods, readOptions, type FieldNames } from './arguments.ts';
 import { ArgumentError } from './errors.ts';
 import { assertName, DEFAULT_VERSION } from './names.ts';
 import type { StandardSchema } from './schema.ts';
 import { show } from './show.ts';
+import type { TransactionSource } from './transaction.ts';
 
 /**
  * Code of an orchestration: deterministic, replayed from history. An `async` function, or a generator function that yields durable futures:
@@ -33,8 +34,17 @@ export type OrchestrationDefinition<Name extends string = string, Input = never,
 export type ActivityDefinition<Name extends string = string, Input = never, Output = unknown> = {
   readonly kind: 'activity';
   readonly name: Name;
+  /** Of a transactional activity: for a direct call, such as in a test. It commits what the code writes, and records nothing. */
   readonly handler: ActivityHandler<Input, Output>;
   readonly schemas: ActivitySchemas;
+  /** Made by `defineTransactionalActivity`: runtimes run this instead of the handler. */
+  readonly transaction?: ActivityTransaction;
+};
+
+/** What a transactional activity runs in its transaction. */
+export type ActivityTransaction = {
+  readonly source: TransactionSource<never>;
+  readonly handler: (tx: never, input: never, ctx: ActivityContext) => unknown;
 };
 
 /** Any definition. */
@@ -106,6 +116,75 @@ export function defineActivity<Name extends string, Input = void, Output = unkno
   const given = readOptions(schemas, `the schemas of activity '${name}'`, ACTIVITY_SCHEMAS);
   for (const schema of [given.input, given.output]) assertSchema(name, schema);
   return { kind: 'activity', name, handler, schemas: given };
+}
+
+/**
+ * Defines an activity whose writes and whose end are one transaction: the rows that its code writes are committed exactly once, with its result
+ * or not at all. Attempts that fail, lose their lease or are cancelled leave nothing. For orchestrations it is an activity like any other.
+ *
+ * @param name - name in the store; unique within a runtime
+ * @param source - transactions on the database of the runtime's store, such as `sqliteSource(file)` of `duraloom/sqlite`
+ * @param handler - the code; writes through `tx` only, as nothing else is taken back. Must not commit or roll back itself: it throws to roll back.
+ *   Synchronous where the source is
+ * @param schemas - schemas of input and output; that of the output is synchronous where the source is
+ * @returns the definition
+ * @throws {ArgumentError} for a bad name, source or handler
+ */
+export function defineTransactionalActivity<Name extends string, Tx, Input = void, Output = unknown>(
+  name: Name,
+  source: TransactionSource<Tx, 'sync'>,
+  handler: (tx: Tx, input: Input, ctx: ActivityContext) => Output,
+  schemas?: ActivitySchemas,
+): ActivityDefinition<Name, Input, Output>;
+export function defineTransactionalActivity<Name extends string, Tx, Input = void, Output = unknown>(
+  name: Name,
+  source: TransactionSource<Tx, 'async'>,
+  handler: (tx: Tx, input: Input, ctx: ActivityContext) => Promise<Output> | Output,
+  schemas?: ActivitySchemas,
+): ActivityDefinition<Name, Input, Output>;
+export function defineTransactionalActivity<Name extends string, Tx, Input, Output>(
+  name: Name,
+  source: TransactionSource<Tx>,
+  handler: (tx: Tx, input: Input, ctx: ActivityContext) => Promise<Output> | Output,
+  schemas: ActivitySchemas = {},
+): ActivityDefinition<Name, Input, Output> {
+  assertHandler(name, handler);
+  const transaction = readTransaction(name, { source, handler });
+  const alone: ActivityHandler<Input, Output> = async (ctx, input) => {
+    let output: unknown;
+    const keep = (value: unknown): null => {
+      output = value;
+      return null;
+    };
+    await source.transact({
+      signal: ctx.signal,
+      run: (tx) => {
+        const returned = handler(tx, input, ctx);
+        return returned instanceof Promise ? returned.then(keep) : keep(returned);
+      },
+    });
+    return output as Output;
+  };
+  return { ...defineActivity(name, alone, schemas), transaction };
+}
+
+/**
+ * Checks the transaction of a definition.
+ *
+ * @param name - of the activity
+ * @param given - source and code
+ * @returns both, read once
+ * @throws {ArgumentError} when one of them is none
+ */
+export function readTransaction(name: string, given: ActivityTransaction): ActivityTransaction {
+  const { source, handler } = readOptions(given, `the transaction of activity '${name}'`, { source: true, handler: true });
+  assertHandler(name, handler);
+  if (source !== undefined && hasMethods(source, ['transact', 'close']) && (source.mode === 'sync' || source.mode === 'async')) {
+    return { source, handler: handler as ActivityTransaction['handler'] };
+  }
+  throw new ArgumentError(
+    `Expected the source of activity '${name}' to be a transaction source, such as sqliteSource(file) of duraloom/sqlite, got ${show(source)}`,
+  );
 }
 
 const ACTIVITY_SCHEMAS: FieldNames<ActivitySchemas> = { input: true, output: true };

@@ -48,6 +48,10 @@ export type ErrorCode =
   | 'THREAD_DIED'
   | 'TIMEOUT'
   | 'TOO_MANY_ATTEMPTS'
+  | 'TRANSACTION_INVALID'
+  | 'TRANSACTION_REQUIRED'
+  | 'TRANSACTION_STORE_MISMATCH'
+  | 'TRANSACTION_TOO_LONG'
   | 'TURN_TIMEOUT'
   | 'UNHANDLED_REJECTION'
   | 'VALUE_LIMIT'
@@ -280,6 +284,17 @@ export class ProviderError extends DurableError {
     super(code, details.message, details.cause === undefined ? undefined : { cause: details.cause });
     this.operation = details.operation;
     this.retryable = details.retryable;
+  }
+}
+
+/** A transaction of the application cannot carry what it was to carry. Nothing of it is stored. */
+export class TransactionError extends DurableError {
+  constructor(
+    code: 'TRANSACTION_INVALID' | 'TRANSACTION_REQUIRED' | 'TRANSACTION_STORE_MISMATCH' | 'TRANSACTION_TOO_LONG',
+    message: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(code, message, options);
   }
 }
 

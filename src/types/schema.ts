@@ -23,24 +23,23 @@ export interface StandardSchema<Input = unknown, Output = Input> {
 }
 
 /**
- * Checks a value against a schema that answers at once: orchestrations must not wait for anything else.
+ * Checks a value against a schema that answers at once: orchestrations must not wait for anything else, nor must open transactions.
  *
  * @param schema - the schema; undefined: everything fits
  * @param value - the value
  * @param what - what the value is, for the message
+ * @param who - who cannot wait for it, for the message
  * @returns the value as the schema gives it back (defaults filled in, coerced)
  * @throws {SchemaError} that shows path and value
  * @throws {ArgumentError} when the schema is asynchronous
  */
-export function checkNow(schema: StandardSchema | undefined, value: unknown, what: string): unknown {
+export function checkNow(schema: StandardSchema | undefined, value: unknown, what: string, who = 'orchestrations'): unknown {
   if (schema === undefined) return value;
   const result = schema['~standard'].validate(value);
   if ('then' in result) {
     // Nobody waits for it any more.
     result.catch(() => undefined);
-    throw new ArgumentError(
-      `Expected the schema of ${what} to be synchronous, as orchestrations cannot wait for it. Check it in an activity`,
-    );
+    throw new ArgumentError(`Expected the schema of ${what} to be synchronous, as ${who} cannot wait for it. Check it in an activity`);
   }
   return accept(result, value, what);
 }

@@ -137,7 +137,14 @@ const replayBatch: fc.Arbitrary<ReplayBatch> = fc.record({
   ),
 });
 
-const special = fc.record({ tag: textOrNull, sessionId: textOrNull, timeoutMs: fc.option(id), extras: textOrNull, heartbeat: textOrNull });
+const special = fc.record({
+  tag: textOrNull,
+  sessionId: textOrNull,
+  timeoutMs: fc.option(id),
+  extras: textOrNull,
+  heartbeat: textOrNull,
+  lockToken: textOrNull,
+});
 
 const activityRequest: fc.Arbitrary<ActivityRequest> = fc.record({
   seq: id,
@@ -154,6 +161,14 @@ const activityBatch: fc.Arbitrary<ActivityBatch> = fc.record({
   longestWaitMs: time,
   logs: fc.array(fc.record({ seq: id, line }), few),
   heartbeats: fc.array(fc.record({ seq: id, details: text }), few),
+  steps: fc.array(
+    fc.record({
+      seq: id,
+      end: fc.constantFrom('recorded' as const, 'refused' as const, 'unrecorded' as const),
+      failure: fc.option(fc.record({ name: text, message: text })),
+    }),
+    few,
+  ),
   replies: fc.array(fc.record({ seq: id, completionPayload: textOrNull, receivedSeq: id }), few),
 });
 
@@ -377,6 +392,7 @@ const likelyActivity: fc.Arbitrary<ActivityRequest> = fc.record({
       timeoutMs: fc.option(fc.constantFrom(1, 1_000)),
       extras: fc.option(fc.constantFrom('{"attempt":2,"firstEventId":2,"heartbeat":[1]}', 'null', '5', '{', '')),
       heartbeat: fc.option(fc.constantFrom('1', '{', '')),
+      lockToken: textOrNull,
     }),
   ),
 });

@@ -1,11 +1,55 @@
 // Definitions, durations and names: what users write is checked where they write it.
 import { describe, expect, it } from 'vitest';
-import { defineActivity, defineOrchestration } from '../../src/types/definition.ts';
+import { defineActivity, defineOrchestration, defineTransactionalActivity } from '../../src/types/definition.ts';
 import { toMilliseconds, type Duration } from '../../src/types/duration.ts';
 import { ArgumentError } from '../../src/types/errors.ts';
+import type { TransactionSource, TransactionStep } from '../../src/types/transaction.ts';
 import { assertInstanceId, assertName, childInstanceId } from '../../src/types/names.ts';
 
 const handler = (): void => undefined;
+
+/** A source whose transaction is a list of what was done in it. */
+function listSource<Mode extends 'sync' | 'async'>(mode: Mode, recorded: unknown[]): TransactionSource<string[], Mode> {
+  return {
+    mode,
+    transact: async ({ run }: TransactionStep<string[]>) => {
+      const written: string[] = [];
+      recorded.push(await run(written), ...written);
+      return 'done';
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+describe('transactional activities', () => {
+  it('are activities with a source and its code', () => {
+    const source = listSource('sync', []);
+    const code = (): string => 'done';
+    const definition = defineTransactionalActivity('a', source, code);
+    expect(definition).toMatchObject({ kind: 'activity', name: 'a', schemas: {}, transaction: { source, handler: code } });
+  });
+
+  it.each([
+    ['synchronous', (tx: string[], input: string) => `${tx.push('row')} ${input}`],
+    ['asynchronous', async (tx: string[], input: string) => await Promise.resolve(`${tx.push('row')} ${input}`)],
+  ])('that are %s commit when they are called directly, and record no completion', async (_what, code) => {
+    const recorded: unknown[] = [];
+    const definition = defineTransactionalActivity('a', listSource('async', recorded), code);
+    expect(await definition.handler({ signal: new AbortController().signal } as never, 'x')).toBe('1 x');
+    expect(recorded).toEqual([null, 'row']);
+  });
+
+  it.each([undefined, null, {}, { mode: 'sync' }, { ...listSource('sync', []), mode: 'other' }, 'store.db'])(
+    'refuse %s as a source',
+    (wrong) => {
+      expect(() => defineTransactionalActivity('a', wrong as never, handler)).toThrow(ArgumentError);
+    },
+  );
+
+  it.each([undefined, null, 'code'])('refuse %s as code', (wrong) => {
+    expect(() => defineTransactionalActivity('a', listSource('sync', []), wrong as never)).toThrow(/handler of 'a' to be a function/);
+  });
+});
 
 describe('definitions', () => {
   it('are plain values with name, version and code', () => {

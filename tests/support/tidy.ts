@@ -66,6 +66,12 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     packages: ['piscina', 'comlink', 'semver'],
   },
   'src/main': { folders: ['src/types', 'src/provider', 'src/client', 'src/threads'], node: true, packages: [] },
+  // Writes of the application's own transactions: the client's calls on the application's connection.
+  'src/transactions': {
+    folders: ['src/types', 'src/provider', 'src/provider/sqlite', 'src/provider/postgres', 'src/client'],
+    node: true,
+    packages: [],
+  },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
     folders: ['src/types', 'src/replay', 'src/provider', 'src/provider/memory', 'src/client', 'src/threads', 'src/main'],

@@ -1,5 +1,5 @@
 // What a thread has registered: which version is found, how it is shown, and what schemas tell of themselves.
-import { defineActivity, defineOrchestration, withPrefix } from 'duraloom';
+import { defineActivity, defineOrchestration, defineTransactionalActivity, withPrefix, type TransactionSource } from 'duraloom';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { Registry, toThreadSource, type DefinitionSource } from '../../src/threads/registry.ts';
@@ -79,4 +79,31 @@ test.each<readonly [readonly string[], string | undefined, string | undefined, s
   [[], undefined, undefined, null],
 ])('of the versions %j a start that wants %s, with the policy %s, gets %s', (versions, wanted, policy, chosen) => {
   expect(chooseVersion(versions, wanted, policy)).toBe(chosen);
+});
+
+describe('transactional activities', () => {
+  const source: TransactionSource<string, 'sync'> = {
+    mode: 'sync',
+    transact: () => Promise.resolve('done'),
+    close: () => Promise.resolve(),
+  };
+  const step = defineTransactionalActivity('step', source, () => 'done');
+
+  test('keep their source and code, also under a prefix, and are told apart', async () => {
+    const registry = new Registry('activity');
+    await registry.load([step, step, withPrefix('billing.', step), defineActivity('plain', () => 1)].map(toThreadSource));
+    expect(registry.list()).toEqual([
+      { name: 'step', version: null, isTransactional: true },
+      { name: 'billing.step', version: null, isTransactional: true },
+      { name: 'plain', version: null },
+    ]);
+    expect(registry.find('billing.step')?.transaction?.source).toBe(source);
+    expect([...registry.sources]).toEqual([source]);
+  });
+
+  test('with a source that is none are no definitions', async () => {
+    const registry = new Registry('activity');
+    const broken = { ...step, transaction: { source: {}, handler: () => 1 } };
+    await expect(registry.load([toThreadSource(broken as never)])).rejects.toMatchObject({ code: 'DEFINITION_INVALID' });
+  });
 });

@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
 import { systemClock } from '../system-clock.ts';
-import { inTime } from './in-time.ts';
+import { inTime, takeClient } from './in-time.ts';
 import type { PostgresPool } from './postgres-options.ts';
 import { isAnswer, isRolledBack, isStalePlan, isUnprepared, toProviderError } from './trouble.ts';
 
@@ -113,7 +113,8 @@ export class Connection {
   }
 
   async #once(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
-    const client = await this.#pool.connect();
+    // Each of the two has the whole time: one that waited long for a connection is not in more of a hurry.
+    const client = await takeClient(this.#pool, this.#timeoutMs);
     const onError = (): void => {
       // The statement under way rejects, too. Without a listener the process would end.
     };

@@ -7,7 +7,7 @@
 //     somebody listens to its errors from its beginning on. Node ends a process for an error that nobody listens to.
 import type pg from 'pg';
 import { ProviderError } from '../../types/errors.ts';
-import { inTime } from './in-time.ts';
+import { inTime, takeClient } from './in-time.ts';
 import type { PooledPostgresClient, PostgresClient, PostgresPool, ResolvedPostgresOptions } from './postgres-options.ts';
 
 /** A pool, its own or the application's. */
@@ -43,7 +43,7 @@ export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPo
   return {
     where,
     connect: () => pool.connect(),
-    prepare: (run) => inTime(prepare(pool, run), connectTimeoutMs),
+    prepare: (run) => prepare(pool, run, connectTimeoutMs),
     end: async () => {
       await end();
       // In a pool of our own connections may still be ending, and each may fail.
@@ -54,15 +54,22 @@ export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPo
   };
 }
 
-async function prepare(pool: PostgresPool, run: (client: PostgresClient) => Promise<void>): Promise<void> {
-  const client: PooledPostgresClient = await pool.connect();
+/** D2. A connection that was not answered on is closed, or the pool could not be ended. */
+async function prepare(pool: PostgresPool, run: (client: PostgresClient) => Promise<void>, timeoutMs: number): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  const client = await takeClient(pool, timeoutMs);
+  // D3, for a connection that the application's pool had already.
+  const onError = (): void => undefined;
+  client.on('error', onError);
   try {
-    await run(client);
+    await inTime(run(client), endMs - performance.now());
+    client.removeListener('error', onError);
+    client.release();
   } catch (error) {
+    client.removeListener('error', onError);
     client.release(true);
     throw error;
   }
-  client.release();
 }
 
 async function makePool(
@@ -97,6 +104,8 @@ function describe(connectionString: string | undefined): string {
   let url: URL;
   try {
     url = new URL(connectionString);
+    // As the driver does it, which would show the text as well.
+    for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part);
   } catch {
     // The cause would show the text, and the password in it.
     throw badString();

@@ -1,4 +1,5 @@
-// A limit in real time for what a server may never answer. Neighbours: connection.ts and notifier.ts close the connection then.
+// A limit in real time for what a server or a pool may never answer. Neighbours: connection.ts, driver.ts and notifier.ts close the connection then.
+import type { PooledPostgresClient, PostgresPool } from './postgres-options.ts';
 import { StatementTimeout } from './trouble.ts';
 
 /**
@@ -6,14 +7,38 @@ import { StatementTimeout } from './trouble.ts';
  *
  * @param answer - what is waited for
  * @param timeoutMs - how long, in milliseconds
+ * @param message - what it means when there is none
  * @returns the answer
  * @throws {StatementTimeout} when there was none in time
  */
-export function inTime<Value>(answer: Promise<Value>, timeoutMs: number): Promise<Value> {
+export function inTime<Value>(
+  answer: Promise<Value>,
+  timeoutMs: number,
+  message: string = `the server did not answer within ${Math.round(timeoutMs)} ms; the statement may have been done or not`,
+): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new StatementTimeout(`the server did not answer within ${timeoutMs} ms; the statement may have been done or not`));
-    }, timeoutMs);
+    const timer = setTimeout(() => reject(new StatementTimeout(message)), timeoutMs);
     answer.then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
+
+/**
+ * Takes a connection out of a pool; one that comes too late goes back.
+ *
+ * @param pool - the pool
+ * @param timeoutMs - how long it may take, in milliseconds
+ * @returns the connection
+ * @throws {StatementTimeout} when there was none in time
+ */
+export async function takeClient(pool: Pick<PostgresPool, 'connect'>, timeoutMs: number): Promise<PooledPostgresClient> {
+  const taking = pool.connect();
+  try {
+    return await inTime(taking, timeoutMs, `there was no connection within ${Math.round(timeoutMs)} ms; nothing was done`);
+  } catch (error) {
+    taking.then(
+      (client) => client.release(),
+      () => undefined,
+    );
+    throw error;
+  }
 }

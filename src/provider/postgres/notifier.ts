@@ -19,8 +19,8 @@ export type Notice = {
 
 /** Parts of the notifier. */
 export type NotifierOptions = {
-  /** Opens a connection that nobody else uses. */
-  readonly connect: () => Promise<PooledPostgresClient>;
+  /** Opens a connection that nobody else uses, within a time in milliseconds. */
+  readonly connect: (timeoutMs: number) => Promise<PooledPostgresClient>;
   readonly channel: string;
   readonly onNotice: (notice: Notice) => void;
   /** O3. */
@@ -29,7 +29,7 @@ export type NotifierOptions = {
 
 /** Least time between two notices, in milliseconds. Reason: each wakes every process of the fleet. */
 const SPACING_MS = 2;
-/** How long a notice may take, in milliseconds; then the connection counts as dead. */
+/** How long connecting and each notice may take, in milliseconds; then the connection counts as dead. */
 const TIMEOUT_MS = 5_000;
 /** A connection that was silent for so long is tried, in milliseconds: one that is half open looks just like it. */
 const SILENCE_MS = 10_000;
@@ -37,6 +37,16 @@ const SILENCE_MS = 10_000;
 const PAUSES_MS = [50, 5_000] as const;
 /** The server takes less than 8,000 bytes. */
 const MAX_PAYLOAD = 7_500;
+
+/**
+ * Names the channel of a schema.
+ *
+ * @param schema - a valid name
+ * @returns its channel
+ */
+export function channelOf(schema: string): string {
+  return `duraloom_${schema}`;
+}
 
 /** Both ends of the channel. */
 export class Notifier {
@@ -62,18 +72,23 @@ export class Notifier {
     return this.#isHeard;
   }
 
-  /** Connects. Does not fail: it tries again later. */
-  async start(): Promise<void> {
+  /**
+   * Connects. Does not fail: it tries again later.
+   *
+   * @param timeoutMs - how long it may take, in milliseconds
+   */
+  async start(timeoutMs: number = TIMEOUT_MS): Promise<void> {
     if (this.#isClosed) return;
+    const endMs = performance.now() + timeoutMs;
     let client: PooledPostgresClient | null = null;
     try {
-      client = await this.#options.connect();
+      client = await this.#options.connect(timeoutMs);
       const connected = client;
       client.on('error', () => this.#lose(connected));
       client.on('end', () => this.#lose(connected));
       client.on('notification', ({ payload = '' }) => this.#hear(payload));
       // What it writes are notices: they need not be on disk.
-      await inTime(client.query({ text: `SET synchronous_commit = off; LISTEN "${this.#options.channel}"` }), TIMEOUT_MS);
+      await inTime(client.query({ text: `SET synchronous_commit = off; LISTEN "${this.#options.channel}"` }), endMs - performance.now());
     } catch {
       // The reason is told by whoever asks the store for something; here there is nobody to tell.
       client?.release(true);

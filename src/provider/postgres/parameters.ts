@@ -16,6 +16,16 @@ class Columns {
 }
 
 /**
+ * Tells whether a start replaces nothing: then it is a row of a batch.
+ *
+ * @param start - the start
+ * @returns true when the id must be free
+ */
+export function isPlainStart({ policy }: Pick<NewInstance, 'policy'>): boolean {
+  return policy === 'fail' || policy === 'useExisting';
+}
+
+/**
  * Makes the parameters of `start_instances`, after `p_now`.
  *
  * @param starts - instances whose ids must be free

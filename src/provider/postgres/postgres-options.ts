@@ -105,7 +105,7 @@ export function resolvePostgresOptions(options: PostgresOptions | undefined): Re
   if (connectionString !== undefined && typeof connectionString !== 'string') {
     throw new OptionError('Expected `connectionString` to be a text such as postgresql://user@host:5432/database');
   }
-  if (pool !== undefined && typeof (pool as Partial<PostgresPool>).connect !== 'function') {
+  if (pool !== undefined && typeof (pool as Partial<PostgresPool> | null)?.connect !== 'function') {
     throw new OptionError('Expected `pool` to be a Pool of the package pg: an object with connect()');
   }
   if (pool !== undefined && connectionString !== undefined) {

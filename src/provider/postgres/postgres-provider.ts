@@ -51,10 +51,11 @@ import { Codes } from './codes.ts';
 import { Connection, pause, type Row } from './connection.ts';
 import { openPool, type OpenPool } from './driver.ts';
 import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
+import { takeClient } from './in-time.ts';
 import { Lane, type LaneOperation } from './lane.ts';
 import { prepareSchema } from './migrations.ts';
-import { Notifier, type Notice } from './notifier.ts';
-import { ackParameters, lockParameters, startParameters } from './parameters.ts';
+import { channelOf, Notifier, type Notice } from './notifier.ts';
+import { ackParameters, isPlainStart, lockParameters, startParameters } from './parameters.ts';
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
 import { RECORD_COLUMNS, toOffered, toRecord, toTurns, toWork } from './rows.ts';
 import { WORK_NOT_HELD } from './sql/turns.ts';
@@ -135,8 +136,8 @@ export class PostgresProvider implements Provider {
     this.#pool = pool;
     this.#connection = new Connection(pool, options);
     this.#notifier = new Notifier({
-      connect: () => pool.connect(),
-      channel: `duraloom_${schema}`,
+      connect: (timeoutMs) => takeClient(pool, timeoutMs),
+      channel: channelOf(schema),
       onNotice: (notice) => this.#wake(notice),
       onGap: () => this.#wakeAll(),
     });
@@ -162,11 +163,12 @@ export class PostgresProvider implements Provider {
    */
   static async connect(options?: PostgresOptions): Promise<PostgresProvider> {
     const resolved = resolvePostgresOptions(options);
+    const endMs = performance.now() + resolved.connectTimeoutMs;
     const pool = await openPool(resolved);
     try {
       await pool.prepare((client) => prepareSchema(client, { ...resolved, where: pool.where, lockTimeoutMs: resolved.connectTimeoutMs }));
       const provider = new PostgresProvider(pool, resolved);
-      await provider.#notifier.start();
+      await provider.#notifier.start(endMs - performance.now());
       return provider;
     } catch (error) {
       await pool.end();
@@ -897,10 +899,6 @@ function takesPlain(select: WorkSelect): boolean {
 
 function hasRouting({ workItems }: OrchestrationAck): boolean {
   return workItems.some(({ routing }) => routing !== null);
-}
-
-function isPlainStart({ policy }: NewInstance): boolean {
-  return policy === 'fail' || policy === 'useExisting';
 }
 
 function workKey({ instanceId, executionId, eventId }: WorkItemLock): string {

@@ -12,7 +12,7 @@ import type { SynchronousMode } from './sqlite-options.ts';
 /** How long opening waits for another process that migrates or recovers the same file. */
 const OPEN_TIMEOUT_MS = 10_000;
 /** SQLite sleeps the whole thread while it waits for a lock, so it may do so only this long; longer waits are asynchronous. */
-const BUSY_TIMEOUT_MS = 2;
+export const BUSY_TIMEOUT_MS = 2;
 
 /**
  * Opens and, if needed, creates or migrates a database.
