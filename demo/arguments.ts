@@ -2,6 +2,7 @@
 import { opendirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { StoreKind } from './store.ts';
 
 /** What the demo was asked to do. */
 export type DemoArguments = {
@@ -9,6 +10,7 @@ export type DemoArguments = {
   readonly root: string;
   readonly kills: number;
   readonly paceMs: number;
+  readonly store: StoreKind;
   readonly keep: boolean;
   readonly pause: boolean;
 };
@@ -17,14 +19,15 @@ export type DemoArguments = {
 export class UsageError extends Error {}
 
 /** What `--help` prints. */
-export const USAGE = `npm run demo -- [path] [--kills n] [--pace ms] [--keep] [--pause]
+export const USAGE = `npm run demo -- [path] [--kills n] [--pace ms] [--store kind] [--keep] [--pause]
 
 Hashes all files under path in a durable job, kills the process that runs it with SIGKILL again and again, and verifies the result.
 
   path        a folder; default: the node_modules of this project
   --kills n   how often to kill, 0 to 50; default: 4
   --pace ms   lets each activity take so much longer, 0 to 1000; for trees that are done before the first kill; default: 0
-  --keep      keeps the folder with the database and manifest.json
+  --store     sqlite: a file; postgres: the server of DATABASE_URL, or one of its own; default: sqlite
+  --keep      keeps the folder with manifest.json and the database, or its schema on the server of DATABASE_URL
   --pause     waits for Enter before verifying: change a file, and see that it is found`;
 
 const MAX_KILLS = 50;
@@ -49,6 +52,7 @@ export function readArguments(args: readonly string[]): DemoArguments | null {
     root: readFolder(path === undefined ? resolve(dirname(import.meta.dirname), 'node_modules') : resolve(base ?? '.', path)),
     kills: readInteger('kills', values.kills, MAX_KILLS),
     paceMs: readInteger('pace', values.pace, MAX_PACE_MS),
+    store: readStore(values.store),
     keep: values.keep,
     pause: values.pause,
   };
@@ -62,6 +66,7 @@ function parse(args: readonly string[]) {
       options: {
         kills: { type: 'string', default: '4' },
         pace: { type: 'string', default: '0' },
+        store: { type: 'string', default: 'sqlite' },
         keep: { type: 'boolean', default: false },
         pause: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
@@ -77,6 +82,11 @@ function readInteger(name: string, text: string, max: number): number {
     throw new UsageError(`expected --${name} to be an integer from 0 to ${max}, got '${text}'`);
   }
   return Number(text);
+}
+
+function readStore(text: string): StoreKind {
+  if (text === 'sqlite' || text === 'postgres') return text;
+  throw new UsageError(`expected --store to be sqlite or postgres, got '${text}'`);
 }
 
 /** The real path of a folder that can be read and is not empty. */

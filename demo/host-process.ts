@@ -2,6 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { Store } from './store.ts';
 
 /** How much of the host's output is kept for a report, in characters. */
 const TAIL = 8_192;
@@ -11,21 +12,21 @@ const STOP_MS = 20_000;
 /** A host ended by itself, or did not start. The message holds what it printed last. */
 export class HostError extends Error {}
 
-/** The one host of the demo: a process, then another one on the same file. */
+/** The one host of the demo: a process, then another one on the same store. */
 export class HostProcess {
   /** Rejects when a host ends without being killed or stopped by us. Never resolves. */
   readonly failed: Promise<never>;
-  readonly #file: string;
+  readonly #store: Store;
   #fail: (error: HostError) => void = () => undefined;
   #child: ChildProcess | null = null;
   #output = '';
   #expected: 'nothing' | 'kill' | 'stop' = 'nothing';
 
   /**
-   * @param file - the database
+   * @param store - of each of them
    */
-  constructor(file: string) {
-    this.#file = file;
+  constructor(store: Store) {
+    this.#store = store;
     this.failed = new Promise<never>((_resolve, reject) => {
       this.#fail = reject;
     });
@@ -43,7 +44,9 @@ export class HostProcess {
     this.#expected = 'nothing';
     this.#output = '';
     // The child inherits `--conditions` from the flags of this process.
-    const child = fork(fileURLToPath(new URL('./host.ts', import.meta.url)), [this.#file], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const child = fork(fileURLToPath(new URL('./host.ts', import.meta.url)), [JSON.stringify(this.#store)], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -1,8 +1,8 @@
-// The process that is killed: a runtime on the database file that the demo names. It says `ready` once it runs, stops when it is told to,
+// The process that is killed: a runtime on the store that the demo names. It says `ready` once it runs, stops when it is told to,
 // and ends by itself when the demo is gone. Nothing here prepares for a kill.
 import { availableParallelism } from 'node:os';
 import { Runtime, type Logger } from 'duraloom';
-import { SqliteProvider } from 'duraloom/sqlite';
+import { openStore, type Store } from './store.ts';
 
 /** How long a kill delays what was running: the next host takes it when these leases have run out. */
 const LEASE_MS = 1_500;
@@ -12,12 +12,12 @@ const MAX_ATTEMPTS = 1_000;
 const report = (fields: unknown, message: string): void => console.error(message, fields);
 const logger: Logger = { debug: () => undefined, info: () => undefined, warn: report, error: report };
 
-const [file = ''] = process.argv.slice(2);
+const store = JSON.parse(process.argv[2] ?? '') as Store;
 // Ctrl-C goes to both processes; what it means is decided by the demo.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', () => process.exit());
 
-const provider = await SqliteProvider.open(file);
+const provider = await openStore(store);
 const runtime = await Runtime.start({
   provider,
   orchestrations: new URL('./orchestrations.ts', import.meta.url),

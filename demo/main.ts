@@ -6,11 +6,11 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'duraloom';
-import { SqliteProvider } from 'duraloom/sqlite';
 import { readArguments, USAGE, UsageError, type DemoArguments } from './arguments.ts';
 import { HostError, HostProcess } from './host-process.ts';
 import { proveNothingLost } from './proof.ts';
 import { printReport } from './report.ts';
+import { openStore, placeStore } from './store.ts';
 import { runJob } from './survive.ts';
 import { readFileClockMs, verifyManifest } from './verify.ts';
 
@@ -18,20 +18,23 @@ const EXIT_DIFFERENT = 1;
 const EXIT_USAGE = 2;
 
 /** Returns true when all is well. */
-async function runDemo({ root, kills, paceMs, keep, pause }: DemoArguments): Promise<boolean> {
+async function runDemo({ root, kills, paceMs, store: kind, keep, pause }: DemoArguments): Promise<boolean> {
   // A real path, as the root is: the job leaves its own folder out when it lies in the tree.
   const work = realpathSync(mkdtempSync(join(tmpdir(), 'duraloom-demo-')));
-  const database = join(work, 'demo.db');
-  const host = new HostProcess(database);
-  cleanUpAtExit(host, () => {
+  const removeWork = (): void => {
     if (!keep) rmSync(work, { recursive: true, force: true, maxRetries: 5 });
-  });
+  };
+  process.once('exit', removeWork);
+  const place = await placeStore(kind, work);
+  const host = new HostProcess(place.store);
+  cleanUpAtExit(host, () => place.remove(keep));
   console.log(`demo: hashing ${root}; kills of the host process to come: ${kills}`);
-  if (keep) console.log(`demo: database and manifest.json stay in ${work}`);
+  if (kind !== 'sqlite') console.log(`demo: the store is ${place.description}`);
+  if (keep) console.log(`demo: what is kept is in ${work}`);
 
   const job = { root, work, paceMs };
   const startedAtMs = readFileClockMs(work);
-  const provider = await SqliteProvider.open(database, { changePollMs: 20 });
+  const provider = await openStore(place.store);
   try {
     const client = new Client(provider);
     const run = await runJob({ client, host, job, kills });
@@ -43,6 +46,9 @@ async function runDemo({ root, kills, paceMs, keep, pause }: DemoArguments): Pro
     return printReport({ run, kills, proof, verification, verifySeconds: (performance.now() - startedMs) / 1000 });
   } finally {
     await provider.close();
+    // When the demo fails, a host may still be there.
+    await host.kill();
+    await place.remove(keep);
   }
 }
 
@@ -53,17 +59,17 @@ async function waitForEnter(): Promise<void> {
   process.stdin.pause();
 }
 
-/** Leaves no process and no folder behind, however the demo ends. */
-function cleanUpAtExit(host: HostProcess, removeFolder: () => void): void {
-  process.once('exit', () => {
-    host.killNow();
-    removeFolder();
-  });
+/** Leaves no process and nothing in a store behind, however the demo ends. */
+function cleanUpAtExit(host: HostProcess, removeStore: () => Promise<void>): void {
+  process.once('exit', () => host.killNow());
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     // Once: a second Ctrl-C need not wait for the host.
     process.once(signal, () => {
       console.error(`\ndemo: stopped by ${signal}`);
-      void host.kill().then(() => process.exit(128 + constants.signals[signal]));
+      void host
+        .kill()
+        .then(removeStore)
+        .finally(() => process.exit(128 + constants.signals[signal]));
     });
   }
   // Nobody reads any more, as in `npm run demo | head`.

@@ -1,4 +1,4 @@
-// The end of every mode: one more host finishes what is left, then everything in the file is checked. Neighbours: modes/*.ts, invariants.ts.
+// The end of every mode: one more host finishes what is left, then everything in the store is checked. Neighbours: modes/*.ts, invariants.ts.
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { HostProcess } from './host-process.ts';
@@ -29,7 +29,7 @@ export async function awaitFinish(host: HostProcess, what: string): Promise<read
   return host.report === null ? [`${what} ended by itself: code ${String(code)}, signal ${String(signal)}`] : host.report.violations;
 }
 
-/** Checks all that is in the file, when everything must have ended. */
+/** Checks all that is in the store, when everything must have ended. */
 export async function checkAll(
   workspace: Workspace,
   options: Omit<CheckOptions, 'final'>,
@@ -37,10 +37,12 @@ export async function checkAll(
   const { violations, census } = await workspace.withStore((provider, client) =>
     checkInvariants(provider, client, { ...options, final: true }),
   );
-  return { violations: [...violations, ...checkFile(workspace.file)], census };
+  // A server says itself what is damaged, when it is read.
+  const damage = workspace.store.kind === 'file' ? checkFile(workspace.store.file) : [];
+  return { violations: [...violations, ...damage], census };
 }
 
-/** Lets one more host finish everything, and checks all that is in the file. */
+/** Lets one more host finish everything, and checks all that is in the store. */
 export async function finishAndCheck(
   workspace: Workspace,
   { seed, replayThreads, activityThreads }: Settings,

@@ -2,11 +2,12 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Operation } from './intercept.ts';
+import type { StoreAddress } from './store.ts';
 import type { Kind } from './workload.ts';
 
 /** What a host does; it travels as its argument. */
 export type HostOptions = {
-  readonly file: string;
+  readonly store: StoreAddress;
   /** Sets the ids of its jobs apart. */
   readonly prefix: string;
   readonly seed: number;
@@ -28,6 +29,8 @@ export type HostState = {
   readonly progress: number;
   /** Acks that the store refused because their lease had ended. */
   readonly refused: number;
+  /** Errors of the store that its client saw. */
+  readonly storeErrors: number;
 };
 
 /** What a host says at its end. */
@@ -54,7 +57,7 @@ export class HostProcess {
   /** What it said at its end; null before, and when it was killed. */
   report: HostReport | null = null;
   /** What it said last. */
-  state: HostState = { ended: 0, progress: 0, refused: 0 };
+  state: HostState = { ended: 0, progress: 0, refused: 0, storeErrors: 0 };
   readonly #child: ChildProcess;
   readonly #listeners = new Set<() => void>();
 

@@ -2,13 +2,13 @@
 // Says on stdout, a line each: `running`, `started <id>`, `ended <id>`, `state <json>` now and then, and `report <json>` at its end.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'duraloom';
-import { SqliteProvider } from 'duraloom/sqlite';
 import type { HostOptions, HostReport, HostState } from './host-process.ts';
 import { intercepted, type Hook } from './intercept.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { Load } from './load.ts';
 import { Random } from './random.ts';
 import { startRuntime } from './runtime.ts';
+import { insist, openStore } from './store.ts';
 
 /** How often its state is said, in milliseconds. */
 const SAY_MS = 50;
@@ -38,8 +38,8 @@ void wish.then(() => {
 // Without who started it nobody would end it.
 process.once('disconnect', () => process.exit(1));
 
-const provider = intercepted(await SqliteProvider.open(options.file), [die, leases.hook]);
-const runtime = await startRuntime(provider, options);
+const provider = intercepted(await openStore(options.store), [die, leases.hook]);
+const runtime = await insist(() => startRuntime(provider, options));
 const client = new Client(provider);
 console.log('running');
 
@@ -59,7 +59,12 @@ const load = new Load({
 });
 const saying = setInterval(() => {
   const { turnsCommitted, activitiesCompleted } = runtime.stats();
-  const state: HostState = { ended: load.ended, progress: turnsCommitted + activitiesCompleted, refused: leases.refused };
+  const state: HostState = {
+    ended: load.ended,
+    progress: turnsCommitted + activitiesCompleted,
+    refused: leases.refused,
+    storeErrors: errors.storeErrors,
+  };
   console.log(`state ${JSON.stringify(state)}`);
 }, SAY_MS);
 

@@ -5,6 +5,18 @@ import type { Provider } from 'duraloom';
 /** A method of a provider. */
 export type Operation = Exclude<keyof Provider, 'name'>;
 
+/** Where a host kills itself: around every write and hand-out of the store. */
+export const POINTS: readonly [Operation, ...Operation[]] = [
+  'startInstances',
+  'enqueueMessages',
+  'fetchOrchestrationItems',
+  'ackOrchestrationItems',
+  'fetchWorkItems',
+  'ackWorkItems',
+  'renewWorkLocks',
+  'receiveSessionMessages',
+];
+
 /** One call, at one of its ends. */
 export type Call = {
   readonly operation: Operation;
@@ -31,7 +43,8 @@ export function intercepted<Store extends Provider>(provider: Store, hooks: read
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== 'function') return value;
-      if (name === 'close') return (): unknown => Reflect.apply(value, target, []);
+      // Both are called outside of all work, and `stats` at once.
+      if (name === 'close' || name === 'stats') return (): unknown => Reflect.apply(value, target, []);
       return async (...args: readonly unknown[]): Promise<unknown> => {
         const call = { operation: name as Operation, args, startedMs: performance.now() };
         for (const hook of hooks) hook({ ...call, phase: 'before', outcome: undefined });

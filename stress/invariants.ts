@@ -1,8 +1,7 @@
-// What must hold on the file after whatever happened: checked on the store itself, from another process than the one that died.
+// What must hold in the store after whatever happened: checked on the store itself, from another process than the one that died.
 // Neighbours: workload.ts knows the results; every mode asks this in the end, `kill` also after each round.
 import Database from 'better-sqlite3';
-import { validateHistory, type Client, type HistoryEvent, type InstanceStatus } from 'duraloom';
-import type { SqliteProvider } from 'duraloom/sqlite';
+import { validateHistory, type Client, type HistoryEvent, type InstanceStatus, type Provider } from 'duraloom';
 import { expectedResult, parseJob } from './workload.ts';
 
 type InstanceState = Awaited<ReturnType<Client['listInstances']>>[number];
@@ -38,7 +37,7 @@ const PAGE = 1000;
  * @returns what is wrong, in words, and the counts of this look
  */
 export async function checkInvariants(
-  provider: SqliteProvider,
+  provider: Provider,
   client: Client,
   { acknowledged, ended = new Set(), settled = new Set(), final, sampleEvery = 1 }: CheckOptions,
 ): Promise<{ readonly violations: readonly string[]; readonly census: Census }> {

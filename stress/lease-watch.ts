@@ -18,6 +18,8 @@ export class LeaseWatch {
   readonly #lockMs: number;
   /** When each lease has ended for certain, on the monotonic clock. */
   readonly #endsMs = new Map<string, number>();
+  /** The same of leases that are being renewed: until the answer comes, and when none comes, nobody knows. */
+  readonly #renewedMs = new Map<string, number>();
 
   /**
    * @param lockMs - length of all leases
@@ -28,23 +30,36 @@ export class LeaseWatch {
 
   /** To be called around each call. */
   readonly hook: Hook = ({ operation, phase, args, startedMs, outcome }) => {
-    if (phase === 'before') return;
+    const isRenewal = operation === 'renewOrchestrationLocks' || operation === 'renewWorkLocks';
+    if (phase === 'before') {
+      if (isRenewal) for (const lock of args[0] as readonly Lock[]) this.#forget(nameOf(lock));
+      return;
+    }
     if (operation === 'fetchOrchestrationItems' || operation === 'fetchWorkItems') {
       for (const lock of (outcome as { readonly items: readonly Lock[] }).items) this.#grant(lock);
       return;
     }
-    const isRenewal = operation === 'renewOrchestrationLocks' || operation === 'renewWorkLocks';
     if (!isRenewal && operation !== 'ackOrchestrationItems' && operation !== 'ackWorkItems') return;
     for (const [index, lock] of (args[0] as readonly Lock[]).entries()) {
       const result = (outcome as readonly string[])[index];
       const isAccepted = result === 'done' || result === 'committed';
-      const isLate = startedMs > (this.#endsMs.get(nameOf(lock)) ?? Number.POSITIVE_INFINITY);
+      const known = (isRenewal ? this.#renewedMs : this.#endsMs).get(nameOf(lock));
+      const isLate = startedMs > (known ?? Number.POSITIVE_INFINITY);
       if (isLate && isAccepted) this.violations.push(`${operation} of ${nameOf(lock)} was accepted after its lease had ended`);
       else if (isLate && !isRenewal) this.refused += 1;
+      this.#renewedMs.delete(nameOf(lock));
       if (isRenewal && isAccepted) this.#grant(lock);
       else this.#endsMs.delete(nameOf(lock));
     }
   };
+
+  /** A renewal may be done whatever comes of the call, and an ack may come before its answer. */
+  #forget(name: string): void {
+    const endsMs = this.#endsMs.get(name);
+    if (endsMs === undefined) this.#renewedMs.delete(name);
+    else this.#renewedMs.set(name, endsMs);
+    this.#endsMs.delete(name);
+  }
 
   /** The answer is here: it was granted before, and ends no later than this. */
   #grant(lock: Lock): void {

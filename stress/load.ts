@@ -1,9 +1,9 @@
 // Load: keeps a number of jobs in flight, checks each result, measures how long each takes. Store errors are tried again, as a host would.
 // Neighbours: workload.ts says what comes out, host.ts and the modes that run in this process use it.
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import { setTimeout as pause } from 'node:timers/promises';
-import { ProviderError, type Client } from 'duraloom';
+import type { Client, ProviderError } from 'duraloom';
 import type { Random } from './random.ts';
+import { insist } from './store.ts';
 import { expectedResult, makeJob, MAX_INPUT, type Job, type Kind } from './workload.ts';
 
 /** What to run, and whom to tell. */
@@ -23,9 +23,6 @@ export type LoadOptions = {
   /** The store refused a call. */
   readonly onStoreError?: (error: ProviderError) => void;
 };
-
-/** Pause after an error of the store, in milliseconds. */
-const RETRY_MS = 50;
 
 /** A load that runs from its creation until all its jobs have ended. */
 export class Load {
@@ -65,15 +62,18 @@ export class Load {
   }
 
   async #run(job: Job): Promise<void> {
-    const { client, onStarted, onEnded } = this.#options;
+    const { client, onStarted, onEnded, onStoreError } = this.#options;
     const { instanceId, kind, input } = job;
     const startedMs = performance.now();
     this.#running.set(instanceId, startedMs);
     try {
       // A start that failed may have been done (P5), so it is repeated with `useExisting`.
-      const handle = await this.#insist(() => client.startOrchestration<number>(instanceId, kind, input, { onExisting: 'useExisting' }));
+      const handle = await insist(
+        () => client.startOrchestration<number>(instanceId, kind, input, { onExisting: 'useExisting' }),
+        onStoreError,
+      );
       onStarted?.(job);
-      const result = await this.#insist(() => handle.result());
+      const result = await insist(() => handle.result(), onStoreError);
       onEnded?.(job);
       if (result !== expectedResult(job)) this.violations.push(`${instanceId} gave ${result}, expected ${expectedResult(job)}`);
     } catch (error) {
@@ -84,19 +84,5 @@ export class Load {
     this.window.record(durationUs);
     this.#running.delete(instanceId);
     this.#ended += 1;
-  }
-
-  /** Repeats a call while the store is in passing trouble. */
-  async #insist<Value>(call: () => Promise<Value>): Promise<Value> {
-    for (;;) {
-      try {
-        return await call();
-      } catch (error) {
-        if (!(error instanceof ProviderError)) throw error;
-        this.#options.onStoreError?.(error);
-        if (!error.retryable) throw error;
-      }
-      await pause(RETRY_MS);
-    }
   }
 }

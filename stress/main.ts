@@ -7,6 +7,7 @@ import { describeUsage, readCommand, type Settings } from './options.ts';
 import { clock } from './modes/clock.ts';
 import { diskFull } from './modes/disk-full.ts';
 import { faults } from './modes/faults.ts';
+import { fleet } from './modes/fleet.ts';
 import { kill } from './modes/kill.ts';
 import { pause } from './modes/pause.ts';
 import { soak } from './modes/soak.ts';
@@ -21,7 +22,7 @@ const LINGER_MS = 2000;
 /** Size of the file system of disk-full: what the database takes, and then some. */
 const DISK_MB = { least: 64, perMinute: 60 };
 
-const MODES: Readonly<Record<string, Mode>> = { kill, faults, threads, soak, 'disk-full': diskFull, pause, clock };
+const MODES: Readonly<Record<string, Mode>> = { kill, faults, threads, soak, 'disk-full': diskFull, pause, clock, fleet };
 
 /** Returns the exit code. */
 async function runMode(name: string, mode: Mode, settings: Settings): Promise<number> {
@@ -40,7 +41,7 @@ async function runMode(name: string, mode: Mode, settings: Settings): Promise<nu
   setTimeout(() => process.exit(), LINGER_MS).unref();
   const isWell = outcome.violations.length === 0;
   if (isWell) workspace.remove();
-  else console.error(`the database is kept in ${workspace.keep()}`);
+  else console.error(`${workspace.store.kind === 'file' ? 'the database' : 'what is in the database'} is kept in ${workspace.keep()}`);
   printOutcome(name, shown, { outcome, seconds: (performance.now() - startedMs) / 1000 });
   return isWell ? 0 : EXIT_VIOLATION;
 }

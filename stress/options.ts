@@ -12,6 +12,9 @@ export type Settings = {
   readonly activityThreads: number;
   /** Orchestrations at once, for each process. */
   readonly inFlight: number;
+  /** Host processes at once, and whether they are killed; null in modes that have their own number. */
+  readonly runtimes: number | null;
+  readonly kill: boolean | null;
   /** Folder of the database; null: a new one, removed after a run without violations. */
   readonly folder: string | null;
 };
@@ -21,6 +24,8 @@ export type ModeOptions = {
   readonly length: 'rounds' | 'minutes';
   readonly defaultLength: number;
   readonly defaultInFlight: number;
+  /** Host processes at once, for modes that are told how many. */
+  readonly defaultRuntimes?: number;
 };
 
 /** What the command line asks for. */
@@ -34,6 +39,7 @@ const MAX_ROUNDS = 1_000_000;
 const MAX_MINUTES = 10_000;
 const MAX_IN_FLIGHT = 100_000;
 const MAX_THREADS = 256;
+const MAX_RUNTIMES = 32;
 
 /**
  * Reads the command line.
@@ -54,6 +60,8 @@ export function readCommand(words: readonly string[], modes: Readonly<Record<str
         minutes: { type: 'string' },
         threads: { type: 'string', default: '1,2' },
         'in-flight': { type: 'string' },
+        runtimes: { type: 'string' },
+        kill: { type: 'boolean' },
         folder: { type: 'string' },
       },
     });
@@ -70,6 +78,10 @@ export function readCommand(words: readonly string[], modes: Readonly<Record<str
       whole: own.length === 'rounds',
     });
     const [replayThreads, activityThreads] = readThreads(values.threads);
+    const { defaultRuntimes } = own;
+    if (defaultRuntimes === undefined && (values.runtimes ?? values.kill) !== undefined) {
+      throw new TypeError(`${mode} has no --runtimes and no --kill: they are those of fleet`);
+    }
     const settings: Settings = {
       seed:
         values.seed === undefined ? Math.floor(Math.random() * MAX_SEED) : readNumber('seed', values.seed, { max: MAX_SEED, whole: true }),
@@ -78,6 +90,11 @@ export function readCommand(words: readonly string[], modes: Readonly<Record<str
       replayThreads,
       activityThreads,
       inFlight: readNumber('in-flight', values['in-flight'] ?? String(own.defaultInFlight), { max: MAX_IN_FLIGHT, whole: true }),
+      runtimes:
+        defaultRuntimes === undefined
+          ? null
+          : readNumber('runtimes', values.runtimes ?? String(defaultRuntimes), { max: MAX_RUNTIMES, whole: true }),
+      kill: defaultRuntimes === undefined ? null : (values.kill ?? false),
       folder: values.folder ?? null,
     };
     return { kind: 'run', mode, settings };
@@ -108,6 +125,8 @@ options
   --seed <n>          repeats the choices of a run, as far as the machine allows (default random)
   --threads <r>,<a>   replay and activity threads of each process (default 1,2)
   --in-flight <n>     orchestrations at once in each process
+  --runtimes <n>      fleet: host processes at once (default 4)
+  --kill              fleet: they are also killed with SIGKILL, and others take their places
   --folder <path>     folder for the database; it is kept (default: a new one, kept after violations)
   --help              this text
 `;

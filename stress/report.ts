@@ -1,6 +1,6 @@
 // What a mode hands back, and how it is printed: violations, throughput and latency, verdict, one JSON line. Neighbour: main.ts.
 import type { RecordableHistogram } from 'node:perf_hooks';
-import type { Settings } from './options.ts';
+import type { ModeOptions, Settings } from './options.ts';
 import type { Workspace } from './workspace.ts';
 
 /** How a run ended. */
@@ -21,11 +21,8 @@ export class CannotRun extends Error {
 }
 
 /** One way of trying to break the promise. */
-export type Mode = {
+export type Mode = ModeOptions & {
   readonly summary: string;
-  readonly length: 'rounds' | 'minutes';
-  readonly defaultLength: number;
-  readonly defaultInFlight: number;
   readonly run: (settings: Settings, workspace: Workspace) => Promise<Outcome>;
 };
 

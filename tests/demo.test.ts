@@ -1,7 +1,7 @@
 // Runs the demo as its own process on small trees. What it proves about itself is in its last line; here is checked that it can also fail.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -11,6 +11,8 @@ import { countResults } from '../demo/proof.ts';
 
 const main = join(dirname(import.meta.dirname), 'demo', 'main.ts');
 const temporary = mkdtempSync(join(tmpdir(), 'duraloom-demo-test-'));
+// A server of PostgreSQL does not run as root, and must get to its folder.
+chmodSync(temporary, 0o755);
 const FOLDERS = 6;
 const FILES_IN_FOLDER = 16;
 
@@ -42,7 +44,8 @@ class Demo {
   readonly #ended: Promise<unknown>;
 
   constructor(...args: readonly string[]) {
-    const env = { ...process.env, TMPDIR: this.temporary, TMP: this.temporary, TEMP: this.temporary };
+    chmodSync(this.temporary, 0o755);
+    const env = { ...process.env, DATABASE_URL: '', TMPDIR: this.temporary, TMP: this.temporary, TEMP: this.temporary };
     this.child = spawn(process.execPath, ['--conditions=duraloom-source', main, ...args], { env, stdio: 'pipe' });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -78,6 +81,16 @@ describe('the demo', () => {
     expect(demo.output.match(/kill -9 of host \d+ at \d+ %/g)).toHaveLength(2);
     expect(demo.output).toMatch(/kills +2; [1-9]\d* /);
     expect(demo.output).toContain('2 links skipped, 0 not readable');
+    expect(readdirSync(demo.temporary)).toEqual([]);
+  });
+
+  test('does the same on a PostgreSQL server', async () => {
+    const demo = new Demo(makeTree('fleet'), '--store', 'postgres', '--kills', '1', '--pace', '40');
+    expect(await demo.end(), demo.output).toEqual({
+      code: 0,
+      lastLine: `demo: files=${FILES} activities=${ACTIVITIES} kills=1 lost=0 duplicated_results=0 verified=true`,
+    });
+    expect(demo.output).toContain('demo: the store is a PostgreSQL server of its own, which ends with the demo');
     expect(readdirSync(demo.temporary)).toEqual([]);
   });
 
@@ -159,7 +172,7 @@ describe('the command line of the demo', () => {
 
   test('has defaults: the node_modules of the project, four kills', () => {
     const root = realpathSync(join(dirname(import.meta.dirname), 'node_modules'));
-    expect(readArguments([])).toEqual({ root, kills: 4, paceMs: 0, keep: false, pause: false });
+    expect(readArguments([])).toEqual({ root, kills: 4, paceMs: 0, store: 'sqlite', keep: false, pause: false });
   });
 
   test('asks for the usage with --help', () => {
@@ -174,6 +187,7 @@ describe('the command line of the demo', () => {
     ['two paths', [folder, folder], /expected one path, got 2/],
     ['a number that is none', [folder, '--kills', 'many'], /--kills to be an integer from 0 to 50, got 'many'/],
     ['a number out of range', [folder, '--kills', '51'], /--kills to be an integer from 0 to 50, got '51'/],
+    ['a store that is none', [folder, '--store', 'paper'], /--store to be sqlite or postgres, got 'paper'/],
     ['an unknown option', [folder, '--fast'], /--fast/],
   ])('refuses %s', (_name, args, message) => {
     expect(() => readArguments(args)).toThrow(message);

@@ -1,7 +1,7 @@
 // The stress runs run, and they can fail. What they find is not asserted here: that is what they are for.
 import Database from 'better-sqlite3';
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'duraloom';
@@ -12,9 +12,12 @@ import { Load } from '../stress/load.ts';
 import { readCommand } from '../stress/options.ts';
 import { Random } from '../stress/random.ts';
 import { startRuntime } from '../stress/runtime.ts';
+import { postgresUrl, query } from './support/postgres.ts';
 
 const MAIN = join(import.meta.dirname, '../stress/main.ts');
 const temporary = mkdtempSync(join(tmpdir(), 'duraloom-stress-test-'));
+// A server of PostgreSQL does not run as root, and must get to its folder.
+chmodSync(temporary, 0o755);
 /** Several processes with threads of their own: a few seconds, much more on a machine that is busy. */
 const TIMEOUT_MS = 120_000;
 
@@ -22,9 +25,9 @@ afterAll(() => rmSync(temporary, { recursive: true }));
 
 type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
-function runStress(...words: readonly string[]): Promise<Ended> {
+function runStress(words: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return new Promise((resolve) => {
-    const env = { ...process.env, TMPDIR: temporary };
+    const env = { ...process.env, DATABASE_URL: '', TMPDIR: temporary, ...more };
     execFile(process.execPath, ['--conditions=duraloom-source', MAIN, ...words], { env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
@@ -36,7 +39,7 @@ const lastLine = (stdout: string): unknown => JSON.parse(stdout.trimEnd().split(
 describe('npm run stress', { timeout: TIMEOUT_MS }, () => {
   test('kills hosts, prints its configuration and what it measured, and ends with a JSON line', async () => {
     const before = readdirSync(temporary);
-    const { code, stdout, stderr } = await runStress('kill', '--rounds', '2', '--in-flight', '5', '--seed', '3');
+    const { code, stdout, stderr } = await runStress(['kill', '--rounds', '2', '--in-flight', '5', '--seed', '3']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^stress kill: rounds 2, seed 3, replayThreads 1, activityThreads 2, inFlight 5\n/);
     expect(stdout).toMatch(/\nstress kill: \d+ orchestrations in [\d.]+ s, [\d.]+\/s, p50 [\d.]+ ms, p99 [\d.]+ ms\n/);
@@ -50,9 +53,40 @@ describe('npm run stress', { timeout: TIMEOUT_MS }, () => {
     expect(readdirSync(temporary)).toEqual(before);
   });
 
+  test('runs a fleet on a server that is ended meanwhile, and says what it did', async () => {
+    const { code, stdout, stderr } = await runStress([
+      'fleet',
+      '--runtimes',
+      '2',
+      '--kill',
+      '--rounds',
+      '3',
+      '--in-flight',
+      '5',
+      '--seed',
+      '5',
+    ]);
+    expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('\n  server: our own, default settings; it is ended and started again meanwhile\n');
+    const { figures, ...line } = lastLine(stdout) as { readonly figures: Readonly<Record<string, number>> };
+    expect(line).toMatchObject({ stress: 'fleet', verdict: 'ok', violations: 0, rounds: 3, seed: 5, runtimes: 2, kill: true });
+    expect(figures['hosts']).toBe(2 + (figures['kills'] ?? 0));
+    expect(figures).toMatchObject({ 'server fast': 1, kill: 1, delay: 1 });
+    expect(figures['activities']).toBeGreaterThan(0);
+  });
+
+  test('leaves a given server as it was', async () => {
+    const { code, stdout, stderr } = await runStress(['fleet', '--runtimes', '1', '--rounds', '1', '--in-flight', '2', '--seed', '1'], {
+      DATABASE_URL: postgresUrl(),
+    });
+    expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('\n  server: DATABASE_URL; it is not ours to restart: it stays up\n');
+    expect(await query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'stress\\_%'")).toEqual([]);
+  });
+
   test('fails when an instance that was acknowledged is lost', async () => {
     const folder = mkdtempSync(join(temporary, 'lost-'));
-    const ended = runStress('pause', '--rounds', '1', '--in-flight', '5', '--seed', '1', '--folder', folder);
+    const ended = runStress(['pause', '--rounds', '1', '--in-flight', '5', '--seed', '1', '--folder', folder]);
     await expect.poll(() => loseInstances(folder), { timeout: TIMEOUT_MS, message: 'some instance has completed' }).toBeGreaterThan(0);
     const { code, stdout, stderr } = await ended;
     expect(stderr).toMatch(/violation: [ab]\.\d+\.\w+\.\d was acknowledged and is lost/);
@@ -62,9 +96,10 @@ describe('npm run stress', { timeout: TIMEOUT_MS }, () => {
   });
 
   test('explains itself with --help, and ends with exit code 2 when it was called wrongly', async () => {
-    const [help, wrong] = await Promise.all([runStress('--help'), runStress('kill', '--minutes', '1')]);
+    const [help, wrong] = await Promise.all([runStress(['--help']), runStress(['kill', '--minutes', '1'])]);
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const mode of ['kill', 'faults', 'threads', 'soak', 'disk-full', 'pause', 'clock']) expect(help.stdout).toMatch(`\n  ${mode} `);
+    for (const mode of ['kill', 'faults', 'threads', 'soak', 'disk-full', 'pause', 'clock', 'fleet'])
+      expect(help.stdout).toMatch(`\n  ${mode} `);
     expect(wrong).toMatchObject({ code: 2, stdout: '' });
     expect(wrong.stderr).toMatch(/^stress: The length of kill is given by --rounds, not by --minutes\n\nnpm run stress -- <mode>/);
   });
@@ -89,27 +124,31 @@ describe('the command line of stress', () => {
   const modes = {
     kill: { length: 'rounds', defaultLength: 200, defaultInFlight: 30 },
     soak: { length: 'minutes', defaultLength: 10, defaultInFlight: 200 },
+    fleet: { length: 'rounds', defaultLength: 60, defaultInFlight: 20, defaultRuntimes: 4 },
   } as const;
 
   test('has defaults for each mode', () => {
     expect(readCommand(['soak'], modes)).toMatchObject({
       kind: 'run',
       mode: 'soak',
-      settings: { rounds: 0, minutes: 10, replayThreads: 1, activityThreads: 2, inFlight: 200, folder: null },
+      settings: { rounds: 0, minutes: 10, replayThreads: 1, activityThreads: 2, inFlight: 200, runtimes: null, kill: null, folder: null },
     });
+    expect(readCommand(['fleet', '--kill'], modes)).toMatchObject({ settings: { rounds: 60, runtimes: 4, kill: true } });
   });
 
   test.each([
-    [[], "Expected one mode of kill, soak, got ''"],
-    [['explode'], "Expected one mode of kill, soak, got 'explode'"],
-    [['toString'], "Expected one mode of kill, soak, got 'toString'"],
-    [['kill', 'soak'], "Expected one mode of kill, soak, got 'kill soak'"],
+    [[], "Expected one mode of kill, soak, fleet, got ''"],
+    [['explode'], "Expected one mode of kill, soak, fleet, got 'explode'"],
+    [['toString'], "Expected one mode of kill, soak, fleet, got 'toString'"],
+    [['kill', 'soak'], "Expected one mode of kill, soak, fleet, got 'kill soak'"],
     [['soak', '--rounds', '3'], 'The length of soak is given by --minutes, not by --rounds'],
     [['kill', '--rounds', '0'], "Expected --rounds to be an integer up to 1000000, not 0, got '0'"],
     [['kill', '--rounds', '1.5'], "Expected --rounds to be an integer up to 1000000, not 0, got '1.5'"],
     [['soak', '--minutes', 'long'], "Expected --minutes to be a number up to 10000, not 0, got 'long'"],
     [['kill', '--seed', '-1'], '--seed'],
     [['kill', '--threads', '0,1'], 'Expected --threads to be two integers from 1 to 256, such as 1,2 (replay, activity), got'],
+    [['kill', '--runtimes', '2'], 'kill has no --runtimes and no --kill: they are those of fleet'],
+    [['fleet', '--runtimes', '0'], "Expected --runtimes to be an integer up to 32, not 0, got '0'"],
     [['kill', '--fast'], "Unknown option '--fast'"],
   ])('refuses %j', (words, message) => {
     expect(readCommand(words, modes)).toMatchObject({ kind: 'wrong', message: expect.stringContaining(message) as string });

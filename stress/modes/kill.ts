@@ -3,25 +3,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { awaitFinish, finishAndCheck, LOCK_MS } from '../finish.ts';
 import type { HostOptions, HostProcess } from '../host-process.ts';
-import type { Operation } from '../intercept.ts';
+import { POINTS } from '../intercept.ts';
 import { checkInvariants, type Census, type CheckOptions } from '../invariants.ts';
 import type { Settings } from '../options.ts';
 import { Random } from '../random.ts';
 import type { Mode, Outcome } from '../report.ts';
 import { KINDS } from '../workload.ts';
 import type { Workspace } from '../workspace.ts';
-
-/** Where a host kills itself: around every write and hand-out of the store. */
-const POINTS: readonly [Operation, ...Operation[]] = [
-  'startInstances',
-  'enqueueMessages',
-  'fetchOrchestrationItems',
-  'ackOrchestrationItems',
-  'fetchWorkItems',
-  'ackWorkItems',
-  'renewWorkLocks',
-  'receiveSessionMessages',
-];
 
 /** How one round goes. */
 type Plan = 'start-up' | 'moment' | 'point' | 'pair';

@@ -231,7 +231,7 @@ export class FetchWaits<Item, Wish> {
   #armTimer(group: Group<Item, Wish>): void {
     group.stopTimer();
     if (group.waiters.size === 0 || group.dueAtMs === Number.POSITIVE_INFINITY) return;
-    const stop = this.#clock.setTimer(group.dueAtMs - this.#clock.monotonicMs(), () => {
+    const stop = this.#clock.setTimer(Math.max(0, group.dueAtMs - this.#clock.monotonicMs()), () => {
       group.stopTimer = doNothing;
       group.isStale = true;
       this.#look(group);
