@@ -32,7 +32,8 @@ function writeProject(): void {
   const modules = join(project, 'node_modules');
   mkdirSync(modules);
   symlinkSync(root, join(modules, 'duraloom'), 'junction');
-  for (const name of ['zod', 'valibot', 'vitest', '@types']) symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
+  for (const name of ['better-sqlite3', 'zod', 'valibot', 'vitest', '@types'])
+    symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   const compilerOptions = { noEmit: true, declaration: false, isolatedDeclarations: false, customConditions: ['duraloom-source'] };
   const config = { extends: join(root, 'tsconfig.base.json'), compilerOptions, include: ['*/*.ts'] };
