@@ -202,11 +202,11 @@ describe('a schema that cannot be used', () => {
 
   test('because a newer duraloom has changed it: nothing is changed back', async () => {
     const { schema } = await storeOf();
-    await query(`INSERT INTO "${schema}".duraloom_schema (version) VALUES (999)`);
+    await query(`INSERT INTO "${schema}".duraloom (version) VALUES (999)`);
     const error = await failure({ connectionString: postgresUrl(), schema });
     expect(error).toMatchObject({ code: 'SCHEMA_TOO_NEW', retryable: false });
     expect(error.message).toMatch(/version 999.*Upgrade duraloom/);
-    expect(await query(`SELECT max(version) AS version FROM "${schema}".duraloom_schema`)).toEqual([{ version: 999 }]);
+    expect(await query(`SELECT max(version) AS version FROM "${schema}".duraloom`)).toEqual([{ version: 999 }]);
   });
 
   test.each(['CREATE TABLE %.customers (id integer)', 'CREATE VIEW %.customers AS SELECT 1', 'CREATE TABLE %.instances (id integer)'])(
@@ -225,7 +225,7 @@ describe('a schema that cannot be used', () => {
   test('because the table of its version is of something else', async () => {
     const schema = freshSchema();
     await query(`CREATE SCHEMA "${schema}"`);
-    await query(`CREATE TABLE "${schema}".duraloom_schema (name text)`);
+    await query(`CREATE TABLE "${schema}".duraloom (name text)`);
     expect(await failure({ connectionString: postgresUrl(), schema })).toMatchObject({ code: 'DATABASE_UNREADABLE', retryable: false });
   });
 
@@ -442,5 +442,5 @@ test('T28: ten processes that start at once on an empty database all connect, an
   const ended = await Promise.all(children.map((child) => child.ended));
   expect(ended.map(({ code, stderr }) => [code, stderr])).toEqual(ended.map(() => [0, '']));
   expect(ended.map(({ stdout }) => stdout.trim()).toSorted()).toEqual([...Array.from({ length: 9 }, () => 'exists'), 'started']);
-  expect(await query(`SELECT version FROM "${schema}".duraloom_schema`)).toEqual([{ version: 1 }]);
+  expect(await query(`SELECT version FROM "${schema}".duraloom`)).toEqual([{ version: 1 }]);
 });
