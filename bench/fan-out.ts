@@ -17,7 +17,7 @@ const COUNT = { full: 10_000, quick: 500 };
 /** Before the first round: until then the hot paths of all threads are compiled. */
 const WARM_UP = { full: 2_000, quick: 100 };
 
-type Round = { readonly load: Load; readonly turns: number; readonly commits: number | null };
+type Round = { readonly load: Load; readonly turns: number; readonly commits: number | null; readonly roundTrips: number | null };
 
 /**
  * Measures row W1.
@@ -83,12 +83,12 @@ export async function measureNapFanOut(task: RowTask): Promise<readonly RowResul
 }
 
 async function runOurs(
-  { client, runtime, commits }: Host,
+  { client, runtime, commits, roundTrips }: Host,
   orchestration: typeof fanOut | typeof napFanOut,
   instanceIds: readonly string[],
 ): Promise<Round> {
   const turnsBefore = runtime.stats().turnsCommitted;
-  const commitsBefore = commits();
+  const [commitsBefore, tripsBefore] = [commits(), roundTrips()];
   const { result: results, load } = await measureLoad(async () => {
     // Either name: the types of both are the same but for it.
     const handles = await Promise.all(
@@ -97,18 +97,19 @@ async function runOurs(
     return Promise.all(handles.map((handle) => handle.result()));
   });
   assertResults(results, () => WIDTH);
-  const commitsAfter = commits();
+  const since = (before: number | null, now: number | null): number | null => (before === null || now === null ? null : now - before);
   return {
     load,
     turns: runtime.stats().turnsCommitted - turnsBefore,
-    commits: commitsBefore === null || commitsAfter === null ? null : commitsAfter - commitsBefore,
+    commits: since(commitsBefore, commits()),
+    roundTrips: since(tripsBefore, roundTrips()),
   };
 }
 
 function toMetrics(rounds: readonly Round[], count: number, besideRate: readonly Metric[]): readonly Metric[] {
   const loads = rounds.map(({ load }) => load);
   const rates = loads.map(({ elapsedMs }) => (count / elapsedMs) * 1_000);
-  const perCommit = rounds.flatMap(({ commits }) => (commits === null ? [] : [count / commits]));
+  const perCommit = rounds.flatMap(({ commits, roundTrips }) => (commits === null || roundTrips !== null ? [] : [count / commits]));
   return [
     metric('orchestrationsPerSecond', 'fan-outs of 5 activities', 'orchestrations/s', rates),
     metric(
@@ -126,7 +127,21 @@ function toMetrics(rounds: readonly Round[], count: number, besideRate: readonly
       'turns/orchestration',
       rounds.map(({ turns }) => turns / count),
     ),
+    ...toServerMetrics(rounds, count),
     ...(perCommit.length === 0 ? [] : [metric('orchestrationsPerCommit', 'group commit', 'orchestrations/commit', perCommit)]),
+  ];
+}
+
+/** What goes to a server, without the notices to other runtimes. */
+function toServerMetrics(rounds: readonly Round[], count: number): readonly Metric[] {
+  const perOrchestration = (read: (round: Round) => number | null): readonly number[] =>
+    rounds.flatMap((round) => (round.roundTrips === null ? [] : [(read(round) ?? Number.NaN) / count]));
+  const trips = perOrchestration(({ roundTrips }) => roundTrips);
+  if (trips.length === 0) return [];
+  const statements = perOrchestration(({ commits }) => commits);
+  return [
+    metric('statementsPerOrchestration', 'statements', 'statements/orchestration', statements),
+    metric('roundTripsPerOrchestration', 'round trips, with what was run again', 'round trips/orch.', trips),
   ];
 }
 

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Runtime, type Provider, type RuntimeOptions } from 'duraloom';
 import { MemoryProvider } from 'duraloom/memory';
+import { PostgresProvider } from 'duraloom/postgres';
 import { SqliteProvider } from 'duraloom/sqlite';
 import type { BenchOptions } from './options.ts';
+import { serverUrl, withSchema, type Schema } from './postgres.ts';
 
 /** Runs the part of a row that its figures are about: this is what a profile shows. Without a profile it only calls `run`. */
 export type Measured = <Result>(orchestrations: number, run: () => Promise<Result>) => Promise<Result>;
@@ -17,6 +19,8 @@ export type Store = {
   readonly provider: Provider;
   /** Transactions so far; null: the store has none. */
   readonly commits: () => number | null;
+  /** Answers of a server so far, also to what was run again; null: there is no server. */
+  readonly roundTrips: () => number | null;
 };
 
 /** A running host. */
@@ -26,6 +30,8 @@ export type Host = Store & { readonly runtime: Runtime; readonly client: Client 
 export type HostExtras = Partial<RuntimeOptions> & {
   /** Folder of the database. */
   readonly folder?: string;
+  /** Schema of the database, which others share; by default one of its own. */
+  readonly schema?: string;
 };
 
 /** File of the database within its folder. */
@@ -40,19 +46,23 @@ const STUCK_MS = 300_000;
 /**
  * Opens the store of the options and closes it.
  *
- * @param task - options and folder
+ * @param task - options, folder, and the schema where others share it
  * @param use - what to do
  * @returns what `use` returned
  */
 export async function withStore<Result>(
-  { options, folder }: Pick<RowTask, 'options' | 'folder'>,
+  { options, folder, schema }: Pick<RowTask, 'options' | 'folder'> & Pick<HostExtras, 'schema'>,
   use: (store: Store) => Promise<Result>,
 ): Promise<Result> {
   const { store, sync, maxCommitMs } = options;
+  if (store === 'postgres') {
+    const open = (where: Schema): Promise<Result> => withPostgres(where, use);
+    return schema === undefined ? withSchema(open) : open({ connectionString: serverUrl(), schema });
+  }
   if (store === 'memory') {
     const provider = new MemoryProvider();
     try {
-      return await use({ provider, commits: () => null });
+      return await use({ provider, commits: () => null, roundTrips: () => null });
     } finally {
       await provider.close();
     }
@@ -62,7 +72,20 @@ export async function withStore<Result>(
     ...(maxCommitMs !== null && { maxCommitMs }),
   });
   try {
-    return await use({ provider, commits: () => provider.commitStats.commits });
+    return await use({ provider, commits: () => provider.commitStats.commits, roundTrips: () => null });
+  } finally {
+    await provider.close();
+  }
+}
+
+async function withPostgres<Result>(where: Schema, use: (store: Store) => Promise<Result>): Promise<Result> {
+  const provider = await PostgresProvider.connect(where);
+  const roundTrips = (): number => {
+    const { commits, busyRetries } = provider.stats();
+    return commits + busyRetries;
+  };
+  try {
+    return await use({ provider, commits: () => provider.stats().commits, roundTrips });
   } finally {
     await provider.close();
   }
@@ -79,10 +102,10 @@ export async function withStore<Result>(
 export async function withHost<Result>(
   task: Pick<RowTask, 'options' | 'folder'>,
   use: (host: Host) => Promise<Result>,
-  { folder = task.folder, ...extra }: HostExtras = {},
+  { folder = task.folder, schema, ...extra }: HostExtras = {},
 ): Promise<Result> {
   const { threads, slots, turnsPerThread, cacheMib, autoTune } = task.options;
-  return withStore({ options: task.options, folder }, async (store) => {
+  return withStore({ options: task.options, folder, ...(schema !== undefined && { schema }) }, async (store) => {
     const runtime = await Runtime.start({
       provider: store.provider,
       orchestrations: new URL('./orchestrations.ts', import.meta.url),

@@ -14,6 +14,8 @@ export type Machine = {
   /** null: not a git checkout, or one of an unusual form. */
   readonly commit: string | null;
   readonly folder: string;
+  /** Version and settings of the server; null: no row is on one. */
+  readonly postgres: string | null;
   /** True when the folder of the databases is in memory: a sync costs nothing there, so FULL measures nothing. */
   readonly inMemory: boolean;
 };
@@ -24,9 +26,10 @@ const TMPFS = 0x01021994;
 /**
  * Describes this machine.
  *
+ * @param postgres - what the server is, if there is one
  * @returns the description
  */
-export function describeMachine(): Machine {
+export function describeMachine(postgres: string | null = null): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
@@ -34,6 +37,7 @@ export function describeMachine(): Machine {
     betterSqlite3: versionOf('better-sqlite3'),
     commit: readCommit(resolve(import.meta.dirname, '..')),
     folder: tmpdir(),
+    postgres,
     inMemory: statfsSync(tmpdir()).type === TMPFS,
   };
 }

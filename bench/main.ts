@@ -1,6 +1,7 @@
 // `npm run bench`: measures rows, each part of a row in a process of its own, and prints a table or JSON lines. See README.md.
 import { compareRows } from './compare.ts';
-import { describeMachine } from './machine.ts';
+import { describeMachine, type Machine } from './machine.ts';
+import { withServer } from './postgres.ts';
 import { describeUsage, readCommand, type RunCommand } from './options.ts';
 import { toConclusion, toHeader, toJson, toSubheading, toTable } from './print.ts';
 import { ROWS, type Row } from './rows.ts';
@@ -23,16 +24,17 @@ async function main(words: readonly string[]): Promise<number> {
     case 'compare':
       return compareRows(command);
     case 'run':
-      return runRows(command);
+      return withServer(command.sweep, (server) => runRows(command, server));
   }
 }
 
-async function runRows(command: RunCommand): Promise<number> {
+async function runRows(command: RunCommand, server: string | null): Promise<number> {
   const { json, extent } = command;
   const verdicts: Verdict[] = [];
-  if (!json) process.stdout.write(`${toHeader(describeMachine(), extent)}\n`);
+  const machine = describeMachine(server);
+  if (!json) process.stdout.write(`${toHeader(machine, extent)}\n`);
   for (const row of ROWS.filter(({ name }) => command.rows.includes(name))) {
-    if (!(await runRow(row, command, verdicts))) {
+    if (!(await runRow(row, command, { machine, verdicts }))) {
       process.stderr.write(`bench: row ${row.name} failed; see above\n`);
       return EXIT.failed;
     }
@@ -42,8 +44,11 @@ async function runRows(command: RunCommand): Promise<number> {
 }
 
 /** Returns false when a process failed; it has said why. */
-async function runRow(row: Row, { json, extent, sweep }: RunCommand, verdicts: Verdict[]): Promise<boolean> {
-  const machine = describeMachine();
+async function runRow(
+  row: Row,
+  { json, extent, sweep }: RunCommand,
+  { machine, verdicts }: { readonly machine: Machine; readonly verdicts: Verdict[] },
+): Promise<boolean> {
   const combinations = combine(sweep, row);
   if (combinations.length === 0) process.stderr.write(`bench: row ${row.name} needs --store ${row.stores.join(' or ')}: left out\n`);
   for (const { settings, label } of combinations) {

@@ -47,7 +47,7 @@ export type Caller = 'bench' | 'profile';
 
 const MAX_ROUNDS = 100;
 const MAX_THREADS = 256;
-const STORES: Readonly<Record<StoreKind, true>> = { file: true, 'sqlite-memory': true, memory: true };
+const STORES: Readonly<Record<StoreKind, true>> = { file: true, 'sqlite-memory': true, memory: true, postgres: true };
 const SYNC_MODES: Readonly<Record<SynchronousMode, true>> = { FULL: true, NORMAL: true };
 
 const SWITCH: Readonly<Record<'off' | 'on', true>> = { off: true, on: true };
@@ -124,7 +124,8 @@ ${own}  --rounds <n>               rounds of each measurement, 1 to ${MAX_ROUNDS
   --threads <list>           such as 1,2 or 1x1,1x2: n is n replay and n activity threads, rxa is r and a; 0 to ${MAX_THREADS}, 0 runs
                              inline (default ${showThreads(DEFAULT_SETTINGS.threads)}: 1, and cores - 1)
   --sync <list>              FULL, NORMAL: SQLite's synchronous mode (default FULL)
-  --store <list>             file, sqlite-memory (SQLite without a file), memory (the memory provider) (default file)
+  --store <list>             file, sqlite-memory (SQLite without a file), memory (the memory provider), postgres (the server of
+                             DATABASE_URL, or one that the bench starts) (default file)
   --slots <list>             activities at once on one thread: activitiesPerThread
   --turns-per-thread <list>  turns at once for each replay thread: turnsPerThread
   --cache-mib <list>         live engines of a replay thread, in MiB: stickyCacheMb

@@ -25,6 +25,7 @@ export function toHeader(machine: Machine, { rounds, quick, large }: Extent): st
     `${cpu}, ${cores} cores, Node ${node}, better-sqlite3 ${betterSqlite3}, commit ${commit ?? 'unknown'}`,
     `${showSettings(DEFAULT_SETTINGS, ['threads', 'sync', 'store'])} unless a heading says otherwise; rounds ${rounds}${large ? ', large sizes' : ''}`,
     `databases in ${folder}`,
+    ...(machine.postgres === null ? [] : [machine.postgres]),
     ...(machine.inMemory ? ['NOTE: this folder is in memory, so a sync costs nothing. Set TMPDIR to a folder on a disk'] : []),
     ...(quick ? ['NOTE: --quick shows that the bench works; its figures mean nothing'] : []),
     '',

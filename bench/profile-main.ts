@@ -6,6 +6,7 @@ import { parseRecord } from '../src/types/codec.ts';
 import type { CpuProfile } from './cpu-profile.ts';
 import { describeMachine } from './machine.ts';
 import { describeUsage, readCommand, type RunCommand } from './options.ts';
+import { withServer } from './postgres.ts';
 import { toHeader, toTable } from './print.ts';
 import { summarise, type ThreadProfiles } from './profile-summary.ts';
 import { ROWS } from './rows.ts';
@@ -13,8 +14,8 @@ import { endInOrder, EXIT, runPart } from './run-part.ts';
 import { combine } from './sweep.ts';
 import type { ProfiledStretch } from './thread-profiler.ts';
 
-/** Rows whose parts say where they are measured. The micro rows do not; W10 is measured in processes of its own. */
-const PROFILED = ROWS.filter(({ name }) => name.startsWith('W') && name !== 'W10');
+/** Rows whose parts say where they are measured. The micro rows do not; W10 and W12 are measured in processes of their own. */
+const PROFILED = ROWS.filter(({ name }) => name.startsWith('W') && name !== 'W10' && name !== 'W12');
 
 /** Names of threads begin so; in this order they are shown. */
 const KINDS = ['main', 'replay', 'activity', 'worker'];
@@ -35,13 +36,13 @@ async function main(words: readonly string[]): Promise<number> {
     case 'compare':
       throw new TypeError('npm run profile compares nothing');
     case 'run':
-      return profileRows(command);
+      return withServer(command.sweep, (server) => profileRows(command, server));
   }
 }
 
-async function profileRows({ rows, sweep, extent, out }: RunCommand): Promise<number> {
+async function profileRows({ rows, sweep, extent, out }: RunCommand, server: string | null): Promise<number> {
   const folder = out ?? mkdtempSync(join(tmpdir(), 'duraloom-profile-'));
-  process.stdout.write(`${toHeader(describeMachine(), extent)}\n`);
+  process.stdout.write(`${toHeader(describeMachine(server), extent)}\n`);
   for (const row of PROFILED.filter(({ name }) => rows.includes(name))) {
     for (const { settings, label } of combine(sweep, row)) {
       for (const part of row.parts.keys()) {

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { measureChain, measureChains } from './chain.ts';
 import { measureChildren } from './children.ts';
 import { measureCpuBound } from './cpu-bound.ts';
+import { measureFleet } from './fleet.ts';
 import { measureFanOut, measureNapFanOut } from './fan-out.ts';
 import { measureFullStore } from './full-store.ts';
 import type { RowTask } from './host.ts';
@@ -30,7 +31,7 @@ export type Row = Dependence & {
 
 /** What an end-to-end row depends on. */
 const HOST: readonly SettingName[] = ['threads', 'sync', 'store', 'slots', 'turnsPerThread', 'cacheMib', 'maxCommitMs', 'autoTune'];
-const ON_ANY: Dependence = { uses: HOST, stores: ['file', 'sqlite-memory', 'memory'] };
+const ON_ANY: Dependence = { uses: HOST, stores: ['file', 'sqlite-memory', 'memory', 'postgres'] };
 /** Rows that write or reopen the file themselves. */
 const ON_FILE: Dependence = { uses: HOST, stores: ['file'] };
 /** Rows without a store. */
@@ -85,6 +86,13 @@ export const ROWS: readonly Row[] = [
   { name: 'W9', title: 'payloads of 1 MiB', parts: [measurePayloads], ...ON_ANY },
   { name: 'W10', title: 'kill -9 with 10,000 orchestrations in flight: time until all are complete', parts: [measureRecovery], ...ON_FILE },
   { name: 'W11', title: 'W1 in a file with very many finished instances, against an empty one', parts: [measureFullStore], ...ON_FILE },
+  {
+    name: 'W12',
+    title: 'W1 by two processes on one PostgreSQL, against one',
+    parts: [measureFleet],
+    uses: HOST,
+    stores: ['postgres'],
+  },
   { name: 'M1', title: 'micro: drain of microtasks per event', parts: [measureDrain], ...ALONE },
   { name: 'M2', title: 'micro: cold replay of 1,000 events', parts: [measureColdReplay], ...ALONE },
   { name: 'M3', title: 'micro: hot turn of one activity completion', parts: [measureHotTurn], ...ALONE },

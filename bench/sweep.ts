@@ -3,8 +3,8 @@
 import { availableParallelism } from 'node:os';
 import type { SynchronousMode } from 'duraloom/sqlite';
 
-/** Where the store is. `sqlite-memory`: the SQLite provider without a file; `memory`: the memory provider. */
-export type StoreKind = 'file' | 'sqlite-memory' | 'memory';
+/** Where the store is. `sqlite-memory`: the SQLite provider without a file; `memory`: the memory provider; `postgres`: a schema of a server. */
+export type StoreKind = 'file' | 'postgres' | 'sqlite-memory' | 'memory';
 
 /** Threads of each loop; 0: inline, in the main thread. */
 export type Threads = { readonly replay: number; readonly activity: number };

@@ -1,10 +1,13 @@
-// The targets: what a figure has to be on a machine of two cores, with a file database and FULL sync. Neighbour: print.ts shows them.
+// The targets: what a figure has to be on a machine of two cores, on a file with FULL sync or on a PostgreSQL beside it. Neighbour: print.ts shows them.
 import type { BenchOptions } from './options.ts';
 import { median, type Metric, type RowResult } from './result.ts';
+import type { StoreKind } from './sweep.ts';
 
 /** What one figure has to be. */
 export type Target = {
   readonly row: string;
+  /** @default 'file' */
+  readonly store?: StoreKind;
   /** Only this case of the row. */
   readonly name?: string;
   readonly field: string;
@@ -34,6 +37,9 @@ export const TARGETS: readonly Target[] = [
   { row: 'W7', field: 'lateP99Ms', bound: 'atMost', value: 20 },
   { row: 'W10', field: 'completeMs', bound: 'atMost', value: 3_000 },
   { row: 'W11', field: 'fullToEmpty', bound: 'atLeast', value: 0.9 },
+  { row: 'W1', store: 'postgres', field: 'orchestrationsPerSecond', bound: 'atLeast', value: 2_000 },
+  { row: 'W3', store: 'postgres', field: 'p50Ms', bound: 'atMost', value: 8 },
+  { row: 'W12', store: 'postgres', field: 'twoToOne', bound: 'atLeast', value: 1 },
   { row: 'M2', name: 'parse, validate and replay', field: 'eventsPerSecond', bound: 'atLeast', value: 500_000 },
 ];
 
@@ -42,13 +48,14 @@ export const TARGETS: readonly Target[] = [
  *
  * @param result - the figure's result
  * @param metric - the figure
- * @param options - targets hold for a file with FULL sync, and for sizes that mean something
+ * @param options - targets hold for a store, for a file only with FULL sync, and for sizes that mean something
  * @returns null when there is no target
  */
 export function judge(result: RowResult, metric: Metric, { store, sync, quick }: BenchOptions): Verdict | null {
-  if (store !== 'file' || sync !== 'FULL' || quick) return null;
+  if ((store === 'file' && sync !== 'FULL') || quick) return null;
   const target = TARGETS.find(
-    ({ row, name, field }) => row === result.row && field === metric.field && (name === undefined || name === result.name),
+    ({ row, store: itsStore = 'file', name, field }) =>
+      row === result.row && itsStore === store && field === metric.field && (name === undefined || name === result.name),
   );
   if (target === undefined) return null;
   const value = median(metric.values);

@@ -7,16 +7,22 @@ import { DURALOOM, PEERS } from '../bench/peers/peers.ts';
 import { toSummary, toTable } from '../bench/peers/print.ts';
 import { ratioOf, spreadOf, type PeerResult } from '../bench/peers/result.ts';
 import { WORKLOADS } from '../bench/peers/workloads.ts';
+import { postgresUrl } from './support/postgres.ts';
 
 type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 const RUN = join(import.meta.dirname, '../bench/peers/run.ts');
 
-function runPeers(...words: readonly string[]): Promise<Ended> {
+function runPeers(words: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(process.execPath, ['--conditions=duraloom-source', RUN, ...words], (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-    });
+    execFile(
+      process.execPath,
+      ['--conditions=duraloom-source', RUN, ...words],
+      { env: { ...process.env, ...env } },
+      (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+      },
+    );
   });
 }
 
@@ -31,7 +37,7 @@ const KNOWN = {
 
 describe('npm run bench:peers', { timeout: TIMEOUT_MS }, () => {
   test('measures duraloom alone and prints a JSON line', async () => {
-    const { code, stdout, stderr } = await runPeers('--peers', 'none', '--rows', 'W1', '--quick', '--rounds', '2', '--json');
+    const { code, stdout, stderr } = await runPeers(['--peers', 'none', '--rows', 'W1', '--quick', '--rounds', '2', '--json']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const line = JSON.parse(stdout) as Readonly<Record<string, unknown>>;
     expect(line).toMatchObject({
@@ -48,8 +54,25 @@ describe('npm run bench:peers', { timeout: TIMEOUT_MS }, () => {
     expect(line['setting']).toContain('replayThreads 1');
   });
 
+  test('measures duraloom on PostgreSQL beside the others', async () => {
+    const words = ['--peers', 'duraloom/postgres', '--rows', 'W1,W4', '--quick', '--rounds', '1', '--json'];
+    const { code, stdout, stderr } = await runPeers(words, { DATABASE_URL: postgresUrl() });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+    expect(lines.map(({ row, peer, failure }) => [row, peer, failure])).toEqual([
+      ['W1', 'duraloom', null],
+      ['W1', 'duraloom/postgres', null],
+      ['W4', 'duraloom', null],
+      ['W4', 'duraloom/postgres', null],
+    ]);
+    expect(lines[1]).toMatchObject({ durability: 'PostgreSQL, fsync per commit', version: lines[0]?.['version'] });
+  });
+
   test('shows a failed measurement in the table and ends with exit code 1', async () => {
-    const { code, stdout, stderr } = await runPeers(
+    const { code, stdout, stderr } = await runPeers([
       '--peers',
       'none',
       '--rows',
@@ -60,16 +83,16 @@ describe('npm run bench:peers', { timeout: TIMEOUT_MS }, () => {
       '1000000',
       '--timeout',
       '1',
-    );
+    ]);
     expect({ code, stderr }).toEqual({ code: 1, stderr: 'bench: W1d duraloom failed: took longer than 1 s\n' });
     expect(stdout).toContain('### W1d: ');
     expect(stdout).toMatch(/\| duraloom \|.*\| 1,000,000 \| failed: took longer than 1 s \|/);
   });
 
   test('ends with exit code 2 and the usage when it was called wrongly', async () => {
-    const { code, stdout, stderr } = await runPeers('--peers', 'nobody');
+    const { code, stdout, stderr } = await runPeers(['--peers', 'nobody']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^bench: Unknown peer 'nobody'\. Known: none, duroxide\/sqlite, /);
+    expect(stderr).toMatch(/^bench: Unknown peer 'nobody'\. Known: none, duraloom\/postgres, duroxide\/sqlite, /);
     expect(stderr).toContain('npm run bench:peers -- [options]');
   });
 });

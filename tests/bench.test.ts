@@ -13,6 +13,7 @@ import type { RowResult } from '../bench/result.ts';
 import { ROWS } from '../bench/rows.ts';
 import { combine, DEFAULT_SETTINGS } from '../bench/sweep.ts';
 import { judge, TARGETS } from '../bench/targets.ts';
+import { postgresUrl, query } from './support/postgres.ts';
 
 type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -64,6 +65,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   W8: ['familyMs', 'childrenPerSecond'],
   W9: ['mibPerSecond', 'millisecondsEach'],
   W10: ['openMs', 'completeMs', 'completedPerSecond'],
+  W12: ['orchestrationsPerSecond', 'onePerSecond', 'twoToOne'],
   W11: ['finished', 'fullPerSecond', 'emptyPerSecond', 'fullToEmpty'],
   M1: ['microsPerEvent'],
   M2: ['microsPer1000Events', 'eventsPerSecond'],
@@ -92,6 +94,22 @@ describe.concurrent('npm run bench', { timeout: TIMEOUT_MS }, () => {
       expect(line['machine']).toMatchObject({ node: process.version, sync: 'FULL', store: 'file', threads: '1x1', quick: true });
       expect(line).not.toHaveProperty('targets');
     }
+  });
+
+  test('measures rows on a PostgreSQL server, which the header and each line name', async () => {
+    const words = ['W1', 'W2', 'W3', 'W6', 'W12', '--store', 'postgres', '--threads', '1', '--quick', '--rounds', '1', '--json'];
+    const { code, stdout, stderr } = await run(BENCH, words, { DATABASE_URL: postgresUrl() });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const lines = parseLines(stdout);
+    expect([...new Set(lines.map(({ row }) => row))]).toEqual(['W1', 'W2', 'W3', 'W6', 'W12']);
+    for (const line of lines) {
+      const own =
+        line.row === 'W1' ? ['statementsPerOrchestration', 'roundTripsPerOrchestration', 'orchestrationsPerSecond'] : FIELDS[line.row];
+      expect(Object.keys(line.range)).toEqual(expect.arrayContaining([...(own ?? [])]));
+      const postgres = expect.stringMatching(/^PostgreSQL [\d.]+, fsync \w+, synchronous_commit \w+: DATABASE_URL$/) as string;
+      expect(line['machine']).toMatchObject({ store: 'postgres', postgres });
+    }
+    expect(await query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'bench\\_%'")).toEqual([]);
   });
 
   test('measures every case of a micro row and shows it in an aligned table', async () => {
@@ -252,7 +270,7 @@ describe('the command line', () => {
     ],
     [['--threads', '1x257'], "got '1x257'"],
     [['--sync', 'OFF'], "Expected --sync to be of FULL, NORMAL, got 'OFF'"],
-    [['--store', 'file,disk'], "Expected --store to be of file, sqlite-memory, memory, got 'disk'"],
+    [['--store', 'file,disk'], "Expected --store to be of file, sqlite-memory, memory, postgres, got 'disk'"],
     [['--slots', '0'], "Expected --slots to be an integer from 1 to 100000, got '0'"],
     [['--turns-per-thread', '-'], "Expected --turns-per-thread to be an integer from 1 to 10000, got '-'"],
     [['--cache-mib', '1.5'], "Expected --cache-mib to be an integer from 0 to 65536, got '1.5'"],
@@ -326,7 +344,7 @@ describe('targets', () => {
   test('are of rows that exist, and each figure has one at most', () => {
     const known = new Set(ROWS.map(({ name }) => name));
     expect(TARGETS.filter(({ row, field }) => !known.has(row) || (FIELDS[row] ?? []).length === 0 || field === '')).toEqual([]);
-    const keys = TARGETS.map(({ row, name, field }) => [row, name, field].join());
+    const keys = TARGETS.map(({ row, store, name, field }) => [row, store, name, field].join());
     expect(new Set(keys).size).toBe(keys.length);
   });
 
@@ -338,6 +356,11 @@ describe('targets', () => {
     const verdicts = result.metrics.flatMap((metric) => judge(result, metric, options) ?? []);
     expect(toConclusion(verdicts)).toBe('\ntargets: 1 of 2 met; missed:\n  W3 p99Ms: 5, ≤ 4: missed\n');
     expect(toConclusion([])).toBe('');
+  });
+
+  test('are those of the store', () => {
+    const verdicts = result.metrics.flatMap((metric) => judge(result, metric, { ...options, store: 'postgres' }) ?? []);
+    expect(verdicts.map(({ target, met }) => [target.field, target.value, met])).toEqual([['p50Ms', 8, true]]);
   });
 
   test.each([{ quick: true }, { sync: 'NORMAL' as const }, { store: 'memory' as const }])('do not hold with %j', (other) => {

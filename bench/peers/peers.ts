@@ -41,8 +41,15 @@ export const DURALOOM: Peer = {
   knobsOf: { W1d: { activitiesPerThread: 1_024 }, W5: { activityThreads: 2 } },
 };
 
-/** The others. */
+/** The others, and duraloom on PostgreSQL beside those on PostgreSQL. */
 export const PEERS: readonly Peer[] = [
+  {
+    ...DURALOOM,
+    key: 'duraloom/postgres',
+    store: 'postgres',
+    durability: POSTGRES,
+    sizes: { W1: 2_000, W1d: 2_000, W2: 500, W4: 4_000, W6: 4_000 },
+  },
   {
     key: 'duroxide/sqlite',
     driver: 'duroxide.mjs',

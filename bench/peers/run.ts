@@ -42,8 +42,8 @@ async function main(words: readonly string[]): Promise<number> {
 
 async function runAll(options: PeersOptions): Promise<number> {
   const peers = PEERS.filter(({ key }) => options.peers.includes(key));
-  const failure = peers.length === 0 ? null : await install();
-  const usesPostgres = failure === null && peers.some(({ store }) => store === 'postgres');
+  const failure = peers.every((peer) => peer.package === null) ? null : await install();
+  const usesPostgres = peers.some(({ store }) => store === 'postgres');
   const postgres = usesPostgres ? await startPostgres() : null;
   try {
     const surroundings: Surroundings = {
@@ -140,7 +140,7 @@ class RowRun {
 
   #whyNot(peer: Peer): string | null {
     if (peer === DURALOOM) return null;
-    if (this.#installFailure !== null) return this.#installFailure;
+    if (peer.package !== null && this.#installFailure !== null) return this.#installFailure;
     if (versionOf(peer.package) === 'not installed') return `${peer.package} is not there for ${process.platform}-${process.arch}`;
     return peer.store === 'postgres' ? (this.#postgres?.failure ?? null) : null;
   }

@@ -1,8 +1,10 @@
-// duraloom itself, as a user would embed it: threads of its own, a database file, a sync for each commit. It is imported by path: within
+// duraloom itself, as a user would embed it: threads of its own; a database file with a sync for each
+// commit, or a PostgreSQL database. It is imported by path: within
 // bench/peers, which is a package of its own, its name means nothing.
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, Runtime, type InstanceHandle } from '../../../src/index.ts';
+import { Client, Runtime, type InstanceHandle, type Provider } from '../../../src/index.ts';
+import { PostgresProvider } from '../../../src/postgres.ts';
 import { SqliteProvider } from '../../../src/sqlite.ts';
 import type { Driver, DriverTask } from '../driver.ts';
 
@@ -13,11 +15,11 @@ const POLL_MS = 5;
 /**
  * Opens the driver.
  *
- * @param task - knobs: `replayThreads`, `activityThreads`, `activitiesPerThread`, as in the options of a runtime
+ * @param task - knobs: `replayThreads`, `activityThreads`, `activitiesPerThread`, as in the options of a runtime; `connections` to PostgreSQL
  * @returns the driver
  */
-export async function open({ knobs, folder }: DriverTask): Promise<Driver<InstanceHandle>> {
-  const provider = await SqliteProvider.open(join(folder, 'duraloom.db'), { synchronous: 'FULL' });
+export async function open({ knobs: { connections = 8, ...knobs }, ...task }: DriverTask): Promise<Driver<InstanceHandle>> {
+  const provider = await openProvider(task, connections);
   const runtime = await Runtime.start({
     ...knobs,
     provider,
@@ -50,4 +52,9 @@ export async function open({ knobs, folder }: DriverTask): Promise<Driver<Instan
       await provider.close();
     },
   };
+}
+
+async function openProvider({ folder, databaseUrl }: Omit<DriverTask, 'knobs'>, maxConnections: number): Promise<Provider> {
+  if (databaseUrl === null) return SqliteProvider.open(join(folder, 'duraloom.db'), { synchronous: 'FULL' });
+  return PostgresProvider.connect({ connectionString: databaseUrl, maxConnections });
 }
