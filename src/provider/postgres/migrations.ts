@@ -63,8 +63,7 @@ export async function prepareSchema(
       // IF NOT EXISTS would ask for the right to make it also when it is there.
       if (exists !== true) await run(`CREATE SCHEMA "${schema}"`);
       await run(`SELECT set_config('search_path', $1, true)`, [`"${schema}", pg_temp`]);
-      if (version === 0)
-        await run('CREATE TABLE duraloom (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())');
+      if (version === 0) await run('CREATE TABLE duraloom (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())');
       for (const [index, migrate] of MIGRATIONS.entries()) {
         if (index < version) continue;
         await run(migrate(options));
