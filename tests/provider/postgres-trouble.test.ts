@@ -104,7 +104,7 @@ test.each<readonly [string | null, string, boolean]>([
   ['53200', 'out of memory', true],
   ['53300', 'too many connections', true],
   ['55P03', 'lock not available', true],
-  ['57014', 'canceling statement due to statement timeout', true],
+  ['57014', 'statement timeout', true],
   ['57P01', 'terminating connection due to administrator command', true],
   ['57P02', 'crash shutdown', true],
   ['57P03', 'the database system is starting up', true],
