@@ -42,7 +42,7 @@ export function makePostgresTarget(url: string, options: Pick<PostgresOptions, '
           if (rowCount === 0) throw new Error(`instance '${instanceId}' has no history to damage`);
         },
         remove: async () => {
-          await empty(pool, schema);
+          await emptySchema(pool, schema);
           free.push(schema);
         },
       };
@@ -57,7 +57,13 @@ export function makePostgresTarget(url: string, options: Pick<PostgresOptions, '
   };
 }
 
-async function empty(pool: pg.Pool, schema: string): Promise<void> {
+/**
+ * Deletes all that is in a store.
+ *
+ * @param pool - of the server
+ * @param schema - of the store
+ */
+export async function emptySchema(pool: pg.Pool, schema: string): Promise<void> {
   const { rows } = await pool.query<{ readonly name: string }>(
     `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'duraloom'`,

@@ -55,7 +55,7 @@ describe('docs/traps.md', () => {
   });
 
   test.each(named)('T$trap: $file has $name', ({ trap, file, name }) => {
-    expect(file).toMatch(/^(?:traps|integration|replay|property|types|src\/conformance)\/[\w-]+(?:\.test)?\.ts$/);
+    expect(file).toMatch(/^(?:traps|integration|provider|replay|property|types|src\/conformance)\/[\w-]+(?:\.test)?\.ts$/);
     expect([...namesIn(readTest(file))]).toContain(name);
     expect(name).toMatch(new RegExp(`\\bT${trap}\\b`));
   });

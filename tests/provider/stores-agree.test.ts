@@ -1,10 +1,10 @@
-// The two stores give the same answers to the same calls: random calls with seeds, one after the other, on both.
+// The stores give the same answers to the same calls: random calls with seeds, one after the other, on each.
 // Neighbours: src/conformance/ says what is right; this finds what its cases have not thought of.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { MemoryProvider } from '../../src/provider/memory/memory-provider.ts';
 import type { NewInstance, OrchestrationAck, OrchestrationItem, Provider, WorkFetchParams, WorkItem } from '../../src/provider/provider.ts';
 import { SimulatedClock } from '../../src/provider/simulated-clock.ts';
@@ -23,15 +23,21 @@ import {
   timer,
   workAckFor,
 } from '../../src/conformance/case-kit.ts';
+import { PostgresRuns } from './model/postgres-store.ts';
 
 const SEEDS = 15;
+/** Of seeds that are tried on PostgreSQL as well: it takes its time. */
+const ONE_IN = 5;
 const CALLS = 200;
 const START_MS = 1_700_000_000_000;
 const IDS = ['a', 'b', 'c', 'd', 'e'];
-/** Optimistic turns of both stores that were committed. */
+const postgres = new PostgresRuns();
+afterAll(() => postgres.close());
+
+/** Optimistic turns of all stores that were committed. */
 const COMMITTED = { count: 0 };
 
-/** What a store has handed out, in the order of the calls: the same places in both stores. */
+/** What a store has handed out, in the order of the calls: the same places in all stores. */
 type Store = {
   readonly provider: Provider;
   readonly clock: SimulatedClock;
@@ -39,7 +45,7 @@ type Store = {
   readonly work: WorkItem[];
 };
 
-/** A call, decided before it is made: the same for both stores. Returns what is to be equal. */
+/** A call, decided before it is made: the same for all stores. Returns what is to be equal. */
 type Call = (store: Store) => Promise<unknown>;
 
 /** Numbers from 0 to below 1 (mulberry32). */
@@ -303,13 +309,19 @@ async function stateOf({ provider }: Store): Promise<unknown> {
 }
 
 describe('stores', () => {
-  test.each(Array.from({ length: SEEDS }, (_, seed) => seed))('answer alike, seed %i', async (seed) => {
+  test.each(Array.from({ length: SEEDS }, (_, seed) => seed))('answer alike, seed %i', { timeout: 120_000 }, async (seed) => {
     const folder = mkdtempSync(join(tmpdir(), 'duraloom-agree-'));
-    const clocks = [new SimulatedClock(START_MS), new SimulatedClock(START_MS)] as const;
-    const stores: readonly Store[] = [
-      { provider: new MemoryProvider({ clock: clocks[0] }), clock: clocks[0], turns: [], work: [] },
-      { provider: await SqliteProvider.open(join(folder, 'store.db'), { clock: clocks[1] }), clock: clocks[1], turns: [], work: [] },
+    const file = join(folder, 'store.db');
+    const openers: readonly ((clock: SimulatedClock) => Promise<Provider>)[] = [
+      async (clock) => new MemoryProvider({ clock }),
+      (clock) => SqliteProvider.open(file, { clock }),
+      ...(seed % ONE_IN === 0 ? [(clock: SimulatedClock) => postgres.open(file, clock)] : []),
     ];
+    const stores: Store[] = [];
+    for (const open of openers) {
+      const clock = new SimulatedClock(START_MS);
+      stores.push({ provider: await open(clock), clock, turns: [], work: [] });
+    }
     const choose = new Chooser(seed);
     try {
       for (let number = 0; number < CALLS; number += 1) {
@@ -317,7 +329,8 @@ describe('stores', () => {
         const stepMs = 1 + choose.below(choose.rarely(8) ? 3_000 : 20);
         const answers: unknown[] = [];
         for (const store of stores) answers.push([await call(store), await stateOf(store)]);
-        assert.deepEqual(answers[1], answers[0], `seed ${seed}, call ${number}`);
+        for (const [index, answer] of answers.entries())
+          assert.deepEqual(answer, answers[0], `seed ${seed}, call ${number}, store ${index}`);
         for (const { clock } of stores) await clock.advance(stepMs);
       }
     } finally {

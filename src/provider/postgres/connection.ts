@@ -11,8 +11,8 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
 import { systemClock } from '../system-clock.ts';
 import { inTime, takeClient } from './in-time.ts';
-import type { PostgresPool } from './postgres-options.ts';
-import { isAnswer, isRolledBack, isStalePlan, isUnprepared, toProviderError } from './trouble.ts';
+import type { PooledPostgresClient, PostgresPool } from './postgres-options.ts';
+import { NoConnection, isAnswer, isRolledBack, isStalePlan, isUnprepared, toProviderError } from './trouble.ts';
 
 /** A row of an answer; integers are numbers, whatever their size. */
 export type Row = Readonly<Record<string, string | number | boolean | null | undefined>>;
@@ -73,12 +73,13 @@ export class Connection {
   async query(operation: string, text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     return await this.held(async () => {
       for (let tries = 1; ; tries += 1) {
+        const prepares = this.#prepares;
         try {
-          const rows = await this.#once(text, values);
+          const rows = await this.#once(text, values, prepares);
           this.statements += 1;
           return rows;
         } catch (error) {
-          if (tries === MAX_TRIES || !this.#mayRepeat(error)) throw toProviderError(operation, error);
+          if (tries === MAX_TRIES || !this.#mayRepeat(error, prepares)) throw toProviderError(operation, error);
           this.repeats += 1;
           if (isRolledBack(error)) await pause(Math.random() * MAX_PAUSE_MS);
         }
@@ -105,23 +106,31 @@ export class Connection {
   }
 
   /** N2, N5. */
-  #mayRepeat(error: unknown): boolean {
+  #mayRepeat(error: unknown, wasPrepared: boolean): boolean {
     if (isRolledBack(error) || isStalePlan(error)) return true;
-    if (!isUnprepared(error) || !this.#prepares) return false;
+    if (!isUnprepared(error) || !wasPrepared) return false;
     this.#prepares = false;
     return true;
   }
 
-  async #once(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+  async #take(): Promise<PooledPostgresClient> {
+    try {
+      return await takeClient(this.#pool, this.#timeoutMs);
+    } catch (cause) {
+      throw new NoConnection('there is no connection', { cause });
+    }
+  }
+
+  async #once(text: string, values: readonly unknown[], prepares: boolean): Promise<readonly Row[]> {
     // Each of the two has the whole time: one that waited long for a connection is not in more of a hurry.
-    const client = await takeClient(this.#pool, this.#timeoutMs);
+    const client = await this.#take();
     const onError = (): void => {
       // The statement under way rejects, too. Without a listener the process would end.
     };
     client.on('error', onError);
     try {
       const { rows = [] } = await inTime(
-        client.query({ text, values: values.map(escapeValue), types, ...(this.#prepares ? { name: nameOf(text) } : {}) }),
+        client.query({ text, values: values.map(escapeValue), types, ...(prepares ? { name: nameOf(text) } : {}) }),
         this.#timeoutMs,
       );
       client.removeListener('error', onError);

@@ -86,7 +86,7 @@ export class Notifier {
       const connected = client;
       client.on('error', () => this.#lose(connected));
       client.on('end', () => this.#lose(connected));
-      client.on('notification', ({ payload = '' }) => this.#hear(payload));
+      client.on('notification', ({ payload = '' }: { readonly payload?: string }) => this.#hear(payload));
       // What it writes are notices: they need not be on disk.
       await inTime(client.query({ text: `SET synchronous_commit = off; LISTEN "${this.#options.channel}"` }), endMs - performance.now());
     } catch {

@@ -19,8 +19,8 @@ export type PostgresClient = {
 /** A client that goes back to its pool; with an error, or true, it is closed instead. */
 export type PooledPostgresClient = PostgresClient & {
   release(error?: Error | boolean): void;
-  on(event: 'notification', listener: (message: { readonly payload?: string }) => void): unknown;
-  on(event: 'error' | 'end', listener: (error?: Error) => void): unknown;
+  // One signature for all events: against several TypeScript compares the generic one of `pg` without its type parameters, and finds no match.
+  on(event: 'notification' | 'error' | 'end', listener: (argument: never) => void): unknown;
   removeListener(event: 'error', listener: (error?: Error) => void): unknown;
 };
 

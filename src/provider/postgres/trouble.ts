@@ -8,19 +8,22 @@ import { ProviderError } from '../../types/errors.ts';
 const ROLLED_BACK: ReadonlySet<string> = new Set(['40001', '40P01']);
 
 /**
- * SQLSTATE of what passes: rolled back, broken off or timed out, locks, too many connections, out of memory, shutdown and start of the server,
- * a replica that takes over, statements that a pooler or a changed schema made unknown.
+ * SQLSTATE of what passes, by class or whole: the connection, the state of a transaction that somebody left behind in a pool, rolled back for others,
+ * resources (connections, disk, memory), locks, operators (cancelled, shutdown, start), the system below, who may log in and where to. What is left
+ * is of the statement itself: it fails each time, and may be the fault of what it was to write.
  */
-const PASSING: ReadonlySet<string> = new Set([
-  '40001', '40P01', '40003', '57014', '55P03', '53300', '53200', '57P01', '57P02', '57P03', '57P05', '25006', '26000', '25P03', '25P04',
-]); // prettier-ignore
-
-/** Of the network, without a word of the server. */
-const NETWORK: ReadonlySet<string> = new Set([
-  'ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL',
-]); // prettier-ignore
+const PASSING = /^(?:08|25|40|53|57|58|28|55006|55P03|26000|3D000|72000)/;
 
 const SQLSTATE = /^[0-9A-Z]{5}$/;
+/** Of the network and the system, such as ECONNRESET. No SQLSTATE begins with an E. */
+const NETWORK = /^(?:E[A-Z0-9]+|EAI_[A-Z]+|ERR_(?:SOCKET|STREAM)_[A-Z_]+)$/;
+/** Classes of SQLSTATE after which a connection is of no use. */
+const UNUSABLE = /^(?:08|25|57P)/;
+
+/** No connection could be had: nothing was asked for, so it is nobody's fault. The cause is what the pool or the driver threw. */
+export class NoConnection extends Error {
+  override readonly name: string = 'NoConnection';
+}
 
 /** A statement that was not answered in time. */
 export class StatementTimeout extends Error {
@@ -42,11 +45,11 @@ export function codeOf(error: unknown): string | null {
  * Tells whether the server answered: then the connection is in order.
  *
  * @param error - what was thrown
- * @returns true for errors with a SQLSTATE that are not the end of the connection
+ * @returns true for errors with a SQLSTATE after which the connection can be used
  */
 export function isAnswer(error: unknown): boolean {
   const code = codeOf(error);
-  return code !== null && SQLSTATE.test(code) && !NETWORK.has(code) && !code.startsWith('08') && !code.startsWith('57P');
+  return code !== null && SQLSTATE.test(code) && !NETWORK.test(code) && !UNUSABLE.test(code);
 }
 
 /**
@@ -87,11 +90,11 @@ export function isStalePlan(error: unknown): boolean {
  */
 export function isPassing(error: unknown): boolean {
   const code = codeOf(error);
-  if (error instanceof StatementTimeout) return true;
+  if (error instanceof StatementTimeout || error instanceof NoConnection) return true;
   // The driver's own errors, such as a connection that ended or could not be made in time, have no code.
   if (code === null) return error instanceof Error && /connect|terminat|timeout|socket|not queryable/i.test(error.message);
   if (isStalePlan(error) || isUnprepared(error)) return true;
-  return PASSING.has(code) || NETWORK.has(code) || code.startsWith('08');
+  return PASSING.test(code) || NETWORK.test(code);
 }
 
 /**
@@ -104,10 +107,11 @@ export function isPassing(error: unknown): boolean {
 export function toProviderError(operation: string, error: unknown): ProviderError {
   if (error instanceof ProviderError) return error;
   const retryable = isPassing(error);
-  const code = error instanceof StatementTimeout ? 'PROVIDER_TIMEOUT' : 'PROVIDER_FAILED';
+  const reason = error instanceof NoConnection ? error.cause : error;
+  const code = reason instanceof StatementTimeout ? 'PROVIDER_TIMEOUT' : 'PROVIDER_FAILED';
   const advice = retryable ? 'This passes: it is tried again' : 'Look at the log of the PostgreSQL server';
-  const message = `${operation} failed: ${messageOf(error)}${codeText(error)}. ${advice}`;
-  return new ProviderError(code, { operation, retryable, message, cause: withoutSecrets(error) });
+  const message = `${operation} failed: ${messageOf(reason)}${codeText(reason)}. ${advice}`;
+  return new ProviderError(code, { operation, retryable, message, cause: withoutSecrets(reason) });
 }
 
 /**

@@ -1,9 +1,11 @@
 // Lists of steps on which a store and the model did not agree once, by what they showed. Neighbours: model.test.ts finds them, commands.ts says
 // what the steps are.
-import { describe, test } from 'vitest';
+import { afterAll, describe, test } from 'vitest';
 import type { AckStep, StartStep, Step } from './commands.ts';
-import { STORES } from './stores.ts';
+import { closeStores, STORES } from './stores.ts';
 import { runSteps } from './world.ts';
+
+afterAll(closeStores);
 
 const start = (id: number, changes: Partial<StartStep> = {}): StartStep => ({
   id,

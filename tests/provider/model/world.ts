@@ -46,6 +46,8 @@ export type StoreKind = {
   readonly clients: number;
   /** What is in it is still there after it was closed. */
   readonly survives: boolean;
+  /** A store that is slow is given one in so many of the runs. @default 1 */
+  readonly oneIn?: number;
   readonly open: (file: string, clock: SimulatedClock) => Promise<Provider>;
 };
 

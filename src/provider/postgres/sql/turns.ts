@@ -43,6 +43,7 @@ DECLARE
   v_now bigint := now_ms(p_now);
   v_ids text[];
   v_count integer;
+  v_back integer;
 BEGIN
   ${NOT_ON_DISK}
   IF EXISTS (SELECT FROM codes c WHERE c.code_id <> ALL (p_known)) THEN
@@ -87,7 +88,9 @@ BEGIN
     UPDATE instances i SET lock_token = NULL, handed_order = NULL, handed_id = NULL,
         ready_at = ${firstReady('0')}
       WHERE i.instance_id = ANY (v_ids) AND i.lock_token IS DISTINCT FROM p_token;
-    IF cardinality(v_ids) = p_max THEN RETURN; END IF;
+    GET DIAGNOSTICS v_back = ROW_COUNT;
+    -- Each place was filled: there may be more. If some were not, those behind them may be ready.
+    IF cardinality(v_ids) = p_max AND v_back = 0 THEN RETURN; END IF;
     EXIT WHEN v_count > 0;
   END LOOP;
   RETURN QUERY SELECT v_now, min(x.at), false, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer, NULL, NULL::integer, NULL::integer,
