@@ -6,6 +6,8 @@
 // Y2. Another writer never stalls the thread: a busy BEGIN is tried again later, with jitter, until the attempt is to end.
 // Y3. A step that ended the transaction itself, returned a promise or held the store for longer than it may leaves nothing of what is still open.
 //     A handle whose state is not known, or that code which goes on could still write through, is closed.
+// Y4. The file is opened by SQLite only. A provider in this process has locks on it, and the system drops them when any descriptor of it is closed;
+//     SQLite knows and waits with its own.
 import type Database from 'better-sqlite3';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,7 +19,7 @@ import type { StepCompletion, StepOutcome, TransactionSource, TransactionStep } 
 import { systemClock } from '../system-clock.ts';
 import { loadDriver } from './driver.ts';
 import { EnlistedStore } from './enlisted-store.ts';
-import { checkFile, unreadable } from './file-check.ts';
+import { unreadable } from './file-check.ts';
 import { toProviderError } from './group-commit.ts';
 import { BUSY_TIMEOUT_MS, isBusy, sqliteCode } from './open-database.ts';
 import type { SqliteHandle } from './sqlite-handle.ts';
@@ -124,21 +126,17 @@ class SqliteSource<Handle> implements TransactionSource<Handle, 'sync'> {
     }
   }
 
+  /** Y4: SQLite alone looks into the file. */
   #open(): Connection {
     const Driver = loadDriver();
-    checkFile(this.#file);
-    let database: Database.Database;
+    let database: Database.Database | null = null;
     try {
       database = new Driver(this.#file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
-    } catch (error) {
-      throw isBusy(error) ? error : unreadable(this.#file, error);
-    }
-    try {
       database.pragma(`synchronous = ${this.#options.synchronous}`);
       return { database, store: EnlistedStore.on(database, this.#options.clock) };
     } catch (error) {
-      database.close();
-      throw error;
+      database?.close();
+      throw error instanceof DurableError || isBusy(error) ? error : unreadable(this.#file, error);
     }
   }
 
