@@ -238,7 +238,8 @@ describe('a step is done exactly once', () => {
     expect(rows(app)).toEqual(['a', 'b', 'c']);
   });
 
-  test('however often its process is killed, before the commit or behind it', async () => {
+  // Nine processes one after the other.
+  test('however often its process is killed, before the commit or behind it', { timeout: 120_000 }, async () => {
     const stand = stage();
     const client = new Client(await stand.openProvider());
     const app = openApp(stand);

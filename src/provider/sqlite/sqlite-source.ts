@@ -49,7 +49,7 @@ type Connection = { readonly database: Database.Database; readonly store: Enlist
 /** Reason: leases of 30 seconds are renewed every 7.5: a step that long costs one renewal at most. */
 const MAX_MS = 5_000;
 /** Names the savepoint by which a step is found to have left its transaction alone. */
-const MARK = 'duraloom_step';
+const MARK = '"duraloom step"';
 
 /**
  * Makes a source of transactions for `defineTransactionalActivity` on the file of a SQLite store. Each thread opens one handle of its own with
