@@ -445,18 +445,11 @@ export class PostgresProvider implements Provider {
   readonly #histories: LaneOperation<HistoryRequest, readonly HistoryPage[]> = {
     name: 'readHistory',
     run: async (requests) => {
-      const rows = await this.#connection.query(
-        'readHistory',
-        `SELECT a.ord, h.first_event_id, h.last_event_id, h.events
-         FROM unnest($1::text[], $2::integer[], $3::integer[]) WITH ORDINALITY a (id, execution, after, ord)
-         JOIN ${this.#table('history')} h ON h.instance_id = a.id AND h.execution_id = a.execution AND h.first_event_id > a.after
-         ORDER BY a.ord, h.first_event_id`,
-        [
-          requests.map(({ instanceId }) => instanceId),
-          requests.map(({ executionId }) => executionId),
-          requests.map(({ afterEventId }) => afterEventId),
-        ],
-      );
+      const rows = await this.#rows('readHistory', 'read_history', [
+        requests.map(({ instanceId }) => instanceId),
+        requests.map(({ executionId }) => executionId),
+        requests.map(({ afterEventId }) => afterEventId),
+      ]);
       const histories = requests.map((): HistoryPage[] => []);
       for (const row of rows) {
         const page = {
@@ -625,9 +618,8 @@ export class PostgresProvider implements Provider {
     run: async (instanceIds) => {
       const rows = await this.#connection.query(
         'readInstances',
-        `SELECT a.ord, ${RECORD_COLUMNS} FROM unnest($1::text[]) WITH ORDINALITY a (id, ord)
-         JOIN ${this.#table('instances')} i ON i.instance_id = a.id`,
-        [instanceIds],
+        `SELECT r.ord, ${RECORD_COLUMNS} FROM ${this.#call('read_instances', [instanceIds])} r CROSS JOIN LATERAL (SELECT (r.record).*) i`,
+        [this.#connection.nowParameter, instanceIds],
       );
       const records: (InstanceRecord | null)[] = instanceIds.map(() => null);
       for (const row of rows) records[Number(row['ord']) - 1] = toRecord(row);

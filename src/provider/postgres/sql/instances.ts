@@ -88,6 +88,27 @@ BEGIN
   RETURN v_id;
 END`,
   ),
+  // Records by their ids, each with its place in the list. Who is not there is left out.
+  plpgsql(
+    'read_instances(p_now bigint, p_ids text[])',
+    'TABLE (ord bigint, record instances)',
+    `
+BEGIN
+  RETURN QUERY SELECT a.ord, i FROM unnest(p_ids) WITH ORDINALITY a (id, ord) JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
+END`,
+  ),
+  // Pages behind an event, each with the place of its request.
+  plpgsql(
+    'read_history(p_now bigint, p_ids text[], p_executions integer[], p_afters integer[])',
+    'TABLE (ord bigint, first_event_id integer, last_event_id integer, events text)',
+    `
+BEGIN
+  RETURN QUERY SELECT a.ord, h.first_event_id, h.last_event_id, h.events
+    FROM unnest(p_ids, p_executions, p_afters) WITH ORDINALITY a (id, execution, after, ord)
+    JOIN history h ON h.instance_id = ANY (ARRAY[a.id]) AND h.execution_id = a.execution AND h.first_event_id > a.after
+    ORDER BY a.ord, h.first_event_id;
+END`,
+  ),
   // Messages that are visible at once, in order; ids and keys may stand there more than once.
   plpgsql(
     'enqueue_messages(p_now bigint, p_ids text[], p_payloads text[], p_keys text[])',

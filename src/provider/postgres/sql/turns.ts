@@ -184,15 +184,15 @@ BEGIN
       FROM unnest(p_timer_ack, p_timer_id, p_timer_event, p_timer_at, p_timer_payload) t (ack, id, event, at, payload) WHERE v_ok[t.ack];
   END IF;
   IF cardinality(p_used_ack) > 0 THEN
-    -- Nearly all are visible at once, and have a place in the key that is known.
+    -- Nearly all are visible at once, and have a place in the key that is known. least() is 0: all messages with 0 must not be looked up (F4).
     WITH gone AS (
       DELETE FROM messages m USING unnest(p_used_ack, p_used_id, p_used) u (ack, id, message)
-        WHERE v_ok[u.ack] AND m.instance_id = ANY (ARRAY[u.id]) AND m.visible_at = 0 AND m.message_id = u.message
+        WHERE v_ok[u.ack] AND m.instance_id = ANY (ARRAY[u.id]) AND m.visible_at = least(u.message, 0) AND m.message_id = u.message
         RETURNING u.ack, m.message_key
     ) SELECT count(*), array_agg(g.ack) FILTER (WHERE g.message_key IS NOT NULL) INTO v_used, v_received FROM gone g;
     IF v_used < (SELECT count(*) FROM unnest(p_used_ack) u (ack) WHERE v_ok[u.ack]) THEN
       DELETE FROM messages m USING unnest(p_used_ack, p_used_id, p_used) u (ack, id, message)
-        WHERE v_ok[u.ack] AND m.instance_id = ANY (ARRAY[u.id]) AND m.visible_at > 0 AND m.message_id = u.message;
+        WHERE v_ok[u.ack] AND m.instance_id = ANY (ARRAY[u.id]) AND m.visible_at > least(u.message, 0) AND m.message_id = u.message;
     END IF;
   END IF;
   IF cardinality(p_untimer_ack) > 0 THEN

@@ -294,9 +294,9 @@ BEGIN
     WHERE s.owner = p_owner AND s.lease_until > v_now AND (
       CASE WHEN p_lease <= 0 THEN p_session IS NULL OR s.session_id = p_session
       ELSE s.used_at + p_idle > v_now OR EXISTS (
-        SELECT FROM work_items w WHERE w.session_id = s.session_id AND w.lock_owner = p_owner AND w.lock_token IS NOT NULL AND w.ready_at > v_now)
+        SELECT FROM work_items w WHERE w.session_id = ANY (ARRAY[s.session_id]) AND w.lock_owner = p_owner AND w.lock_token IS NOT NULL AND w.ready_at > v_now)
       END);
-  DELETE FROM sessions s WHERE s.lease_until <= v_now AND NOT EXISTS (SELECT FROM work_items w WHERE w.session_id = s.session_id);
+  DELETE FROM sessions s WHERE s.lease_until <= v_now AND NOT EXISTS (SELECT FROM work_items w WHERE w.session_id = ANY (ARRAY[s.session_id]));
   DELETE FROM session_messages m WHERE m.sent_at < v_now - p_keep;
   RETURN held_sessions(p_owner, v_now);
 END`,
