@@ -6,12 +6,12 @@
 // N3. While a statement is under way, a simulated clock waits for it.
 // N5. Statements are prepared once a connection. Behind a pooler that gives each transaction another connection of the server that does not work:
 //     from the first time that a statement is not known, or known already, none is prepared any more.
-// N4. A text comes back as it was: NUL, which the server does not take, is escaped by the last code point, which means nothing.
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
 import { systemClock } from '../system-clock.ts';
 import { inTime, takeClient } from './in-time.ts';
 import type { PooledPostgresClient, PostgresPool } from './postgres-options.ts';
+import { escapeValue, unescape } from './texts.ts';
 import { NoConnection, isAnswer, isRolledBack, isStalePlan, isUnprepared, toProviderError } from './trouble.ts';
 
 /** A row of an answer; integers are numbers, whatever their size. */
@@ -32,9 +32,6 @@ const types = {
     return oid === BOOLEAN ? (text) => text === 't' : unescape;
   },
 };
-
-/** The server takes no NUL in a text. N4. */
-const [NUL, ESCAPE] = ['\0', '\u{10ffff}'];
 
 /** A pool with the rules above. */
 export class Connection {
@@ -154,19 +151,6 @@ function nameOf(text: string): string {
   const name = `duraloom_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;
   names.set(text, name);
   return name;
-}
-
-function escapeValue(value: unknown): unknown {
-  if (typeof value === 'string') return value.includes(NUL) || value.includes(ESCAPE) ? escape(value) : value;
-  return Array.isArray(value) ? value.map(escapeValue) : value;
-}
-
-function escape(text: string): string {
-  return text.replaceAll(ESCAPE, `${ESCAPE}1`).replaceAll(NUL, `${ESCAPE}0`);
-}
-
-function unescape(text: string): string {
-  return text.includes(ESCAPE) ? text.replaceAll(`${ESCAPE}0`, NUL).replaceAll(`${ESCAPE}1`, ESCAPE) : text;
 }
 
 /** Waits, in real time. */

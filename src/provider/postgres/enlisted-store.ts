@@ -3,13 +3,13 @@
 //
 // M1. Nothing is done outside of a transaction. SQL has no question for that: LOCK TABLE is refused there, and locks no more than a read does.
 // M2. The fleet is told by a notice of the transaction: it is heard with the commit, or never.
-import { encodeRecord } from '../../types/codec.ts';
 import { ProviderError, TransactionError } from '../../types/errors.ts';
 import type { StepCompletion, StepOutcome } from '../../types/transaction.ts';
 import type { EnqueueOutcome, NewInstance, NewMessage, StartOutcome } from '../provider.ts';
 import { isPlainStart, startParameters } from './parameters.ts';
 import type { PostgresClient } from './postgres-options.ts';
 import { channelOf } from './notifier.ts';
+import { encodeJson, escapeValue } from './texts.ts';
 import { codeOf, toProviderError } from './trouble.ts';
 
 /** SQLSTATE: a statement that only makes sense in a transaction was not in one. */
@@ -39,7 +39,7 @@ export class EnlistedStore {
     const plain = [...startParameters([start]), 1, [false], null, 0, null, 0];
     const call = isPlainStart(start)
       ? { value: `(SELECT s.outcomes FROM ${this.#function('start_instances', plain)} s)`, parameters: plain }
-      : { value: this.#function('start_instance', [start]), parameters: [encodeRecord(start)] };
+      : { value: this.#function('start_instance', [start]), parameters: [encodeJson(start)] };
     await this.#assertOpen('startInstances');
     return (await this.#call<StartOutcome>('startInstances', 'true', call)) ?? 'exists';
   }
@@ -95,7 +95,7 @@ export class EnlistedStore {
     const notice = `pg_notify('${channelOf(this.#schema)}', '${ENLISTED} t')`;
     const text = `SELECT CASE WHEN ${condition} THEN ${value} END AS outcome, CASE WHEN ${condition} THEN ${notice} END`;
     try {
-      const { rows = [] } = await this.#client.query({ text, values: parameters });
+      const { rows = [] } = await this.#client.query({ text, values: parameters.map(escapeValue) });
       return (rows[0]?.['outcome'] as Outcome | null | undefined) ?? null;
     } catch (error) {
       throw this.#toError(operation, error);

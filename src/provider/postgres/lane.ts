@@ -4,7 +4,7 @@
 // L1. Calls take effect in the order in which they came, as far as `concurrency` 1 goes. A call is not split.
 // L2. A batch has items of one operation, and each key once: a second item of a key sees the effects of the first. A batch that is on its way
 //     has its keys for itself.
-// L3. One bad item never fails its neighbours: a batch that failed for good is run again item by item.
+// L3. One bad item never fails its neighbours: a transaction that failed for good is run again item by item. What was committed is never run again.
 import { ProviderError } from '../../types/errors.ts';
 
 /** One kind of call. */
@@ -129,18 +129,37 @@ export class Lane {
     return count === 0 ? null : { operation, keys, calls: this.#calls.splice(0, count) };
   }
 
+  /** L3: a transaction that failed for good is run again item by item, and only that one: others are committed. */
+  async #runWave(operation: LaneOperation<unknown, unknown>, items: readonly unknown[]): Promise<readonly Outcome[]> {
+    try {
+      return (await operation.run(items)).map((answer) => ({ answer }));
+    } catch (error) {
+      if (items.length === 1 || !isForGood(error)) return items.map(() => ({ error, isTrouble: !isForGood(error) }));
+    }
+    this.ranApart += 1;
+    const outcomes: Outcome[] = [];
+    for (const item of items) {
+      const last = outcomes.at(-1);
+      outcomes.push(...(last?.isTrouble === true ? [last] : await this.#runWave(operation, [item])));
+    }
+    return outcomes;
+  }
+
   async #run({ operation, keys, calls }: Batch): Promise<void> {
     const items = calls.flatMap((call) => call.items);
-    try {
-      const answers = await runWaves(operation, items);
-      let from = 0;
-      for (const call of calls) call.resolve(answers.slice(from, (from += call.items.length)));
-    } catch (error) {
-      if (items.length === 1 || !isForGood(error)) for (const call of calls) call.reject(error);
-      else {
-        this.ranApart += 1;
-        for (const call of calls) await runApart(call);
-      }
+    const outcomes: Outcome[] = [];
+    for (const wave of wavesOf(operation, items)) {
+      const last = outcomes.at(-1);
+      // What comes later must not overtake what may be tried again.
+      if (last?.isTrouble === true) outcomes.push(...wave.map(() => last));
+      else outcomes.push(...(await this.#runWave(operation, wave)));
+    }
+    let from = 0;
+    for (const call of calls) {
+      const own = outcomes.slice(from, (from += call.items.length));
+      const failed = own.find(({ error }) => error !== undefined);
+      if (failed === undefined) call.resolve(own.map(({ answer }) => answer));
+      else call.reject(failed.error);
     }
     this.done += items.length;
     for (const { onAnswer } of calls) for (const tell of onAnswer) tell();
@@ -154,45 +173,28 @@ export class Lane {
   }
 }
 
+/** What became of an item. `isTrouble`: of the store, not of the item. */
+type Outcome = { readonly answer?: unknown; readonly error?: unknown; readonly isTrouble?: boolean };
+
 function keysOf({ operation, items }: Call): readonly string[] {
   const { keysOf: keysOfItem } = operation;
   return keysOfItem === undefined ? [] : items.flatMap(keysOfItem);
 }
 
-/** L2, within one call: as few batches as its keys allow. */
-async function runWaves<Item, Answer>(operation: LaneOperation<Item, Answer>, items: readonly Item[]): Promise<readonly Answer[]> {
-  const { keysOf: keysOfItem } = operation;
-  if (keysOfItem === undefined && items.length <= MAX_ITEMS) return await operation.run(items);
-  const answers: Answer[] = [];
-  let wave: Item[] = [];
+/** L2, within one call: as few transactions as its keys allow. */
+function wavesOf<Item>({ keysOf: keysOfItem }: LaneOperation<Item, unknown>, items: readonly Item[]): readonly (readonly Item[])[] {
+  const waves: Item[][] = [];
   const seen = new Set<string>();
   for (const item of items) {
     const keys = keysOfItem?.(item) ?? [];
-    if (wave.length === MAX_ITEMS || keys.some((key) => seen.has(key))) {
-      answers.push(...(await operation.run(wave)));
-      wave = [];
+    const last = waves.at(-1);
+    if (last === undefined || last.length === MAX_ITEMS || keys.some((key) => seen.has(key))) {
+      waves.push([item]);
       seen.clear();
-    }
-    wave.push(item);
+    } else last.push(item);
     for (const key of keys) seen.add(key);
   }
-  answers.push(...(await operation.run(wave)));
-  return answers;
-}
-
-/** L3. The call fails with its first bad item, the others of it are done. */
-async function runApart(call: Call): Promise<void> {
-  const answers: unknown[] = [];
-  const failures: unknown[] = [];
-  for (const item of call.items) {
-    try {
-      answers.push(...(await call.operation.run([item])));
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length === 0) call.resolve(answers);
-  else call.reject(failures[0]);
+  return waves;
 }
 
 function isForGood(error: unknown): boolean {

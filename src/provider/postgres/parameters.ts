@@ -1,6 +1,7 @@
 // Turns, starts and work items as the parameters of the functions in sql/: arrays, one for each column. Neighbour: postgres-provider.ts.
 import { encodeRecord } from '../../types/codec.ts';
 import type { NewInstance, NewWorkItem, OrchestrationAck, WorkItemAck, WorkItemLock } from '../provider.ts';
+import { encodeJson } from './texts.ts';
 
 /** Columns of one kind of row, filled row by row. */
 class Columns {
@@ -117,7 +118,7 @@ function compareKeys(a: WorkItemAck, b: WorkItemAck): number {
 /** What most turns have none of, as JSON; null: none. */
 function restOf({ starts, effects, closeChildren }: OrchestrationAck): string | null {
   if (starts.length === 0 && effects === null && closeChildren === null) return null;
-  return encodeRecord({
+  return encodeJson({
     ...(starts.length === 0 ? {} : { starts }),
     ...(effects === null ? {} : { effects }),
     ...(closeChildren === null ? {} : { closeChildren }),

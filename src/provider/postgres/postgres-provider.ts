@@ -59,6 +59,7 @@ import { ackParameters, isPlainStart, lockParameters, startParameters } from './
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
 import { RECORD_COLUMNS, toOffered, toRecord, toTurns, toWork } from './rows.ts';
 import { WORK_NOT_HELD } from './sql/turns.ts';
+import { encodeJson } from './texts.ts';
 import { codeOf, toConnectError } from './trouble.ts';
 
 type WorkSelect = NonNullable<WorkFetchParams['select']>;
@@ -203,7 +204,7 @@ export class PostgresProvider implements Provider {
         for (const [index, start] of plain.entries()) outcomes.set(start, words[index]);
       }
       if (replacing.length > 0) {
-        const words = await this.#outcomes('startInstances', 'start_replacing', [replacing.map(encodeRecord)]);
+        const words = await this.#outcomes('startInstances', 'start_replacing', [replacing.map(encodeJson)]);
         for (const [index, start] of replacing.entries()) outcomes.set(start, words[index]);
       }
       for (const start of starts) if (outcomes.get(start) === 'exists') this.#alive.delete(hashOf(start.instanceId));
@@ -284,11 +285,9 @@ export class PostgresProvider implements Provider {
   readonly #publications: LaneOperation<Publication, number> = {
     name: 'publish',
     run: async (publications) => {
-      const counts: number[] = [];
-      for (const { topic, payload, key } of publications)
-        counts.push(await this.#one<number>('publish', 'publish', [topic, payload, key ?? null]));
+      const counts = await this.#outcomes('publish', 'publish_all', [publications.map(encodeJson)]);
       this.#changed({ turns: true });
-      return counts;
+      return counts.map(Number);
     },
   };
 
@@ -299,7 +298,7 @@ export class PostgresProvider implements Provider {
   readonly #controls: LaneOperation<ControlRequest, ControlOutcome> = {
     name: 'controlInstances',
     run: async (requests) => {
-      const outcomes = await this.#outcomes('controlInstances', 'control_instances', [requests.map(encodeRecord)]);
+      const outcomes = await this.#outcomes('controlInstances', 'control_instances', [requests.map(encodeJson)]);
       this.#changed({ turns: true, instances: requests.map(({ instanceId }) => instanceId), isFamily: true });
       return outcomes as readonly ControlOutcome[];
     },
