@@ -73,7 +73,7 @@ export function activity(eventId: number, changes: Partial<NewWorkItem> = {}): N
 
 /** Routing that asks for nothing but the changes. */
 export function routing(changes: Partial<ActivityRouting>): ActivityRouting {
-  return { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null, ...changes };
+  return { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, limit: null, extras: null, ...changes };
 }
 
 /** The link of a child that the first execution of an instance scheduled. */

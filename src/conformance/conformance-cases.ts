@@ -7,6 +7,7 @@ import { controlCases } from './cases-control.ts';
 import { creationCases } from './cases-creation.ts';
 import { fairnessCases } from './cases-fairness.ts';
 import { leaseCases } from './cases-leases.ts';
+import { limitCases } from './cases-limits.ts';
 import { lockCases } from './cases-locks.ts';
 import { messageCases } from './cases-messages.ts';
 import { optimisticCases } from './cases-optimistic.ts';
@@ -46,6 +47,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...capabilityCases,
   ...routingCases,
   ...sessionCases,
+  ...limitCases,
   ...valueCases,
   ...topicCases,
   ...controlCases,

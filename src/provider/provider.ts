@@ -12,6 +12,9 @@
 // P5. Outcomes that a caller must expect are values. A rejected promise is a `ProviderError` and means: unknown, maybe done, maybe not.
 // P6. Fetches are long polls: with nothing to hand out they wait up to `waitMs` and are woken by commits of this and other
 //     processes and by visibility times; they do not spin.
+// P7. Items with a limit (`ActivityRouting.limit`) are handed out as far as it lets them: with `concurrency` while fewer items of the key are locked,
+//     with `rate` as rate.ts says, each hand-out counted. What is handed out as expired does not count. Others are never kept waiting by
+//     those that may not run yet. A fetch that waits is answered when one may. An item of a session has no limit.
 import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
 import type { ParentLink } from '../types/names.ts';

@@ -2,6 +2,7 @@
 import { readOptions, readTime, type FieldNames } from '../types/arguments.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type {
+  ActivityLimit,
   ActivityOptions,
   ActivityProxy,
   ContinueAsNewOptions,
@@ -23,11 +24,11 @@ import type { ActivityDefinition, OrchestrationDefinition } from '../types/defin
 import { toMilliseconds, type Duration } from '../types/duration.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { StartPolicy } from '../types/history-event.ts';
-import { MAX_CUSTOM_STATUS_BYTES, MAX_DURATION_MS, MAX_INSTANCE_ID_LENGTH, MAX_PRIORITY } from '../types/limits.ts';
+import { MAX_CUSTOM_STATUS_BYTES, MAX_DURATION_MS, MAX_INSTANCE_ID_LENGTH, MAX_LIMIT_COUNT, MAX_PRIORITY } from '../types/limits.ts';
 import type { LogLevel } from '../types/logger.ts';
 import type { MetricLabels, MetricPoint } from '../types/metrics.ts';
 import { assertInstanceId, assertName, assertText, TOPIC_MAILBOX_PREFIX } from '../types/names.ts';
-import type { ActivityExtras, ActivityRouting } from '../types/replay.ts';
+import type { ActivityExtras, ActivityRouting, LimitRate, SharedLimit } from '../types/replay.ts';
 import { show } from '../types/show.ts';
 import { assertTopic, assertTopicPattern } from '../types/topics.ts';
 import { combine, type CombinatorKind } from './combinators.ts';
@@ -285,6 +286,7 @@ const ACTIVITY_OPTIONS: FieldNames<ActivityOptions> = {
   tag: true,
   sessionId: true,
   priority: true,
+  limit: true,
   attemptTimeoutMs: true,
   timeoutMs: true,
   expiresAfterMs: true,
@@ -344,14 +346,55 @@ function toRouting(options: ActivityOptions): ActivityRouting | null {
     priority: assertPriority(priority),
     timeoutMs: optionalMs('attemptTimeoutMs', options.attemptTimeoutMs),
     expiresAfterMs: optionalMs('expiresAfterMs', options.expiresAfterMs),
+    limit: options.limit === undefined ? null : toLimit(options.limit),
     extras: null,
   };
-  const isPlain =
-    priority === 0 && [routing.tag, routing.sessionId, routing.timeoutMs, routing.expiresAfterMs].every((part) => part === null);
+  if (routing.limit !== null && routing.sessionId !== null) {
+    throw new ArgumentError(
+      'Expected an activity to have either `limit` or `sessionId`: items of a session wait for its owner only. Limit how many sessions a runtime takes with `maxSessions`',
+    );
+  }
+  const { tag: _tag, priority: _priority, ...rest } = routing;
+  const isPlain = priority === 0 && tag === undefined && Object.values(rest).every((part) => part === null);
   return isPlain ? null : routing;
 }
 
-const ANYWHERE: ActivityRouting = { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null };
+const LIMIT_OPTIONS: FieldNames<ActivityLimit> = { key: true, concurrency: true, rate: true };
+const RATE_OPTIONS: FieldNames<NonNullable<ActivityLimit['rate']>> = { count: true, perMs: true };
+
+function toLimit(given: ActivityLimit): SharedLimit {
+  const { key, concurrency, rate } = readOptions(given, 'limit', LIMIT_OPTIONS);
+  if (concurrency === undefined && rate === undefined) {
+    throw new ArgumentError(`Expected limit '${show(key)}' to have \`concurrency\`, \`rate\` or both`);
+  }
+  return {
+    key: assertName(key as string, 'limit key'),
+    concurrency: concurrency === undefined ? null : assertCount('limit.concurrency', concurrency),
+    rate: rate === undefined ? null : toRate(rate),
+  };
+}
+
+function toRate(given: NonNullable<ActivityLimit['rate']>): LimitRate {
+  const { count, perMs } = readOptions(given, 'limit.rate', RATE_OPTIONS);
+  const ms = optionalMs('limit.rate.perMs', perMs);
+  if (ms === null) throw new ArgumentError('Expected limit.rate to have `perMs`, the time of `count` activities in milliseconds');
+  return { count: assertCount('limit.rate.count', count as number), perMs: ms };
+}
+
+function assertCount(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_LIMIT_COUNT) return value;
+  throw new ArgumentError(`Expected ${name} to be a whole number from 1 to ${MAX_LIMIT_COUNT}, got ${show(value)}`);
+}
+
+const ANYWHERE: ActivityRouting = {
+  tag: null,
+  sessionId: null,
+  priority: 0,
+  timeoutMs: null,
+  expiresAfterMs: null,
+  limit: null,
+  extras: null,
+};
 
 function withExtras(routing: ActivityRouting | null, extras: string | null): ActivityRouting | null {
   return extras === null ? routing : { ...(routing ?? ANYWHERE), extras };

@@ -333,7 +333,7 @@ export class ReplayEngine {
   readValue(instanceId: string, key: string): FutureCore {
     return this.scheduleActivity(READ_VALUE_ACTIVITY, encodeRecord({ instanceId, key }), {
       attempt: 1,
-      routing: { tag: SYSTEM_TAG, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null },
+      routing: { tag: SYSTEM_TAG, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, limit: null, extras: null },
     });
   }
 

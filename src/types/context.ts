@@ -72,6 +72,31 @@ export type ActivityOptions = {
   readonly sessionId?: string;
   /** 0 to 9: each level goes before what became ready up to a minute earlier. @default 0 */
   readonly priority?: number;
+  /** What it shares with other activities, in all runtimes on the store. Not together with `sessionId`. @default no limit */
+  readonly limit?: ActivityLimit;
+};
+
+/**
+ * A limit that activities share by its key, in all runtimes on a store: for a database that takes ten connections, an API with a quota, a tenant
+ * that must not take everything. Activities wait in the store until it lets them begin, oldest first; they take no thread meanwhile. Give it
+ * `concurrency`, `rate` or both. The numbers of the activity that is to begin count; a change of them holds from the next activity on.
+ *
+ * @example
+ * await ctx.scheduleActivity(sendMail, order, { limit: { key: 'mail', concurrency: 5, rate: { count: 100, perMs: 60_000 } } });
+ */
+export type ActivityLimit = {
+  /** Whose limit it is. Up to 256 characters. */
+  readonly key: string;
+  /**
+   * How many activities with the key run at once. One whose runtime died counts until its lease has run out (`activityLockMs`); one that was cancelled
+   * does not count, though its code may still be running until it looks at its signal. Range: 1 to 1,000,000. @default any number
+   */
+  readonly concurrency?: number;
+  /**
+   * How many attempts begin: `count` at once, after that one each `perMs / count`. Retries count, and so do attempts that a crash cut short.
+   * Ranges: `count` 1 to 1,000,000; `perMs` 1 millisecond to 100 years. @default any number
+   */
+  readonly rate?: { readonly count: number; readonly perMs: number };
 };
 
 /** Typed activity functions for a module of activity definitions, keyed by the definitions' names. */

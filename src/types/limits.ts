@@ -40,5 +40,8 @@ export const MAX_CARRIED_EVENT_KEYS = 1_000;
 /** Highest priority of an orchestration or activity. */
 export const MAX_PRIORITY = 9;
 
+/** Largest number in a limit of activities. Reason: beyond it there is no limit to speak of. */
+export const MAX_LIMIT_COUNT = 1_000_000;
+
 /** Longest timer or timeout: 100 years, in milliseconds. Reason: later dates are a unit mistake. */
 export const MAX_DURATION_MS: number = 100 * 365 * 24 * 60 * 60 * 1000;

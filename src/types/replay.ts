@@ -1,6 +1,7 @@
 // What goes into one turn of an instance and what comes out: the seam between the replay core and everything around it.
 import type { EncodedPayload } from './codec.ts';
 import type { HistoryEvent, OrchestratorMessage, ParentClosePolicy, StartPolicy } from './history-event.ts';
+import { MAX_DURATION_MS, MAX_LIMIT_COUNT } from './limits.ts';
 import type { LogLine } from './logger.ts';
 import type { MetricPoint } from './metrics.ts';
 
@@ -16,6 +17,18 @@ export type TurnInput = {
   readonly executionId?: number;
 };
 
+/** A limit that activities share by its key, in all runtimes on a store. One of the two is not null. */
+export type SharedLimit = {
+  readonly key: string;
+  /** How many may run at once; null: any number. */
+  readonly concurrency: number | null;
+  /** How many may begin in a time; null: any number. */
+  readonly rate: LimitRate | null;
+};
+
+/** So many at once, after that one each `perMs / count`. */
+export type LimitRate = { readonly count: number; readonly perMs: number };
+
 /** Where and how an activity is to run, when it is not just anywhere. */
 export type ActivityRouting = {
   /** Only runtimes that take this tag run it; null: the default queue. */
@@ -28,6 +41,8 @@ export type ActivityRouting = {
   readonly timeoutMs: number | null;
   /** How long it may wait for a runtime to take it, in milliseconds; null: for ever (T37). */
   readonly expiresAfterMs: number | null;
+  /** What it shares with others; null: nothing. Not together with a session. */
+  readonly limit: SharedLimit | null;
   /** For the activity thread, opaque to the store: encoded `ActivityExtras`; null: none. */
   readonly extras: string | null;
 };
@@ -40,10 +55,26 @@ export type ActivityRouting = {
  */
 export function isRouting(value: unknown): value is ActivityRouting {
   if (typeof value !== 'object' || value === null) return false;
-  const { tag, sessionId, priority, timeoutMs, expiresAfterMs, extras } = value as Partial<Record<keyof ActivityRouting, unknown>>;
+  const { tag, sessionId, priority, timeoutMs, expiresAfterMs, limit, extras } = value as Partial<Record<keyof ActivityRouting, unknown>>;
   const areTexts = [tag, sessionId, extras].every((text) => text === null || typeof text === 'string');
   const areTimes = [timeoutMs, expiresAfterMs].every((time) => time === null || Number.isFinite(time));
-  return areTexts && areTimes && Number.isSafeInteger(priority);
+  return areTexts && areTimes && Number.isSafeInteger(priority) && (limit === null || isLimit(limit));
+}
+
+function isLimit(value: unknown): value is SharedLimit {
+  if (typeof value !== 'object' || value === null) return false;
+  const { key, concurrency, rate } = value as Partial<Record<keyof SharedLimit, unknown>>;
+  return typeof key === 'string' && (concurrency === null || isCount(concurrency)) && (rate === null || isRate(rate));
+}
+
+function isRate(value: unknown): value is LimitRate {
+  if (typeof value !== 'object' || value === null) return false;
+  const { count, perMs } = value as Partial<Record<keyof LimitRate, unknown>>;
+  return isCount(count) && typeof perMs === 'number' && Number.isInteger(perMs) && perMs >= 1 && perMs <= MAX_DURATION_MS;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_LIMIT_COUNT;
 }
 
 /** What a retried activity gets besides its input. */

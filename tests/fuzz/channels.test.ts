@@ -2,6 +2,7 @@
 import { Client, defineActivity, defineOrchestration, Runtime, type RuntimeOptions } from 'duraloom';
 import { MemoryProvider } from 'duraloom/memory';
 import fc from 'fast-check';
+import { MAX_LIMIT_COUNT } from '../../src/types/limits.ts';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/provider/system-clock.ts';
 import { ActivityLoop } from '../../src/threads/activity-loop.ts';
@@ -32,6 +33,7 @@ import { breakPorts } from './wires.ts';
 
 const id = fc.integer({ min: 0, max: 2 ** 31 });
 const text = fc.oneof(fc.constantFrom('', 'a', '[]', '{}', '__proto__'), fc.string({ unit: 'binary', maxLength: 6 }));
+const count = fc.integer({ min: 1, max: MAX_LIMIT_COUNT });
 const textOrNull = fc.option(text);
 const time = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer());
 const few = { maxLength: 2 };
@@ -52,6 +54,7 @@ const routing = fc.record({
   priority: id,
   timeoutMs: fc.option(fc.integer()),
   expiresAfterMs: fc.option(fc.integer()),
+  limit: fc.option(fc.record({ key: text, concurrency: fc.option(count), rate: fc.option(fc.record({ count, perMs: count })) })),
   extras: textOrNull,
 });
 

@@ -245,7 +245,7 @@ export const [VICTIM = ''] = VICTIMS;
 /** Instances before and behind it in every order. */
 export const NEIGHBOURS = ['a-neighbour', 'z-neighbour'] as const;
 
-const EXPECTED = ['plain', 'tagged', 'in session', 'raised'];
+const EXPECTED = ['plain', 'tagged', 'in session', 'limited', 'raised'];
 
 const orchestrations = ['neighbour', ...VICTIMS].map((name) =>
   defineOrchestration(name, async (ctx) => {
@@ -258,6 +258,9 @@ const orchestrations = ['neighbour', ...VICTIMS].map((name) =>
       ctx.scheduleActivity('echo', 'plain'),
       ctx.scheduleActivity('echo', 'tagged', { tag: 'gpu', priority: 1 }),
       ctx.scheduleActivity('echo', 'in session', { sessionId: `${ctx.instanceId}-session` }),
+      ctx.scheduleActivity('echo', 'limited', {
+        limit: { key: `${ctx.instanceId}-limit`, concurrency: 1, rate: { count: 1, perMs: 10 } },
+      }),
       ctx.waitForEvent('go'),
     ]);
     far.cancel();
@@ -350,6 +353,8 @@ export class World implements AsyncDisposable {
       case 'sessions':
       case 'session_messages':
         return `session_id = '${victim}-session'`;
+      case 'limits':
+        return `limit_key = '${victim}-limit'`;
       case 'runtimes':
         return '1';
       case 'history':

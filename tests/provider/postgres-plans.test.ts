@@ -140,7 +140,13 @@ async function callAll(provider: PostgresProvider, round: string): Promise<{ rea
     'full turn',
     commit(provider, a, {
       page: page(9),
-      workItems: [activity(2), activity(3), activity(4), activity(5, { routing: routing({ tag: 'tpu', expiresAfterMs: 900_000 }) })],
+      workItems: [
+        activity(2),
+        activity(3),
+        activity(4),
+        activity(8, { routing: routing({ limit: { key: id('limit'), concurrency: 2, rate: { count: 5, perMs: 1_000 } } }) }),
+        activity(5, { routing: routing({ tag: 'tpu', expiresAfterMs: 900_000 }) }),
+      ],
       timers: [timer(6, atMs), timer(7, atMs), timer(9, Date.now() - 1_000)],
       starts: [{ ...newInstance(id('started'), { parent: link(id('a'), 8), startAtMs: atMs }), conflictPayload: null }],
       messages: [{ instanceId: id('b'), payload: 'hello', key: 'h' }],
@@ -157,7 +163,7 @@ async function callAll(provider: PostgresProvider, round: string): Promise<{ rea
   await timed('end of a child', commit(provider, child, { page: page(2), status: 'Completed', output: '1' }));
   await timed('publish', provider.publish([{ topic: id('topic'), payload: 'p' }]));
   const work = await fetchWork();
-  assert.equal(work.length, 3);
+  assert.equal(work.length, 4);
   const [first, second, third] = work as unknown as readonly [
     (typeof work)[0] & object,
     (typeof work)[0] & object,
@@ -239,10 +245,11 @@ async function fill(schema: string, rows: number): Promise<void> {
       SELECT 'filler ' || n, CASE WHEN n % 10 = 4 THEN ${now} + 7200000 ELSE 0 END, 1000000000 + n, 0, CASE WHEN n % 10 = 4 THEN 3 END,
         CASE WHEN n % 10 = 1 THEN 'k' END, 'message'
       FROM generate_series(1, ${rows}) n`),
-    query(`INSERT INTO ${table('work_items')} (instance_id, execution_id, event_id, ready_at, lock_token, tag, expires_at, priority, name, payload)
-      SELECT 'filler ' || n, 1, 2, CASE WHEN n % 10 < 3 THEN o.now - 1000000 + n % 1000 ELSE o.now + 3600000 + n END,
-        CASE WHEN n % 10 >= 3 THEN 'x' END, CASE WHEN n % 10 < 3 THEN 'gpu' WHEN n % 10 = 3 THEN 'big' END,
-        CASE WHEN n % 10 = 4 THEN o.now + 36000000 END, 0, 'charge', 'work'
+    query(`INSERT INTO ${table('work_items')} (instance_id, execution_id, event_id, ready_at, lock_token, tag, expires_at, priority, limit_key,
+        limit_concurrency, name, payload)
+      SELECT 'filler ' || n, 1, 2, CASE WHEN n % 10 < 3 OR (n % 10 = 5 AND n > 5) THEN o.now - 1000000 + n % 1000 ELSE o.now + 3600000 + n END,
+        CASE WHEN n % 10 >= 3 AND (n % 10 <> 5 OR n = 5) THEN 'x' END, CASE WHEN n % 10 < 3 THEN 'gpu' WHEN n % 10 = 3 THEN 'big' END,
+        CASE WHEN n % 10 = 4 THEN o.now + 36000000 END, 0, CASE WHEN n % 10 = 5 THEN 'quota' END, CASE WHEN n % 10 = 5 THEN 1 END, 'charge', 'work'
       FROM generate_series(1, ${rows}) n, (SELECT ${now} AS now) o`),
     query(`INSERT INTO ${table('history')} (instance_id, execution_id, first_event_id, last_event_id, events)
       SELECT 'filler ' || n / 3, 1, 1 + n % 3, 1 + n % 3, '[]' FROM generate_series(1, ${rows}) n`),

@@ -6,7 +6,7 @@ import { stage } from '../support/integration-stage.ts';
 import { ackOf, fetchTurns, fetchWork, LOCK_MS, newInstance } from '../testing/faulty-stage.ts';
 
 const DAY_MS = 86_400_000;
-const routing = { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null };
+const routing = { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, limit: null, extras: null };
 
 async function open(): Promise<{
   readonly clock: SimulatedClock;

@@ -111,21 +111,38 @@ describe('query plans', () => {
     ['any routed item', "SELECT 1 FROM routed_items WHERE instance_id >= '' LIMIT 1", /COVERING INDEX|PRIMARY KEY/],
     [
       'ready routed items of a tag, or of none',
-      `SELECT name FROM routed_items WHERE tag IS ? AND session_id IS NULL AND (expires_at IS NULL OR expires_at > ?) AND ready_at <= ?
+      `SELECT name FROM routed_items WHERE tag IS ? AND session_id IS NULL AND limit_key IS NULL AND (expires_at IS NULL OR expires_at > ?) AND ready_at <= ?
        ORDER BY ready_at, instance_id, execution_id, event_id LIMIT ?`,
       /INDEX routed_items_tag \(tag=\? AND ready_at<\?\)/,
     ],
     [
       'the next ready routed item of a tag, or of none',
       `SELECT ready_at FROM routed_items INDEXED BY routed_items_tag WHERE tag IS ? AND session_id IS NULL
-         AND (expires_at IS NULL OR expires_at > ?) AND ready_at >= -9007199254740991 LIMIT 1`,
+         AND limit_key IS NULL AND (expires_at IS NULL OR expires_at > ?) AND ready_at >= -9007199254740991 LIMIT 1`,
       /INDEX routed_items_tag \(tag=\? AND ready_at>\?\)/,
     ],
     [
       'the next tag',
-      'SELECT tag FROM routed_items WHERE tag >= ? AND session_id IS NULL ORDER BY tag LIMIT 1',
+      'SELECT tag FROM routed_items WHERE tag >= ? AND session_id IS NULL AND limit_key IS NULL ORDER BY tag LIMIT 1',
       /INDEX routed_items_tag \(tag>\?\)/,
     ],
+    [
+      'ready items of a limit and a tag',
+      `SELECT name FROM routed_items WHERE limit_lane = ? AND (expires_at IS NULL OR expires_at > ?) AND ready_at <= ?
+       ORDER BY ready_at, instance_id, execution_id, event_id LIMIT ?`,
+      /INDEX routed_items_lane \(limit_lane=\? AND ready_at<\?\)/,
+    ],
+    [
+      'the first item of a limit and a tag',
+      `SELECT routing FROM routed_items INDEXED BY routed_items_lane WHERE limit_lane = ? AND ready_at >= -9007199254740991 ORDER BY ready_at LIMIT 1`,
+      /INDEX routed_items_lane \(limit_lane=\? AND ready_at>\?\)/,
+    ],
+    [
+      'running items of a limit',
+      'SELECT count(*) FROM routed_items WHERE limit_key = ? AND ready_at > ? AND lock_token IS NOT NULL AND expires_at IS NULL',
+      /INDEX routed_items_limit \(limit_key=\? AND ready_at>\?\)/,
+    ],
+    ['the next lane of a limit', 'SELECT min(limit_lane) FROM routed_items WHERE limit_lane > ?', /COVERING INDEX routed_items_lane/],
     [
       'ready items of a session',
       `SELECT name FROM routed_items WHERE session_id = ? AND (expires_at IS NULL OR expires_at > ?) AND ready_at <= ?

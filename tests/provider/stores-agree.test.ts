@@ -23,6 +23,7 @@ import {
   timer,
   workAckFor,
 } from '../../src/conformance/case-kit.ts';
+import { LIMITS } from './model/commands.ts';
 import { PostgresRuns } from './model/postgres-store.ts';
 
 const SEEDS = 15;
@@ -114,7 +115,7 @@ function randomAck(choose: Chooser, nowMs: number): Partial<OrchestrationAck> {
           ? null
           : routing({
               tag: choose.one([null, 'gpu', 'duraloom:x']),
-              sessionId: choose.one([null, 's1', 's2']),
+              ...choose.one([{}, {}, { sessionId: 's1' }, { sessionId: 's2' }, ...LIMITS.map((limit) => ({ limit }))]),
               priority: choose.rarely(3) ? choose.below(10) : 0,
               expiresAfterMs: choose.one([null, null, 1_500]),
             }),

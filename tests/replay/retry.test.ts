@@ -239,15 +239,17 @@ describe('a retried activity', () => {
     [{ sessionId: 's1' }, { sessionId: 's1' }],
     [{ attemptTimeoutMs: 5 }, { timeoutMs: 5 }],
     [{ expiresAfterMs: 5 }, { expiresAfterMs: 5 }],
+    [{ limit: { key: 'db', concurrency: 3 } }, { limit: { key: 'db', concurrency: 3, rate: null } }],
+    [{ limit: { key: 'api', rate: { count: 2, perMs: 1.5 } } }, { limit: { key: 'api', concurrency: null, rate: { count: 2, perMs: 2 } } }],
   ])('is routed when its options are %j and nothing else', async (routed, routing) => {
     const instance = await begin(charging(routed));
-    const nothing = { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, extras: null };
+    const nothing = { tag: null, sessionId: null, priority: 0, timeoutMs: null, expiresAfterMs: null, limit: null, extras: null };
     expect(instance.last.activities[0]?.routing).toEqual({ ...nothing, ...routing });
   });
 
   it('keeps routing and input for all attempts', async () => {
     const options: ActivityOptions = { tag: 'gpu', sessionId: 's1', priority: 3, attemptTimeoutMs: 1_500.5, expiresAfterMs: 9_000 };
-    const routing = { tag: 'gpu', sessionId: 's1', priority: 3, timeoutMs: 1_501, expiresAfterMs: 9_000 };
+    const routing = { tag: 'gpu', sessionId: 's1', priority: 3, timeoutMs: 1_501, expiresAfterMs: 9_000, limit: null };
     const instance = await begin(charging({ ...options, retry: { backoff: 'none' } }));
     expect(instance.last.activities).toEqual([{ eventId: 2, name: 'charge', input: '7', routing: { ...routing, extras: null } }]);
     await instance.deliver(activityFailed(2));

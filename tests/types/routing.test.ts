@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { isRouting } from '../../src/types/replay.ts';
 
-const whole = { tag: null, sessionId: 's', priority: 3, timeoutMs: 5, expiresAfterMs: null, extras: null };
+const whole = { tag: null, sessionId: 's', priority: 3, timeoutMs: 5, expiresAfterMs: null, limit: null, extras: null };
 
 it('is taken when every field is of its kind', () => {
   expect(isRouting(whole)).toBe(true);

@@ -1,5 +1,5 @@
 // The worker queue in memory: activities to run, with their locks. Neighbours: turns.ts adds and cancels, memory-store.ts hands out,
-// sessions.ts says who may take the items of a session, tags.ts which tags a worker takes.
+// sessions.ts says who may take the items of a session, ../tags.ts which tags a worker takes, limits.ts how many may run.
 //
 // I1. There is one item for each (instance, execution, event); adding a second one changes nothing.
 // I2. `readyAtMs` of an item: while it is locked, the expiry of the lock; else the time from which it can be fetched. Never null inside.
@@ -7,14 +7,16 @@
 // I4. An item that nobody took in time is expired for good: it moves to a group that only `expired` fetches take from. An item that was
 //     taken in time has no expiry any more.
 import { encodeRecord } from '../../types/codec.ts';
+import type { SharedLimit } from '../../types/replay.ts';
 import type { NewWorkItem, WorkFetchParams, WorkItem, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';
+import { Limits } from './limits.ts';
 import { ReadyGroups } from './ready-groups.ts';
 import type { Grouped } from './ready-groups.ts';
 import { ReadyOrder } from './ready-order.ts';
 import type { Placed } from './ready-order.ts';
 import type { Sessions } from './sessions.ts';
 import { isLocked, withHeadStart } from './stored-instance.ts';
-import { takesTag } from './tags.ts';
+import { takesTag } from '../tags.ts';
 
 /** The execution that scheduled activities. */
 export type WorkOwner = { readonly instanceId: string; readonly executionId: number };
@@ -46,6 +48,7 @@ const EXPIRED = 'expired';
 /** The work items of all instances. */
 export class WorkQueue {
   readonly #sessions: Sessions;
+  readonly #limits = new Limits();
   /** By instance, then by execution and event. */
   readonly #items = new Map<string, Map<string, StoredWorkItem>>();
   readonly #sessionItems = new Map<string, Set<StoredWorkItem>>();
@@ -124,6 +127,7 @@ export class WorkQueue {
     this.#size -= 1;
     this.#stopExpiry(item);
     this.#ready.place(item, null);
+    this.#endLimited(item);
     const sessionId = sessionOf(item);
     if (sessionId === null) return;
     const siblings = this.#sessionItems.get(sessionId);
@@ -140,6 +144,7 @@ export class WorkQueue {
    */
   release(item: StoredWorkItem, visibleAtMs: number, nowMs: number): void {
     item.lockToken = null;
+    this.#endLimited(item);
     this.#ready.place(item, withHeadStart(visibleAtMs, item.routing?.priority ?? 0, nowMs));
   }
 
@@ -191,6 +196,8 @@ export class WorkQueue {
       item.attempt += 1;
       item.lockToken = lockToken;
       this.#ready.place(item, nowMs + lockMs);
+      const limit = limitOf(item);
+      if (limit !== null && !item.isExpired) this.#limits.begin(limit, item, nowMs);
       const { instanceId, executionId, eventId, name, payload, routing, heartbeat, attempt } = item;
       taken.push({ instanceId, executionId, eventId, name, payload, routing, heartbeat, lockToken, attempt });
     }
@@ -290,6 +297,8 @@ export class WorkQueue {
     if (item.isExpired || select.kind === 'expired') return item.isExpired && select.kind === 'expired' ? nowMs : Number.POSITIVE_INFINITY;
     const sessionId = sessionOf(item);
     if (!takesTag(select.tags, item.routing?.tag ?? null)) return Number.POSITIVE_INFINITY;
+    const limit = limitOf(item);
+    if (limit !== null) return this.#limits.opensAtMs(limit, nowMs);
     if (sessionId === null) return nowMs;
     return select.session === null ? Number.POSITIVE_INFINITY : this.#sessions.opensAtMs(sessionId, select.session, nowMs);
   }
@@ -300,6 +309,11 @@ export class WorkQueue {
     if (sessionId === null || select.kind === 'expired' || select.session === null) return;
     item.takenBy = select.session.owner;
     this.#sessions.claim(sessionId, select.session, nowMs);
+  }
+
+  #endLimited(item: StoredWorkItem): void {
+    const limit = limitOf(item);
+    if (limit !== null) this.#limits.end(limit, item);
   }
 
   #addToSession(item: StoredWorkItem): void {
@@ -335,13 +349,19 @@ export class WorkQueue {
 
 function createItem({ instanceId, executionId }: WorkOwner, newItem: NewWorkItem, sequence: number): StoredWorkItem {
   const { eventId, name, payload, routing } = newItem;
-  const place = { group: encodeRecord([routing?.tag ?? null, routing?.sessionId ?? null]), home: null, readyAtMs: null, heapIndex: -1 };
+  const group = encodeRecord([routing?.tag ?? null, routing?.sessionId ?? null, routing?.limit ?? null]);
+  const place = { group, home: null, readyAtMs: null, heapIndex: -1 };
   const state = { lockToken: null, attempt: 0, heartbeat: null, expiry: null, isExpired: false, takenBy: null };
   return { instanceId, executionId, eventId, name, payload, routing, sequence, ...place, ...state };
 }
 
 function sessionOf(item: StoredWorkItem): string | null {
   return item.routing?.sessionId ?? null;
+}
+
+/** An item of a session waits for its owner, not for a limit. */
+function limitOf(item: StoredWorkItem): SharedLimit | null {
+  return sessionOf(item) === null ? (item.routing?.limit ?? null) : null;
 }
 
 function keyOf({ executionId, eventId }: { readonly executionId: number; readonly eventId: number }): string {

@@ -7,6 +7,7 @@
 import { ProviderError } from '../../types/errors.ts';
 import type { PostgresClient } from './postgres-options.ts';
 import { INSTANCE_FUNCTIONS } from './sql/instances.ts';
+import { LIMIT_FUNCTIONS } from './sql/limits.ts';
 import { makeTables } from './sql/tables.ts';
 import { TURN_FUNCTIONS, TURN_PREDICATES } from './sql/turns.ts';
 import { WORK_FUNCTIONS } from './sql/work.ts';
@@ -20,7 +21,10 @@ type MakeOptions = { readonly partitions: number };
 
 /** SQL of each migration. Never edit one that was released; append one. */
 const MIGRATIONS: readonly ((options: MakeOptions) => string)[] = [
-  ({ partitions }) => [makeTables(partitions), ...INSTANCE_FUNCTIONS, ...TURN_PREDICATES, ...TURN_FUNCTIONS, ...WORK_FUNCTIONS].join('\n'),
+  ({ partitions }) =>
+    [makeTables(partitions), ...INSTANCE_FUNCTIONS, ...TURN_PREDICATES, ...TURN_FUNCTIONS, ...LIMIT_FUNCTIONS, ...WORK_FUNCTIONS].join(
+      '\n',
+    ),
 ];
 
 /** The version that this code works with. */

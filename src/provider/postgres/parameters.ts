@@ -63,7 +63,7 @@ export function lockParameters(items: readonly WorkItemLock[]): readonly unknown
 export function ackParameters(acks: readonly OrchestrationAck[], offered: ReadonlySet<NewWorkItem>): readonly unknown[] {
   const turns = new Columns(14);
   const used = new Columns(3);
-  const work = new Columns(12);
+  const work = new Columns(13);
   const timers = new Columns(5);
   const cancelledWork = new Columns(4);
   const cancelledTimers = new Columns(3);
@@ -95,8 +95,19 @@ export function ackParameters(acks: readonly OrchestrationAck[], offered: Readon
 }
 
 function workCells({ eventId, name, payload, routing }: NewWorkItem): readonly unknown[] {
-  const where = [routing?.tag ?? null, routing?.sessionId ?? null, routing?.priority ?? 0, routing?.expiresAfterMs ?? null];
+  const where = [
+    routing?.tag ?? null,
+    routing?.sessionId ?? null,
+    routing?.priority ?? 0,
+    routing?.expiresAfterMs ?? null,
+    limitKeyOf(routing),
+  ];
   return [eventId, name, payload, routing === null ? null : encodeRecord(routing), ...where];
+}
+
+/** An item of a session waits for its owner, not for a limit. */
+function limitKeyOf(routing: NewWorkItem['routing']): string | null {
+  return routing === null || routing.sessionId !== null ? null : (routing.limit?.key ?? null);
 }
 
 /** In the order in which the other functions lock items: so that nobody waits for somebody who waits for him. */

@@ -39,10 +39,12 @@ const HIDDEN: readonly (readonly [table: WorkTable | 'instances', where: string]
   ['work_items', `work_items WHERE lock_token IS NULL AND ready_at >= ''`],
   ['work_items', 'work_items WHERE lock_token IS NULL AND ready_at IS NULL'],
   ...['tag IS NULL AND ready_at IS NULL', `tag IS NULL AND ready_at >= ''`, `tag < ''`, `tag >= x''`].map(
-    (place) => ['routed_items', `routed_items WHERE session_id IS NULL AND ${place}`] as const,
+    (place) => ['routed_items', `routed_items WHERE session_id IS NULL AND limit_key IS NULL AND ${place}`] as const,
   ),
   ['routed_items', `routed_items WHERE session_id < ''`],
   ['routed_items', `routed_items WHERE session_id >= x''`],
+  ['routed_items', `routed_items WHERE limit_lane < ''`],
+  ['routed_items', `routed_items WHERE limit_lane >= x''`],
   ['instances', `codes CROSS JOIN instances ON instances.code_id = codes.code_id AND lock_token IS NULL AND ready_at >= ''`],
 ];
 

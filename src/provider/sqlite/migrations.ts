@@ -94,7 +94,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX leases_end ON leases (queue, ends_at);
 
   -- Activities with any routing: the same, apart, because each further column and index made the others 10 % slower.
-  -- Items without a session are found by their tag (NULL none), items of a session by it.
+  -- Items of a session or with a limit are found by that, the others by their tag (NULL none).
   CREATE TABLE routed_items (
     instance_id TEXT NOT NULL,
     execution_id INTEGER NOT NULL,
@@ -108,13 +108,17 @@ export const MIGRATIONS: readonly string[] = [
     lock_owner TEXT,                  -- who claims sessions and locked this item of one
     expires_at INTEGER,               -- until somebody took it: when it expires; NULL when somebody did, or it does not expire
     priority INTEGER NOT NULL,
+    limit_key TEXT,                   -- of the limit that it shares; NULL none
+    limit_lane TEXT,                  -- JSON of that key and the tag; NULL without a limit
     routing TEXT NOT NULL,            -- all of it as JSON, for the worker
     name TEXT NOT NULL,
     payload TEXT NOT NULL,
     PRIMARY KEY (instance_id, execution_id, event_id)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX routed_items_tag ON routed_items (tag, ready_at) WHERE session_id IS NULL;
+  CREATE INDEX routed_items_tag ON routed_items (tag, ready_at) WHERE session_id IS NULL AND limit_key IS NULL;
   CREATE INDEX routed_items_session ON routed_items (session_id, ready_at) WHERE session_id IS NOT NULL;
+  CREATE INDEX routed_items_lane ON routed_items (limit_lane, ready_at) WHERE limit_lane IS NOT NULL;
+  CREATE INDEX routed_items_limit ON routed_items (limit_key, ready_at) WHERE limit_key IS NOT NULL AND lock_token IS NOT NULL;
   CREATE INDEX routed_items_expiry ON routed_items (expires_at) WHERE expires_at IS NOT NULL;
 
   -- Sessions that somebody has claimed. Routing only: items of a session without a row, or whose lease ended, are free.
@@ -126,6 +130,12 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX sessions_owner ON sessions (owner, lease_until);
   CREATE INDEX sessions_lease ON sessions (lease_until);
+
+  -- What has begun under the rate of a limit: when it would be paid for, epoch microseconds.
+  CREATE TABLE limits (
+    limit_key TEXT PRIMARY KEY NOT NULL,
+    arrival_us INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
 
   -- Messages to the activities of a session. Numbers never come back (AUTOINCREMENT): a reader names the last one that it took.
   CREATE TABLE session_messages (

@@ -7,6 +7,7 @@ import type { Clock } from '../../types/clock.ts';
 import { isRouting, type ActivityRouting } from '../../types/replay.ts';
 import { PRIORITY_HEAD_START_MS, type WorkItem, type WorkItemLock } from '../provider.ts';
 import { readText } from './damage.ts';
+import { laneOf } from './limits.ts';
 import type { SessionTable } from './sessions.ts';
 
 /** Where a routed item goes, by its columns. */
@@ -37,8 +38,8 @@ export class RoutedItems {
     const key = 'instance_id = ? AND execution_id = ? AND event_id = ?';
     const held = `${key} AND lock_token = ? AND ready_at > ?`;
     this.#insert = database.prepare(
-      `INSERT INTO routed_items (instance_id, execution_id, event_id, ready_at, attempts, tag, session_id, expires_at, priority, routing, name,
-         payload) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO routed_items (instance_id, execution_id, event_id, ready_at, attempts, tag, session_id, expires_at, priority, limit_key,
+         limit_lane, routing, name, payload) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     this.#mark = database.prepare('UPDATE instances SET has_extras = 1 WHERE instance_id = ?');
     this.#delete = database.prepare(`DELETE FROM routed_items WHERE ${key}`);
@@ -60,10 +61,11 @@ export class RoutedItems {
     nowMs: number,
   ): void {
     const { instanceId, executionId, eventId } = item;
-    const { tag, sessionId, priority, expiresAfterMs } = routing;
+    const { tag, sessionId, priority, expiresAfterMs, limit } = routing;
     const readyAtMs = nowMs - priority * PRIORITY_HEAD_START_MS;
     const expiresAtMs = expiresAfterMs === null ? null : nowMs + expiresAfterMs;
-    const where = [tag, sessionId, expiresAtMs, priority, encodeRecord(routing)];
+    const lane = limit === null || sessionId !== null ? [null, null] : [limit.key, laneOf(limit.key, tag)];
+    const where = [tag, sessionId, expiresAtMs, priority, ...lane, encodeRecord(routing)];
     this.#insert.run(instanceId, executionId, eventId, readyAtMs, ...where, item.name, item.payload);
     this.#mark.run(instanceId);
   }
@@ -147,5 +149,5 @@ export function parseRouting(text: unknown): ActivityRouting | null {
  * @returns a routing that keeps the item where it is
  */
 export function routingOf({ tag, sessionId, priority }: RoutingColumns): ActivityRouting {
-  return { tag, sessionId, priority, expiresAfterMs: null, timeoutMs: null, extras: null };
+  return { tag, sessionId, priority, expiresAfterMs: null, timeoutMs: null, limit: null, extras: null };
 }

@@ -46,6 +46,7 @@ export class SetBack {
       `UPDATE instances ${move} ${instances} AND lock_token IS NULL AND ready_at > $nowMs AND ready_at <= $latestMs AND hold_until <= $nowMs`,
       `UPDATE sessions SET lease_until = lease_until - $byMs WHERE lease_until > $nowMs + ${MAX_LEASE_MS}`,
       'UPDATE sessions SET used_at = $nowMs WHERE used_at > $nowMs',
+      'UPDATE limits SET arrival_us = arrival_us - $byMs * 1000 WHERE arrival_us > $nowMs * 1000',
     ].map((sql) => database.prepare(sql));
   }
 

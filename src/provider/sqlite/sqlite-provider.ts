@@ -60,6 +60,7 @@ import { unreadable } from './file-check.ts';
 import { GroupCommit, toProviderError, type Committed } from './group-commit.ts';
 import type { InstanceTable } from './instance-table.ts';
 import type { LeaseTable } from './leases.ts';
+import type { LimitTable } from './limits.ts';
 import { LogSync } from './log-sync.ts';
 import { openDatabase } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
@@ -104,6 +105,7 @@ export class SqliteProvider implements Provider {
   readonly #codes: CodeTable;
   readonly #leases: LeaseTable;
   readonly #sessions: SessionTable;
+  readonly #limits: LimitTable;
   readonly #sessionMessages: SessionMessageTable;
   readonly #subscriptions: SubscriptionTable;
   readonly #values: ValueTable;
@@ -157,13 +159,14 @@ export class SqliteProvider implements Provider {
     const { clock } = options;
     const changes = this.#changes;
     const tables = openTables(database, { clock, changes });
-    const { codes, leases, instances, sessions, sessionMessages, values, subscriptions, work, control } = tables;
+    const { codes, leases, instances, sessions, limits, sessionMessages, values, subscriptions, work, control } = tables;
     const effects = new TurnEffectWriter({ values, subscriptions, sessionMessages, control, changes });
     this.#orchestrations = new OrchestratorQueue(database, { clock, instances, work, codes, control, subscriptions, effects, leases });
     this.#codes = codes;
     this.#leases = leases;
     this.#instances = instances;
     this.#sessions = sessions;
+    this.#limits = limits;
     this.#sessionMessages = sessionMessages;
     this.#values = values;
     this.#subscriptions = subscriptions;
@@ -343,6 +346,7 @@ export class SqliteProvider implements Provider {
     const [count] = await this.#write('renewSessions', [claim], (item) => {
       const held = this.#sessions.renew(item);
       this.#sessions.forget();
+      this.#limits.forget();
       this.#sessionMessages.deleteOld();
       return held;
     });

@@ -7,6 +7,7 @@ import { CodeTable } from './codes.ts';
 import { InstanceControl } from './control.ts';
 import { InstanceTable } from './instance-table.ts';
 import { LeaseTable } from './leases.ts';
+import { LimitTable } from './limits.ts';
 import { RoutedItems } from './routed-items.ts';
 import { SessionMessageTable } from './session-messages.ts';
 import { SessionTable } from './sessions.ts';
@@ -21,6 +22,7 @@ export type StoreTables = {
   readonly leases: LeaseTable;
   readonly instances: InstanceTable;
   readonly sessions: SessionTable;
+  readonly limits: LimitTable;
   readonly sessionMessages: SessionMessageTable;
   readonly values: ValueTable;
   readonly subscriptions: SubscriptionTable;
@@ -46,9 +48,10 @@ export function openTables(
   const sessionMessages = new SessionMessageTable(database, clock);
   const values = new ValueTable(database, clock);
   const subscriptions = new SubscriptionTable(database, instances);
-  const selection = new WorkSelection(database, sessions);
+  const limits = new LimitTable(database, clock);
+  const selection = new WorkSelection(database, { sessions, limits });
   const routed = new RoutedItems(database, { clock, sessions });
-  const work = new WorkQueue(database, { clock, instances, routed, sessions, selection, sessionMessages, leases });
+  const work = new WorkQueue(database, { clock, instances, routed, sessions, limits, selection, sessionMessages, leases });
   const control = new InstanceControl(database, { clock, instances, work, subscriptions, values, changes });
-  return { codes, leases, instances, sessions, sessionMessages, values, subscriptions, work, control };
+  return { codes, leases, instances, sessions, limits, sessionMessages, values, subscriptions, work, control };
 }

@@ -1,6 +1,6 @@
 // The worker queue in SQL. Neighbours: orchestrator-queue.ts inserts and cancels, work-selection.ts says what a fetch may take,
 // routed-items.ts keeps the items with routing, sessions.ts who owns which session, instance-table.ts takes the completions.
-// leases.ts finds expired locks. All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. Plain items come
+// limits.ts counts what begins, leases.ts finds expired locks. All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. Plain items come
 // first everywhere: one statement inserts several, one locks one unless it is inserted locked, one acks it. Only who is not found among them is
 // looked for among the routed ones.
 import type Database from 'better-sqlite3';
@@ -9,6 +9,7 @@ import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome,
 import { WideStatement, type Cell } from './wide-statement.ts';
 import type { InstanceTable } from './instance-table.ts';
 import type { LeaseTable } from './leases.ts';
+import type { LimitTable } from './limits.ts';
 import { isDamage, readText } from './damage.ts';
 import { parseRouting, routingOf, type RoutedItems } from './routed-items.ts';
 import type { SessionMessageTable } from './session-messages.ts';
@@ -33,6 +34,7 @@ export class WorkQueue {
   readonly #instances: InstanceTable;
   readonly #routed: RoutedItems;
   readonly #sessions: SessionTable;
+  readonly #limits: LimitTable;
   readonly #selection: WorkSelection;
   readonly #sessionMessages: SessionMessageTable;
   readonly #leases: LeaseTable;
@@ -62,6 +64,7 @@ export class WorkQueue {
       readonly instances: InstanceTable;
       readonly routed: RoutedItems;
       readonly sessions: SessionTable;
+      readonly limits: LimitTable;
       readonly selection: WorkSelection;
       readonly sessionMessages: SessionMessageTable;
       readonly leases: LeaseTable;
@@ -71,6 +74,7 @@ export class WorkQueue {
     this.#instances = parts.instances;
     this.#routed = parts.routed;
     this.#sessions = parts.sessions;
+    this.#limits = parts.limits;
     this.#selection = parts.selection;
     this.#sessionMessages = parts.sessionMessages;
     this.#leases = parts.leases;
@@ -209,12 +213,19 @@ export class WorkQueue {
     if (room > 0 && takesPlain(select)) this.#leases.release('work_items', nowMs);
     const claimed = new Set<string>();
     for (const row of room < 1 ? [] : this.#selection.take(select, nowMs, room)) {
+      if (!this.#mayBegin(row, select)) continue;
       const item = this.#mending(row, () => this.#take(row, { ...params, nowMs, claimed }));
       if (item !== null) items.push(item);
     }
     const plain = items.filter(({ routing }) => routing === null);
     if (plain.length > 0) this.#leases.note('work_items', lockToken, endsAtMs, plain.map(instanceIdOf));
     return items;
+  }
+
+  /** Items of several lanes may share a limit: those before in this fetch may have used it up. */
+  #mayBegin({ limitKey = null, routing }: WorkRow, select: WorkSelect): boolean {
+    const limit = limitKey === null || select.kind === 'expired' ? null : (parseRouting(routing)?.limit ?? null);
+    return limit === null || this.#limits.countReady(limit) > 0;
   }
 
   /** Locks an item. Returns null when its key does not find it. */
@@ -246,6 +257,7 @@ export class WorkQueue {
     if (sessionId !== null) claimed.add(sessionId);
     // An activity must not run without its limits: with damaged routing it gets an input that fails it.
     if (routing === null) return { ...item, payload: readText(null), routing: routingOf({ tag, sessionId, priority }) };
+    if (routing.limit !== null && sessionId === null && select.kind === 'queue') this.#limits.begin(routing.limit);
     return { ...item, payload: row.payload, routing };
   }
 

@@ -1,14 +1,19 @@
 // Which work items a fetch may take, in the order in which it takes them, and when the next one is ready. Reads only; work-queue.ts locks.
-// Neighbour: sessions.ts knows who owns which session.
+// Neighbours: sessions.ts knows who owns which session, limits.ts how many items of a limit may run.
 //
-// Q1. Items stand in lanes: the plain ones, the routed ones without a session by tag (or none), those of each session. Each lane is read in
+// Q1. Items stand in lanes: the plain ones, the routed ones by tag (or none), those of each session, those of each limit. Each lane is read in
 //     the order of an index, and lanes are merged. So a lane that the caller does not take costs it nothing, however full it is.
 // Q2. While there is no routed item at all, a fetch looks once, and asks for nothing of that kind.
 // Q3. An item with `expires_at` in the past belongs to `expired` fetches. Those that wait for one are stepped over in their lane.
-// Q4. `nextReadyAtMs` looks at what `take` would look at: a time in the past means that a fetch gets something, else callers would spin.
+// Q4. The first item of the lane of a limit says how much may be taken of the lane.
+// Q5. `nextReadyAtMs` looks at what `take` would look at: a time in the past means that a fetch gets something, else callers would spin.
 import type Database from 'better-sqlite3';
 import { encodeRecord } from '../../types/codec.ts';
+import type { SharedLimit } from '../../types/replay.ts';
+import { OWN_PREFIX, takesTag } from '../tags.ts';
 import type { SessionClaim, TagFilter, WorkFetchParams } from '../provider.ts';
+import type { LimitTable } from './limits.ts';
+import { parseRouting } from './routed-items.ts';
 import type { SessionTable } from './sessions.ts';
 
 /** What a fetch wants. */
@@ -32,6 +37,7 @@ export type WorkRow = {
   readonly tag?: string | null;
   readonly sessionId?: string | null;
   readonly priority?: number;
+  readonly limitKey?: string | null;
   readonly heartbeat: string | null;
 };
 
@@ -41,34 +47,36 @@ type PlacedRow = WorkRow & { readonly readyAtMs: number };
 /** Sessions of other owners, and those beyond the caller's limit, open at some time; the others are open. */
 type SessionLane = { readonly sessionId: string; readonly readyAtMs: number; readonly opensAtMs: number; readonly isOwn: boolean };
 
-/** Tags that are only taken when named. */
-const RESERVED_PREFIX = 'duraloom:';
 /** Comes after every tag with the prefix. */
-const AFTER_RESERVED = 'duraloom;';
+const AFTER_OWN = 'duraloom;';
 
 /** Reads the worker queue. */
 export class WorkSelection {
   readonly #sessions: SessionTable;
+  readonly #limits: LimitTable;
   readonly #selectPlain: Database.Statement;
   readonly #selectPlacedPlain: Database.Statement;
   readonly #selectTagged: Database.Statement;
   readonly #selectSession: Database.Statement;
+  readonly #selectLimited: Database.Statement;
   readonly #selectExpired: Database.Statement;
   readonly #nextPlain: Database.Statement;
   readonly #nextTagged: Database.Statement;
   readonly #nextInSession: Database.Statement;
+  readonly #nextLimited: Database.Statement;
   readonly #tags: Database.Statement;
   readonly #hasRouted: Database.Statement;
   readonly #nextOfExpired: Database.Statement;
   readonly #nextExpiry: Database.Statement;
 
-  constructor(database: Database.Database, sessions: SessionTable) {
+  constructor(database: Database.Database, { sessions, limits }: { readonly sessions: SessionTable; readonly limits: LimitTable }) {
     this.#sessions = sessions;
+    this.#limits = limits;
     const columns = 'instance_id AS instanceId, execution_id AS executionId, event_id AS eventId, name, payload, attempts, heartbeat';
     const byKey = 'instance_id, execution_id, event_id LIMIT ?';
     const routed = (where: string, order: string): Database.Statement =>
       database.prepare(
-        `SELECT ${columns}, routing, tag, session_id AS sessionId, priority, ready_at AS readyAtMs FROM routed_items WHERE ${where} AND ready_at <= ? ORDER BY ${order}, ${byKey}`,
+        `SELECT ${columns}, routing, tag, session_id AS sessionId, priority, limit_key AS limitKey, ready_at AS readyAtMs FROM routed_items WHERE ${where} AND ready_at <= ? ORDER BY ${order}, ${byKey}`,
       );
     // Indexes are in the right order already: ORDER BY and min() would say so, but cost more than the rest of these looks. The lowest of all
     // numbers makes them searches.
@@ -76,30 +84,35 @@ export class WorkSelection {
     const next = (from: string): Database.Statement =>
       database.prepare(`SELECT ready_at FROM ${from} AND ready_at ${always} LIMIT 1`).pluck();
     const alive = '(expires_at IS NULL OR expires_at > ?)';
-    const tagged = `tag IS ? AND session_id IS NULL AND ${alive}`;
+    const tagged = `tag IS ? AND session_id IS NULL AND limit_key IS NULL AND ${alive}`;
     const inSession = `session_id = ? AND ${alive} AND
-      (tag IN (SELECT value FROM json_each(?)) OR (? = 1 AND tag IS NULL) OR (? = 1 AND substr(tag, 1, ${RESERVED_PREFIX.length}) <> '${RESERVED_PREFIX}'))`;
+      (tag IN (SELECT value FROM json_each(?)) OR (? = 1 AND tag IS NULL) OR (? = 1 AND substr(tag, 1, ${OWN_PREFIX.length}) <> '${OWN_PREFIX}'))`;
+    const limited = `limit_lane = ? AND ${alive}`;
     const plain = (extra: string): Database.Statement =>
       database.prepare(`SELECT ${columns}${extra} FROM work_items WHERE lock_token IS NULL AND ready_at <= ? ORDER BY ready_at, ${byKey}`);
     this.#selectPlain = plain('');
     this.#selectPlacedPlain = plain(', ready_at AS readyAtMs');
     this.#selectTagged = routed(tagged, 'ready_at');
     this.#selectSession = routed(inSession, 'ready_at');
+    this.#selectLimited = routed(limited, 'ready_at');
     // Those that were given back stand behind; there are few, so they are sorted.
     this.#selectExpired = routed('expires_at <= ?', 'max(expires_at, ready_at)');
     this.#nextPlain = next('work_items WHERE lock_token IS NULL');
     this.#nextTagged = next(`routed_items INDEXED BY routed_items_tag WHERE ${tagged}`);
     this.#nextInSession = next(`routed_items INDEXED BY routed_items_session WHERE ${inSession}`);
+    this.#nextLimited = database.prepare(
+      `SELECT ready_at AS readyAtMs, routing FROM routed_items INDEXED BY routed_items_lane WHERE ${limited} AND ready_at ${always} ORDER BY ready_at LIMIT 1`,
+    );
     // From tag to tag, in SQL: a tag that is no UTF-8 would come back as another one, which is before it.
     const firstTag = (where: string): string =>
-      `(SELECT tag FROM routed_items WHERE tag ${where} AND session_id IS NULL ORDER BY tag LIMIT 1)`;
-    const isReserved = `tag >= '${RESERVED_PREFIX}' AND tag < '${AFTER_RESERVED}'`;
+      `(SELECT tag FROM routed_items WHERE tag ${where} AND session_id IS NULL AND limit_key IS NULL ORDER BY tag LIMIT 1)`;
+    const isReserved = `tag >= '${OWN_PREFIX}' AND tag < '${AFTER_OWN}'`;
     this.#tags = database
       .prepare(
         `WITH RECURSIVE stored (tag) AS (
            SELECT ${firstTag(`>= ''`)}
            UNION ALL
-           SELECT CASE WHEN ${isReserved} THEN ${firstTag(`>= '${AFTER_RESERVED}'`)} ELSE ${firstTag('> stored.tag')} END
+           SELECT CASE WHEN ${isReserved} THEN ${firstTag(`>= '${AFTER_OWN}'`)} ELSE ${firstTag('> stored.tag')} END
            FROM stored WHERE tag IS NOT NULL
          )
          SELECT tag FROM stored WHERE tag IS NOT NULL AND NOT (${isReserved})`,
@@ -132,12 +145,19 @@ export class WorkSelection {
   #takeRouted({ tags, session }: QueueSelect, nowMs: number, maxItems: number): PlacedRow[] {
     const lanes = this.#tagsOf(tags).map((tag) => this.#selectTagged.all(tag, nowMs, nowMs, maxItems) as readonly PlacedRow[]);
     if (session !== null) lanes.push(...this.#takeFromSessions(session, tags, { nowMs, maxItems }));
+    for (const lane of this.#limitLanes(tags)) lanes.push(this.#takeLimited(lane, nowMs, maxItems));
     return lanes.flat();
   }
 
   #nextRoutedAtMs({ tags, session }: QueueSelect, nowMs: number): number | null {
     let earliestMs: number | null = null;
     for (const tag of this.#tagsOf(tags)) earliestMs = earlier(earliestMs, this.#nextTagged.get(tag, nowMs));
+    for (const lane of this.#limitLanes(tags)) {
+      const first = this.#firstLimited(lane, nowMs);
+      if (first === null) continue;
+      const opensAtMs = first.limit === null ? nowMs : this.#limits.opensAtMs(first.limit);
+      earliestMs = earlier(earliestMs, Math.max(first.readyAtMs, opensAtMs));
+    }
     if (session === null) return earliestMs;
     for (const { readyAtMs, opensAtMs } of this.#sessionLanes(session, tags, nowMs)) {
       const atMs = Math.max(readyAtMs, opensAtMs);
@@ -177,6 +197,26 @@ export class WorkSelection {
     return [...ready.filter(({ isOwn }) => isOwn), ...free.slice(0, room)].map(
       ({ sessionId }) => this.#selectSession.all(sessionId, nowMs, ...tagParams(tags), nowMs, maxItems) as PlacedRow[],
     );
+  }
+
+  /** The lanes of limits that the caller takes. */
+  #limitLanes(tags: TagFilter): readonly string[] {
+    return this.#limits.lanes().flatMap(({ lane, tag }) => (takesTag(tags, tag) ? [lane] : []));
+  }
+
+  /** Q4. */
+  #takeLimited(lane: string, nowMs: number, maxItems: number): readonly PlacedRow[] {
+    const first = this.#firstLimited(lane, nowMs);
+    if (first === null || first.readyAtMs > nowMs) return [];
+    // Without a limit that can be read: one at a time, so that it is found out.
+    const room = first.limit === null ? 1 : this.#limits.countReady(first.limit);
+    return room < 1 ? [] : (this.#selectLimited.all(lane, nowMs, nowMs, Math.min(room, maxItems)) as PlacedRow[]);
+  }
+
+  /** The first item of the lane of a limit. */
+  #firstLimited(lane: string, nowMs: number): { readonly readyAtMs: number; readonly limit: SharedLimit | null } | null {
+    const row = this.#nextLimited.get(lane, nowMs) as { readonly readyAtMs: number; readonly routing: unknown } | undefined;
+    return row === undefined ? null : { readyAtMs: row.readyAtMs, limit: parseRouting(row.routing)?.limit ?? null };
   }
 
   /** The sessions that have items for the caller, now or later. */

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import type { TagFilter } from '../../../src/provider/provider.ts';
 import type { ParentClosePolicy, StartPolicy } from '../../../src/types/history-event.ts';
 import type { InstanceStatus } from '../../../src/types/instance.ts';
+import type { SharedLimit } from '../../../src/types/replay.ts';
 
 /** Ids in the order of code points, which is not that of UTF-16 units for the last two. */
 export const IDS = ['a', 'b', 'c', '\uFF5E', '\u{1F600}'] as const;
@@ -42,6 +43,8 @@ export type ActivityStep = {
   readonly session: string | null;
   readonly priority: number;
   readonly expiresAfterMs: number | null;
+  /** One of `LIMITS`, when it has no session. */
+  readonly limit: number | null;
 };
 
 export type PublicationStep = { readonly topic: string; readonly key: string | null };
@@ -157,6 +160,13 @@ export type Step = { readonly client?: number } & (
   | { readonly do: 'crash' }
 );
 
+/** Limits of activities, whose intervals are whole milliseconds. Each key has its numbers: where they change, a store may go by those of any item. */
+export const LIMITS: readonly SharedLimit[] = [
+  { key: 'one', concurrency: 1, rate: null },
+  { key: 'rate', concurrency: null, rate: { count: 2, perMs: 1_000 } },
+  { key: 'both', concurrency: 2, rate: { count: 3, perMs: 6_000 } },
+];
+
 const id = fc.nat(IDS.length - 1);
 const few = <Value>(value: fc.Arbitrary<Value>, maxLength = 3): fc.Arbitrary<Value[]> => fc.array(value, { maxLength, size: 'max' });
 const some = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value[]> => fc.array(value, { minLength: 1, maxLength: 3 });
@@ -189,6 +199,7 @@ const activity: fc.Arbitrary<ActivityStep> = fc.record({
   session: fc.constantFrom(null, ...SESSIONS),
   priority,
   expiresAfterMs: fc.constantFrom(null, null, 1_500),
+  limit: fc.constantFrom(null, null, ...LIMITS.keys()),
 });
 const publication: fc.Arbitrary<PublicationStep> = fc.record({ topic: fc.constantFrom('t/1', 't/2', 't/1/x', 'u'), key });
 const effects: fc.Arbitrary<EffectsStep> = fc.record({

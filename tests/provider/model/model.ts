@@ -40,6 +40,7 @@ import type {
 import { ENGINE_BEHAVIOUR } from '../../../src/types/history-event.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../../../src/types/instance.ts';
 import { isSameLink } from '../../../src/types/names.ts';
+import type { SharedLimit } from '../../../src/types/replay.ts';
 import { matchesTopic } from '../../../src/types/topics.ts';
 
 type Lock = {
@@ -102,6 +103,8 @@ export type Model = {
   instances: Instance[];
   work: Work[];
   sessions: Session[];
+  /** By the key of the limit: when all that has begun would be paid for, epoch milliseconds. */
+  paidAtMs: Map<string, number>;
   sessionNotes: SessionNote[];
   runtimes: (RuntimeReport & { readonly aliveUntilMs: number })[];
 };
@@ -112,7 +115,7 @@ export type ModelTurn = Omit<OrchestrationItem, 'messages'> & {
 };
 
 export function emptyModel(nowMs: number): Model {
-  return { nowMs, wentBack: false, instances: [], work: [], sessions: [], sessionNotes: [], runtimes: [] };
+  return { nowMs, wentBack: false, instances: [], work: [], sessions: [], paidAtMs: new Map(), sessionNotes: [], runtimes: [] };
 }
 
 /** Sets the time, forward or back. A delay that was over once stays over. */
@@ -426,12 +429,15 @@ export function fetchWork(
     if (select.kind === 'queue') {
       work.expiresAtMs = null;
       claim(model, work, select.session);
+      begin(model, work);
     }
     const { instanceId, executionId, eventId, name, payload, routing, heartbeat, attempt } = work;
     return { instanceId, executionId, eventId, name, payload, lockToken: choice.lockToken, attempt, routing, heartbeat };
   });
   const left = readyWork(model, select).find(
-    (work) => !model.wentBack || (workSince(work, select) <= model.nowMs && work.expiresAtMs === null && !isLocked(model, work)),
+    (work) =>
+      !model.wentBack ||
+      (limitOf(work) === null && workSince(work, select) <= model.nowMs && work.expiresAtMs === null && !isLocked(model, work)),
   );
   assert.ok(
     items.length === maxItems || left === undefined,
@@ -450,13 +456,36 @@ export function readyWork(model: Model, select: Select): readonly Work[] {
     if (select.kind === 'expired') return isExpired || (model.wentBack && work.expiresAtMs !== null);
     if (isExpired || !takesTag(select.tags, work.routing?.tag ?? null)) return false;
     const sessionId = work.routing?.sessionId ?? null;
-    if (sessionId === null) return true;
+    if (sessionId === null) return mayBegin(model, work);
     if (select.session === null) return false;
     const { owner, maxSessions } = select.session;
     const held = model.sessions.filter(({ leaseUntilMs }) => leaseUntilMs > model.nowMs);
     const holder = held.find((session) => session.sessionId === sessionId)?.owner;
     return holder === undefined ? held.filter((session) => session.owner === owner).length < maxSessions : holder === owner;
   });
+}
+
+/** Under its limit, if it has one. */
+function mayBegin(model: Model, work: Work): boolean {
+  const limit = limitOf(work);
+  // How a store gets over a clock that was set back is its own affair (M3).
+  if (limit === null || model.wentBack) return true;
+  const { key, concurrency, rate } = limit;
+  const running = model.work.filter((other) => limitOf(other)?.key === key && other.expiresAtMs === null && isLocked(model, other));
+  if (running.length >= (concurrency ?? Infinity)) return false;
+  const owedMs = Math.max(0, (model.paidAtMs.get(key) ?? 0) - model.nowMs);
+  return rate === null || owedMs <= (rate.perMs * (rate.count - 1)) / rate.count;
+}
+
+function begin(model: Model, work: Work): void {
+  const limit = limitOf(work);
+  if (limit === null || limit.rate === null) return;
+  const paidAtMs = Math.max(model.nowMs, model.paidAtMs.get(limit.key) ?? 0);
+  model.paidAtMs.set(limit.key, paidAtMs + limit.rate.perMs / limit.rate.count);
+}
+
+function limitOf({ routing }: Work): SharedLimit | null {
+  return routing === null || routing.sessionId !== null ? null : routing.limit;
 }
 
 function claim(model: Model, work: Work, session: Extract<Select, { readonly kind: 'queue' }>['session']): void {

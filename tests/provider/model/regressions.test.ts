@@ -49,7 +49,7 @@ const fetchWork = {
   lockMs: 300,
   select: { kind: 'queue', tags: { kind: 'default' }, session: null },
 } as const;
-const plain = { routed: false, tag: null, session: null, priority: 0, expiresAfterMs: null };
+const plain = { routed: false, tag: null, session: null, priority: 0, expiresAfterMs: null, limit: null };
 const enqueue = (to: number): Extract<Step, { readonly do: 'enqueue' }> => ({ do: 'enqueue', messages: [{ to, key: null }] });
 const subscribing = {
   values: [],

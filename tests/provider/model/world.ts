@@ -23,7 +23,8 @@ import type {
 import { SimulatedClock } from '../../../src/provider/simulated-clock.ts';
 import { ProviderError } from '../../../src/types/errors.ts';
 import type { ParentLink } from '../../../src/types/names.ts';
-import { IDS, KEYS } from './commands.ts';
+import type { SharedLimit } from '../../../src/types/replay.ts';
+import { IDS, KEYS, LIMITS } from './commands.ts';
 import type {
   AckStep,
   AheadStep,
@@ -559,11 +560,13 @@ class World {
     const status = next === null ? step.status : 'Running';
     let eventId = item.lastEventId;
     const newEvent = (): number => (eventId += 1);
-    const workItems = (hasPage ? step.activities : []).map(({ routed, tag, session, priority, expiresAfterMs }) => ({
+    const workItems = (hasPage ? step.activities : []).map(({ routed, tag, session, priority, expiresAfterMs, limit }) => ({
       eventId: newEvent(),
       name: 'charge',
       payload: this.#payload('activity'),
-      routing: routed ? { tag, sessionId: session, priority, timeoutMs: null, expiresAfterMs, extras: null } : null,
+      routing: routed
+        ? { tag, sessionId: session, priority, timeoutMs: null, expiresAfterMs, limit: limitOf(limit, session), extras: null }
+        : null,
     }));
     const timers = (hasPage ? step.timers : []).map((inMs) => ({
       eventId: newEvent(),
@@ -667,6 +670,11 @@ class World {
 
 function plan(name: string, call: Plan['call'], expected: (told: readonly unknown[]) => unknown): Plan {
   return { call, check: (answer) => assert.deepEqual(answer, expected(Array.isArray(answer) ? answer : []), name) };
+}
+
+/** Activities of a session have no limit. */
+function limitOf(limit: number | null, session: string | null): SharedLimit | null {
+  return limit === null || session !== null ? null : (LIMITS[limit] ?? null);
 }
 
 function idOf(id: number): string {

@@ -58,6 +58,7 @@ const COLUMNS: Readonly<Record<(typeof HOT_TABLES)[number], string>> = {
     payload text NOT NULL,
     PRIMARY KEY (instance_id, visible_at, message_id)`,
   // ready_at: the end of the lock while lock_token is set. expires_at: until somebody takes it. lock_owner: who claims sessions and took it.
+  // limit_…: key and numbers of the limit that it shares, the interval of a rate in microseconds; limit_tag: '' without a tag, else a colon and it.
   work_items: `
     instance_id text COLLATE "C" NOT NULL,
     execution_id integer NOT NULL,
@@ -71,6 +72,11 @@ const COLUMNS: Readonly<Record<(typeof HOT_TABLES)[number], string>> = {
     lock_owner text,
     expires_at bigint,
     priority integer NOT NULL DEFAULT 0,
+    limit_key text COLLATE "C",
+    limit_tag text COLLATE "C",
+    limit_concurrency integer,
+    limit_count integer,
+    limit_interval bigint,
     routing text,
     name text NOT NULL,
     payload text NOT NULL,
@@ -115,9 +121,12 @@ CREATE INDEX instances_ready ON instances (code_id, ready_at, instance_id) WHERE
 CREATE INDEX instances_children ON instances (md5(parent_instance_id), instance_id) WHERE parent_instance_id IS NOT NULL;
 CREATE INDEX messages_timers ON messages (instance_id, timer_id) WHERE timer_id IS NOT NULL;
 CREATE INDEX messages_keys ON messages (instance_id, md5(message_key)) WHERE message_key IS NOT NULL;
--- Work is found by where it goes: anywhere, by tag, by session; what will expire by the time of it.
-CREATE INDEX work_items_plain ON work_items (ready_at, instance_id, execution_id, event_id) WHERE tag IS NULL AND session_id IS NULL;
-CREATE INDEX work_items_tag ON work_items (tag, ready_at, instance_id, execution_id, event_id) WHERE tag IS NOT NULL AND session_id IS NULL;
+-- Work is found by where it goes: anywhere, by tag, by limit, by session; what will expire by the time of it.
+CREATE INDEX work_items_plain ON work_items (ready_at, instance_id, execution_id, event_id) WHERE tag IS NULL AND session_id IS NULL AND limit_key IS NULL;
+CREATE INDEX work_items_tag ON work_items (tag, ready_at, instance_id, execution_id, event_id)
+  WHERE tag IS NOT NULL AND session_id IS NULL AND limit_key IS NULL;
+CREATE INDEX work_items_lane ON work_items (limit_key, limit_tag, ready_at, instance_id, execution_id, event_id) WHERE limit_key IS NOT NULL;
+CREATE INDEX work_items_limit ON work_items (limit_key, ready_at) WHERE limit_key IS NOT NULL AND lock_token IS NOT NULL;
 CREATE INDEX work_items_session ON work_items (ready_at, instance_id, execution_id, event_id) WHERE session_id IS NOT NULL;
 CREATE INDEX work_items_of_session ON work_items (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX work_items_expiry ON work_items (expires_at) WHERE expires_at IS NOT NULL;
@@ -158,6 +167,12 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_owner ON sessions (owner, lease_until);
 CREATE INDEX sessions_lease ON sessions (lease_until);
+-- What has begun under a limit with a rate: when it would be paid for, in microseconds since the epoch. The row is locked by who takes of the limit.
+CREATE TABLE limits (
+  limit_key text COLLATE "C" PRIMARY KEY,
+  arrival_us bigint NOT NULL
+);
+CREATE INDEX limits_arrival ON limits (arrival_us);
 -- Messages to the activities of a session. Numbers never come back: a reader names the last one that it took.
 CREATE TABLE session_messages (
   session_id text COLLATE "C" NOT NULL,

@@ -109,7 +109,8 @@ END`,
   p_next_payloads text[],
   p_used_ack integer[], p_used_id text[], p_used bigint[],
   p_work_ack integer[], p_work_id text[], p_work_execution integer[], p_work_event integer[], p_work_name text[], p_work_payload text[],
-  p_work_routing text[], p_work_tag text[], p_work_session text[], p_work_priority integer[], p_work_expires bigint[], p_work_offered boolean[],
+  p_work_routing text[], p_work_tag text[], p_work_session text[], p_work_priority integer[], p_work_expires bigint[], p_work_limit text[],
+  p_work_offered boolean[],
   p_timer_ack integer[], p_timer_id text[], p_timer_event integer[], p_timer_at bigint[], p_timer_payload text[],
   p_unwork_ack integer[], p_unwork_id text[], p_unwork_execution integer[], p_unwork_event integer[],
   p_untimer_ack integer[], p_untimer_id text[], p_untimer_event integer[],
@@ -237,14 +238,18 @@ BEGIN
   -- Adding comes before removing: what is scheduled and cancelled in one turn is absent.
   IF cardinality(p_work_ack) > 0 THEN
     -- What is offered goes to a fetch of the caller that waits for it: it is locked when it becomes visible.
-    INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, tag, session_id, expires_at, priority, routing,
-        name, payload)
+    INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, tag, session_id, expires_at, priority,
+        limit_key, limit_tag, limit_concurrency, limit_count, limit_interval, routing, name, payload)
       SELECT w.id, w.execution, w.event, CASE WHEN w.offered THEN v_now + p_offer_lock ELSE place(v_now, w.priority, v_now) END,
         CASE WHEN w.offered THEN p_offer_token END, CASE WHEN w.offered THEN 1 ELSE 0 END,
-        w.tag, w.session, v_now + w.expires, w.priority, w.routing, w.name, w.payload
+        w.tag, w.session, v_now + w.expires, w.priority,
+        w.limit_key, CASE WHEN w.limit_key IS NOT NULL THEN coalesce(':' || w.tag, '') END, (l.numbers ->> 'concurrency')::integer, (l.numbers -> 'rate' ->> 'count')::integer,
+        ceil((l.numbers -> 'rate' ->> 'perMs')::numeric * 1000 / (l.numbers -> 'rate' ->> 'count')::numeric)::bigint,
+        w.routing, w.name, w.payload
       FROM unnest(p_work_ack, p_work_id, p_work_execution, p_work_event, p_work_tag, p_work_session, p_work_expires, p_work_priority,
-        p_work_routing, p_work_name, p_work_payload, p_work_offered)
-        w (ack, id, execution, event, tag, session, expires, priority, routing, name, payload, offered)
+        p_work_limit, p_work_routing, p_work_name, p_work_payload, p_work_offered)
+        w (ack, id, execution, event, tag, session, expires, priority, limit_key, routing, name, payload, offered)
+        CROSS JOIN LATERAL (SELECT CASE WHEN w.limit_key IS NOT NULL THEN w.routing::json -> 'limit' END AS numbers) l
       WHERE v_ok[w.ack] ON CONFLICT DO NOTHING;
   END IF;
   IF cardinality(p_unwork_ack) > 0 THEN

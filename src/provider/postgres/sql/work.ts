@@ -1,13 +1,11 @@
-// Work items, sessions and their messages in SQL. Neighbours: turns.ts adds and cancels items, instances.ts takes completions, function.ts has the
-// rules F1–F4.
+// Work items, sessions and their messages in SQL. Neighbours: turns.ts adds and cancels items, instances.ts takes completions, limits.ts says how
+// many items of a limit may run, function.ts has the rules F1–F5.
 //
 // Semantics: those of memory/work-queue.ts and memory/sessions.ts.
 // W1. An item with `expires_at` in the past is for `fetch_expired_work` alone; who takes an item in time clears it.
 // W2. A look for the next time says a time in the past only when a fetch would get something, or somebody else is taking it just now.
+import { OWN_PREFIX } from '../../tags.ts';
 import { expression, lockWork, NOT_ON_DISK, plpgsql } from './function.ts';
-
-/** Tags that are only taken when named. */
-const RESERVED_PREFIX = 'duraloom:';
 
 const RETURNED = `TABLE (now_ms bigint, next_at bigint, instance_id text, execution_id integer, event_id integer, name text, payload text,
   attempt integer, routing text, heartbeat text)`;
@@ -16,9 +14,16 @@ const RETURNED = `TABLE (now_ms bigint, next_at bigint, instance_id text, execut
 const ALIVE = '(w.expires_at IS NULL OR w.expires_at > v_now)';
 
 /** SQL: a session item whose tag is taken. */
-const TAKES_TAG = `(w.tag = ANY (p_tags) OR (p_plain AND w.tag IS NULL) OR (p_any AND w.tag IS NOT NULL AND NOT starts_with(w.tag, '${RESERVED_PREFIX}')))`;
+const TAKES_TAG = `(w.tag = ANY (p_tags) OR (p_plain AND w.tag IS NULL) OR (p_any AND w.tag IS NOT NULL AND NOT starts_with(w.tag, '${OWN_PREFIX}')))`;
 
 const KEY = 'w.instance_id, w.execution_id, w.event_id';
+
+/** SQL: an item of the lane of its tag, or of the plain one. */
+const IN_TAG_LANE = 'w.session_id IS NULL AND w.limit_key IS NULL';
+
+/** SQL: what a fetch looks at of an item that has no limit. */
+const UNLIMITED =
+  'NULL::text AS limit_key, NULL::integer AS limit_concurrency, NULL::integer AS limit_count, NULL::bigint AS limit_interval';
 
 const NOTHING = `NULL, NULL::integer, NULL::integer, NULL, NULL, NULL::integer, NULL, NULL`;
 
@@ -57,11 +62,11 @@ export const WORK_FUNCTIONS: readonly string[] = [
     'stored_tags()',
     'text[]',
     `ARRAY(WITH RECURSIVE stored (tag) AS (
-       (SELECT w.tag FROM work_items w WHERE w.tag IS NOT NULL AND w.session_id IS NULL ORDER BY w.tag LIMIT 1)
+       (SELECT w.tag FROM work_items w WHERE w.tag IS NOT NULL AND ${IN_TAG_LANE} ORDER BY w.tag LIMIT 1)
        UNION ALL
-       SELECT (SELECT w.tag FROM work_items w WHERE w.tag > stored.tag AND w.session_id IS NULL ORDER BY w.tag LIMIT 1)
+       SELECT (SELECT w.tag FROM work_items w WHERE w.tag > stored.tag AND ${IN_TAG_LANE} ORDER BY w.tag LIMIT 1)
        FROM stored WHERE stored.tag IS NOT NULL
-     ) SELECT s.tag FROM stored s WHERE s.tag IS NOT NULL AND NOT starts_with(s.tag, '${RESERVED_PREFIX}'))`,
+     ) SELECT s.tag FROM stored s WHERE s.tag IS NOT NULL AND NOT starts_with(s.tag, '${OWN_PREFIX}'))`,
   ),
   expression(
     'held_sessions(p_owner text, p_now bigint)',
@@ -84,6 +89,11 @@ DECLARE
   v_hasRoom boolean := false;
   v_item record;
   v_count integer;
+  v_keys text[];
+  v_key_tags text[];
+  v_rooms integer[];
+  v_taken text[];
+  v_limited_at bigint;
 BEGIN
   ${NOT_ON_DISK}
   IF p_any THEN v_tags := v_tags || stored_tags(); END IF;
@@ -93,22 +103,36 @@ BEGIN
     v_executions := '{}';
     v_events := '{}';
     v_count := 0;
+    v_keys := NULL;
+    v_taken := '{}';
+    IF (SELECT w.limit_key FROM work_items w WHERE w.limit_key IS NOT NULL ORDER BY w.limit_key LIMIT 1) IS NOT NULL THEN
+      SELECT array_agg(x.limit_key), array_agg(x.limit_tag), array_agg(x.room) INTO v_keys, v_key_tags, v_rooms FROM (
+        SELECT l.*, s.room FROM stored_lanes(p_plain, p_tags, p_any) l CROSS JOIN LATERAL limit_state(v_now, l.limit_key, l.limit_tag) s
+        WHERE s.room > 0 AND s.ready_at <= v_now
+      ) x;
+    END IF;
     FOR v_item IN
       SELECT s.* FROM (
         SELECT * FROM (
-          SELECT ${KEY}, w.ready_at, NULL::text AS session_id FROM work_items w
-          WHERE p_plain AND w.tag IS NULL AND w.session_id IS NULL AND w.ready_at <= v_now AND ${ALIVE}
+          SELECT ${KEY}, w.ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
+          WHERE p_plain AND w.tag IS NULL AND ${IN_TAG_LANE} AND w.ready_at <= v_now AND ${ALIVE}
           ORDER BY w.ready_at, ${KEY} LIMIT p_max FOR UPDATE SKIP LOCKED
         ) plain
         UNION ALL
         SELECT x.* FROM (SELECT DISTINCT t.tag FROM unnest(v_tags) t (tag)) t CROSS JOIN LATERAL (
-          SELECT ${KEY}, w.ready_at, NULL::text AS session_id FROM work_items w
-          WHERE w.tag = t.tag AND w.session_id IS NULL AND w.ready_at <= v_now AND ${ALIVE}
+          SELECT ${KEY}, w.ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
+          WHERE w.tag = t.tag AND ${IN_TAG_LANE} AND w.ready_at <= v_now AND ${ALIVE}
           ORDER BY w.ready_at, ${KEY} LIMIT p_max FOR UPDATE SKIP LOCKED
         ) x
         UNION ALL
+        SELECT x.* FROM unnest(v_keys, v_key_tags, v_rooms) t (key, tag, room) CROSS JOIN LATERAL (
+          SELECT ${KEY}, w.ready_at, NULL::text AS session_id, w.limit_key, w.limit_concurrency, w.limit_count, w.limit_interval FROM work_items w
+          WHERE w.limit_key = t.key AND w.limit_tag = t.tag AND w.ready_at <= v_now AND ${ALIVE}
+          ORDER BY w.ready_at, ${KEY} LIMIT least(p_max, t.room) FOR UPDATE SKIP LOCKED
+        ) x
+        UNION ALL
         SELECT * FROM (
-          SELECT ${KEY}, w.ready_at, w.session_id FROM work_items w
+          SELECT ${KEY}, w.ready_at, w.session_id, ${UNLIMITED} FROM work_items w
           WHERE p_owner IS NOT NULL AND w.session_id IS NOT NULL AND w.ready_at <= v_now AND ${ALIVE} AND ${TAKES_TAG} AND (
             EXISTS (SELECT FROM sessions s WHERE s.session_id = w.session_id AND s.lease_until > v_now AND s.owner = p_owner)
             OR (v_hasRoom AND NOT EXISTS (SELECT FROM sessions s WHERE s.session_id = w.session_id AND s.lease_until > v_now)))
@@ -119,21 +143,34 @@ BEGIN
       v_count := v_count + 1;
       CONTINUE WHEN v_item.session_id IS NOT NULL
         AND NOT claim_session(v_now, v_item.session_id, p_owner, p_lease, p_max_sessions);
+      IF v_item.limit_key IS NOT NULL THEN
+        CONTINUE WHEN NOT take_limit(v_now, v_item.limit_key, v_item.limit_concurrency, v_item.limit_count, v_item.limit_interval,
+          cardinality(array_positions(v_taken, v_item.limit_key)));
+        v_taken := v_taken || v_item.limit_key;
+      END IF;
       v_ids := v_ids || v_item.instance_id;
       v_executions := v_executions || v_item.execution_id;
       v_events := v_events || v_item.event_id;
     END LOOP;
     EXIT WHEN v_count = 0;
-    CONTINUE WHEN v_ids = '{}';
+    -- Others took the sessions, or take of the limits, just now: there may be something else.
+    IF v_ids = '{}' THEN
+      EXIT WHEN v_keys IS NOT NULL;
+      CONTINUE;
+    END IF;
     ${lockAndReturn(`, expires_at = NULL,
           lock_owner = CASE WHEN w.session_id IS NULL THEN NULL ELSE p_owner END`)}
     IF cardinality(v_ids) = p_max THEN RETURN; END IF;
     EXIT;
   END LOOP;
-  RETURN QUERY SELECT v_now, least(
-      (SELECT w.ready_at FROM work_items w WHERE p_plain AND w.tag IS NULL AND w.session_id IS NULL AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1),
+  IF (SELECT w.limit_key FROM work_items w WHERE w.limit_key IS NOT NULL ORDER BY w.limit_key LIMIT 1) IS NOT NULL THEN
+    SELECT min(greatest(s.ready_at, s.opens_at)) INTO v_limited_at
+      FROM stored_lanes(p_plain, p_tags, p_any) l CROSS JOIN LATERAL limit_state(v_now, l.limit_key, l.limit_tag) s WHERE s.ready_at IS NOT NULL;
+  END IF;
+  RETURN QUERY SELECT v_now, least(v_limited_at,
+      (SELECT w.ready_at FROM work_items w WHERE p_plain AND w.tag IS NULL AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1),
       (SELECT min(x.ready_at) FROM unnest(v_tags) t (tag) CROSS JOIN LATERAL (
-        SELECT w.ready_at FROM work_items w WHERE w.tag = t.tag AND w.session_id IS NULL AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1) x),
+        SELECT w.ready_at FROM work_items w WHERE w.tag = t.tag AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1) x),
       CASE WHEN p_owner IS NOT NULL THEN next_session_item(v_now, p_plain, p_tags, p_any, p_owner, p_max_sessions) END
     ), ${NOTHING};
 END`,
@@ -298,6 +335,7 @@ BEGIN
       END);
   DELETE FROM sessions s WHERE s.lease_until <= v_now AND NOT EXISTS (SELECT FROM work_items w WHERE w.session_id = ANY (ARRAY[s.session_id]));
   DELETE FROM session_messages m WHERE m.sent_at < v_now - p_keep;
+  DELETE FROM limits l WHERE l.arrival_us <= v_now * 1000 AND NOT EXISTS (SELECT FROM work_items w WHERE w.limit_key = ANY (ARRAY[l.limit_key]));
   RETURN held_sessions(p_owner, v_now);
 END`,
   ),

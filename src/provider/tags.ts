@@ -1,8 +1,8 @@
-// Which tags a worker takes. Neighbour: work-queue.ts.
-import type { TagFilter } from '../provider.ts';
+// Which tags a worker takes. Neighbours: the stores.
+import type { TagFilter } from './provider.ts';
 
 /** Tags of the runtime's own activities begin so: nobody takes them by accident. */
-const OWN_PREFIX = 'duraloom:';
+export const OWN_PREFIX = 'duraloom:';
 
 /**
  * Tells whether a worker takes items with a tag.
