@@ -36,6 +36,7 @@ const PLACES: ReadonlySet<string> = new Set([
   'routed_items.tag',
   'routed_items.session_id',
   'routed_items.limit_key',
+  'routed_items.limit_lane',
   'routed_items.expires_at',
 ]);
 

@@ -104,6 +104,28 @@ describe('runtimes', () => {
     expect(second.stats().turnsCommitted).toBeGreaterThan(0);
   });
 
+  test('share the limits of activities', async () => {
+    const schema = freshSchema();
+    const begun: (() => void)[] = [];
+    const quota = { key: 'quota', concurrency: 2 };
+    const use = defineActivity('use', () => new Promise<void>((resolve) => begun.push(resolve)));
+    const spend = defineOrchestration('spend', async (ctx) =>
+      ctx.all(Array.from({ length: 6 }, () => ctx.scheduleActivity(use, undefined, { limit: quota }))),
+    );
+    const options = { orchestrations: spend, activities: use };
+    await startRuntime(schema, options);
+    await startRuntime(schema, options);
+    const client = new Client(await openPostgres({ schema }));
+    const handles = await Promise.all(['i', 'j'].map((id) => client.startOrchestration(id, spend)));
+    for (let ended = 0; ended <= 12; ended += 1) {
+      await expect.poll(() => begun.length, { timeout: 10_000 }).toBe(Math.min(12, ended + quota.concurrency));
+      const listed = (await Promise.all(handles.map((handle) => handle.listActivities()))).flat();
+      expect(listed.filter(({ isRunning }) => isRunning).length).toBeLessThanOrEqual(quota.concurrency);
+      begun[ended]?.();
+    }
+    for (const handle of handles) await handle.result({ timeout: 20_000 });
+  });
+
   test('clients see all of them, with what they run', async () => {
     const schema = freshSchema();
     const [one, two] = [await startRuntime(schema, { nodeId: 'one' }), await startRuntime(schema, { nodeId: 'two' })];

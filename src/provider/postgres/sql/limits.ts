@@ -26,7 +26,8 @@ BEGIN
       (SELECT w.limit_key, w.limit_tag FROM work_items w WHERE w.limit_key IS NOT NULL ORDER BY w.limit_key, w.limit_tag LIMIT 1)
       UNION ALL
       SELECT n.limit_key, n.limit_tag FROM stored s CROSS JOIN LATERAL (
-        SELECT w.limit_key, w.limit_tag FROM work_items w WHERE (w.limit_key, w.limit_tag) > (s.limit_key, s.limit_tag)
+        SELECT w.limit_key, w.limit_tag FROM work_items w
+        WHERE w.limit_key IS NOT NULL AND (w.limit_key, w.limit_tag) > (s.limit_key, s.limit_tag)
         ORDER BY w.limit_key, w.limit_tag LIMIT 1
       ) n
     )

@@ -335,7 +335,7 @@ BEGIN
       END);
   DELETE FROM sessions s WHERE s.lease_until <= v_now AND NOT EXISTS (SELECT FROM work_items w WHERE w.session_id = ANY (ARRAY[s.session_id]));
   DELETE FROM session_messages m WHERE m.sent_at < v_now - p_keep;
-  DELETE FROM limits l WHERE l.arrival_us <= v_now * 1000 AND NOT EXISTS (SELECT FROM work_items w WHERE w.limit_key = ANY (ARRAY[l.limit_key]));
+  DELETE FROM limits l WHERE l.arrival_us <= v_now * 1000;
   RETURN held_sessions(p_owner, v_now);
 END`,
   ),
