@@ -108,6 +108,8 @@ const SUSPECT_ATTEMPT = 3;
 const ACK_RETRIES = 5;
 const ACK_BACKOFF = { initialMs: 50, maximumMs: 1_000 };
 
+/** How long activities are kept from others for the runtime whose turn has scheduled them, at most, in milliseconds. Reason: those may be idle. */
+const WORK_KEPT_MS = 100;
 /** How long an activity stays in the store whose session's thread is full, in milliseconds. */
 const PINNED_DELAY_MS = 500;
 /** Heartbeats are stored this often, in milliseconds. Reason: each is a write; a crash loses no more than this. */
@@ -123,6 +125,8 @@ const COMPLETED = '{"kind":"ActivityCompleted"';
 /** What the dispatcher needs of its runtime. */
 export type ActivityDispatcherOptions = {
   readonly options: ResolvedRuntimeOptions;
+  /** Of the reports to the store. */
+  readonly runtimeId: string;
   /** Computes turns ahead of the store (W10). Returns those that it cannot compute. */
   readonly computeAhead: (ended: readonly EndedActivities[]) => readonly EndedActivities[];
   readonly metrics: Metrics;
@@ -209,11 +213,12 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     });
     const session = { owner, leaseMs, maxSessions };
     const select = { kind: 'queue', tags: tags ?? { kind: 'default' }, session } as const;
+    const affinity = { runtimeId: parent.runtimeId, keptMs: Math.min(options.stickyTakeoverMs, WORK_KEPT_MS) };
     this.#fetches = new FetchLoop({
       clock: options.clock,
       lockMs: options.activityLockMs,
       room: () => this.#room(),
-      fetch: (params) => this.#provider.fetchWorkItems({ ...params, select }),
+      fetch: (params) => this.#provider.fetchWorkItems({ ...params, select, affinity }),
       onItems: (fetched) => this.#take(fetched),
       giveBack: (items) => this.#abandon(items, { delayMs: 0, countAttempt: false }),
       onError: onError('fetchWorkItems'),

@@ -72,7 +72,12 @@ export class Runtime {
     this.#work =
       options.activities.length === 0
         ? null
-        : makeActivities(options, this.#metrics, (ended) => this.#replay?.dispatcher.computeAhead(ended) ?? ended);
+        : makeActivities(
+            options,
+            this.#metrics,
+            this.#reporter.runtimeId,
+            (ended) => this.#replay?.dispatcher.computeAhead(ended) ?? ended,
+          );
     this.#replay =
       options.orchestrations.length === 0
         ? null
@@ -296,6 +301,7 @@ function makeOrchestrations(
 function makeActivities(
   options: ResolvedRuntimeOptions,
   metrics: Metrics,
+  runtimeId: string,
   computeAhead: (ended: readonly EndedActivities[]) => readonly EndedActivities[],
 ): {
   readonly pool: ThreadPool<ActivityControl>;
@@ -305,6 +311,7 @@ function makeActivities(
   const dispatcher = new ActivityDispatcher({
     options,
     metrics,
+    runtimeId,
     computeAhead,
     names: () => pool.names,
     terminate: (slot) => pool.terminate(slot),

@@ -184,6 +184,12 @@ export type WorkFetchParams = FetchParams & {
    */
   readonly select?:
     { readonly kind: 'queue'; readonly tags: TagFilter; readonly session: SessionClaim | null } | { readonly kind: 'expired' };
+  /**
+   * Which runtime fetches: what its own turns have scheduled may count as ready up to `IN_PROGRESS_HEAD_START_MS` earlier for it, and what those of
+   * another one have, while that is reported as alive, `keptMs` later (milliseconds). So what ends is where the instance is in memory, and goes with its
+   * next turn. Nothing depends on it: a store may ignore it.
+   */
+  readonly affinity?: { readonly runtimeId: string; readonly keptMs: number };
 };
 
 /** A batch of locked items with the store's time. */

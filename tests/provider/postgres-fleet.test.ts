@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Client, defineActivity, defineOrchestration, Runtime, type RuntimeOptions } from 'duraloom';
-import { commit, newInstance, page } from '../../src/conformance/case-kit.ts';
+import { activity, commit, newInstance, page } from '../../src/conformance/case-kit.ts';
 import type { Fetched, OrchestrationItem, Provider } from '../../src/provider/provider.ts';
 import { freshSchema, openPostgres } from '../support/postgres.ts';
 
@@ -63,6 +63,70 @@ describe('affinity', () => {
     await commit(provider, first.items[0], { page: page(1) });
     await provider.enqueueMessages([{ instanceId: 'i', payload: 'm' }]);
     expect((await fetch(provider, 'b', 20_000)).items).toHaveLength(1);
+  });
+});
+
+describe('affinity of work', () => {
+  const work = async (provider: Provider, runtimeId: string | null, keptMs = KEPT_MS): Promise<readonly string[]> => {
+    const affinity = runtimeId === null ? {} : { affinity: { runtimeId, keptMs } };
+    const { items } = await provider.fetchWorkItems({ maxItems: 10, lockMs: 30_000, waitMs: 0, ...affinity });
+    return items.map(({ instanceId }) => instanceId);
+  };
+
+  /** A turn that is committed while runtime a asks for work: it gets one item, the others wait. */
+  async function scheduleInA(provider: Provider, instanceId: string, count: number): Promise<void> {
+    await provider.reportRuntime({ runtimeId: 'a', payload: '{}', ttlMs: 60_000 });
+    await provider.startInstances([newInstance(instanceId)]);
+    const [item] = (await fetch(provider, null)).items;
+    assert(item !== undefined);
+    const asking = provider.fetchWorkItems({ maxItems: 1, lockMs: 30_000, waitMs: 20_000, affinity: { runtimeId: 'a', keptMs: KEPT_MS } });
+    await commit(provider, item, { page: page(count + 1), workItems: Array.from({ length: count }, (_, index) => activity(index + 2)) });
+    expect((await asking).items).toHaveLength(1);
+  }
+
+  test('what a turn schedules is kept for the runtime that asks for work beside it, and others get it later', async () => {
+    const provider = await openPostgres();
+    await scheduleInA(provider, 'i', 3);
+    expect(await work(provider, 'b')).toEqual([]);
+    expect(await work(provider, 'a')).toEqual(['i', 'i']);
+    await scheduleInA(provider, 'j', 2);
+    expect(await work(provider, 'b', 0)).toEqual(['j']);
+  });
+
+  test('who waits is woken when what is kept for another one is free', async () => {
+    const provider = await openPostgres({ pollMs: 3_600_000 });
+    await scheduleInA(provider, 'i', 2);
+    const affinity = { runtimeId: 'b', keptMs: 50 };
+    const { items } = await provider.fetchWorkItems({ maxItems: 1, lockMs: 30_000, waitMs: 20_000, affinity });
+    expect(items).toHaveLength(1);
+  });
+
+  test('a runtime that stops keeps nothing, nor does one that gives items back', async () => {
+    const provider = await openPostgres();
+    await scheduleInA(provider, 'i', 2);
+    const [item] = (
+      await provider.fetchWorkItems({ maxItems: 1, lockMs: 30_000, waitMs: 0, affinity: { runtimeId: 'a', keptMs: KEPT_MS } })
+    ).items;
+    assert(item !== undefined);
+    await provider.abandonWorkItems([{ ...item, delayMs: 0, countAttempt: false }]);
+    expect(await work(provider, 'b')).toEqual(['i']);
+    await scheduleInA(provider, 'j', 2);
+    await provider.reportRuntime({ runtimeId: 'a', payload: '{}', ttlMs: 0 });
+    expect(await work(provider, 'b')).toEqual(['j']);
+  });
+
+  test('a runtime takes its own items first', async () => {
+    const provider = await openPostgres();
+    await provider.startInstances([newInstance('free')]);
+    const [item] = (await fetch(provider, null)).items;
+    assert(item !== undefined);
+    await commit(provider, item, { page: page(2), workItems: [activity(2)] });
+    const [held] = (await provider.fetchWorkItems({ maxItems: 1, lockMs: 30_000, waitMs: 0 })).items;
+    assert(held !== undefined);
+    await scheduleInA(provider, 'own', 2);
+    // It is ready now, and has been before.
+    await provider.abandonWorkItems([{ ...held, delayMs: 0, countAttempt: false }]);
+    expect(await work(provider, 'a')).toEqual(['own', 'free']);
   });
 });
 
@@ -146,7 +210,8 @@ describe('runtimes', () => {
       const results = await ctx.all(Array.from({ length: count }, (_, index) => ctx.scheduleActivity(hello, String(index))));
       return results.length;
     });
-    const options = { orchestrations: many, activitiesPerThread: 2 };
+    // Nothing is kept for the one that has the instance: it would have done all by then.
+    const options = { orchestrations: many, activitiesPerThread: 2, stickyTakeoverMs: 0 };
     const runtimes = [await startRuntime(schema, options), await startRuntime(schema, options)];
     const client = new Client(await openPostgres({ schema }));
     const handle = await client.startOrchestration('i', many, 400);

@@ -139,6 +139,17 @@ export class FetchWaits<Item, Wish> {
     return null;
   }
 
+  /**
+   * Finds a fetch that is open.
+   *
+   * @param wants - tells whether it is one of those
+   * @returns what it wants; undefined: there is none
+   */
+  find(wants: (wish: Wish) => boolean): Wish | undefined {
+    for (const { wish, waiters } of this.#groups.values()) if (waiters.size > 0 && wants(wish)) return wish;
+    return undefined;
+  }
+
   /** Ends all waits with nothing; who is being asked for is answered with what it gets. */
   close(): void {
     this.#isClosed = true;

@@ -54,7 +54,7 @@ export function lockParameters(items: readonly WorkItemLock[]): readonly unknown
 }
 
 /**
- * Makes the parameters of `ack_turns`, after `p_now`, without the last three.
+ * Makes the parameters of `ack_turns`, after `p_now`, without the last four.
  *
  * @param acks - the turns
  * @param offered - activities that go to a fetch that waits

@@ -8,7 +8,9 @@
 // Q2. All times are those of the server (T54): no statement gets a time from here, but with a simulated clock.
 // Q3. Who waits is woken after the commit, here and elsewhere. A wake-up that gets lost costs a slow poll, nothing else.
 // Q4. Work that turns ask for is locked for a fetch that waits for it here, in the commit that makes it: one round trip and one write less.
-// Q5. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
+// Q5. Other work that turns ask for is kept for the runtime that asks for work here, if one does: its threads have the instance in memory, and what
+//     ends there goes with the next turn. Others take it when it waits for long, or when that runtime is gone.
+// Q6. Who waits for the end of an instance that was just started here need not look whether it has ended: nearly everybody does so.
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
 import { encodeRecord } from '../../types/codec.ts';
@@ -62,7 +64,7 @@ import { WORK_NOT_HELD } from './sql/turns.ts';
 import { encodeJson } from './texts.ts';
 import { codeOf, toConnectError } from './trouble.ts';
 
-type WorkSelect = NonNullable<WorkFetchParams['select']>;
+type WorkWish = { readonly select: NonNullable<WorkFetchParams['select']>; readonly affinity: WorkFetchParams['affinity'] };
 type TurnWish = { readonly [Name in 'accepts' | 'affinity']: OrchestrationFetchParams[Name] | undefined };
 type OrchestrationAbandon = OrchestrationLock & { readonly delayMs: number; readonly countAttempt: boolean };
 type WorkAbandon = WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean };
@@ -93,7 +95,7 @@ type TurnOffer = {
 
 /** Work that goes to a fetch that waits: the items, and the index of the ack of each. */
 type WorkOffer = {
-  readonly reservation: Reservation<WorkItem, WorkSelect>;
+  readonly reservation: Reservation<WorkItem, WorkWish>;
   readonly lockToken: string;
   readonly items: readonly WorkItem[];
   readonly acks: readonly number[];
@@ -118,10 +120,10 @@ export class PostgresProvider implements Provider {
   readonly #renewals = new Lane(1);
   readonly #reads = new Lane(ACK_CONCURRENCY);
   readonly #turnWaits: FetchWaits<OrchestrationItem, TurnWish>;
-  readonly #workWaits: FetchWaits<WorkItem, WorkSelect>;
+  readonly #workWaits: FetchWaits<WorkItem, WorkWish>;
   readonly #instanceWaits: ChangeWaits;
   readonly #sessionWaits: ChangeWaits;
-  /** Q5. Hashes of instances that were started here and have not ended since, as far as anybody told. */
+  /** Q6. Hashes of instances that were started here and have not ended since, as far as anybody told. */
   readonly #alive = new Set<string>();
   readonly #filterKeys = new WeakMap<object, string>();
   #filterCount = 0;
@@ -382,7 +384,9 @@ export class PostgresProvider implements Provider {
   }
 
   async #ackTurns(acks: readonly OrchestrationAck[], offer: WorkOffer | null): Promise<Row> {
-    const parameters = [...ackParameters(acks, offer?.chosen ?? new Set()), offer?.lockToken ?? null, offer?.reservation.lockMs ?? 0];
+    const offered = [offer?.lockToken ?? null, offer?.reservation.lockMs ?? 0];
+    const runtime = this.#workWaits.find((wish) => wish.affinity !== undefined && takesPlain(wish));
+    const parameters = [...ackParameters(acks, offer?.chosen ?? new Set()), ...offered, runtime?.affinity?.runtimeId ?? ''];
     const call = async (checksWork: boolean): Promise<Row> =>
       (await this.#rows('ackOrchestrationItems', 'ack_turns', [...parameters, checksWork]))[0] ?? {};
     try {
@@ -469,7 +473,7 @@ export class PostgresProvider implements Provider {
   // --- work -------------------------------------------------------------------------------------------------------------------
 
   readonly fetchWorkItems: Provider['fetchWorkItems'] = (params) => {
-    const { maxItems, lockMs, select = { kind: 'queue', tags: { kind: 'default' }, session: null } } = params;
+    const { maxItems, lockMs, affinity, select = { kind: 'queue', tags: { kind: 'default' }, session: null } } = params;
     const look = async (): Promise<Look<WorkItem>> => {
       const lockToken = randomUUID();
       if (select.kind === 'expired') {
@@ -479,10 +483,16 @@ export class PostgresProvider implements Provider {
       const named = tags.kind === 'only' || tags.kind === 'defaultAnd' ? tags.tags : [];
       const claim = [session?.owner ?? null, session?.leaseMs ?? 0, session?.maxSessions ?? 0];
       const asked = [tags.kind !== 'only', named, tags.kind === 'any', ...claim, maxItems, lockMs, lockToken];
-      return toWork(await this.#rows('fetchWorkItems', 'fetch_work', asked), lockToken);
+      const kept = [affinity?.runtimeId ?? '', affinity?.keptMs ?? 0];
+      return toWork(await this.#rows('fetchWorkItems', 'fetch_work', [...asked, ...kept]), lockToken);
     };
     return this.#open('fetchWorkItems', () =>
-      this.#workWaits.fetch({ ...params, key: encodeRecord(select), wish: select, look: () => this.#contended(look) }),
+      this.#workWaits.fetch({
+        ...params,
+        key: encodeRecord([select, affinity?.runtimeId ?? '']),
+        wish: { select, affinity },
+        look: () => this.#contended(look),
+      }),
     );
   };
 
@@ -884,7 +894,7 @@ export class PostgresProvider implements Provider {
 const ALL = '*';
 
 /** Tells whether a fetch takes items without routing. */
-function takesPlain(select: WorkSelect): boolean {
+function takesPlain({ select }: WorkWish): boolean {
   return select.kind === 'queue' && select.tags.kind !== 'only';
 }
 

@@ -58,7 +58,7 @@ const COLUMNS: Readonly<Record<(typeof HOT_TABLES)[number], string>> = {
     payload text NOT NULL,
     PRIMARY KEY (instance_id, visible_at, message_id)`,
   // ready_at: the end of the lock while lock_token is set. expires_at: until somebody takes it. lock_owner: who claims sessions and took it.
-  // limit_…: key and numbers of the limit that it shares, the interval of a rate in microseconds; limit_tag: '' without a tag, else a colon and it.
+  // owner: the runtime that it is kept for; '' none. limit_…: key and numbers of the limit that it shares, the interval of a rate in microseconds; limit_tag: '' without a tag, else a colon and it.
   work_items: `
     instance_id text COLLATE "C" NOT NULL,
     execution_id integer NOT NULL,
@@ -66,6 +66,7 @@ const COLUMNS: Readonly<Record<(typeof HOT_TABLES)[number], string>> = {
     ready_at bigint NOT NULL,
     lock_token text,
     attempts integer NOT NULL DEFAULT 0,
+    owner text COLLATE "C" NOT NULL DEFAULT '',
     heartbeat text,
     tag text COLLATE "C",
     session_id text COLLATE "C",
@@ -122,7 +123,8 @@ CREATE INDEX instances_children ON instances (md5(parent_instance_id), instance_
 CREATE INDEX messages_timers ON messages (instance_id, timer_id) WHERE timer_id IS NOT NULL;
 CREATE INDEX messages_keys ON messages (instance_id, md5(message_key)) WHERE message_key IS NOT NULL;
 -- Work is found by where it goes: anywhere, by tag, by limit, by session; what will expire by the time of it.
-CREATE INDEX work_items_plain ON work_items (ready_at, instance_id, execution_id, event_id) WHERE tag IS NULL AND session_id IS NULL AND limit_key IS NULL;
+CREATE INDEX work_items_plain ON work_items (owner, ready_at, instance_id, execution_id, event_id)
+  WHERE tag IS NULL AND session_id IS NULL AND limit_key IS NULL;
 CREATE INDEX work_items_tag ON work_items (tag, ready_at, instance_id, execution_id, event_id)
   WHERE tag IS NOT NULL AND session_id IS NULL AND limit_key IS NULL;
 CREATE INDEX work_items_lane ON work_items (limit_key, limit_tag, ready_at, instance_id, execution_id, event_id) WHERE limit_key IS NOT NULL;

@@ -117,7 +117,7 @@ END`,
   p_done_ack integer[], p_done_id text[], p_done_execution integer[], p_done_event integer[], p_done_token text[], p_done_session text[],
   p_done_upto bigint[],
   p_send_ack integer[], p_send_id text[], p_send_payload text[], p_send_key text[],
-  p_others text[], p_more_ack integer[], p_more_id text[], p_more json[], p_offer_token text, p_offer_lock bigint, p_checks_work boolean)`,
+  p_others text[], p_more_ack integer[], p_more_id text[], p_more json[], p_offer_token text, p_offer_lock bigint, p_runtime text, p_checks_work boolean)`,
     'TABLE (now_ms bigint, outcomes text, received text, next_at bigint)',
     `
 DECLARE
@@ -238,10 +238,10 @@ BEGIN
   -- Adding comes before removing: what is scheduled and cancelled in one turn is absent.
   IF cardinality(p_work_ack) > 0 THEN
     -- What is offered goes to a fetch of the caller that waits for it: it is locked when it becomes visible.
-    INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, tag, session_id, expires_at, priority,
+    INSERT INTO work_items (instance_id, execution_id, event_id, ready_at, lock_token, attempts, owner, tag, session_id, expires_at, priority,
         limit_key, limit_tag, limit_concurrency, limit_count, limit_interval, routing, name, payload)
       SELECT w.id, w.execution, w.event, CASE WHEN w.offered THEN v_now + p_offer_lock ELSE place(v_now, w.priority, v_now) END,
-        CASE WHEN w.offered THEN p_offer_token END, CASE WHEN w.offered THEN 1 ELSE 0 END,
+        CASE WHEN w.offered THEN p_offer_token END, CASE WHEN w.offered THEN 1 ELSE 0 END, p_runtime,
         w.tag, w.session, v_now + w.expires, w.priority,
         w.limit_key, CASE WHEN w.limit_key IS NOT NULL THEN coalesce(':' || w.tag, '') END, (l.numbers ->> 'concurrency')::integer, (l.numbers -> 'rate' ->> 'count')::integer,
         ceil((l.numbers -> 'rate' ->> 'perMs')::numeric * 1000 / (l.numbers -> 'rate' ->> 'count')::numeric)::bigint,

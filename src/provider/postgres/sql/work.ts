@@ -4,6 +4,7 @@
 // Semantics: those of memory/work-queue.ts and memory/sessions.ts.
 // W1. An item with `expires_at` in the past is for `fetch_expired_work` alone; who takes an item in time clears it.
 // W2. A look for the next time says a time in the past only when a fetch would get something, or somebody else is taking it just now.
+import { IN_PROGRESS_HEAD_START_MS } from '../../provider.ts';
 import { OWN_PREFIX } from '../../tags.ts';
 import { expression, lockWork, NOT_ON_DISK, plpgsql } from './function.ts';
 
@@ -74,10 +75,57 @@ export const WORK_FUNCTIONS: readonly string[] = [
     '(SELECT count(*)::integer FROM sessions s WHERE s.owner = p_owner AND s.lease_until > p_now)',
   ),
 
+  // Who plain items are kept for, from one to the next; until when they must have been ready, and by how much they go first.
+  plpgsql(
+    'work_owners(p_now bigint, p_runtime text, p_kept bigint)',
+    'TABLE (owner text, since bigint, head bigint)',
+    `
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE stored AS (
+      (SELECT w.owner FROM work_items w WHERE w.tag IS NULL AND ${IN_TAG_LANE} ORDER BY w.owner LIMIT 1)
+      UNION ALL
+      SELECT n.owner FROM stored s CROSS JOIN LATERAL (
+        SELECT w.owner FROM work_items w WHERE w.tag IS NULL AND ${IN_TAG_LANE} AND w.owner > s.owner ORDER BY w.owner LIMIT 1
+      ) n
+    )
+    SELECT s.owner,
+      CASE WHEN s.owner NOT IN ('', p_runtime) AND EXISTS (SELECT FROM runtimes r WHERE r.runtime_id = s.owner AND r.expires_at > p_now)
+        THEN p_now - p_kept ELSE p_now END,
+      CASE WHEN s.owner = p_runtime AND p_runtime <> '' THEN ${IN_PROGRESS_HEAD_START_MS}::bigint ELSE 0 END
+    FROM stored s;
+END`,
+  ),
+
+  // How many items to take for whom, so that no more rows are locked than are taken: a lock is a write.
+  plpgsql(
+    'work_shares(p_now bigint, p_runtime text, p_kept bigint, p_max integer)',
+    'TABLE (owner text, since bigint, head bigint, share bigint)',
+    `
+DECLARE
+  v_owners text[];
+  v_since bigint[];
+  v_heads bigint[];
+BEGIN
+  SELECT array_agg(o.owner), array_agg(o.since), array_agg(o.head) INTO v_owners, v_since, v_heads FROM work_owners(p_now, p_runtime, p_kept) o;
+  IF cardinality(v_owners) = 1 THEN
+    RETURN QUERY SELECT v_owners[1], v_since[1], v_heads[1], p_max::bigint;
+  ELSE
+    RETURN QUERY SELECT f.owner, f.since, f.head, count(*) FROM (
+      SELECT o.* FROM unnest(v_owners, v_since, v_heads) o (owner, since, head) CROSS JOIN LATERAL (
+        SELECT w.ready_at FROM work_items w
+        WHERE w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND w.ready_at <= o.since AND (w.expires_at IS NULL OR w.expires_at > p_now)
+        ORDER BY w.ready_at, ${KEY} LIMIT p_max
+      ) x ORDER BY x.ready_at - o.head LIMIT p_max
+    ) f GROUP BY f.owner, f.since, f.head;
+  END IF;
+END`,
+  ),
+
   // p_plain: items without a tag; p_tags: those with one of these; p_any: those with any that is not reserved. p_owner: takes items of sessions.
   plpgsql(
     `fetch_work(p_now bigint, p_plain boolean, p_tags text[], p_any boolean, p_owner text, p_lease bigint, p_max_sessions integer, p_max integer,
-  p_lock bigint, p_token text)`,
+  p_lock bigint, p_token text, p_runtime text, p_kept bigint)`,
     RETURNED,
     `
 DECLARE
@@ -113,11 +161,11 @@ BEGIN
     END IF;
     FOR v_item IN
       SELECT s.* FROM (
-        SELECT * FROM (
-          SELECT ${KEY}, w.ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
-          WHERE p_plain AND w.tag IS NULL AND ${IN_TAG_LANE} AND w.ready_at <= v_now AND ${ALIVE}
-          ORDER BY w.ready_at, ${KEY} LIMIT p_max FOR UPDATE SKIP LOCKED
-        ) plain
+        SELECT x.* FROM work_shares(v_now, p_runtime, p_kept, p_max) o CROSS JOIN LATERAL (
+          SELECT ${KEY}, w.ready_at - o.head AS ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
+          WHERE p_plain AND w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND w.ready_at <= o.since AND ${ALIVE}
+          ORDER BY w.ready_at, ${KEY} LIMIT o.share FOR UPDATE SKIP LOCKED
+        ) x
         UNION ALL
         SELECT x.* FROM (SELECT DISTINCT t.tag FROM unnest(v_tags) t (tag)) t CROSS JOIN LATERAL (
           SELECT ${KEY}, w.ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
@@ -168,7 +216,9 @@ BEGIN
       FROM stored_lanes(p_plain, p_tags, p_any) l CROSS JOIN LATERAL limit_state(v_now, l.limit_key, l.limit_tag) s WHERE s.ready_at IS NOT NULL;
   END IF;
   RETURN QUERY SELECT v_now, least(v_limited_at,
-      (SELECT w.ready_at FROM work_items w WHERE p_plain AND w.tag IS NULL AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1),
+      (SELECT min(x.ready_at + v_now - o.since) FROM work_owners(v_now, p_runtime, p_kept) o CROSS JOIN LATERAL (
+        SELECT w.ready_at FROM work_items w
+        WHERE p_plain AND w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1) x),
       (SELECT min(x.ready_at) FROM unnest(v_tags) t (tag) CROSS JOIN LATERAL (
         SELECT w.ready_at FROM work_items w WHERE w.tag = t.tag AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1) x),
       CASE WHEN p_owner IS NOT NULL THEN next_session_item(v_now, p_plain, p_tags, p_any, p_owner, p_max_sessions) END
@@ -292,7 +342,7 @@ DECLARE
   v_outcomes text[];
 BEGIN
   ${CHECK_LOCKS}
-  UPDATE work_items w SET lock_token = NULL, attempts = w.attempts - CASE WHEN a.counts THEN 0 ELSE 1 END,
+  UPDATE work_items w SET lock_token = NULL, owner = '', attempts = w.attempts - CASE WHEN a.counts THEN 0 ELSE 1 END,
       ready_at = place(v_now + a.delay, w.priority, v_now)
     FROM unnest(p_ids, p_executions, p_events, p_delays, p_counts) WITH ORDINALITY a (id, execution, event, delay, counts, ord)
     WHERE v_ok[a.ord] AND w.instance_id = ANY (ARRAY[a.id]) AND w.execution_id = a.execution AND w.event_id = a.event;
