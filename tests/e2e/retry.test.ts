@@ -431,6 +431,9 @@ test('over threads and SQLite, attempts, pauses and timeouts do the same', async
     orchestrations: new URL('./fixtures/retry-definitions.ts', import.meta.url),
     activities: new URL('./fixtures/retry-definitions.ts', import.meta.url),
     activityGraceMs: 50,
+    // Leases that a slow machine keeps: the thread that spins is ended after more than two seconds.
+    activityLockMs: 30_000,
+    orchestrationLockMs: 30_000,
   });
   const handle = await client.startOrchestration('r', 'retries');
   expect(await handle.result({ timeout: PATIENCE })).toEqual({

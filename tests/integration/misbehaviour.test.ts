@@ -12,6 +12,14 @@ const activities = [modules.activities, fixture('killers.ts')];
 
 const INNOCENTS = 12;
 
+/**
+ * Leases and turns that a slow machine keeps: here nobody waits for their end, and an innocent that lost one for want of processor time would count
+ * as charged.
+ */
+const patient = { ...quick, turnTimeoutMs: 20_000, activityLockMs: 30_000, orchestrationLockMs: 30_000 };
+/** Turn timeout where the watchdog is to strike. Reason: long enough for turns of innocents on a busy machine. */
+const WATCHDOG_MS = 1_000;
+
 /** Queues innocent instances around a culprit, then starts a runtime, so that all come in one batch. */
 async function startBatch(
   stand: Stage,
@@ -27,7 +35,7 @@ async function startBatch(
   for (let index = 0; index < INNOCENTS / 2; index += 1) await add();
   const culprit = await start(client);
   for (let index = 0; index < INNOCENTS / 2; index += 1) await add();
-  await stand.startRuntime({ provider, ...quick, orchestrations, activities, ...options });
+  await stand.startRuntime({ provider, ...patient, orchestrations, activities, ...options });
   return { culprit, innocents, client };
 }
 
@@ -37,7 +45,7 @@ async function expectAllGreeted(innocents: readonly InstanceHandle<string>[]): P
 }
 
 describe('an orchestration that awaits something that is not durable', () => {
-  const shared = shareRuntime({ orchestrations });
+  const shared = shareRuntime({ ...patient, orchestrations });
 
   test.each(['plain promise', 'timer promise', 'real timer', 'microtask first', 'race with nothing'])(
     'is told at once that it is stuck: %s',
@@ -69,7 +77,7 @@ describe('an orchestration that awaits something that is not durable', () => {
 });
 
 describe('inline, an orchestration', () => {
-  const shared = shareRuntime({ orchestrations, replayThreads: 0, activityThreads: 0 });
+  const shared = shareRuntime({ ...patient, orchestrations, replayThreads: 0, activityThreads: 0 });
 
   // What main does with the report must not count as code of the instance.
   test.each(['calls ctx', 'ends', 'throws', 'reads the clock'])('is told that it was late, too: %s', async (way) => {
@@ -79,7 +87,7 @@ describe('inline, an orchestration', () => {
 });
 
 describe('globals in an orchestration', () => {
-  const shared = shareRuntime({ orchestrations });
+  const shared = shareRuntime({ ...patient, orchestrations });
 
   test.each(['fetch', 'setTimeout', 'captured setTimeout', 'setInterval', 'setImmediate', 'WebSocket', 'WeakRef', 'FinalizationRegistry'])(
     '%s is refused with advice',
@@ -107,7 +115,7 @@ describe('globals in an orchestration', () => {
     const options = { first: {}, second: {}, cold: { stickyCacheMb: 0 }, inline: { replayThreads: 0, activityThreads: 0 } }[run];
     return (read[run] ??= (async () => {
       const provider = await platform.openProvider({ file: `${run}.db`, clock: shifted });
-      await platform.startRuntime({ provider, ...modules, ...quick, orchestrations, ...options });
+      await platform.startRuntime({ provider, ...modules, ...patient, orchestrations, ...options });
       const handle = await new Client(provider).startOrchestration<readonly Readings[]>('platform', 'readsPlatform');
       return handle.result({ timeout: PATIENCE });
     })());
@@ -151,7 +159,7 @@ describe('globals in an orchestration', () => {
       `import { defineActivity } from '${DURALOOM_URL}';
        export const read = defineActivity('read', () => ({ now: Date.now(), random: Math.random(), uuid: crypto.randomUUID() }));`,
     );
-    await stand.startRuntime({ provider, ...quick, orchestrations, activities: read });
+    await stand.startRuntime({ provider, ...patient, orchestrations, activities: read });
     const handle = await new Client(provider).startOrchestration<readonly { now: number; random: number; uuid: string }[]>('a', 'fan', {
       activity: 'read',
       count: 3,
@@ -234,6 +242,7 @@ describe('an orchestration that keeps its thread', () => {
       // With one attempt only, an innocent that was charged one would be quarantined.
       const { culprit, innocents, client } = await startBatch(stand, (client) => client.startOrchestration('culprit', 'loops', way), {
         maxAttempts: 1,
+        turnTimeoutMs: WATCHDOG_MS,
         logger,
       });
       const error = await rejection(culprit.result({ timeout: PATIENCE }));
@@ -242,7 +251,7 @@ describe('an orchestration that keeps its thread', () => {
       expect(message).toContain("orchestration 'loops' (instance 'culprit')");
       const lastCall: Readonly<Record<string, string>> = { 'ctx calls': 'ctx.now', 'empty combinators': 'ctx.all' };
       expect(message).toContain(lastCall[way] ?? 'ctx.scheduleActivity(echo)');
-      expect(message).toContain('300 ms');
+      expect(message).toContain(`${WATCHDOG_MS} ms`);
       await expectAllGreeted(innocents);
       expect(await client.getState('culprit')).toMatchObject({ status: 'Quarantined' });
     },
@@ -280,7 +289,7 @@ describe('an orchestration that keeps its thread', () => {
 describe('an orchestration that kills its thread', () => {
   test.each([
     ['exits', 'process.exit', {}],
-    ['devours', 'memory', { replayThreadMemoryMb: 48, turnTimeoutMs: 20_000 }],
+    ['devours', 'memory', { replayThreadMemoryMb: 24 }],
   ])('is quarantined; all others complete uncharged: %s', async (name, hint, options) => {
     const { culprit, innocents } = await startBatch(stage(), (client) => client.startOrchestration('culprit', name), {
       maxAttempts: 1,
@@ -378,7 +387,7 @@ describe('an activity that kills its thread', () => {
 });
 
 describe('an activity that throws', () => {
-  const shared = shareRuntime();
+  const shared = shareRuntime(patient);
 
   test('gives its orchestration the error with name, message, code and cause', async () => {
     const error = await rejection(

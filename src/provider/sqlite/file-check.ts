@@ -3,7 +3,10 @@
 //
 // F1. Nothing is written. What passes may be damaged all the same: SQLite says so when it gets there.
 // F2. What counts is the first page as SQLite would see it: that of the log, when a transaction in it has changed it.
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+// F3. A file that this process has open already is left to SQLite: the system drops the locks of a process on a file when any descriptor of it is
+//     closed (POSIX), and another process would take the log away from under a provider. Whoever uses it as a database has recovered what a
+//     crash had left, so SQLite changes nothing by looking. On a log it has no locks.
+import { accessSync, closeSync, constants, fstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
 import { ProviderError } from '../../types/errors.ts';
 import { toFailure } from '../../types/failure.ts';
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
@@ -31,22 +34,27 @@ export function checkFile(file: string): void {
   let size: number;
   let header: Buffer | null;
   let logged: Buffer | null;
+  let log: string;
   try {
     const stats = statSync(file, { throwIfNoEntry: false });
     if (stats === undefined) return;
     if (!stats.isFile()) throw unreadable(file, stats.isDirectory() ? 'it is a folder' : 'it is no regular file');
-    ({ size } = stats);
     // For writing, too: else SQLite would open it for reading only, and each write would fail.
+    accessSync(file, constants.R_OK | constants.W_OK);
+    if (isOpenHere(file)) return;
+    ({ size } = stats);
+    // Beside what a link leads to.
+    log = `${realpathSync(file)}-wal`;
     header = inspect(file, 'r+', (read) => read(0, HEADER_BYTES));
     // Nothing in it is as good as no file, unless SQLite would throw away a log for it. Less than a header is nothing to SQLite.
-    if (size === 0 && sizeOf(`${file}-wal`) === 0) return;
-    if (size === 0) throw unreadable(file, `it is empty, but its log '${file}-wal' is not`);
+    if (size === 0 && sizeOf(log) === 0) return;
+    if (size === 0) throw unreadable(file, `it is empty, but its log '${log}' is not`);
     if (header?.toString('latin1', 0, 15) !== 'SQLite format 3') throw unreadable(file, 'it is none');
-    logged = readLoggedHeader(`${file}-wal`);
+    logged = readLoggedHeader(log);
   } catch (error) {
     throw error instanceof ProviderError ? error : unreadable(file, error);
   }
-  const hasLog = sizeOf(`${file}-wal`) > 0;
+  const hasLog = sizeOf(log) > 0;
   checkOwner(file, { header: logged ?? header, isBlank: size <= BLANK_BYTES && !hasLog });
   // With a log the end may still be there.
   if (!hasLog) checkWhole(file, header, size);
@@ -85,6 +93,29 @@ function readLoggedHeader(log: string): Buffer | null {
       if (frame.readUInt32BE(0) === 1) latest = read(at + FRAME_HEADER_BYTES, HEADER_BYTES);
       // The last page of a transaction says how many pages there are.
       if (frame.readUInt32BE(4) > 0) committed = latest;
+    }
+  });
+}
+
+/** F3. By whatever name and in whichever thread. */
+function isOpenHere(file: string): boolean {
+  // There, locks belong to a handle.
+  if (process.platform === 'win32') return false;
+  const { dev, ino } = statSync(file, { bigint: true });
+  let descriptors: readonly string[];
+  try {
+    descriptors = readdirSync('/dev/fd');
+  } catch {
+    // Nobody knows.
+    return true;
+  }
+  return descriptors.some((descriptor) => {
+    try {
+      const stats = fstatSync(Number(descriptor), { bigint: true });
+      return stats.dev === dev && stats.ino === ino;
+    } catch {
+      // Closed meanwhile: the list itself was read through one.
+      return false;
     }
   });
 }
