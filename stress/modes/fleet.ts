@@ -145,7 +145,7 @@ class FleetRun {
         proxy.cut();
         return;
       case 'cutAnswer':
-        proxy.cutAfter(this.#random.integer(1, MAX_ANSWER));
+        void proxy.cutAfter(this.#random.integer(1, MAX_ANSWER));
         return;
       case 'delay':
         proxy.delay(this.#random.integer(1, MAX_DELAY_MS));

@@ -322,8 +322,10 @@ describe('connections', () => {
     await start(provider, 'a');
     const payload = 'x'.repeat(200_000);
     expect(await enqueue(provider, 'a', payload)).toEqual(['enqueued']);
-    proxy.cutAfter(100_000);
-    expect(await rejection(fetchOne(provider))).toMatchObject({ code: 'PROVIDER_FAILED', retryable: true });
+    const cut = proxy.cutAfter(100_000);
+    const fetching = rejection(fetchOne(provider));
+    await cut;
+    expect(await fetching).toMatchObject({ code: 'PROVIDER_FAILED', retryable: true });
     // It was committed, so its lock has to run out; what was cut is counted as an attempt.
     expect(await insist(() => enqueue(provider, 'a', 'later'))).toEqual(['enqueued']);
     expect(await insist(() => provider.readQueueDepths())).toEqual({ orchestratorMessages: 3, workItems: 0 });
