@@ -23,7 +23,7 @@ const NETWORK: readonly Trouble[] = ['cut', 'cutAnswer', 'delay', 'halfOpen', 'c
 const KILLS: readonly Trouble[] = ['kill', 'kill', 'kill', 'kill', 'kill'];
 const SERVER: readonly StopServer[] = ['server fast', 'server immediate', 'server kill'];
 
-/** Trouble of a network lasts so long at most, in milliseconds: more than hosts wait for an answer. */
+/** Trouble lasts so long at most, in milliseconds: more than hosts wait for an answer. */
 const TROUBLE_MS = 4000;
 const MAX_DELAY_MS = 150;
 /** An answer is cut after so many bytes at most. */
@@ -48,7 +48,7 @@ export const fleet: Mode = {
     const server = await startPostgres({ fsync: 'on' });
     const isOwn = server.origin !== 'DATABASE_URL';
     console.log(
-      `  server: ${server.origin}; ${isOwn ? 'it is ended and started again meanwhile' : 'it is not ours to restart: it stays up'}`,
+      `  server: ${server.origin}; ${isOwn ? 'it goes away and comes back meanwhile' : 'it is not ours to take down: it stays up'}`,
     );
     try {
       const schema = `stress_${process.pid}_${settings.seed}`;
@@ -162,7 +162,7 @@ class FleetRun {
       case 'server fast':
       case 'server immediate':
       case 'server kill':
-        await this.#restart(hosts, trouble);
+        await this.#takeAway(hosts, trouble, lastsMs);
     }
   }
 
@@ -178,8 +178,10 @@ class FleetRun {
   }
 
   /** What was acknowledged before the end of the server must be there after it. */
-  async #restart(hosts: FleetHosts, stop: StopServer): Promise<void> {
-    await this.#server.restart(stop.slice('server '.length) as StopMode);
+  async #takeAway(hosts: FleetHosts, stop: StopServer, lastsMs: number): Promise<void> {
+    await this.#server.takeDown(stop.slice('server '.length) as StopMode);
+    await pause(lastsMs);
+    await this.#server.bringUp();
     const told = this.#told(hosts);
     await this.#workspace.withStore(async (provider, client) => {
       const { violations, census } = await checkInvariants(provider, client, { ...told, final: false });
