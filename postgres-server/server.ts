@@ -1,5 +1,5 @@
 // A PostgreSQL server for tests, bench and stress: `DATABASE_URL`, or one of our own that ends with this process. Neighbours: server-process.ts
-// runs it, proxy.ts stands before it.
+// runs it, schemas.ts finds places in it, proxy.ts stands before it.
 import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';

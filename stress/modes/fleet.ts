@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
+import { dropSchema, makeSchemaName } from '../../postgres-server/schemas.ts';
 import type { StopMode } from '../../postgres-server/server-process.ts';
 import { startPostgres, type PostgresServer } from '../../postgres-server/server.ts';
 import { FleetHosts, type Slot } from '../fleet-hosts.ts';
@@ -51,10 +51,11 @@ export const fleet: Mode = {
       `  server: ${server.origin}; ${isOwn ? 'it goes away and comes back meanwhile' : 'it is not ours to take down: it stays up'}`,
     );
     try {
-      const schema = `stress_${process.pid}_${settings.seed}`;
+      const schema = makeSchemaName('stress');
       workspace.useStore({ kind: 'postgres', url: server.url, schema });
       const outcome = await new FleetRun(settings, workspace, { server, isOwn }).run();
       if (outcome.violations.length > 0) await keepHistories(workspace);
+      // A server that is given is left as it was.
       else await dropSchema(server.url, schema);
       return outcome;
     } finally {
@@ -199,17 +200,6 @@ class FleetRun {
 
   #told(hosts: FleetHosts): Omit<CheckOptions, 'final'> {
     return { acknowledged: hosts.acknowledged(), ended: hosts.endedJobs(), settled: this.#settled };
-  }
-}
-
-/** A server that is given is left as it was. */
-async function dropSchema(url: string, schema: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(`DROP SCHEMA "${schema}" CASCADE`);
-  } finally {
-    await client.end();
   }
 }
 

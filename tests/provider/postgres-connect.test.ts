@@ -6,6 +6,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { inspect } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { dropSchema, queryServer } from '../../postgres-server/schemas.ts';
 import { startOwnPostgres, type PostgresServer } from '../../postgres-server/server.ts';
 import { fetchOne, start } from '../../src/conformance/case-kit.ts';
 import { Child } from '../support/integration-child.ts';
@@ -111,12 +112,7 @@ describe('a server that does not let in', () => {
   let server: PostgresServer;
   /** Of a user with a password. */
   let userUrl: string;
-  const run = async (text: string): Promise<void> => {
-    const client = new pg.Client({ connectionString: server.url });
-    await client.connect();
-    await client.query(text);
-    await client.end();
-  };
+  const run = (text: string): Promise<unknown> => queryServer(server.url, text);
 
   beforeAll(async () => {
     server = await startOwnPostgres({ fsync: 'off', maxConnections: 20 });
@@ -310,7 +306,7 @@ describe('options', () => {
 
   test.each(['Mixed_Case', 'select', `x${'y'.repeat(50)}`])('take the schema %s, and processes hear each other in it', async (name) => {
     const schema = `${name}${process.pid % 1_000}`.slice(0, 54);
-    onTestFinished(() => query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`).then(() => undefined));
+    onTestFinished(() => dropSchema(postgresUrl(), schema));
     const [here, there] = [await openPostgres({ schema, pollMs: 3_600_000 }), await openPostgres({ schema, pollMs: 3_600_000 })];
     const fetching = there.fetchOrchestrationItems({ maxItems: 1, lockMs: 60_000, waitMs: 20_000 });
     await start(here, 'a');

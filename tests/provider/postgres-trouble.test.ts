@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Proxy as NetworkProxy } from '../../postgres-server/proxy.ts';
+import { queryServer } from '../../postgres-server/schemas.ts';
 import type { StopMode } from '../../postgres-server/server-process.ts';
 import { startOwnPostgres, type PostgresServer } from '../../postgres-server/server.ts';
 import { activity, enqueue, fetchItems, fetchOne, payloads, read, run, start } from '../../src/conformance/case-kit.ts';
@@ -391,12 +392,7 @@ describe('a server of our own', () => {
     onTestFinished(() => provider.close());
     return provider;
   };
-  const admin = async (text: string): Promise<void> => {
-    const client = new pg.Client({ connectionString: server.url });
-    await client.connect();
-    await client.query(text);
-    await client.end();
-  };
+  const admin = (text: string): Promise<unknown> => queryServer(server.url, text);
 
   /** Other tests find it up again, whatever happens. */
   const takeDown = async (mode: StopMode): Promise<void> => {
