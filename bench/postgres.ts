@@ -2,19 +2,17 @@
 // host.ts and fleet.ts ask for schemas; postgres-server/ has the server.
 //
 // Q1. The processes of the rows find the server in the environment, whoever set it there: its address may hold a password, and arguments are seen by all.
-import pg from 'pg';
+import { dropSchema, makeSchemaName, queryServer } from '../postgres-server/schemas.ts';
 import { startPostgres } from '../postgres-server/server.ts';
 import type { Sweep } from './sweep.ts';
 
 /** Q1. */
 const URL_VARIABLE = 'DATABASE_URL';
 /** What decides how much a commit costs. */
-const SHOWN_SETTINGS = ['fsync', 'synchronous_commit'] as const;
+const SHOWN_SETTINGS = ['fsync', 'synchronous_commit'];
 
 /** A store on the server. */
 export type Schema = { readonly connectionString: string; readonly schema: string };
-
-let lastNumber = 0;
 
 /**
  * Starts a server, or finds the given one, when a run needs one.
@@ -42,12 +40,11 @@ export async function withServer<Result>({ store = [] }: Sweep, use: (server: st
  */
 export async function withSchema<Result>(use: (schema: Schema) => Promise<Result>): Promise<Result> {
   const connectionString = serverUrl();
-  lastNumber += 1;
-  const schema = `bench_${process.pid}_${Date.now().toString(36)}_${lastNumber}`;
+  const schema = makeSchemaName('bench');
   try {
     return await use({ connectionString, schema });
   } finally {
-    await withClient(connectionString, (client) => client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`));
+    await dropSchema(connectionString, schema);
   }
 }
 
@@ -59,23 +56,9 @@ export function serverUrl(): string {
 }
 
 async function describe(url: string): Promise<string> {
-  return withClient(url, async (client) => {
-    const show = async (name: string): Promise<string> => {
-      const { rows } = await client.query<Record<string, string>>(`SHOW ${name}`);
-      return rows[0]?.[name] ?? 'unknown';
-    };
-    const settings: string[] = [];
-    for (const name of SHOWN_SETTINGS) settings.push(`${name} ${await show(name)}`);
-    return `PostgreSQL ${await show('server_version')}, ${settings.join(', ')}`;
-  });
-}
-
-async function withClient<Result>(connectionString: string, use: (client: pg.Client) => Promise<Result>): Promise<Result> {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
+  const text = 'SELECT name, setting FROM pg_settings WHERE name = ANY ($1)';
+  const rows = await queryServer(url, text, [['server_version', ...SHOWN_SETTINGS]]);
+  const shown = new Map(rows.map(({ name, setting }) => [name, String(setting)]));
+  const settings = SHOWN_SETTINGS.map((name) => `${name} ${shown.get(name) ?? 'unknown'}`);
+  return `PostgreSQL ${shown.get('server_version') ?? 'unknown'}, ${settings.join(', ')}`;
 }

@@ -6,6 +6,7 @@ import type { Clock } from 'duraloom';
 import type { ConformanceStore, ConformanceTarget } from 'duraloom/conformance';
 import { PostgresProvider, type PostgresOptions, type PostgresPool } from 'duraloom/postgres';
 import pg from 'pg';
+import { dropSchema, emptySchema, makeSchemaName } from '../postgres-server/schemas.ts';
 
 /** What the cases run on. */
 export type PostgresTarget = {
@@ -23,13 +24,17 @@ export type PostgresTarget = {
  */
 export function makePostgresTarget(url: string, options: Pick<PostgresOptions, 'partitions'> = {}): PostgresTarget {
   const pool = new pg.Pool({ connectionString: url, max: 24 });
-  const name = `conformance_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
+  const all: string[] = [];
   const free: string[] = [];
-  let made = 0;
+  const make = (): string => {
+    const schema = makeSchemaName('conformance');
+    all.push(schema);
+    return schema;
+  };
   const target: ConformanceTarget = {
     name: 'postgres',
     open: async (clock): Promise<ConformanceStore> => {
-      const schema = free.pop() ?? `${name}_${(made += 1)}`;
+      const schema = free.pop() ?? make();
       const connect = (itsClock: Clock): Promise<PostgresProvider> =>
         PostgresProvider.connect({ ...options, pool: pool as unknown as PostgresPool, schema, clock: itsClock });
       return {
@@ -51,23 +56,8 @@ export function makePostgresTarget(url: string, options: Pick<PostgresOptions, '
   return {
     target,
     close: async () => {
-      for (let number = 1; number <= made; number += 1) await pool.query(`DROP SCHEMA IF EXISTS "${name}_${number}" CASCADE`);
       await pool.end();
+      for (const schema of all) await dropSchema(url, schema);
     },
   };
-}
-
-/**
- * Deletes all that is in a store.
- *
- * @param pool - of the server
- * @param schema - of the store
- */
-export async function emptySchema(pool: pg.Pool, schema: string): Promise<void> {
-  const { rows } = await pool.query<{ readonly name: string }>(
-    `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'duraloom'`,
-    [schema],
-  );
-  await pool.query(rows.map(({ name }) => `DELETE FROM "${schema}"."${name}";`).join(' '));
 }

@@ -37,11 +37,14 @@ export async function placeStore(kind: StoreKind, work: string): Promise<PlacedS
     return { store: { kind, file }, description: 'demo.db', remove: () => Promise.resolve() };
   }
   // For development only, as the server is.
-  const { startPostgres } = await import('../postgres-server/server.ts');
+  const [{ startPostgres }, { dropSchema, makeSchemaName }] = await Promise.all([
+    import('../postgres-server/server.ts'),
+    import('../postgres-server/schemas.ts'),
+  ]);
   const server = await startPostgres();
   const isOurs = server.origin !== URL_VARIABLE;
   process.env[URL_VARIABLE] = server.url;
-  const schema = `duraloom_demo_${process.pid}_${Date.now().toString(36)}`;
+  const schema = makeSchemaName('duraloom_demo');
   return {
     store: { kind, schema },
     description: isOurs ? 'a PostgreSQL server of its own, which ends with the demo' : `schema ${schema} of the server of ${URL_VARIABLE}`,
@@ -61,15 +64,4 @@ export async function placeStore(kind: StoreKind, work: string): Promise<PlacedS
 export function openStore(store: Store): Promise<Provider> {
   if (store.kind === 'sqlite') return SqliteProvider.open(store.file, { changePollMs: CHANGE_POLL_MS });
   return PostgresProvider.connect({ connectionString: process.env[URL_VARIABLE] ?? '', schema: store.schema });
-}
-
-async function dropSchema(connectionString: string, schema: string): Promise<void> {
-  const { default: pg } = await import('pg');
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
-  } finally {
-    await client.end();
-  }
 }

@@ -1,30 +1,37 @@
 // A way to a server that can fail as networks do: slow, cut, half open, closed. Neighbours: tests and stress put it between a provider and
-// server.ts.
+// server.ts; flow.ts carries what passes.
 //
 // X1. What it does it does to the connections that there are and to those that come, until it is told otherwise.
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { Flow, makeSignal, reset, send, type Signal } from './flow.ts';
 
 /**
- * `open`: everything passes. `halfOpen`: connections are taken and stay, nothing passes in either direction. `closed`: connections are refused by
- * closing them at once.
+ * `open`: everything passes. `halfOpen`: connections are taken and stay, nothing passes in either direction, ends neither. `closed`: connections are
+ * refused by closing them at once.
  */
 export type ProxyState = 'open' | 'halfOpen' | 'closed';
 
+/** The client's end of a connection and the server's. */
 type Pair = { readonly inside: Socket; readonly outside: Socket };
+
+/** Each direction ends by itself. */
+const MANNERS = { allowHalfOpen: true, noDelay: true } as const;
 
 /** A TCP proxy on the loopback interface. */
 export class Proxy {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
+  readonly #way: { delayMs: number; blocked: Signal | null } = { delayMs: 0, blocked: null };
   #state: ProxyState = 'open';
-  #delayMs = 0;
   /** Bytes from the server until all connections are cut; infinite: never. */
   #bytesLeft = Number.POSITIVE_INFINITY;
+  /** Who waits for that. */
+  #whenCut: Signal | null = null;
 
   private constructor(target: { readonly host: string; readonly port: number }) {
     this.#target = target;
-    this.#server = createServer((inside) => this.#accept(inside));
+    this.#server = createServer(MANNERS, (inside) => this.#accept(inside));
   }
 
   /**
@@ -55,87 +62,81 @@ export class Proxy {
     return this.#pairs.size;
   }
 
-  /** Each piece of data takes so much longer, in both directions, in milliseconds. */
+  /** Each piece of data that comes from now on takes so much longer, in both directions, in milliseconds. */
   delay(ms: number): void {
-    this.#delayMs = ms;
+    this.#way.delayMs = ms;
   }
 
   /** Changes the state; `open` lets what was held back pass. */
   set(state: ProxyState): void {
     this.#state = state;
-    for (const { inside, outside } of this.#pairs) {
-      if (state === 'halfOpen') {
-        inside.pause();
-        outside.pause();
-      } else if (state === 'open') {
-        inside.resume();
-        outside.resume();
-      }
-    }
+    // What was held back finds nobody.
     if (state === 'closed') this.cut();
+    if (state === 'halfOpen') {
+      this.#way.blocked ??= makeSignal();
+    } else {
+      this.#way.blocked?.resolve();
+      this.#way.blocked = null;
+    }
   }
 
   /** Ends all connections as a reset does. */
   cut(): void {
     for (const { inside, outside } of this.#pairs) {
-      inside.resetAndDestroy();
-      outside.resetAndDestroy();
+      reset(inside);
+      reset(outside);
     }
   }
 
-  /** Cuts all connections when so many bytes more have come from the server: in the middle of an answer. */
-  cutAfter(bytes: number): void {
+  /**
+   * Cuts all connections when so many bytes more have come from the server, in the middle of an answer: its client gets all up to the last of
+   * these bytes, and the end.
+   *
+   * @param bytes - how many; the last call counts
+   * @returns when it was done
+   */
+  cutAfter(bytes: number): Promise<void> {
     this.#bytesLeft = bytes;
+    this.#whenCut ??= makeSignal();
+    return this.#whenCut.promise;
   }
 
   async close(): Promise<void> {
-    this.cut();
+    this.set('closed');
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
   #accept(inside: Socket): void {
     if (this.#state === 'closed') {
-      inside.resetAndDestroy();
+      reset(inside);
       return;
     }
-    const outside = connect(this.#target);
+    const outside = connect({ ...this.#target, ...MANNERS });
     const pair = { inside, outside };
     this.#pairs.add(pair);
     for (const socket of [inside, outside]) {
-      socket.setNoDelay(true);
-      const end = (): void => {
-        this.#pairs.delete(pair);
-        inside.destroy();
-        outside.destroy();
-      };
-      // The other end learns of it by the end of its connection.
-      socket.once('error', end).once('close', end);
+      socket.once('close', () => {
+        if (inside.closed && outside.closed) this.#pairs.delete(pair);
+      });
     }
-    this.#pipe(inside, outside);
-    this.#pipe(outside, inside, (bytes) => {
-      this.#bytesLeft -= bytes;
-      if (this.#bytesLeft > 0) return;
-      this.#bytesLeft = Number.POSITIVE_INFINITY;
-      this.cut();
-    });
-    if (this.#state === 'halfOpen') {
-      inside.pause();
-      outside.pause();
-    }
+    Flow.start(inside, outside, this.#way, (data) => send(outside, data));
+    Flow.start(outside, inside, this.#way, (data) => this.#answer(inside, data));
   }
 
-  #pipe(from: Socket, to: Socket, onBytes: (bytes: number) => void = ignore): void {
-    from.on('data', (chunk: Buffer) => {
-      const pass = (): void => {
-        if (!to.destroyed) to.write(chunk);
-        onBytes(chunk.length);
-      };
-      if (this.#delayMs > 0) setTimeout(pass, this.#delayMs).unref();
-      else pass();
-    });
+  async #answer(inside: Socket, data: Buffer): Promise<void> {
+    if (data.length < this.#bytesLeft) {
+      this.#bytesLeft -= data.length;
+      await send(inside, data);
+      return;
+    }
+    // A reset would overtake data that the client has not read yet.
+    inside.end(data.subarray(0, this.#bytesLeft));
+    for (const pair of this.#pairs) {
+      reset(pair.outside);
+      if (pair.inside !== inside) reset(pair.inside);
+    }
+    this.#bytesLeft = Number.POSITIVE_INFINITY;
+    this.#whenCut?.resolve();
+    this.#whenCut = null;
   }
-}
-
-function ignore(): void {
-  // Nobody counts what goes to the server.
 }

@@ -2,7 +2,7 @@
 // is gone, however that ended. Neighbour: server.ts starts it and says what to do with the server.
 //
 // G1. PostgreSQL refuses to run as root. Then it runs as the user that owns nothing, in a folder that is given to that user.
-// G2. A restart keeps port and data: to its clients it is the same server, after a crash or a maintenance.
+// G2. A server that is taken down and comes back keeps port and data: to its clients it is the same, after a crash or a maintenance.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -38,20 +38,21 @@ const send = (message: ServerMessage): void => {
 // Ctrl-C reaches the whole group; the parent says when to stop.
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
+/** Null: down. */
 let server: ChildProcess | null = null;
 let binaries: Binaries | null = null;
 let port = 0;
 
 process.once('disconnect', () => {
-  // Not started yet, or has ended.
-  if (server === null || server.exitCode !== null) end();
+  if (server === null) end();
   // Immediate shutdown: nothing is kept.
   server.removeAllListeners('close').once('close', end);
   server.kill('SIGQUIT');
 });
 process.on('message', (command: ServerCommand) => {
   if (command.kind === 'stop') stop(command.mode);
-  else start(1);
+  else if (server === null) start(1);
+  else ready();
 });
 
 try {
@@ -82,10 +83,11 @@ function start(tries: number): void {
     log = `${log}${chunk.toString()}`.slice(-2_000);
     if (isReady || !log.includes('ready to accept connections')) return;
     isReady = true;
-    send({ kind: 'ready', url: `postgresql://postgres@127.0.0.1:${port}/postgres` });
+    ready();
   });
   started.once('error', (error) => fail(error.message));
   started.once('close', (code) => {
+    server = null;
     // After a kill its children still hold the memory that they share.
     if (!isReady && tries < MAX_TRIES && /still in use|is another postmaster|already in use/.test(log))
       setTimeout(start, RETRY_MS, tries + 1);
@@ -93,9 +95,17 @@ function start(tries: number): void {
   });
 }
 
+function ready(): void {
+  send({ kind: 'ready', url: `postgresql://postgres@127.0.0.1:${port}/postgres` });
+}
+
 function stop(mode: StopMode): void {
-  server?.removeAllListeners('close').once('close', () => send({ kind: 'stopped' }));
-  server?.kill(SIGNALS[mode]);
+  const stopped = (): void => {
+    server = null;
+    send({ kind: 'stopped' });
+  };
+  if (server === null) stopped();
+  else server.removeAllListeners('close').once('close', stopped).kill(SIGNALS[mode]);
 }
 
 /** The binaries lie in a package for each platform; its name is not known here. */

@@ -1,5 +1,5 @@
 // A PostgreSQL server for tests, bench and stress: `DATABASE_URL`, or one of our own that ends with this process. Neighbours: server-process.ts
-// runs it, databases.ts makes databases in it, proxy.ts stands before it.
+// runs it, schemas.ts finds places in it, proxy.ts stands before it.
 import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,8 +12,10 @@ export type PostgresServer = {
   readonly url: string;
   /** For headers. */
   readonly origin: string;
-  /** Ends our own server and starts it again with its data. Rejects for a server that is not ours. */
-  readonly restart: (mode: StopMode) => Promise<void>;
+  /** Ends our own server, if it is up; its data stays. Rejects for a server that is not ours. */
+  readonly takeDown: (mode: StopMode) => Promise<void>;
+  /** Starts our own server again, if it is down: at the same address, with its data. Rejects for a server that is not ours. */
+  readonly bringUp: () => Promise<void>;
   readonly stop: () => Promise<void>;
 };
 
@@ -37,8 +39,8 @@ export type ServerOptions = {
 export async function startPostgres(options: ServerOptions = {}): Promise<PostgresServer> {
   const given = process.env['DATABASE_URL'];
   if (given === undefined || given === '') return await startOwnPostgres(options);
-  const restart = (): Promise<void> => Promise.reject(new TypeError('the server of DATABASE_URL is not ours to restart'));
-  return { url: given, origin: 'DATABASE_URL', restart, stop: () => Promise.resolve() };
+  const refuse = (): Promise<void> => Promise.reject(new TypeError('the server of DATABASE_URL is not ours to take down'));
+  return { url: given, origin: 'DATABASE_URL', takeDown: refuse, bringUp: refuse, stop: () => Promise.resolve() };
 }
 
 /**
@@ -65,10 +67,8 @@ export async function startOwnPostgres({ fsync = 'on', maxConnections = 300, set
   return {
     url,
     origin: `our own, ${fsync === 'on' ? 'default settings' : 'without fsync'}`,
-    restart: async (mode) => {
-      await tell({ kind: 'stop', mode }, 'stopped');
-      await tell({ kind: 'start' }, 'ready');
-    },
+    takeDown: (mode) => tell({ kind: 'stop', mode }, 'stopped'),
+    bringUp: () => tell({ kind: 'start' }, 'ready'),
     stop: async () => {
       child.ref();
       if (child.connected) child.disconnect();

@@ -53,7 +53,7 @@ describe('npm run stress', { timeout: TIMEOUT_MS }, () => {
     expect(readdirSync(temporary)).toEqual(before);
   });
 
-  test('runs a fleet on a server that is ended meanwhile, and says what it did', async () => {
+  test('runs a fleet on a server that goes away meanwhile, and says what it did', async () => {
     const { code, stdout, stderr } = await runStress([
       'fleet',
       '--runtimes',
@@ -67,7 +67,7 @@ describe('npm run stress', { timeout: TIMEOUT_MS }, () => {
       '5',
     ]);
     expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain('\n  server: our own, default settings; it is ended and started again meanwhile\n');
+    expect(stdout).toContain('\n  server: our own, default settings; it goes away and comes back meanwhile\n');
     const { figures, ...line } = lastLine(stdout) as { readonly figures: Readonly<Record<string, number>> };
     expect(line).toMatchObject({ stress: 'fleet', verdict: 'ok', violations: 0, rounds: 3, seed: 5, runtimes: 2, kill: true });
     expect(figures['hosts']).toBe(2 + (figures['kills'] ?? 0));
@@ -80,7 +80,7 @@ describe('npm run stress', { timeout: TIMEOUT_MS }, () => {
       DATABASE_URL: postgresUrl(),
     });
     expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain('\n  server: DATABASE_URL; it is not ours to restart: it stays up\n');
+    expect(stdout).toContain('\n  server: DATABASE_URL; it is not ours to take down: it stays up\n');
     expect(await query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'stress\\_%'")).toEqual([]);
   });
 

@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
+import { dropSchema, makeSchemaName } from '../../postgres-server/schemas.ts';
 import type { StopMode } from '../../postgres-server/server-process.ts';
 import { startPostgres, type PostgresServer } from '../../postgres-server/server.ts';
 import { FleetHosts, type Slot } from '../fleet-hosts.ts';
@@ -23,7 +23,7 @@ const NETWORK: readonly Trouble[] = ['cut', 'cutAnswer', 'delay', 'halfOpen', 'c
 const KILLS: readonly Trouble[] = ['kill', 'kill', 'kill', 'kill', 'kill'];
 const SERVER: readonly StopServer[] = ['server fast', 'server immediate', 'server kill'];
 
-/** Trouble of a network lasts so long at most, in milliseconds: more than hosts wait for an answer. */
+/** Trouble lasts so long at most, in milliseconds: more than hosts wait for an answer. */
 const TROUBLE_MS = 4000;
 const MAX_DELAY_MS = 150;
 /** An answer is cut after so many bytes at most. */
@@ -48,13 +48,14 @@ export const fleet: Mode = {
     const server = await startPostgres({ fsync: 'on' });
     const isOwn = server.origin !== 'DATABASE_URL';
     console.log(
-      `  server: ${server.origin}; ${isOwn ? 'it is ended and started again meanwhile' : 'it is not ours to restart: it stays up'}`,
+      `  server: ${server.origin}; ${isOwn ? 'it goes away and comes back meanwhile' : 'it is not ours to take down: it stays up'}`,
     );
     try {
-      const schema = `stress_${process.pid}_${settings.seed}`;
+      const schema = makeSchemaName('stress');
       workspace.useStore({ kind: 'postgres', url: server.url, schema });
       const outcome = await new FleetRun(settings, workspace, { server, isOwn }).run();
       if (outcome.violations.length > 0) await keepHistories(workspace);
+      // A server that is given is left as it was.
       else await dropSchema(server.url, schema);
       return outcome;
     } finally {
@@ -145,7 +146,7 @@ class FleetRun {
         proxy.cut();
         return;
       case 'cutAnswer':
-        proxy.cutAfter(this.#random.integer(1, MAX_ANSWER));
+        void proxy.cutAfter(this.#random.integer(1, MAX_ANSWER));
         return;
       case 'delay':
         proxy.delay(this.#random.integer(1, MAX_DELAY_MS));
@@ -162,7 +163,7 @@ class FleetRun {
       case 'server fast':
       case 'server immediate':
       case 'server kill':
-        await this.#restart(hosts, trouble);
+        await this.#takeAway(hosts, trouble, lastsMs);
     }
   }
 
@@ -178,8 +179,10 @@ class FleetRun {
   }
 
   /** What was acknowledged before the end of the server must be there after it. */
-  async #restart(hosts: FleetHosts, stop: StopServer): Promise<void> {
-    await this.#server.restart(stop.slice('server '.length) as StopMode);
+  async #takeAway(hosts: FleetHosts, stop: StopServer, lastsMs: number): Promise<void> {
+    await this.#server.takeDown(stop.slice('server '.length) as StopMode);
+    await pause(lastsMs);
+    await this.#server.bringUp();
     const told = this.#told(hosts);
     await this.#workspace.withStore(async (provider, client) => {
       const { violations, census } = await checkInvariants(provider, client, { ...told, final: false });
@@ -197,17 +200,6 @@ class FleetRun {
 
   #told(hosts: FleetHosts): Omit<CheckOptions, 'final'> {
     return { acknowledged: hosts.acknowledged(), ended: hosts.endedJobs(), settled: this.#settled };
-  }
-}
-
-/** A server that is given is left as it was. */
-async function dropSchema(url: string, schema: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(`DROP SCHEMA "${schema}" CASCADE`);
-  } finally {
-    await client.end();
   }
 }
 

@@ -4,6 +4,7 @@ import { Client, defineOrchestration, Runtime, type RuntimeOptions } from 'dural
 import { postgresTransaction, type PostgresProvider } from 'duraloom/postgres';
 import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { dropSchema } from '../../postgres-server/schemas.ts';
 import { freshSchema, openPostgres, postgresUrl, query } from '../support/postgres.ts';
 
 const PATIENCE = { timeout: 25_000 };
@@ -23,7 +24,7 @@ async function open(): Promise<Stand> {
   const schema = freshSchema();
   const provider = await openPostgres({ schema });
   await query(`CREATE SCHEMA "${schema}_app"; CREATE TABLE "${schema}_app".steps (step text NOT NULL)`);
-  onTestFinished(() => query(`DROP SCHEMA "${schema}_app" CASCADE`).then(() => undefined));
+  onTestFinished(() => dropSchema(postgresUrl(), `${schema}_app`));
   const app = new pg.Client({ connectionString: postgresUrl() });
   await app.connect();
   onTestFinished(() => app.end());

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { inspect } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { freePort } from '../../postgres-server/port.ts';
+import { dropSchema, queryServer } from '../../postgres-server/schemas.ts';
 import { startOwnPostgres, type PostgresServer } from '../../postgres-server/server.ts';
 import { fetchOne, start } from '../../src/conformance/case-kit.ts';
 import { Child } from '../support/integration-child.ts';
@@ -69,14 +69,6 @@ async function connectionsOf(name: string): Promise<number> {
 }
 
 describe('a server that cannot be reached', () => {
-  test('refuses the connection: unreachable, passing, with the address', async () => {
-    const port = String(await freePort());
-    const url = urlWith(postgresUrl(), { hostname: '127.0.0.1', port, username: 'me', password: PASSWORD });
-    const error = await failure({ connectionString: url });
-    expect(error).toMatchObject({ code: 'DATABASE_UNREACHABLE', retryable: true });
-    expect(error.message).toMatch(new RegExp(`127\\.0\\.0\\.1:${port}/.*ECONNREFUSED.*Check host, port and network`));
-  });
-
   test('has a name that nobody knows: unreachable', async () => {
     const url = `postgresql://me:${encodeURIComponent(PASSWORD)}@no-such-host.invalid/db`;
     const error = await failure({ connectionString: url, connectTimeoutMs: 4_000 });
@@ -120,12 +112,7 @@ describe('a server that does not let in', () => {
   let server: PostgresServer;
   /** Of a user with a password. */
   let userUrl: string;
-  const run = async (text: string): Promise<void> => {
-    const client = new pg.Client({ connectionString: server.url });
-    await client.connect();
-    await client.query(text);
-    await client.end();
-  };
+  const run = (text: string): Promise<unknown> => queryServer(server.url, text);
 
   beforeAll(async () => {
     server = await startOwnPostgres({ fsync: 'off', maxConnections: 20 });
@@ -134,10 +121,25 @@ describe('a server that does not let in', () => {
     await run(`DO $$ BEGIN EXECUTE format(
       'COPY (VALUES (''host all postgres 127.0.0.1/32 trust''), (''host all all 127.0.0.1/32 scram-sha-256'')) TO %L', current_setting('hba_file'));
     END $$`);
-    await server.restart('fast');
+    await server.takeDown('fast');
+    await server.bringUp();
     userUrl = urlWith(server.url, { username: 'keeper', password: PASSWORD });
   });
   afterAll(() => server.stop());
+
+  test('because it is down: unreachable, passing, with the address, and it works when it is back', async () => {
+    const options = { connectionString: userUrl, schema: 'later' };
+    await run('CREATE SCHEMA later AUTHORIZATION keeper');
+    onTestFinished(() => server.bringUp());
+    await server.takeDown('fast');
+    const error = await failure(options);
+    expect(error).toMatchObject({ code: 'DATABASE_UNREACHABLE', retryable: true });
+    expect(error.message).toMatch(new RegExp(`127\\.0\\.0\\.1:${new URL(userUrl).port}/.*ECONNREFUSED.*Check host, port and network`));
+    await server.bringUp();
+    const provider = await PostgresProvider.connect(options);
+    await start(provider, 'a');
+    await provider.close();
+  });
 
   test('because of the password', async () => {
     const error = await failure({ connectionString: urlWith(userUrl, { password: `not ${PASSWORD}` }) });
@@ -304,7 +306,7 @@ describe('options', () => {
 
   test.each(['Mixed_Case', 'select', `x${'y'.repeat(50)}`])('take the schema %s, and processes hear each other in it', async (name) => {
     const schema = `${name}${process.pid % 1_000}`.slice(0, 54);
-    onTestFinished(() => query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`).then(() => undefined));
+    onTestFinished(() => dropSchema(postgresUrl(), schema));
     const [here, there] = [await openPostgres({ schema, pollMs: 3_600_000 }), await openPostgres({ schema, pollMs: 3_600_000 })];
     const fetching = there.fetchOrchestrationItems({ maxItems: 1, lockMs: 60_000, waitMs: 20_000 });
     await start(here, 'a');

@@ -6,19 +6,24 @@ import { inspect } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Proxy as NetworkProxy } from '../../postgres-server/proxy.ts';
+import { queryServer } from '../../postgres-server/schemas.ts';
+import type { StopMode } from '../../postgres-server/server-process.ts';
 import { startOwnPostgres, type PostgresServer } from '../../postgres-server/server.ts';
 import { activity, enqueue, fetchItems, fetchOne, payloads, read, run, start } from '../../src/conformance/case-kit.ts';
 import { isFaultOfItem } from '../../src/main/store-fault.ts';
 import { NoConnection, StatementTimeout, toProviderError } from '../../src/provider/postgres/trouble.ts';
 import * as activities from '../integration/fixtures/activities.ts';
-import { chain } from '../integration/fixtures/orchestrations.ts';
-import { LogBook } from '../support/integration-log.ts';
-import { PATIENCE, quick, rejection } from '../support/integration-stage.ts';
+import { call, chain } from '../integration/fixtures/orchestrations.ts';
+import { release } from '../support/integration-gate.ts';
+import { LogBook, type LoggedLine } from '../support/integration-log.ts';
+import { modules, PATIENCE, quick, rejection } from '../support/integration-stage.ts';
 import { freshSchema, openPostgres, postgresUrl, query } from '../support/postgres.ts';
 
 const HOUR_MS = 3_600_000;
 const INSTANCES = 40;
 const STEPS = 4;
+/** How often a runtime asks in vain, per kind of work, until a server comes back. */
+const TRIES = 4;
 const inline: Partial<RuntimeOptions> = {
   ...quick,
   turnTimeoutMs: 5_000,
@@ -28,6 +33,8 @@ const inline: Partial<RuntimeOptions> = {
   replayThreads: 0,
   activityThreads: 0,
 };
+/** Leases outlast the time for which a server is away. */
+const inThreads: Partial<RuntimeOptions> = { turnTimeoutMs: 5_000, activityLockMs: 60_000, replayThreads: 2, activityThreads: 2 };
 
 /** A transaction of somebody else, rolled back at the end if it is still open. */
 async function openTransaction(...statements: readonly string[]): Promise<pg.Client> {
@@ -322,8 +329,10 @@ describe('connections', () => {
     await start(provider, 'a');
     const payload = 'x'.repeat(200_000);
     expect(await enqueue(provider, 'a', payload)).toEqual(['enqueued']);
-    proxy.cutAfter(100_000);
-    expect(await rejection(fetchOne(provider))).toMatchObject({ code: 'PROVIDER_FAILED', retryable: true });
+    const cut = proxy.cutAfter(100_000);
+    const fetching = rejection(fetchOne(provider));
+    await cut;
+    expect(await fetching).toMatchObject({ code: 'PROVIDER_FAILED', retryable: true });
     // It was committed, so its lock has to run out; what was cut is counted as an attempt.
     expect(await insist(() => enqueue(provider, 'a', 'later'))).toEqual(['enqueued']);
     expect(await insist(() => provider.readQueueDepths())).toEqual({ orchestratorMessages: 3, workItems: 0 });
@@ -383,20 +392,27 @@ describe('a server of our own', () => {
     onTestFinished(() => provider.close());
     return provider;
   };
-  const admin = async (text: string): Promise<void> => {
-    const client = new pg.Client({ connectionString: server.url });
-    await client.connect();
-    await client.query(text);
-    await client.end();
+  const admin = (text: string): Promise<unknown> => queryServer(server.url, text);
+
+  /** Other tests find it up again, whatever happens. */
+  const takeDown = async (mode: StopMode): Promise<void> => {
+    onTestFinished(() => server.bringUp());
+    await server.takeDown(mode);
+  };
+
+  /** Resolves when a runtime has found the store away time and again. */
+  const untilFound = async (logger: LogBook): Promise<void> => {
+    const isFailureIn = (operation: string) => (line: LoggedLine) => line.message.startsWith(`the store failed in ${operation};`);
+    for (const operation of ['fetchOrchestrationItems', 'fetchWorkItems']) await logger.waitFor(isFailureIn(operation), TRIES);
   };
 
   test.each(['fast', 'immediate', 'kill'] as const)(
-    'T10: is restarted (%s) under a runtime with work: all is done, once, and no secret is logged',
+    'T10: is away for a while (%s) under a runtime with work: all is done, once, and no secret is logged',
     { timeout: 60_000 },
     async (mode) => {
       const url = new URL(server.url);
       url.password = 'Sesam';
-      const provider = await open({ schema: `restart_${mode}`, connectionString: url.href, pollMs: 200 });
+      const provider = await open({ schema: `away_${mode}`, connectionString: url.href, pollMs: 200 });
       const logger = new LogBook();
       const runtime = await Runtime.start({ ...inline, provider, logger });
       onTestFinished(() => runtime.shutdown({ timeoutMs: 2_000 }));
@@ -405,12 +421,38 @@ describe('a server of our own', () => {
       const first = await handles[0]?.result({ timeout: PATIENCE });
       expect(first).toBeGreaterThan(0);
       const more = startChains(client, `more ${mode}`);
-      await server.restart(mode);
+      await takeDown(mode);
+      await untilFound(logger);
+      await server.bringUp();
       await assertDoneOnce(client, [...handles, ...(await more)]);
       expect(inspect(logger.lines, { depth: Number.POSITIVE_INFINITY })).not.toContain('Sesam');
       await runtime.shutdown();
     },
   );
+
+  test('T10, T53: crashes under a runtime with threads and stays away: all is done when it is back, and what ended meanwhile is done once', async () => {
+    const provider = await open({ schema: 'crash', pollMs: 200 });
+    const logger = new LogBook();
+    const runtime = await Runtime.start({ ...quick, ...modules, provider, logger, ...inThreads });
+    onTestFinished(() => runtime.shutdown({ timeoutMs: 2_000 }));
+    const client = new Client(provider);
+    const holding = await Promise.all(
+      Array.from({ length: 3 }, (_, index) => client.startOrchestration(`holds ${index}`, call, { activity: 'hold', input: 'key' })),
+    );
+    await logger.waitFor(({ message }) => message === 'holding', holding.length);
+    const early = await startChains(client, 'early');
+    await early[0]?.result({ timeout: PATIENCE });
+    const late = startChains(client, 'late');
+    await takeDown('immediate');
+    release('key');
+    await untilFound(logger);
+    expect(await rejection(provider.readInstances(['holds 0']))).toMatchObject({ retryable: true });
+    await server.bringUp();
+    await assertDoneOnce(client, [...early, ...(await late)]);
+    const results = await Promise.all(holding.map((handle) => insist(() => handle.result({ timeout: PATIENCE }))));
+    expect(results).toEqual(holding.map(() => expect.objectContaining({ attempt: 1 }) as unknown));
+    await runtime.shutdown();
+  });
 
   test('T53: has no more connections to give: told as passing, and it works when there are', async () => {
     await admin('CREATE ROLE few LOGIN CONNECTION LIMIT 2');

@@ -1,9 +1,8 @@
-// PostgreSQL for tests: a schema of one's own on the server of the run. Neighbour: postgres-setup.ts starts the server.
-import pg from 'pg';
+// PostgreSQL for tests: a schema of one's own on the server of the run. Neighbours: postgres-setup.ts starts the server,
+// postgres-server/schemas.ts.
 import { inject, onTestFinished } from 'vitest';
 import { PostgresProvider, type PostgresOptions } from 'duraloom/postgres';
-
-let lastNumber = 0;
+import { dropSchema, makeSchemaName, queryServer, type Row } from '../../postgres-server/schemas.ts';
 
 /** The server of this run. */
 export function postgresUrl(): string {
@@ -12,21 +11,14 @@ export function postgresUrl(): string {
 
 /** Makes up the name of a schema that is dropped when the test is over. */
 export function freshSchema(): string {
-  lastNumber += 1;
-  const schema = `test_${process.pid}_${Date.now().toString(36)}_${lastNumber}`;
-  onTestFinished(() => query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`).then(() => undefined));
+  const schema = makeSchemaName('test');
+  onTestFinished(() => dropSchema(postgresUrl(), schema));
   return schema;
 }
 
 /** Runs a statement past all providers. */
-export async function query(text: string, values: readonly unknown[] = []): Promise<readonly Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: postgresUrl() });
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(text, [...values])).rows;
-  } finally {
-    await client.end();
-  }
+export function query(text: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
+  return queryServer(postgresUrl(), text, values);
 }
 
 /** Opens a provider that is closed when the test is over. */

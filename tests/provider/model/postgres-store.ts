@@ -3,13 +3,13 @@
 // R1. All runs use one schema and one pool: a new schema takes longer than a run, and a new connection compiles all functions again.
 import pg from 'pg';
 import { PostgresProvider } from 'duraloom/postgres';
-import { emptySchema } from '../../../conformance/postgres-target.ts';
+import { dropSchema, emptySchema, makeSchemaName } from '../../../postgres-server/schemas.ts';
 import type { SimulatedClock } from '../../../src/provider/simulated-clock.ts';
 import { postgresUrl } from '../../support/postgres.ts';
 
 /** A schema that run after run finds empty. */
 export class PostgresRuns {
-  readonly #schema = `runs_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
+  readonly #schema = makeSchemaName('runs');
   #pool: pg.Pool | null = null;
   /** Of the run that has the schema. */
   #file = '';
@@ -31,9 +31,10 @@ export class PostgresRuns {
   /** Drops the schema and ends the pool. */
   async close(): Promise<void> {
     const pool = this.#pool;
+    if (pool === null) return;
     this.#pool = null;
     this.#file = '';
-    await pool?.query(`DROP SCHEMA IF EXISTS "${this.#schema}" CASCADE`);
-    await pool?.end();
+    await pool.end();
+    await dropSchema(postgresUrl(), this.#schema);
   }
 }
