@@ -43,6 +43,13 @@ async function two(): Promise<readonly [PostgresProvider, PostgresProvider, stri
   return [here, there, schema];
 }
 
+/** How long something takes, in milliseconds. */
+async function timed(work: Promise<unknown>): Promise<number> {
+  const startedMs = performance.now();
+  await work;
+  return performance.now() - startedMs;
+}
+
 describe('a commit of another provider wakes', () => {
   test('who waits for a turn: by a start, a message, a suspended one that goes on', async () => {
     const [here, there] = await two();
@@ -83,6 +90,19 @@ describe('a commit of another provider wakes', () => {
     await commit(here, await fetchOne(here), { page: page(4), status: 'Completed', output: '1' });
     expect((await end)?.status).toBe('Completed');
   });
+});
+
+test('who waits for the end of an ended instance, while its id is started again, is answered at once', async () => {
+  const provider = await openPostgres({ pollMs: HOUR_MS });
+  await run(provider, 'a', { status: 'Completed', output: '1' });
+  const starting = startOne(provider, 'a', { policy: 'useExisting' });
+  // It is on its way.
+  await new Promise<void>((resolve) => void setImmediate(resolve));
+  const waiting = provider.waitForInstance({ instanceId: 'a', condition: { kind: 'ended' }, waitMs: WAIT_MS, signal: undefined });
+  expect(await starting).toBe('exists');
+  const answeredMs = await timed(waiting);
+  expect((await waiting)?.output).toBe('1');
+  expect(answeredMs).toBeLessThan(WAIT_MS / 2);
 });
 
 test('a notice that gets lost costs a slow poll, nothing else', async () => {

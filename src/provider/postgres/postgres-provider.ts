@@ -123,6 +123,8 @@ export class PostgresProvider implements Provider {
   readonly #sessionWaits: ChangeWaits;
   /** Q5. Hashes of instances that were started here and have not ended since, as far as anybody told. */
   readonly #alive = new Set<string>();
+  /** Of those that are just being started: who ends before the start is answered is told of before, and taken out. */
+  #starting = new Set<string>();
   readonly #filterKeys = new WeakMap<object, string>();
   #filterCount = 0;
   /** When the first timer is due that was set here, on the monotonic clock; other processes find it by their slow poll if this one dies. */
@@ -191,29 +193,25 @@ export class PostgresProvider implements Provider {
 
   // --- requests ---------------------------------------------------------------------------------------------------------------
 
-  readonly #starts: LaneOperation<NewInstance, StartOutcome> = {
+  readonly #plainStarts: LaneOperation<NewInstance, StartOutcome> = {
+    name: 'startInstances',
+    keysOf: ({ instanceId }) => [instanceId],
+    run: (starts) => this.#startPlain(starts),
+  };
+
+  readonly #replacingStarts: LaneOperation<NewInstance, StartOutcome> = {
     name: 'startInstances',
     keysOf: ({ instanceId }) => [instanceId],
     run: async (starts) => {
-      const outcomes = new Map<NewInstance, string | undefined>();
-      // Before: an end that is committed at once takes it out again.
-      if (this.#alive.size < MAX_ALIVE) for (const { instanceId } of starts) this.#alive.add(hashOf(instanceId));
-      const [plain, replacing] = [starts.filter(isPlainStart), starts.filter((start) => !isPlainStart(start))];
-      if (plain.length > 0) {
-        const words = await this.#startPlain(plain);
-        for (const [index, start] of plain.entries()) outcomes.set(start, words[index]);
-      }
-      if (replacing.length > 0) {
-        const words = await this.#outcomes('startInstances', 'start_replacing', [replacing.map(encodeJson)]);
-        for (const [index, start] of replacing.entries()) outcomes.set(start, words[index]);
-      }
-      for (const start of starts) if (outcomes.get(start) === 'exists') this.#alive.delete(hashOf(start.instanceId));
-      if (replacing.length > 0) this.#changed({ turns: true, isFamily: true });
-      return starts.map((start) => outcomes.get(start) as StartOutcome);
+      const outcomes = await this.#outcomes('startInstances', 'start_replacing', [starts.map(encodeJson)]);
+      this.#changed({ turns: true, isFamily: true });
+      return outcomes as readonly StartOutcome[];
     },
   };
 
-  async #startPlain(starts: readonly NewInstance[]): Promise<readonly string[]> {
+  async #startPlain(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
+    const starting = new Set(starts.map(({ instanceId }) => hashOf(instanceId)));
+    this.#starting = starting;
     const offer = this.#offerTurns(starts);
     const offered = [
       starts.map((start) => offer?.chosen.has(start) === true),
@@ -224,8 +222,10 @@ export class PostgresProvider implements Provider {
     ];
     try {
       const [row] = await this.#rows('startInstances', 'start_instances', [...startParameters(starts), 1, ...offered]);
-      const outcomes = String(row?.['outcomes']).split(',');
+      const outcomes = String(row?.['outcomes']).split(',') as StartOutcome[];
       const started = starts.filter((_, index) => outcomes[index] === 'started');
+      const alive = started.map(({ instanceId }) => hashOf(instanceId)).filter((hash) => starting.has(hash));
+      if (this.#alive.size < MAX_ALIVE) for (const hash of alive) this.#alive.add(hash);
       const taken = started.filter((start) => offer?.chosen.has(start));
       if (offer !== null && taken.length > 0) {
         const messageIds = String(row?.['message_ids']).split(',');
@@ -261,8 +261,19 @@ export class PostgresProvider implements Provider {
     return { reservation, lockToken: randomUUID(), chosen: new Set(chosen) };
   }
 
-  startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
-    return this.#add('startInstances', this.#requests, this.#starts, starts);
+  async startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
+    // Each kind is a transaction of its own: what one has committed is not for the failure of another to be run again (L3).
+    const runs: NewInstance[][] = [];
+    for (const start of starts) {
+      const run = runs.at(-1);
+      if (run?.[0] !== undefined && isPlainStart(run[0]) === isPlainStart(start)) run.push(start);
+      else runs.push([start]);
+    }
+    const answers = runs.map((run) => {
+      const kind = run.every(isPlainStart) ? this.#plainStarts : this.#replacingStarts;
+      return this.#add('startInstances', this.#requests, kind, run);
+    });
+    return (await Promise.all(answers)).flat();
   }
 
   readonly #enqueues: LaneOperation<NewMessage, EnqueueOutcome> = {
@@ -863,9 +874,11 @@ export class PostgresProvider implements Provider {
     for (const hash of instances) {
       if (hash === ALL) {
         this.#alive.clear();
+        this.#starting.clear();
         this.#instanceWaits.touchAll();
       } else {
         this.#alive.delete(hash);
+        this.#starting.delete(hash);
         this.#instanceWaits.touch(hash);
       }
     }
