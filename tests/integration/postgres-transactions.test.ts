@@ -150,6 +150,14 @@ describe('steps', () => {
     expect(new Set(steps).size).toBe(12);
   });
 
+  test('go on when their connection is lost, without a retry policy', async () => {
+    const stand = await open();
+    await startRuntime(stand);
+    const handle = await stand.client.startOrchestration('i', 'one', { activity: 'cut', input: 's' });
+    expect(await handle.result(PATIENCE)).toBe('s');
+    expect(await stand.steps()).toEqual(['s']);
+  });
+
   test('start orchestrations with their rows', async () => {
     const stand = await open();
     await startRuntime(stand);

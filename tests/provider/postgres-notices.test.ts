@@ -98,7 +98,7 @@ test('who waits for the end of an ended instance, while its id is started again,
   const starting = startOne(provider, 'a', { policy: 'useExisting' });
   // It is on its way.
   await new Promise<void>((resolve) => void setImmediate(resolve));
-  const waiting = provider.waitForInstance({ instanceId: 'a', condition: { kind: 'ended' }, waitMs: WAIT_MS, signal: undefined });
+  const waiting = provider.waitForInstance({ instanceId: 'a', condition: { kind: 'ended' }, waitMs: WAIT_MS });
   expect(await starting).toBe('exists');
   const answeredMs = await timed(waiting);
   expect((await waiting)?.output).toBe('1');
