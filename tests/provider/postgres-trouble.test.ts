@@ -277,6 +277,18 @@ describe('a pooler that gives each transaction another connection', () => {
     await insist(() => start(provider, 'a'));
     expect((await fetchItems(provider)).map(payloads)).toEqual([['start a']]);
   });
+
+  test('hands on a connection in a transaction that somebody has left open: nothing is answered that is not committed', async () => {
+    const schema = freshSchema();
+    const { provider, pool } = await withPool({ schema });
+    const clients = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
+    for (const client of clients) {
+      await client.query('BEGIN');
+      client.release();
+    }
+    await start(provider, 'a');
+    expect(await query(`SELECT instance_id FROM "${schema}".instances`)).toEqual([{ instance_id: 'a' }]);
+  });
 });
 
 test('of starts in one call those that were committed count as started, also when the server refuses another one', async () => {
