@@ -145,6 +145,65 @@ function failingPool(): PostgresPool & { fail: null | { readonly text: string; r
   return failing;
 }
 
+/** A pooler that gives each transaction another connection of the server: a notice goes to whose transaction is running on it just then. */
+function transactionPooler(): PostgresPool {
+  const servers = new pg.Pool({ connectionString: postgresUrl(), max: 5 });
+  onTestFinished(() => servers.end());
+  const linked = new WeakMap<object, (message: never) => void>();
+  servers.on('connect', (server) => server.on('notification', (message) => linked.get(server)?.(message as never)));
+  return {
+    connect: () => {
+      let onNotice: (message: never) => void = () => undefined;
+      const client: PooledPostgresClient = {
+        query: async (config) => {
+          const server = await servers.connect();
+          linked.set(server, (message) => onNotice(message));
+          try {
+            // Prepared statements are nothing for a pooler.
+            const { name: _, ...unnamed } = config;
+            return await server.query(unnamed as pg.QueryConfig);
+          } finally {
+            linked.delete(server);
+            server.release();
+          }
+        },
+        release: () => undefined,
+        on: (event, listener) => void (event === 'notification' && (onNotice = listener)),
+        removeListener: () => undefined,
+      };
+      return Promise.resolve(client);
+    },
+    on: () => undefined,
+    removeListener: () => undefined,
+  };
+}
+
+test('behind a pooler that gives each transaction another connection it looks by itself, as what it hears is its own', async () => {
+  const schema = freshSchema();
+  const here = await openPostgres({ schema, pool: transactionPooler(), pollMs: HOUR_MS });
+  const there = await openPostgres({ schema });
+  await run(here, 'warm up');
+  for (const instanceId of ['a', 'b', 'c']) {
+    const waiting = here.fetchOrchestrationItems(long);
+    await startOne(there, instanceId);
+    expect((await waiting).items.map((item) => item.instanceId)).toEqual([instanceId]);
+  }
+});
+
+test('a notice whose connection is lost is told by the next one', async () => {
+  const schema = freshSchema();
+  const pool = failingPool();
+  const here = await openPostgres({ schema, pool, pollMs: HOUR_MS });
+  const there = await openPostgres({ schema, pollMs: HOUR_MS });
+  await run(there, 'warm up');
+  for (const instanceId of ['a', 'b']) {
+    const waiting = there.fetchOrchestrationItems(long);
+    if (instanceId === 'b') pool.fail = { text: 'pg_notify', when: 'before' };
+    await startOne(here, instanceId);
+    expect((await waiting).items.map((item) => item.instanceId)).toEqual([instanceId]);
+  }
+});
+
 describe.each(['before', 'after'] as const)('a commit that fails %s the server has done it', (when) => {
   test('with work for a fetch that waits: the fetch waits on, and gets the work once', async () => {
     const pool = failingPool();

@@ -54,7 +54,7 @@ import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
 import { takeClient } from './in-time.ts';
 import { Lane, type LaneOperation } from './lane.ts';
 import { prepareSchema } from './migrations.ts';
-import { channelOf, Notifier, type Notice } from './notifier.ts';
+import { ANY, channelOf, Notifier, type Notice } from './notifier.ts';
 import { ackParameters, isPlainStart, lockParameters, startParameters } from './parameters.ts';
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
 import { RECORD_COLUMNS, toOffered, toRecord, toTurns, toWork } from './rows.ts';
@@ -864,7 +864,7 @@ export class PostgresProvider implements Provider {
     readonly isFamily?: boolean;
   }): void {
     const { turns = false, work = false, isFamily = false } = change;
-    const instances = isFamily ? [ALL] : (change.instances ?? []).map(hashOf);
+    const instances = isFamily ? [ANY] : (change.instances ?? []).map(hashOf);
     const notice = { ...NOTHING_CHANGED, turns, work, instances, sessions: (change.sessions ?? []).map(hashOf) };
     this.#wake(notice);
     this.#notifier.announce(notice);
@@ -872,7 +872,7 @@ export class PostgresProvider implements Provider {
 
   #wake({ turns, work, instances, sessions }: Notice): void {
     for (const hash of instances) {
-      if (hash === ALL) {
+      if (hash === ANY) {
         this.#alive.clear();
         this.#starting.clear();
         this.#instanceWaits.touchAll();
@@ -888,13 +888,10 @@ export class PostgresProvider implements Provider {
   }
 
   #wakeAll(): void {
-    this.#wake({ turns: true, work: true, instances: [ALL], sessions: [] });
+    this.#wake({ turns: true, work: true, instances: [ANY], sessions: [] });
     this.#sessionWaits.touchAll();
   }
 }
-
-/** In the place of a hash: any instance. */
-const ALL = '*';
 
 /** Tells whether a fetch takes items without routing. */
 function takesPlain(select: WorkSelect): boolean {
