@@ -247,11 +247,11 @@ export class Runtime {
     const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher, this.#system].filter((dispatcher) => dispatcher !== undefined);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.stopFetching()));
     // From now on nothing is kept for this runtime: others take the next turns at once.
-    await this.#reporter.stop();
+    const told = this.#reporter.stop();
     await this.#within(timeoutMs, Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())));
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
     this.#work?.waits.abort();
-    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close()]);
+    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close(), told]);
     this.#state = 'stopped';
   }
 

@@ -3,7 +3,8 @@
 //
 // Z1. An error of the code is an end like any other, which main records in the ordinary way: the transaction is rolled back by then. So is what
 //     the code did to its transaction, and a source that is no store.
-// Z2. An error of the database is no end: the attempt is given back, and the store decides by its lock token whether it was recorded after all.
+// Z2. An error of the database is no end, whatever the code made of it: the attempt is given back, and the store decides by its lock token whether it
+//     was recorded after all.
 // Z3. Nothing is committed for an attempt that was answered for already, because its grace was over (A5 of activity-loop.ts).
 import type { ActivityContext } from '../types/context.ts';
 import type { ActivityDefinition, ActivityTransaction } from '../types/definition.ts';
@@ -47,6 +48,8 @@ export async function runStep(
     own = { error };
     return error;
   };
+  // Another one than that of the code: the database failed under the code, or could not roll back (Q3).
+  const isOwn = (error: unknown): boolean => own !== null && own.error === error;
   const run = (tx: unknown): StepCompletion | Promise<StepCompletion> => {
     onRun.begin();
     try {
@@ -70,7 +73,7 @@ export async function runStep(
   try {
     outcome = await source.transact({ run, signal: context.signal });
   } catch (error) {
-    if (own !== null || isOwnFault(error) || (context.signal.aborted && error === context.signal.reason)) throw error;
+    if (isOwn(error) || isOwnFault(error) || (context.signal.aborted && error === context.signal.reason)) throw error;
     return { end: 'unrecorded', failure: toFailure(error) };
   }
   return { end: outcome === 'done' ? 'recorded' : 'refused', failure: null };

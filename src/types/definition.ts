@@ -123,7 +123,8 @@ export function defineActivity<Name extends string, Input = void, Output = unkno
  * or not at all. Attempts that fail, lose their lease or are cancelled leave nothing. For orchestrations it is an activity like any other.
  *
  * @param name - name in the store; unique within a runtime
- * @param source - transactions on the database of the runtime's store, such as `sqliteSource(file)` of `duraloom/sqlite`
+ * @param source - transactions on the database of the runtime's store, such as `sqliteSource(file)` of `duraloom/sqlite`, or
+ *   `postgresSource(options)` of `duraloom/postgres`
  * @param handler - the code; writes through `tx` only, as nothing else is taken back. Must not commit or roll back itself: it throws to roll back.
  *   Synchronous where the source is
  * @param schemas - schemas of input and output; that of the output is synchronous where the source is

@@ -41,7 +41,8 @@ export type TransactionStep<Tx> = {
 /** `sync`: nothing is awaited while the transaction is open, as it keeps all other writers waiting. */
 export type TransactionMode = 'sync' | 'async';
 
-/** Where the transactions of transactional activities come from: `sqliteSource` of `duraloom/sqlite`. One lives in each activity thread. */
+/** Where the transactions of transactional activities come from: `sqliteSource` of `duraloom/sqlite`, `postgresSource` of
+ * `duraloom/postgres`. One lives in each activity thread. */
 export interface TransactionSource<Tx, Mode extends TransactionMode = TransactionMode> {
   readonly mode: Mode;
 

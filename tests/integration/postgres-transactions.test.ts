@@ -87,6 +87,23 @@ describe('a transaction of the application', () => {
     expect((await fetched).items.map(({ instanceId }) => instanceId)).toEqual(['i']);
   });
 
+  test('tells who waits for an instance that it replaces', async () => {
+    const { app, schema, client } = await open();
+    const provider = await openPostgres({ schema, pollMs: 3_600_000 });
+    await client.startOrchestration('i', waits, 'Ada');
+    const store = postgresTransaction(app, { schema });
+    // Heard once, so that nothing is asked but when somebody tells.
+    const fetched = provider.fetchOrchestrationItems({ maxItems: 1, lockMs: 30_000, waitMs: 25_000 });
+    expect((await fetched).items).toHaveLength(1);
+    const over = provider.waitForInstance({ instanceId: 'i', condition: { kind: 'executionOver', executionId: 1 }, waitMs: 25_000 });
+    const startedMs = performance.now();
+    await app.query('BEGIN');
+    await store.startOrchestration('i', waits, 'Grace', { onExisting: 'terminateExisting' });
+    await app.query('COMMIT');
+    expect((await over)?.executionId).toBe(2);
+    expect(performance.now() - startedMs).toBeLessThan(12_000);
+  });
+
   test('goes on after an id that is in use, and after an instance that is not there', async () => {
     const stand = await open();
     const { app, schema, client } = stand;
@@ -149,6 +166,14 @@ describe('steps', () => {
     const steps = await stand.steps();
     expect(steps.length).toBe(12);
     expect(new Set(steps).size).toBe(12);
+  });
+
+  test('go on when their connection is lost, without a retry policy', async () => {
+    const stand = await open();
+    await startRuntime(stand);
+    const handle = await stand.client.startOrchestration('i', 'one', { activity: 'cut', input: 's' });
+    expect(await handle.result(PATIENCE)).toBe('s');
+    expect(await stand.steps()).toEqual(['s']);
   });
 
   test('start orchestrations with their rows', async () => {

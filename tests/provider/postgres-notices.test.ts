@@ -43,6 +43,13 @@ async function two(): Promise<readonly [PostgresProvider, PostgresProvider, stri
   return [here, there, schema];
 }
 
+/** How long something takes, in milliseconds. */
+async function timed(work: Promise<unknown>): Promise<number> {
+  const startedMs = performance.now();
+  await work;
+  return performance.now() - startedMs;
+}
+
 describe('a commit of another provider wakes', () => {
   test('who waits for a turn: by a start, a message, a suspended one that goes on', async () => {
     const [here, there] = await two();
@@ -85,6 +92,19 @@ describe('a commit of another provider wakes', () => {
   });
 });
 
+test('who waits for the end of an ended instance, while its id is started again, is answered at once', async () => {
+  const provider = await openPostgres({ pollMs: HOUR_MS });
+  await run(provider, 'a', { status: 'Completed', output: '1' });
+  const starting = startOne(provider, 'a', { policy: 'useExisting' });
+  // It is on its way.
+  await new Promise<void>((resolve) => void setImmediate(resolve));
+  const waiting = provider.waitForInstance({ instanceId: 'a', condition: { kind: 'ended' }, waitMs: WAIT_MS });
+  expect(await starting).toBe('exists');
+  const answeredMs = await timed(waiting);
+  expect((await waiting)?.output).toBe('1');
+  expect(answeredMs).toBeLessThan(WAIT_MS / 2);
+});
+
 test('a notice that gets lost costs a slow poll, nothing else', async () => {
   const schema = freshSchema();
   const here = await openPostgres({ schema });
@@ -124,6 +144,65 @@ function failingPool(): PostgresPool & { fail: null | { readonly text: string; r
   };
   return failing;
 }
+
+/** A pooler that gives each transaction another connection of the server: a notice goes to whose transaction is running on it just then. */
+function transactionPooler(): PostgresPool {
+  const servers = new pg.Pool({ connectionString: postgresUrl(), max: 5 });
+  onTestFinished(() => servers.end());
+  const linked = new WeakMap<object, (message: never) => void>();
+  servers.on('connect', (server) => server.on('notification', (message) => linked.get(server)?.(message as never)));
+  return {
+    connect: () => {
+      let onNotice: (message: never) => void = () => undefined;
+      const client: PooledPostgresClient = {
+        query: async (config) => {
+          const server = await servers.connect();
+          linked.set(server, (message) => onNotice(message));
+          try {
+            // Prepared statements are nothing for a pooler.
+            const { name: _, ...unnamed } = config;
+            return await server.query(unnamed as pg.QueryConfig);
+          } finally {
+            linked.delete(server);
+            server.release();
+          }
+        },
+        release: () => undefined,
+        on: (event, listener) => void (event === 'notification' && (onNotice = listener)),
+        removeListener: () => undefined,
+      };
+      return Promise.resolve(client);
+    },
+    on: () => undefined,
+    removeListener: () => undefined,
+  };
+}
+
+test('behind a pooler that gives each transaction another connection it looks by itself, as what it hears is its own', async () => {
+  const schema = freshSchema();
+  const here = await openPostgres({ schema, pool: transactionPooler(), pollMs: HOUR_MS });
+  const there = await openPostgres({ schema });
+  await run(here, 'warm up');
+  for (const instanceId of ['a', 'b', 'c']) {
+    const waiting = here.fetchOrchestrationItems(long);
+    await startOne(there, instanceId);
+    expect((await waiting).items.map((item) => item.instanceId)).toEqual([instanceId]);
+  }
+});
+
+test('a notice whose connection is lost is told by the next one', async () => {
+  const schema = freshSchema();
+  const pool = failingPool();
+  const here = await openPostgres({ schema, pool, pollMs: HOUR_MS });
+  const there = await openPostgres({ schema, pollMs: HOUR_MS });
+  await run(there, 'warm up');
+  for (const instanceId of ['a', 'b']) {
+    const waiting = there.fetchOrchestrationItems(long);
+    if (instanceId === 'b') pool.fail = { text: 'pg_notify', when: 'before' };
+    await startOne(here, instanceId);
+    expect((await waiting).items.map((item) => item.instanceId)).toEqual([instanceId]);
+  }
+});
 
 describe.each(['before', 'after'] as const)('a commit that fails %s the server has done it', (when) => {
   test('with work for a fetch that waits: the fetch waits on, and gets the work once', async () => {

@@ -9,7 +9,7 @@ import { Proxy as NetworkProxy } from '../../postgres-server/proxy.ts';
 import { queryServer } from '../../postgres-server/schemas.ts';
 import type { StopMode } from '../../postgres-server/server-process.ts';
 import { startOwnPostgres, type PostgresServer } from '../../postgres-server/server.ts';
-import { activity, enqueue, fetchItems, fetchOne, payloads, read, run, start } from '../../src/conformance/case-kit.ts';
+import { activity, enqueue, fetchItems, fetchOne, payloads, read, run, start, startOne } from '../../src/conformance/case-kit.ts';
 import { isFaultOfItem } from '../../src/main/store-fault.ts';
 import { NoConnection, StatementTimeout, toProviderError } from '../../src/provider/postgres/trouble.ts';
 import * as activities from '../integration/fixtures/activities.ts';
@@ -284,6 +284,31 @@ describe('a pooler that gives each transaction another connection', () => {
     await insist(() => start(provider, 'a'));
     expect((await fetchItems(provider)).map(payloads)).toEqual([['start a']]);
   });
+
+  test('hands on a connection in a transaction that somebody has left open: nothing is answered that is not committed', async () => {
+    const schema = freshSchema();
+    const { provider, pool } = await withPool({ schema });
+    const clients = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
+    for (const client of clients) {
+      await client.query('BEGIN');
+      client.release();
+    }
+    await start(provider, 'a');
+    expect(await query(`SELECT instance_id FROM "${schema}".instances`)).toEqual([{ instance_id: 'a' }]);
+  });
+});
+
+test('of starts in one call those that were committed count as started, also when the server refuses another one', async () => {
+  const schema = freshSchema();
+  const provider = await openPostgres({ schema });
+  await query(`ALTER TABLE "${schema}".messages ADD CHECK (payload <> 'refused')`);
+  const calls = await Promise.allSettled([
+    startOne(provider, 'a'),
+    startOne(provider, 'b', { policy: 'terminateExisting' }),
+    startOne(provider, 'c', { policy: 'terminateExisting', payload: 'refused' }),
+    startOne(provider, 'd'),
+  ]);
+  expect(calls.map((call) => (call.status === 'fulfilled' ? call.value : 'refused'))).toEqual(['started', 'started', 'refused', 'started']);
 });
 
 describe('connections', () => {

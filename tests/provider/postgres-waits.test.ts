@@ -57,6 +57,34 @@ describe('a lane', () => {
     await lane.idle();
   });
 
+  test('who waits for the calls of one breath is answered, also when the batch before has just taken them along', async () => {
+    for (let turns = 0; turns < 30; turns += 1) {
+      const lane = new Lane(1);
+      const { promise, open } = gate<readonly string[]>();
+      let isFirst = true;
+      const operation: LaneOperation<string, string> = {
+        name: 'x',
+        run: (items) => {
+          if (!isFirst) return Promise.resolve(items);
+          isFirst = false;
+          return promise;
+        },
+      };
+      const first = lane.add(operation, ['a']);
+      await settle();
+      open(['a']);
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      const fresh = new Promise<void>((resolve) => queueMicrotask(() => void lane.fresh().then(resolve)));
+      const many = lane.add(
+        operation,
+        Array.from({ length: 128 }, () => 'b'),
+      );
+      await Promise.all([first, many]);
+      await settle();
+      expect(await Promise.race([fresh.then(() => 'answered'), settle().then(() => `waits, ${turns} turns on`)])).toBe('answered');
+    }
+  });
+
   test('L2: has one operation a batch, and each key once, in the batch and beside it', async () => {
     const lane = new Lane(2);
     const [one, other] = [recorder({ keys: true }), recorder()];

@@ -8,7 +8,7 @@ import type { StepCompletion, StepOutcome } from '../../types/transaction.ts';
 import type { EnqueueOutcome, NewInstance, NewMessage, StartOutcome } from '../provider.ts';
 import { isPlainStart, startParameters } from './parameters.ts';
 import type { PostgresClient } from './postgres-options.ts';
-import { channelOf } from './notifier.ts';
+import { ANY, channelOf } from './notifier.ts';
 import { encodeJson, escapeValue } from './texts.ts';
 import { codeOf, toProviderError } from './trouble.ts';
 
@@ -39,7 +39,8 @@ export class EnlistedStore {
     const plain = [...startParameters([start]), 1, [false], null, 0, null, 0];
     const call = isPlainStart(start)
       ? { value: `(SELECT s.outcomes FROM ${this.#function('start_instances', plain)} s)`, parameters: plain }
-      : { value: this.#function('start_instance', [start]), parameters: [encodeJson(start)] };
+      : // Who it replaces, and the children of those, may be waited for.
+        { value: this.#function('start_instance', [start]), parameters: [encodeJson(start)], words: `t i${ANY}` };
     await this.#assertOpen('startInstances');
     return (await this.#call<StartOutcome>('startInstances', 'true', call)) ?? 'exists';
   }
@@ -90,9 +91,9 @@ export class EnlistedStore {
   async #call<Outcome extends string>(
     operation: string,
     condition: string,
-    { value, parameters }: { readonly value: string; readonly parameters: readonly unknown[] },
+    { value, parameters, words = 't' }: { readonly value: string; readonly parameters: readonly unknown[]; readonly words?: string },
   ): Promise<Outcome | null> {
-    const notice = `pg_notify('${channelOf(this.#schema)}', '${ENLISTED} t')`;
+    const notice = `pg_notify('${channelOf(this.#schema)}', '${ENLISTED} ${words}')`;
     const text = `SELECT CASE WHEN ${condition} THEN ${value} END AS outcome, CASE WHEN ${condition} THEN ${notice} END`;
     try {
       const { rows = [] } = await this.#client.query({ text, values: parameters.map(escapeValue) });

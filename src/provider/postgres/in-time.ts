@@ -23,7 +23,8 @@ export function inTime<Value>(
 }
 
 /**
- * Takes a connection out of a pool; one that comes too late goes back.
+ * Takes a connection out of a pool; one that comes too late goes back. One on which somebody has left a transaction open is closed instead: what were
+ * done on it would be answered as done, and be no commit.
  *
  * @param pool - the pool
  * @param timeoutMs - how long it may take, in milliseconds
@@ -31,14 +32,23 @@ export function inTime<Value>(
  * @throws {StatementTimeout} when there was none in time
  */
 export async function takeClient(pool: Pick<PostgresPool, 'connect'>, timeoutMs: number): Promise<PooledPostgresClient> {
-  const taking = pool.connect();
-  try {
-    return await inTime(taking, timeoutMs, `there was no connection within ${Math.round(timeoutMs)} ms; nothing was done`);
-  } catch (error) {
-    taking.then(
-      (client) => client.release(),
-      () => undefined,
-    );
-    throw error;
+  const endMs = performance.now() + timeoutMs;
+  for (;;) {
+    const taking = pool.connect();
+    try {
+      const client = await inTime(
+        taking,
+        endMs - performance.now(),
+        `there was no connection within ${Math.round(timeoutMs)} ms; nothing was done`,
+      );
+      if (client.getTransactionStatus?.() !== 'T') return client;
+      client.release(true);
+    } catch (error) {
+      taking.then(
+        (client) => client.release(),
+        () => undefined,
+      );
+      throw error;
+    }
   }
 }

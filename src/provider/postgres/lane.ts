@@ -89,7 +89,9 @@ export class Lane {
 
   /** Resolves when those calls are answered that were made in the same breath; at once when there are none. */
   async fresh(): Promise<void> {
-    if (this.#isScheduled) await new Promise<void>((resolve) => this.#calls.at(-1)?.onAnswer.push(resolve));
+    const last = this.#calls.at(-1);
+    // None is left when the end of the batch before has taken them along: they are on their way, and wake who waits.
+    if (this.#isScheduled && last !== undefined) await new Promise<void>((resolve) => last.onAnswer.push(resolve));
   }
 
   /** Resolves when all calls are answered. */

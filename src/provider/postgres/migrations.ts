@@ -28,7 +28,7 @@ const MIGRATIONS: readonly ((options: MakeOptions) => string)[] = [
 ];
 
 /** The version that this code works with. */
-export const SCHEMA_VERSION: number = MIGRATIONS.length;
+const SCHEMA_VERSION = MIGRATIONS.length;
 
 /**
  * Brings a schema to the current version; makes it when it is not there.

@@ -5,6 +5,8 @@
 //     transactions would line up all commits of all processes behind one lock of the server.
 // O2. One notice is on its way at a time, and the next one has all that came meanwhile: a busy process sends a few hundred a second.
 // O3. After a gap (no connection, or one that a pooler gave to somebody else) everything may have changed.
+// O4. It hears when it has heard a notice that came over another connection while nothing was under way on its own. Behind a pooler that gives each
+//     transaction another connection of the server it would hear what it sends itself, and nothing else.
 import { randomUUID } from 'node:crypto';
 import { inTime } from './in-time.ts';
 import type { PooledPostgresClient } from './postgres-options.ts';
@@ -33,8 +35,16 @@ const SPACING_MS = 2;
 const TIMEOUT_MS = 5_000;
 /** A connection that was silent for so long is tried, in milliseconds: one that is half open looks just like it. */
 const SILENCE_MS = 10_000;
+/** How long a proof (O4) may take, in milliseconds. */
+const PROOF_MS = 1_000;
 /** First and longest pause before the next try to connect, in milliseconds. */
 const PAUSES_MS = [50, 5_000] as const;
+/** In the place of a hash: any instance. */
+export const ANY = '*';
+/** Words that are kept while there is no connection; of more only the kinds are. */
+const MAX_UNSENT = 1_000;
+/** The word of a proof. */
+const PROOF = 'proof';
 /** The server takes less than 8,000 bytes. */
 const MAX_PAYLOAD = 7_500;
 
@@ -57,11 +67,15 @@ export class Notifier {
   #client: PooledPostgresClient | null = null;
   #isSending = false;
   #isClosed = false;
-  /** A notice of its own came back: others come as well. */
+  /** O4. */
   #isHeard = false;
+  /** Nothing is sent meanwhile. */
+  #isProving = false;
+  #proof: Promise<void> = Promise.resolve();
   #pauseMs: number = PAUSES_MS[0];
   #stopTimer: () => void = doNothing;
   #stopSilence: () => void = doNothing;
+  #stopProof: () => void = doNothing;
 
   constructor(options: NotifierOptions) {
     this.#options = options;
@@ -102,8 +116,9 @@ export class Notifier {
     this.#client = client;
     this.#pauseMs = PAUSES_MS[0];
     this.#options.onGap();
-    this.#unsent.add('h');
-    this.#send();
+    this.#isProving = true;
+    this.#stopProof = later(PROOF_MS, () => this.#goOn(client));
+    this.#proof = this.#prove();
   }
 
   /** Tells the others. */
@@ -120,8 +135,10 @@ export class Notifier {
     this.#isClosed = true;
     this.#stopTimer();
     this.#stopSilence();
+    this.#stopProof();
     const client = this.#client;
     this.#client = null;
+    await this.#proof;
     if (client === null) return;
     try {
       if (this.#unsent.size > 0) await inTime(this.#notify(client, this.#take()), TIMEOUT_MS);
@@ -134,14 +151,14 @@ export class Notifier {
   #send(): void {
     const client = this.#client;
     if (client === null) {
-      // Nobody hears it now; when it is connected again the others look by themselves.
-      if (this.#unsent.size > 1_000) this.#unsent.clear();
+      if (this.#unsent.size > MAX_UNSENT) this.#unsent = new Set(['t', 'w', `i${ANY}`]);
       return;
     }
-    if (this.#isSending || this.#unsent.size === 0) return;
+    if (this.#isSending || this.#isProving || this.#unsent.size === 0) return;
     this.#isSending = true;
     this.#stopSilence();
-    inTime(this.#notify(client, this.#take()), TIMEOUT_MS).then(
+    const payload = this.#take();
+    inTime(this.#notify(client, payload), TIMEOUT_MS).then(
       () => {
         this.#stopTimer = later(SPACING_MS, () => {
           this.#isSending = false;
@@ -150,6 +167,8 @@ export class Notifier {
         });
       },
       () => {
+        // It is told again: who has heard it looks in vain.
+        for (const word of payload.split(' ').slice(1)) this.#unsent.add(word);
         this.#isSending = false;
         this.#lose(client);
       },
@@ -173,8 +192,12 @@ export class Notifier {
 
   #hear(payload: string): void {
     const [from, ...words] = payload.split(' ');
-    this.#isHeard = true;
-    if (from === this.#name) return;
+    if (from === this.#name) {
+      if (words[0] !== PROOF || !this.#isProving || this.#client === null) return;
+      this.#isHeard = true;
+      this.#goOn(this.#client);
+      return;
+    }
     const instances: string[] = [];
     const sessions: string[] = [];
     for (const word of words) {
@@ -184,7 +207,30 @@ export class Notifier {
     this.#options.onNotice({ turns: words.includes('t'), work: words.includes('w'), instances, sessions });
   }
 
+  /** O4: a hint to itself. Never rejects. */
+  async #prove(): Promise<void> {
+    let other: PooledPostgresClient | null = null;
+    try {
+      other = await this.#options.connect(PROOF_MS);
+      await inTime(this.#notify(other, `${this.#name} ${PROOF}`), PROOF_MS);
+      other.release();
+    } catch {
+      // It is not heard then.
+      other?.release(true);
+    }
+  }
+
+  /** The proof is over; without one, all is tried anew after a while. */
+  #goOn(client: PooledPostgresClient): void {
+    this.#isProving = false;
+    this.#stopProof();
+    if (!this.#isHeard) this.#stopProof = later(SILENCE_MS, () => this.#lose(client));
+    this.#watchSilence();
+    this.#send();
+  }
+
   #watchSilence(): void {
+    this.#stopSilence();
     this.#stopSilence = later(SILENCE_MS, () => {
       this.#unsent.add('h');
       this.#send();
@@ -196,8 +242,10 @@ export class Notifier {
     this.#client = null;
     this.#isHeard = false;
     this.#isSending = false;
+    this.#isProving = false;
     this.#stopTimer();
     this.#stopSilence();
+    this.#stopProof();
     client.release(true);
     this.#retry();
   }

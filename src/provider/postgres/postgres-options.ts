@@ -19,6 +19,8 @@ export type PostgresClient = {
 /** A client that goes back to its pool; with an error, or true, it is closed instead. */
 export type PooledPostgresClient = PostgresClient & {
   release(error?: Error | boolean): void;
+  /** Absent in older versions of `pg`. 'T': in a transaction. */
+  getTransactionStatus?(): string | null;
   // One signature for all events: against several TypeScript compares the generic one of `pg` without its type parameters, and finds no match.
   on(event: 'notification' | 'error' | 'end', listener: (argument: never) => void): unknown;
   removeListener(event: 'error', listener: (error?: Error) => void): unknown;

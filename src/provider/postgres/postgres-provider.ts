@@ -56,7 +56,7 @@ import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
 import { takeClient } from './in-time.ts';
 import { Lane, type LaneOperation } from './lane.ts';
 import { prepareSchema } from './migrations.ts';
-import { channelOf, Notifier, type Notice } from './notifier.ts';
+import { ANY, channelOf, Notifier, type Notice } from './notifier.ts';
 import { ackParameters, isPlainStart, lockParameters, startParameters } from './parameters.ts';
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
 import { RECORD_COLUMNS, toOffered, toRecord, toTurns, toWork } from './rows.ts';
@@ -125,6 +125,8 @@ export class PostgresProvider implements Provider {
   readonly #sessionWaits: ChangeWaits;
   /** Q6. Hashes of instances that were started here and have not ended since, as far as anybody told. */
   readonly #alive = new Set<string>();
+  /** Of those that are just being started: who ends before the start is answered is told of before, and taken out. */
+  #starting = new Set<string>();
   readonly #filterKeys = new WeakMap<object, string>();
   #filterCount = 0;
   /** When the first timer is due that was set here, on the monotonic clock; other processes find it by their slow poll if this one dies. */
@@ -193,29 +195,25 @@ export class PostgresProvider implements Provider {
 
   // --- requests ---------------------------------------------------------------------------------------------------------------
 
-  readonly #starts: LaneOperation<NewInstance, StartOutcome> = {
+  readonly #plainStarts: LaneOperation<NewInstance, StartOutcome> = {
+    name: 'startInstances',
+    keysOf: ({ instanceId }) => [instanceId],
+    run: (starts) => this.#startPlain(starts),
+  };
+
+  readonly #replacingStarts: LaneOperation<NewInstance, StartOutcome> = {
     name: 'startInstances',
     keysOf: ({ instanceId }) => [instanceId],
     run: async (starts) => {
-      const outcomes = new Map<NewInstance, string | undefined>();
-      // Before: an end that is committed at once takes it out again.
-      if (this.#alive.size < MAX_ALIVE) for (const { instanceId } of starts) this.#alive.add(hashOf(instanceId));
-      const [plain, replacing] = [starts.filter(isPlainStart), starts.filter((start) => !isPlainStart(start))];
-      if (plain.length > 0) {
-        const words = await this.#startPlain(plain);
-        for (const [index, start] of plain.entries()) outcomes.set(start, words[index]);
-      }
-      if (replacing.length > 0) {
-        const words = await this.#outcomes('startInstances', 'start_replacing', [replacing.map(encodeJson)]);
-        for (const [index, start] of replacing.entries()) outcomes.set(start, words[index]);
-      }
-      for (const start of starts) if (outcomes.get(start) === 'exists') this.#alive.delete(hashOf(start.instanceId));
-      if (replacing.length > 0) this.#changed({ turns: true, isFamily: true });
-      return starts.map((start) => outcomes.get(start) as StartOutcome);
+      const outcomes = await this.#outcomes('startInstances', 'start_replacing', [starts.map(encodeJson)]);
+      this.#changed({ turns: true, isFamily: true });
+      return outcomes as readonly StartOutcome[];
     },
   };
 
-  async #startPlain(starts: readonly NewInstance[]): Promise<readonly string[]> {
+  async #startPlain(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
+    const starting = new Set(starts.map(({ instanceId }) => hashOf(instanceId)));
+    this.#starting = starting;
     const offer = this.#offerTurns(starts);
     const offered = [
       starts.map((start) => offer?.chosen.has(start) === true),
@@ -226,8 +224,10 @@ export class PostgresProvider implements Provider {
     ];
     try {
       const [row] = await this.#rows('startInstances', 'start_instances', [...startParameters(starts), 1, ...offered]);
-      const outcomes = String(row?.['outcomes']).split(',');
+      const outcomes = String(row?.['outcomes']).split(',') as StartOutcome[];
       const started = starts.filter((_, index) => outcomes[index] === 'started');
+      const alive = started.map(({ instanceId }) => hashOf(instanceId)).filter((hash) => starting.has(hash));
+      if (this.#alive.size < MAX_ALIVE) for (const hash of alive) this.#alive.add(hash);
       const taken = started.filter((start) => offer?.chosen.has(start));
       if (offer !== null && taken.length > 0) {
         const messageIds = String(row?.['message_ids']).split(',');
@@ -263,8 +263,19 @@ export class PostgresProvider implements Provider {
     return { reservation, lockToken: randomUUID(), chosen: new Set(chosen) };
   }
 
-  startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
-    return this.#add('startInstances', this.#requests, this.#starts, starts);
+  async startInstances(starts: readonly NewInstance[]): Promise<readonly StartOutcome[]> {
+    // Each kind is a transaction of its own: what one has committed is not for the failure of another to be run again (L3).
+    const runs: NewInstance[][] = [];
+    for (const start of starts) {
+      const run = runs.at(-1);
+      if (run?.[0] !== undefined && isPlainStart(run[0]) === isPlainStart(start)) run.push(start);
+      else runs.push([start]);
+    }
+    const answers = runs.map((run) => {
+      const kind = run.every(isPlainStart) ? this.#plainStarts : this.#replacingStarts;
+      return this.#add('startInstances', this.#requests, kind, run);
+    });
+    return (await Promise.all(answers)).flat();
   }
 
   readonly #enqueues: LaneOperation<NewMessage, EnqueueOutcome> = {
@@ -863,7 +874,7 @@ export class PostgresProvider implements Provider {
     readonly isFamily?: boolean;
   }): void {
     const { turns = false, work = false, isFamily = false } = change;
-    const instances = isFamily ? [ALL] : (change.instances ?? []).map(hashOf);
+    const instances = isFamily ? [ANY] : (change.instances ?? []).map(hashOf);
     const notice = { ...NOTHING_CHANGED, turns, work, instances, sessions: (change.sessions ?? []).map(hashOf) };
     this.#wake(notice);
     this.#notifier.announce(notice);
@@ -871,11 +882,13 @@ export class PostgresProvider implements Provider {
 
   #wake({ turns, work, instances, sessions }: Notice): void {
     for (const hash of instances) {
-      if (hash === ALL) {
+      if (hash === ANY) {
         this.#alive.clear();
+        this.#starting.clear();
         this.#instanceWaits.touchAll();
       } else {
         this.#alive.delete(hash);
+        this.#starting.delete(hash);
         this.#instanceWaits.touch(hash);
       }
     }
@@ -885,13 +898,10 @@ export class PostgresProvider implements Provider {
   }
 
   #wakeAll(): void {
-    this.#wake({ turns: true, work: true, instances: [ALL], sessions: [] });
+    this.#wake({ turns: true, work: true, instances: [ANY], sessions: [] });
     this.#sessionWaits.touchAll();
   }
 }
-
-/** In the place of a hash: any instance. */
-const ALL = '*';
 
 /** Tells whether a fetch takes items without routing. */
 function takesPlain({ select }: WorkWish): boolean {

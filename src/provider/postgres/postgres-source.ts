@@ -3,21 +3,30 @@
 //
 // G1. The end is recorded in the transaction that the code wrote in: another one is refused, so nothing of a step that ended it itself is recorded.
 // G2. A transaction in which nothing happens for longer than it may is ended by the server, with its locks.
-// G3. After a commit that was not answered nobody knows: the attempt is given back, and the fence of the store decides.
+// G3. After a commit that was not answered nobody knows: the attempt is given back, and the fence of the store decides. The same when the connection
+//     is lost below the code: what the code makes of that is not its end.
+// G4. Steps that find all connections in use wait for one, until they are to end: that is nobody's failure.
 import { assertKnownOptions, makeOptionError, readOptions, type FieldNames } from '../../types/arguments.ts';
 import { DurableError, OptionError, TransactionError } from '../../types/errors.ts';
 import { show } from '../../types/show.ts';
-import type { StepOutcome, TransactionSource, TransactionStep } from '../../types/transaction.ts';
+import type { StepCompletion, StepOutcome, TransactionSource, TransactionStep } from '../../types/transaction.ts';
 import { openPool, type OpenPool } from './driver.ts';
 import { EnlistedStore } from './enlisted-store.ts';
+import { inTime } from './in-time.ts';
 import { resolvePostgresOptions, type PooledPostgresClient, type PostgresClient, type PostgresOptions } from './postgres-options.ts';
 import { codeOf, toProviderError } from './trouble.ts';
 
 /** Options of `postgresSource`. */
-export type PostgresSourceOptions = Pick<PostgresOptions, 'connectionString' | 'pool' | 'schema' | 'connectTimeoutMs'> & {
-  /** Most connections of a thread: steps that run at once. Minimum: 3. Not with `pool`. @default 8 */
+export type PostgresSourceOptions = Pick<
+  PostgresOptions,
+  'connectionString' | 'pool' | 'schema' | 'connectTimeoutMs' | 'queryTimeoutMs'
+> & {
+  /** Most connections of a thread: so many steps run at once, the others wait. Minimum: 3. Not with `pool`. @default 8 */
   readonly maxConnections?: number;
-  /** How long a transaction may be idle between two statements before the server ends it, in milliseconds. Minimum: 1. @default 30000 */
+  /**
+   * How long the code may do something else between two statements, in milliseconds: what it has locked waits meanwhile. The server ends the
+   * transaction then, and the activity fails with `TRANSACTION_TOO_LONG`. Minimum: 1. @default 30000
+   */
   readonly maxIdleMs?: number;
 };
 
@@ -26,6 +35,7 @@ const FIELDS: FieldNames<PostgresSourceOptions> = {
   pool: true,
   schema: true,
   connectTimeoutMs: true,
+  queryTimeoutMs: true,
   maxConnections: true,
   maxIdleMs: true,
 };
@@ -50,16 +60,27 @@ export function postgresSource<Client extends PostgresClient = PostgresClient>(
   return new PostgresSource<Client>(resolvePostgresOptions(where), maxIdleMs);
 }
 
+/** Of a transaction that has written, or is to. */
+const TRANSACTION_ID = 'SELECT pg_current_xact_id_if_assigned()::text AS id';
+
+/** SQLSTATE: the server has ended an idle transaction (G2). */
+const IDLE_TOO_LONG = '25P03';
+
 class PostgresSource<Client> implements TransactionSource<Client, 'async'> {
   readonly mode = 'async';
   readonly #options: ReturnType<typeof resolvePostgresOptions>;
   readonly #maxIdleMs: number;
   #pool: Promise<OpenPool> | null = null;
   readonly #running = new Set<Promise<unknown>>();
+  /** Connections that steps may take; the application's pool knows its own limit. */
+  #free: number;
+  /** Steps that wait for one (G4), first in, first out. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: ReturnType<typeof resolvePostgresOptions>, maxIdleMs: number) {
     this.#options = options;
     this.#maxIdleMs = maxIdleMs;
+    this.#free = options.pool === undefined ? options.maxConnections : Number.POSITIVE_INFINITY;
   }
 
   async transact(step: TransactionStep<Client>): Promise<StepOutcome> {
@@ -79,11 +100,45 @@ class PostgresSource<Client> implements TransactionSource<Client, 'async'> {
     await pool?.end();
   }
 
+  /** G4. */
   async #transact({ run, signal }: TransactionStep<Client>): Promise<StepOutcome> {
     signal.throwIfAborted();
+    if (this.#free > 0) this.#free -= 1;
+    else await this.#waitForTurn(signal);
+    try {
+      return await this.#useClient(run, signal);
+    } finally {
+      const [next] = this.#waiting;
+      if (next === undefined) this.#free += 1;
+      else next();
+    }
+  }
+
+  #waitForTurn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.delete(start);
+        signal.removeEventListener('abort', giveUp);
+      };
+      const start = (): void => {
+        leave();
+        resolve();
+      };
+      const giveUp = (): void => {
+        leave();
+        reject(signal.reason as Error);
+      };
+      this.#waiting.add(start);
+      signal.addEventListener('abort', giveUp);
+    });
+  }
+
+  async #useClient(run: TransactionStep<Client>['run'], signal: AbortSignal): Promise<StepOutcome> {
     const client = await this.#connect();
-    const onError = (): void => {
+    let isTooLong = false;
+    const onError = (error?: unknown): void => {
       // The statement under way rejects, too. Without a listener the thread would end.
+      isTooLong ||= codeOf(error) === IDLE_TOO_LONG;
     };
     client.on('error', onError);
     let isSound = false;
@@ -93,6 +148,8 @@ class PostgresSource<Client> implements TransactionSource<Client, 'async'> {
       const outcome = await this.#runStep(client, transactionId, run);
       isSound = true;
       return outcome;
+    } catch (error) {
+      throw isTooLong ? tooLong(this.#maxIdleMs, error) : error;
     } finally {
       client.removeListener('error', onError);
       // A connection in an unknown state takes its transaction with it.
@@ -105,31 +162,44 @@ class PostgresSource<Client> implements TransactionSource<Client, 'async'> {
     try {
       completion = await run(client as Client);
     } catch (error) {
+      // G3: it fails when the connection is lost.
       await this.#query(client, 'ROLLBACK');
       throw error;
     }
-    if (completion !== null) {
-      const outcome = await new EnlistedStore(client, this.#options.schema).ackWork(completion, transactionId).catch((error: unknown) => {
-        throw asOwnFault(error);
-      });
-      if (outcome === null) throw invalid();
-      if (outcome !== 'done') {
-        await this.#query(client, 'ROLLBACK');
-        return outcome;
-      }
-    }
+    const outcome = await this.#record(client, transactionId, completion);
+    if (outcome === null) throw invalid();
     // Deferred constraints of the application are looked at here.
-    await this.#query(client, 'COMMIT');
-    return 'done';
+    await this.#query(client, outcome === 'done' ? 'COMMIT' : 'ROLLBACK');
+    return outcome;
+  }
+
+  /** G1. Returns null when the transaction is another one. */
+  async #record(client: PooledPostgresClient, transactionId: string, completion: StepCompletion | null): Promise<StepOutcome | null> {
+    if (completion === null) return (await this.#query(client, TRANSACTION_ID))?.['id'] === transactionId ? 'done' : null;
+    try {
+      const { schema, queryTimeoutMs } = this.#options;
+      return await inTime(new EnlistedStore(client, schema).ackWork(completion, transactionId), queryTimeoutMs);
+    } catch (error) {
+      throw asOwnFault(toProviderError('transact', error));
+    }
   }
 
   async #connect(): Promise<PooledPostgresClient> {
     try {
-      this.#pool ??= openPool(this.#options);
-      return await (await this.#pool).connect();
+      return await (await this.#open()).connect();
+    } catch (error) {
+      throw error instanceof DurableError ? error : toProviderError('transact', error);
+    }
+  }
+
+  /** A pool that was made stays: it connects again by itself. */
+  async #open(): Promise<OpenPool> {
+    this.#pool ??= openPool(this.#options);
+    try {
+      return await this.#pool;
     } catch (error) {
       this.#pool = null;
-      throw error instanceof DurableError ? error : toProviderError('transact', error);
+      throw error;
     }
   }
 
@@ -141,7 +211,7 @@ class PostgresSource<Client> implements TransactionSource<Client, 'async'> {
 
   async #query(client: PooledPostgresClient, text: string): Promise<Readonly<Record<string, unknown>> | undefined> {
     try {
-      return (await client.query({ text })).rows?.[0];
+      return (await inTime(client.query({ text }), this.#options.queryTimeoutMs)).rows?.[0];
     } catch (error) {
       throw asOwnFault(toProviderError('transact', error));
     }
@@ -165,5 +235,13 @@ function invalid(): TransactionError {
   return new TransactionError(
     'TRANSACTION_INVALID',
     'the code of a transactional activity ended its transaction itself; what was still open was rolled back. Leave COMMIT and ROLLBACK to the activity, and throw to roll back',
+  );
+}
+
+function tooLong(maxIdleMs: number, cause: unknown): TransactionError {
+  return new TransactionError(
+    'TRANSACTION_TOO_LONG',
+    `the code of a transactional activity left its transaction idle for longer than ${maxIdleMs} ms; the server has rolled it back. Do what takes its time before it, or raise \`maxIdleMs\` of the source`,
+    { cause },
   );
 }

@@ -88,7 +88,7 @@ export function isStalePlan(error: unknown): boolean {
  * @param error - what was thrown
  * @returns true when the same may work later
  */
-export function isPassing(error: unknown): boolean {
+function isPassing(error: unknown): boolean {
   const code = codeOf(error);
   if (error instanceof StatementTimeout || error instanceof NoConnection) return true;
   // The driver's own errors, such as a connection that ended or could not be made in time, have no code.

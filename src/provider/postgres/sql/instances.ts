@@ -1,5 +1,5 @@
 // Instances and their messages in SQL: starting, sending, publishing, ending. Neighbours: turns.ts calls these for what a turn does to others,
-// work.ts for completions, function.ts has the rules F1–F4.
+// work.ts for completions, function.ts has the rules F1–F5.
 //
 // Semantics: those of memory/instances.ts and memory/control.ts, case by case.
 import { MAX_MESSAGES_PER_TURN } from '../../../types/limits.ts';
@@ -16,7 +16,7 @@ export const ENDED = `('Completed', 'Failed', 'Cancelled', 'Terminated')`;
 export const TURN_MESSAGES: number = MAX_MESSAGES_PER_TURN;
 
 /** The columns of a start that are given as arrays. */
-export const START_PARAMETERS = `p_ids text[], p_names text[], p_versions text[], p_payloads text[], p_parent_ids text[], p_parent_executions integer[],
+const START_PARAMETERS = `p_ids text[], p_names text[], p_versions text[], p_payloads text[], p_parent_ids text[], p_parent_executions integer[],
   p_parent_events integer[], p_closes text[], p_priorities integer[], p_start_ats bigint[], p_delays bigint[], p_notices text[]`;
 
 const START_ARRAYS = `p_ids, p_names, p_versions, p_payloads, p_parent_ids, p_parent_executions, p_parent_events, p_closes, p_priorities, p_start_ats,

@@ -1,5 +1,5 @@
 // Turns in SQL: lock instances with their messages, commit, give back, renew. Neighbours: instances.ts (what a turn does to others), function.ts
-// (F1–F4), ../turn-rows.ts makes the parameters.
+// (F1–F5), ../parameters.ts makes the parameters.
 //
 // Semantics: those of memory/instances.ts and memory/turns.ts. What differs: attempts are counted when a hand-out is found that was neither
 // acked nor abandoned, not at the hand-out; so a hand-out costs no write for each message.
