@@ -8,7 +8,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ActivityLimit, ActivityOptions } from 'duraloom';
 import { PATIENCE } from '../support/integration-stage.ts';
-import { describeInHouses, Gate } from './fixtures/house.ts';
+import { aborted, describeInHouses, Gate } from './fixtures/house.ts';
 
 describeInHouses('activities with a limit', (house) => {
   test('run no more at once than it says, in all runtimes together, and the others follow as they end', async () => {
@@ -65,7 +65,7 @@ describeInHouses('activities with a limit', (house) => {
   });
 
   test('that are cancelled make room', async () => {
-    const endless = house.deed((ctx) => new Promise((_, reject) => ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason))));
+    const endless = house.deed((ctx) => aborted(ctx.signal));
     const quick = house.deed(() => 'done');
     const limit = { key: house.newId(), concurrency: 1 };
     const holder = await house.play((ctx) => ctx.scheduleActivity('perform', endless, { limit }));

@@ -445,8 +445,8 @@ export class PostgresProvider implements Provider {
       await byLength(renewals, async (locks, lockMs) => {
         const keys = [locks.map(({ instanceId }) => instanceId), locks.map(({ lockToken }) => lockToken)];
         const outcomes = await this.#outcomes('renewOrchestrationLocks', 'renew_turns', [...keys, lockMs]);
-        // A lock may end earlier than before.
-        this.#changed({ turns: true });
+        // A lock may end earlier than before. Others look for that by themselves: it is rare, and each renewal would wake the fleet.
+        this.#wake({ ...NOTHING_CHANGED, turns: true });
         return outcomes as readonly ('done' | 'lockLost')[];
       }),
   };
@@ -551,7 +551,7 @@ export class PostgresProvider implements Provider {
       await byLength(renewals, async (locks, lockMs) => {
         const heartbeats = locks.map(({ heartbeat }) => heartbeat ?? null);
         const outcomes = await this.#outcomes('renewWorkLocks', 'renew_work', [...lockParameters(locks), heartbeats, lockMs]);
-        this.#changed({ work: true });
+        this.#wake({ ...NOTHING_CHANGED, work: true });
         return outcomes as readonly WorkItemOutcome[];
       }),
   };

@@ -1,4 +1,4 @@
-// The tables of the PostgreSQL store. Neighbours: ../migrations.ts applies this, instances.ts, turns.ts, work.ts and sessions.ts have the functions
+// The tables of the PostgreSQL store. Neighbours: ../migrations.ts applies this, instances.ts, turns.ts, work.ts and limits.ts have the functions
 // that use them.
 //
 // B1. Every hot table has `instance_id` in its primary key and in every unique index, and every hot statement names it or reads one index in
