@@ -63,7 +63,7 @@ export class Proxy {
   }
 
   /** Each piece of data that comes from now on takes so much longer, in both directions, in milliseconds. */
-  delay(ms: number): void {
+  slowDown(ms: number): void {
     this.#way.delayMs = ms;
   }
 

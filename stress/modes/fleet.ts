@@ -149,7 +149,7 @@ class FleetRun {
         void proxy.cutAfter(this.#random.integer(1, MAX_ANSWER));
         return;
       case 'delay':
-        proxy.delay(this.#random.integer(1, MAX_DELAY_MS));
+        proxy.slowDown(this.#random.integer(1, MAX_DELAY_MS));
         this.#heal(slot, lastsMs);
         return;
       case 'halfOpen':
@@ -172,7 +172,7 @@ class FleetRun {
     const before = this.#healing.get(slot) ?? Promise.resolve();
     const heal = async (): Promise<void> => {
       await Promise.all([before, pause(lastsMs)]);
-      slot.proxy.delay(0);
+      slot.proxy.slowDown(0);
       slot.proxy.set('open');
     };
     this.#healing.set(slot, heal());

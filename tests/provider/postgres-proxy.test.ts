@@ -125,13 +125,13 @@ describe.each(DIRECTIONS)('from the %s to the %s', (from, to) => {
     const { proxy, dial } = await open();
     const line = await dial();
     const startedMs = performance.now();
-    proxy.delay(300);
+    proxy.slowDown(300);
     line[from].socket.write('first');
     await settled();
-    proxy.delay(100);
+    proxy.slowDown(100);
     line[from].socket.write(', second');
     await settled();
-    proxy.delay(0);
+    proxy.slowDown(0);
     line[from].socket.end(', third');
     await settled();
     expect(await line[to].ended).toBe('end');

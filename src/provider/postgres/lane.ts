@@ -15,6 +15,8 @@ export type LaneOperation<Item, Answer> = {
   readonly run: (items: readonly Item[]) => Promise<readonly Answer[]>;
   /** What must be changed by one batch at a time, and by one item of it; absent: anything may stand anywhere. */
   readonly keysOf?: (item: Item) => readonly string[];
+  /** Changes what nobody can name before: it is a transaction of its own. */
+  readonly isAlone?: (item: Item) => boolean;
 };
 
 type Call = {
@@ -183,14 +185,21 @@ function keysOf({ operation, items }: Call): readonly string[] {
   return keysOfItem === undefined ? [] : items.flatMap(keysOfItem);
 }
 
-/** L2, within one call: as few transactions as its keys allow. */
-function wavesOf<Item>({ keysOf: keysOfItem }: LaneOperation<Item, unknown>, items: readonly Item[]): readonly (readonly Item[])[] {
+/** L2: as few transactions as the keys allow. */
+function wavesOf<Item>(
+  { keysOf: keysOfItem, isAlone }: LaneOperation<Item, unknown>,
+  items: readonly Item[],
+): readonly (readonly Item[])[] {
   const waves: Item[][] = [];
   const seen = new Set<string>();
+  let wasAlone = false;
   for (const item of items) {
     const keys = keysOfItem?.(item) ?? [];
     const last = waves.at(-1);
-    if (last === undefined || last.length === MAX_ITEMS || keys.some((key) => seen.has(key))) {
+    const alone = isAlone?.(item) === true;
+    const isApart = alone || wasAlone;
+    wasAlone = alone;
+    if (last === undefined || isApart || last.length === MAX_ITEMS || keys.some((key) => seen.has(key))) {
       waves.push([item]);
       seen.clear();
     } else last.push(item);

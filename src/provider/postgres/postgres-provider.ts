@@ -345,7 +345,8 @@ export class PostgresProvider implements Provider {
 
   readonly #turnAcks: LaneOperation<OrchestrationAck, OrchestrationAckOutcome> = {
     name: 'ackOrchestrationItems',
-    keysOf: ({ instanceId, completed = [] }) => [instanceId, ...completed.map(workKey)],
+    keysOf: changedBy,
+    isAlone: ({ closeChildren }) => closeChildren !== null,
     run: async (acks) => {
       const offer = this.#offerWork(acks);
       try {
@@ -693,9 +694,10 @@ export class PostgresProvider implements Provider {
     const read = async (): Promise<InstanceRecord | null> => (await this.#reads.add(this.#records, [instanceId]))[0] ?? null;
     return this.#open('waitForInstance', async () => {
       const attempt = async (): Promise<{ readonly record: InstanceRecord | null } | null> => {
+        // Before the record: that is at least as new then.
+        const progress = await this.#readProgress(instanceId, condition);
         const record = await read();
-        if (record === null) return { record };
-        return meetsCondition({ ...record, ...(await this.#readProgress(instanceId, condition)) }, condition) ? { record } : null;
+        return record === null || meetsCondition({ ...record, ...progress }, condition) ? { record } : null;
       };
       const isAlive = condition.kind === 'ended' && this.#notifier.isHearing && this.#alive.delete(hashOf(instanceId));
       const empty = async (): Promise<{ readonly record: InstanceRecord | null }> => ({ record: await read() });
@@ -906,6 +908,13 @@ export class PostgresProvider implements Provider {
 /** Tells whether a fetch takes items without routing. */
 function takesPlain({ select }: WorkWish): boolean {
   return select.kind === 'queue' && select.tags.kind !== 'only';
+}
+
+/** The instances that a turn may end or replace, and the work that it takes along. */
+function changedBy({ instanceId, completed = [], starts, effects }: OrchestrationAck): readonly string[] {
+  const replaced = starts.filter((start) => !isPlainStart(start)).map((start) => start.instanceId);
+  const terminated = effects?.terminations.map((termination) => termination.instanceId) ?? [];
+  return [...new Set([instanceId, ...replaced, ...terminated]), ...completed.map(workKey)];
 }
 
 function hasRouting({ workItems }: OrchestrationAck): boolean {

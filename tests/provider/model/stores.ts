@@ -21,8 +21,15 @@ export const STORES: readonly StoreKind[] = [
   { name: 'memory', clients: 1, survives: false, open: async (_file, clock) => new MemoryProvider({ clock }) },
   { name: 'sqlite', clients: 1, survives: true, open: openSqlite },
   { name: 'sqlite, two clients', clients: 2, survives: true, open: openSqlite },
-  { name: 'postgres', clients: 1, survives: true, oneIn: 15, open: (file, clock) => postgres.open(file, clock) },
-  { name: 'postgres, two clients', clients: 2, survives: true, oneIn: 15, open: (file, clock) => postgres.open(file, clock) },
+  { name: 'postgres', clients: 1, survives: true, oneIn: 15, hasLanes: true, open: (file, clock) => postgres.open(file, clock) },
+  {
+    name: 'postgres, two clients',
+    clients: 2,
+    survives: true,
+    oneIn: 15,
+    hasLanes: true,
+    open: (file, clock) => postgres.open(file, clock),
+  },
   {
     name: 'sqlite in memory',
     clients: 1,

@@ -49,6 +49,8 @@ export type StoreKind = {
   readonly survives: boolean;
   /** A store that is slow is given one in so many of the runs. @default 1 */
   readonly oneIn?: number;
+  /** Calls that are made together take effect in their order only as far as `byLane` says. @default false: all of them */
+  readonly hasLanes?: boolean;
   readonly open: (file: string, clock: SimulatedClock) => Promise<Provider>;
 };
 
@@ -152,9 +154,11 @@ class World {
         await this.#receive(provider, step);
         return;
       case 'together': {
-        const plans = step.steps.map((write) => this.#plan(write));
-        const answers = await Promise.all(plans.map(({ call }) => call(provider)));
-        plans.forEach(({ check }, index) => check(answers[index]));
+        for (const steps of this.#kind.hasLanes === true ? byLane(step.steps) : [step.steps]) {
+          const plans = steps.map((write) => this.#plan(write));
+          const answers = await Promise.all(plans.map(({ call }) => call(provider)));
+          plans.forEach(({ check }, index) => check(answers[index]));
+        }
         return;
       }
       case 'park':
@@ -292,8 +296,9 @@ class World {
   async #park(provider: Provider, { fetch, meanwhile }: Extract<Step, { readonly do: 'park' }>): Promise<void> {
     const fetchPlan = fetch.do === 'fetchTurns' ? this.#fetchTurns(fetch) : this.#fetchWork(fetch);
     const plan = this.#plan(meanwhile);
-    // Another fetch changes nothing that a parked one would be woken for.
-    if (!fetchPlan.isIdle() || meanwhile.do === 'fetchTurns' || meanwhile.do === 'fetchWork') {
+    // Another fetch changes nothing that a parked one would be woken for. Of several transactions the first one answers it.
+    const isSplit = this.#kind.hasLanes === true && countItems(meanwhile) > 1;
+    if (!fetchPlan.isIdle() || isSplit || meanwhile.do === 'fetchTurns' || meanwhile.do === 'fetchWork') {
       fetchPlan.check(await fetchPlan.call(provider));
       plan.check(await plan.call(provider));
       return;
@@ -670,6 +675,30 @@ class World {
 
 function plan(name: string, call: Plan['call'], expected: (told: readonly unknown[]) => unknown): Plan {
   return { call, check: (answer) => assert.deepEqual(answer, expected(Array.isArray(answer) ? answer : []), name) };
+}
+
+/** Lanes of the PostgreSQL provider; other calls go their own way. */
+const LANES: Partial<Record<WriteStep['do'], string>> = {
+  ...{ start: 'requests', enqueue: 'requests', publish: 'requests', control: 'requests' },
+  ...{ ackTurns: 'acks', ackAhead: 'acks', abandonTurns: 'acks', ackWork: 'acks', abandonWork: 'acks' },
+};
+
+/** Steps that take effect in their order when they are made together; a fetch of turns finds what was asked for before it. */
+function byLane(steps: readonly WriteStep[]): readonly (readonly WriteStep[])[] {
+  const groups: { readonly steps: WriteStep[]; lane: string | null }[] = [];
+  for (const step of steps) {
+    const last = groups.at(-1);
+    const lane = LANES[step.do] ?? null;
+    if (last !== undefined && last.lane !== null && (lane === last.lane || (step.do === 'fetchTurns' && last.lane === 'requests'))) {
+      last.steps.push(step);
+      last.lane = lane;
+    } else groups.push({ steps: [step], lane });
+  }
+  return groups.map((group) => group.steps);
+}
+
+function countItems(step: WriteStep): number {
+  return Math.max(1, ...Object.values(step).map((part: unknown) => (Array.isArray(part) ? part.length : 1)));
 }
 
 /** Activities of a session have no limit. */

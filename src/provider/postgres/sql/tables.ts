@@ -15,7 +15,7 @@ const QUEUE_STORAGE = 'autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_
 const COLUMNS: Readonly<Record<(typeof HOT_TABLES)[number], string>> = {
   // ready_at: NULL nothing to fetch; while lock_token is set and it lies in the future: the end of the lock; else from when on a turn may be
   // fetched. order_at: of the latest immediate message. handed_order, handed_id: the last message of the hand-out that is neither acked nor
-  // abandoned. owner, owned_until: who had the last turn, and until when the next one is for it alone.
+  // abandoned, handed_max: its latest one, handed_at: when. owner, owned_until: who had the last turn, and until when the next one is for it alone.
   instances: `
     instance_id text COLLATE "C" NOT NULL,
     name text NOT NULL,
@@ -32,6 +32,8 @@ const COLUMNS: Readonly<Record<(typeof HOT_TABLES)[number], string>> = {
     order_at bigint NOT NULL DEFAULT 0,
     handed_order bigint,
     handed_id bigint,
+    handed_max bigint,
+    handed_at bigint,
     owner text,
     owner_grace integer NOT NULL DEFAULT 0,
     owned_until bigint NOT NULL DEFAULT 0,

@@ -27,7 +27,9 @@ export const TURN_FUNCTIONS: readonly string[] = [
 BEGIN
   UPDATE messages m SET attempts = m.attempts + 1 FROM instances i
     WHERE i.instance_id = ANY (p_ids) AND i.handed_id IS NOT NULL AND m.instance_id = ANY (ARRAY[i.instance_id])
-      AND (m.order_at, m.message_id) <= (i.handed_order, i.handed_id) AND m.visible_at <= greatest(i.handed_order, 0);
+      AND (m.order_at, m.message_id) <= (i.handed_order, i.handed_id)
+      -- On a clock that was set back, what came later may stand before it, and what was visible may not be.
+      AND m.message_id <= coalesce(i.handed_max, i.handed_id) AND m.visible_at <= coalesce(i.handed_at, 0);
 END`,
   ),
 
@@ -73,9 +75,10 @@ BEGIN
         ) m
       ), locked AS (
         UPDATE instances i SET lock_token = p_token, ready_at = v_now + p_lock, hold_until = 0, handed_order = l.message_order,
-            handed_id = l.message_id, owner = p_owner, owner_grace = p_grace
+            handed_id = l.message_id, handed_max = l.max_id, handed_at = v_now, owner = p_owner, owner_grace = p_grace
           FROM (
-            SELECT DISTINCT ON (f.instance_id) f.instance_id, f.message_order, f.message_id FROM found f
+            SELECT DISTINCT ON (f.instance_id) f.instance_id, f.message_order, f.message_id,
+              max(f.message_id) OVER (PARTITION BY f.instance_id) AS max_id FROM found f
             ORDER BY f.instance_id, f.message_order DESC, f.message_id DESC
           ) l
           WHERE i.instance_id = ANY (ARRAY[l.instance_id])

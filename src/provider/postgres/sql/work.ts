@@ -137,6 +137,7 @@ DECLARE
   v_hasRoom boolean := false;
   v_item record;
   v_count integer;
+  v_left integer := p_max;
   v_keys text[];
   v_key_tags text[];
   v_rooms integer[];
@@ -161,7 +162,7 @@ BEGIN
     END IF;
     FOR v_item IN
       SELECT s.* FROM (
-        SELECT x.* FROM work_shares(v_now, p_runtime, p_kept, p_max) o CROSS JOIN LATERAL (
+        SELECT x.* FROM work_shares(v_now, p_runtime, p_kept, v_left) o CROSS JOIN LATERAL (
           SELECT ${KEY}, w.ready_at - o.head AS ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
           WHERE p_plain AND w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND w.ready_at <= o.since AND ${ALIVE}
           ORDER BY w.ready_at, ${KEY} LIMIT o.share FOR UPDATE SKIP LOCKED
@@ -170,13 +171,13 @@ BEGIN
         SELECT x.* FROM (SELECT DISTINCT t.tag FROM unnest(v_tags) t (tag)) t CROSS JOIN LATERAL (
           SELECT ${KEY}, w.ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
           WHERE w.tag = t.tag AND ${IN_TAG_LANE} AND w.ready_at <= v_now AND ${ALIVE}
-          ORDER BY w.ready_at, ${KEY} LIMIT p_max FOR UPDATE SKIP LOCKED
+          ORDER BY w.ready_at, ${KEY} LIMIT v_left FOR UPDATE SKIP LOCKED
         ) x
         UNION ALL
         SELECT x.* FROM unnest(v_keys, v_key_tags, v_rooms) t (key, tag, room) CROSS JOIN LATERAL (
           SELECT ${KEY}, w.ready_at, NULL::text AS session_id, w.limit_key, w.limit_concurrency, w.limit_count, w.limit_interval FROM work_items w
           WHERE w.limit_key = t.key AND w.limit_tag = t.tag AND w.ready_at <= v_now AND ${ALIVE}
-          ORDER BY w.ready_at, ${KEY} LIMIT least(p_max, t.room) FOR UPDATE SKIP LOCKED
+          ORDER BY w.ready_at, ${KEY} LIMIT least(v_left, t.room) FOR UPDATE SKIP LOCKED
         ) x
         UNION ALL
         SELECT * FROM (
@@ -184,9 +185,9 @@ BEGIN
           WHERE p_owner IS NOT NULL AND w.session_id IS NOT NULL AND w.ready_at <= v_now AND ${ALIVE} AND ${TAKES_TAG} AND (
             EXISTS (SELECT FROM sessions s WHERE s.session_id = w.session_id AND s.lease_until > v_now AND s.owner = p_owner)
             OR (v_hasRoom AND NOT EXISTS (SELECT FROM sessions s WHERE s.session_id = w.session_id AND s.lease_until > v_now)))
-          ORDER BY w.ready_at, ${KEY} LIMIT p_max FOR UPDATE SKIP LOCKED
+          ORDER BY w.ready_at, ${KEY} LIMIT v_left FOR UPDATE SKIP LOCKED
         ) sessions
-      ) s ORDER BY s.ready_at, s.instance_id, s.execution_id, s.event_id LIMIT p_max
+      ) s ORDER BY s.ready_at, s.instance_id, s.execution_id, s.event_id LIMIT v_left
     LOOP
       v_count := v_count + 1;
       CONTINUE WHEN v_item.session_id IS NOT NULL
@@ -208,8 +209,10 @@ BEGIN
     END IF;
     ${lockAndReturn(`, expires_at = NULL,
           lock_owner = CASE WHEN w.session_id IS NULL THEN NULL ELSE p_owner END`)}
-    IF cardinality(v_ids) = p_max THEN RETURN; END IF;
-    EXIT;
+    v_left := v_left - cardinality(v_ids);
+    IF v_left = 0 THEN RETURN; END IF;
+    -- In the place of those that were left out there may be others.
+    EXIT WHEN v_count = cardinality(v_ids);
   END LOOP;
   IF (SELECT w.limit_key FROM work_items w WHERE w.limit_key IS NOT NULL ORDER BY w.limit_key LIMIT 1) IS NOT NULL THEN
     SELECT min(greatest(s.ready_at, s.opens_at)) INTO v_limited_at
@@ -307,6 +310,8 @@ BEGIN
     INTO v_count, v_sessions, v_owners FROM gone g;
   IF v_sessions IS NOT NULL THEN
     UPDATE sessions s SET used_at = p_now FROM unnest(v_sessions, v_owners) g (id, owner) WHERE s.session_id = ANY (ARRAY[g.id]) AND s.owner = g.owner;
+  END IF;
+  IF cardinality(array_remove(p_sessions, NULL)) > 0 THEN
     DELETE FROM session_messages m USING unnest(p_sessions, p_uptos) a (session, upto) WHERE m.session_id = ANY (ARRAY[a.session]) AND m.seq <= a.upto;
   END IF;
   RETURN v_count;
