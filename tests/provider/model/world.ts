@@ -679,8 +679,15 @@ function plan(name: string, call: Plan['call'], expected: (told: readonly unknow
 
 /** Lanes of the PostgreSQL provider; other calls go their own way. */
 const LANES: Partial<Record<WriteStep['do'], string>> = {
-  ...{ start: 'requests', enqueue: 'requests', publish: 'requests', control: 'requests' },
-  ...{ ackTurns: 'acks', ackAhead: 'acks', abandonTurns: 'acks', ackWork: 'acks', abandonWork: 'acks' },
+  start: 'requests',
+  enqueue: 'requests',
+  publish: 'requests',
+  control: 'requests',
+  ackTurns: 'acks',
+  ackAhead: 'acks',
+  abandonTurns: 'acks',
+  ackWork: 'acks',
+  abandonWork: 'acks',
 };
 
 /** Steps that take effect in their order when they are made together; a fetch of turns finds what was asked for before it. */
