@@ -9,7 +9,19 @@ import { Proxy as NetworkProxy } from '../../postgres-server/proxy.ts';
 import { queryServer } from '../../postgres-server/schemas.ts';
 import type { StopMode } from '../../postgres-server/server-process.ts';
 import { startOwnPostgres, type PostgresServer } from '../../postgres-server/server.ts';
-import { activity, enqueue, fetchItems, fetchOne, payloads, read, run, start, startOne } from '../../src/conformance/case-kit.ts';
+import {
+  activity,
+  enqueue,
+  fetchItems,
+  fetchOne,
+  page,
+  payloads,
+  read,
+  routing,
+  run,
+  start,
+  startOne,
+} from '../../src/conformance/case-kit.ts';
 import { isFaultOfItem } from '../../src/main/store-fault.ts';
 import { NoConnection, StatementTimeout, toProviderError } from '../../src/provider/postgres/trouble.ts';
 import * as activities from '../integration/fixtures/activities.ts';
@@ -195,6 +207,36 @@ describe('locks of others', () => {
     expect(await sending).toEqual(['enqueued']);
     expect(await query(`SELECT count(*)::integer AS count FROM "${schema}".messages`)).toEqual([{ count: 2 }]);
     expect((await read(provider, 'a')).customStatus).toBe('1');
+  });
+
+  test('the upkeep of sessions passes over limits that a fetch takes of', async () => {
+    const schema = freshSchema();
+    const hasty = await openPostgres({ schema, connectionString: named(`upkeep_${process.pid}`, { lock_timeout: '100' }) });
+    const keys = async (): Promise<readonly unknown[]> =>
+      (await query(`SELECT limit_key FROM "${schema}".limits`)).map((row) => row['limit_key']);
+    await query(`INSERT INTO "${schema}".limits (limit_key, arrival_us) VALUES ('held', 0), ('paid', 0)`);
+    const other = await openTransaction(`SELECT FROM "${schema}".limits WHERE limit_key = 'held' FOR UPDATE`);
+    await hasty.renewSessions({ owner: 'o', leaseMs: 60_000, idleMs: 60_000 });
+    expect(await keys()).toEqual(['held']);
+    await other.query('COMMIT');
+    await hasty.renewSessions({ owner: 'o', leaseMs: 60_000, idleMs: 60_000 });
+    expect(await keys()).toEqual([]);
+  });
+
+  test('T53: who would count what runs under a limit by an older snapshot is refused, and tries again', async () => {
+    const schema = freshSchema();
+    const provider = await openPostgres({ schema });
+    const limit = { key: 'db', concurrency: 1, rate: null };
+    const take = `SELECT take_limit(NULL, 'db', 1, NULL, NULL, 0) AS may`;
+    await query(`INSERT INTO "${schema}".limits (limit_key, arrival_us) VALUES ('db', 0)`);
+    await run(provider, 'a', { page: page(2), workItems: [activity(2, { routing: routing({ limit }) })] });
+    const other = await openTransaction(
+      'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+      `SET LOCAL search_path TO "${schema}"`,
+      'SELECT FROM limits',
+    );
+    expect((await provider.fetchWorkItems({ maxItems: 9, lockMs: 60_000, waitMs: 0 })).items).toHaveLength(1);
+    expect(await rejection(other.query(take))).toMatchObject({ code: '40001' });
   });
 
   test('T53: a lock that does not come in time and a statement that is cancelled are told as passing, and nothing was done', async () => {

@@ -97,8 +97,9 @@ BEGIN
   IF p_interval IS NOT NULL THEN
     v_ahead := limit_ahead(p_key, p_now, p_interval * p_count);
     IF v_ahead > p_interval * (p_count - 1) THEN RETURN false; END IF;
-    UPDATE limits l SET arrival_us = p_now * 1000 + v_ahead + p_interval WHERE l.limit_key = p_key;
   END IF;
+  -- Without a rate, too: who counts by an older snapshot (REPEATABLE READ) is refused a row that was changed, not one that was only locked.
+  UPDATE limits l SET arrival_us = coalesce(p_now * 1000 + v_ahead + p_interval, l.arrival_us) WHERE l.limit_key = p_key;
   RETURN true;
 END`,
   ),

@@ -390,7 +390,9 @@ BEGIN
       END);
   DELETE FROM sessions s WHERE s.lease_until <= v_now AND NOT EXISTS (SELECT FROM work_items w WHERE w.session_id = ANY (ARRAY[s.session_id]));
   DELETE FROM session_messages m WHERE m.sent_at < v_now - p_keep;
-  DELETE FROM limits l WHERE l.arrival_us <= v_now * 1000;
+  -- L3 of limits.ts holds here as well: a fetch that has one of the rows may be about to wait for the session or for another row.
+  WITH paid AS MATERIALIZED (SELECT l.limit_key FROM limits l WHERE l.arrival_us <= v_now * 1000 FOR UPDATE SKIP LOCKED)
+    DELETE FROM limits l USING paid p WHERE l.limit_key = ANY (ARRAY[p.limit_key]);
   RETURN held_sessions(p_owner, v_now);
 END`,
   ),
