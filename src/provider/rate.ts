@@ -45,7 +45,13 @@ export function countBegin(rate: LimitRate, arrivalUs: number, nowMs: number): n
   return nowMs * 1_000 + aheadUs(rate, arrivalUs, nowMs) + intervalUs(rate);
 }
 
-function intervalUs({ count, perMs }: LimitRate): number {
+/**
+ * Tells what each activity costs.
+ *
+ * @param rate - the rate
+ * @returns microseconds until the next one may begin, when all that may begin at once have
+ */
+export function intervalUs({ count, perMs }: LimitRate): number {
   return Math.ceil((perMs * 1_000) / count);
 }
 

@@ -79,7 +79,8 @@ export type ActivityOptions = {
 /**
  * A limit that activities share by its key, in all runtimes on a store: for a database that takes ten connections, an API with a quota, a tenant
  * that must not take everything. Activities wait in the store until it lets them begin, oldest first; they take no thread meanwhile. Give it
- * `concurrency`, `rate` or both. The numbers of the activity that is to begin count; a change of them holds from the next activity on.
+ * `concurrency`, `rate` or both. The numbers of the activity that is to begin count: a change of them holds from the next one on. Give all activities with a
+ * key the same ones otherwise.
  *
  * @example
  * await ctx.scheduleActivity(sendMail, order, { limit: { key: 'mail', concurrency: 5, rate: { count: 100, perMs: 60_000 } } });

@@ -1,5 +1,6 @@
 // Turns, starts and work items as the parameters of the functions in sql/: arrays, one for each column. Neighbour: postgres-provider.ts.
 import { encodeRecord } from '../../types/codec.ts';
+import { intervalUs } from '../rate.ts';
 import type { NewInstance, NewWorkItem, OrchestrationAck, WorkItemAck, WorkItemLock } from '../provider.ts';
 import { encodeJson } from './texts.ts';
 
@@ -63,7 +64,7 @@ export function lockParameters(items: readonly WorkItemLock[]): readonly unknown
 export function ackParameters(acks: readonly OrchestrationAck[], offered: ReadonlySet<NewWorkItem>): readonly unknown[] {
   const turns = new Columns(14);
   const used = new Columns(3);
-  const work = new Columns(13);
+  const work = new Columns(14);
   const timers = new Columns(5);
   const cancelledWork = new Columns(4);
   const cancelledTimers = new Columns(3);
@@ -100,14 +101,17 @@ function workCells({ eventId, name, payload, routing }: NewWorkItem): readonly u
     routing?.sessionId ?? null,
     routing?.priority ?? 0,
     routing?.expiresAfterMs ?? null,
-    limitKeyOf(routing),
+    ...limitCells(routing),
   ];
   return [eventId, name, payload, routing === null ? null : encodeRecord(routing), ...where];
 }
 
-/** An item of a session waits for its owner, not for a limit. */
-function limitKeyOf(routing: NewWorkItem['routing']): string | null {
-  return routing === null || routing.sessionId !== null ? null : (routing.limit?.key ?? null);
+/** Key and numbers. An item of a session waits for its owner, not for a limit. */
+function limitCells(routing: NewWorkItem['routing']): readonly [key: string | null, numbers: string | null] {
+  const limit = routing === null || routing.sessionId !== null ? null : routing.limit;
+  if (limit === null) return [null, null];
+  const { key, concurrency, rate } = limit;
+  return [key, [concurrency, rate?.count, rate === null ? null : intervalUs(rate)].map((number) => number ?? '').join(' ')];
 }
 
 /** In the order in which the other functions lock items: so that nobody waits for somebody who waits for him. */

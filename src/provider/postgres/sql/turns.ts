@@ -105,6 +105,7 @@ BEGIN
 END`,
   ),
 
+  // p_work_numbers: of a limit: concurrency, count and interval, with blanks between; each may be left out.
   // Arrays by turn: p_ids …; by what belongs to a turn: …_ack is the number of the turn, from 1, …_id its instance, …_execution its execution.
   plpgsql(
     `ack_turns(p_now bigint, p_ids text[], p_tokens text[], p_executions integer[], p_bases integer[], p_versions text[], p_lasts integer[],
@@ -112,7 +113,7 @@ END`,
   p_next_payloads text[],
   p_used_ack integer[], p_used_id text[], p_used bigint[],
   p_work_ack integer[], p_work_id text[], p_work_execution integer[], p_work_event integer[], p_work_name text[], p_work_payload text[],
-  p_work_routing text[], p_work_tag text[], p_work_session text[], p_work_priority integer[], p_work_expires bigint[], p_work_limit text[],
+  p_work_routing text[], p_work_tag text[], p_work_session text[], p_work_priority integer[], p_work_expires bigint[], p_work_limit text[], p_work_numbers text[],
   p_work_offered boolean[],
   p_timer_ack integer[], p_timer_id text[], p_timer_event integer[], p_timer_at bigint[], p_timer_payload text[],
   p_unwork_ack integer[], p_unwork_id text[], p_unwork_execution integer[], p_unwork_event integer[],
@@ -246,13 +247,11 @@ BEGIN
       SELECT w.id, w.execution, w.event, CASE WHEN w.offered THEN v_now + p_offer_lock ELSE place(v_now, w.priority, v_now) END,
         CASE WHEN w.offered THEN p_offer_token END, CASE WHEN w.offered THEN 1 ELSE 0 END, p_runtime,
         w.tag, w.session, v_now + w.expires, w.priority,
-        w.limit_key, CASE WHEN w.limit_key IS NOT NULL THEN coalesce(':' || w.tag, '') END, (l.numbers ->> 'concurrency')::integer, (l.numbers -> 'rate' ->> 'count')::integer,
-        ceil((l.numbers -> 'rate' ->> 'perMs')::numeric * 1000 / (l.numbers -> 'rate' ->> 'count')::numeric)::bigint,
-        w.routing, w.name, w.payload
+        w.limit_key, CASE WHEN w.limit_key IS NOT NULL THEN coalesce(':' || w.tag, '') END, nullif(split_part(w.numbers, ' ', 1), '')::integer,
+        nullif(split_part(w.numbers, ' ', 2), '')::integer, nullif(split_part(w.numbers, ' ', 3), '')::bigint, w.routing, w.name, w.payload
       FROM unnest(p_work_ack, p_work_id, p_work_execution, p_work_event, p_work_tag, p_work_session, p_work_expires, p_work_priority,
-        p_work_limit, p_work_routing, p_work_name, p_work_payload, p_work_offered)
-        w (ack, id, execution, event, tag, session, expires, priority, limit_key, routing, name, payload, offered)
-        CROSS JOIN LATERAL (SELECT CASE WHEN w.limit_key IS NOT NULL THEN w.routing::json -> 'limit' END AS numbers) l
+        p_work_limit, p_work_numbers, p_work_routing, p_work_name, p_work_payload, p_work_offered)
+        w (ack, id, execution, event, tag, session, expires, priority, limit_key, numbers, routing, name, payload, offered)
       WHERE v_ok[w.ack] ON CONFLICT DO NOTHING;
   END IF;
   IF cardinality(p_unwork_ack) > 0 THEN
