@@ -6,8 +6,9 @@ import { SqliteProvider } from 'duraloom/sqlite';
 import { faulty, SimulatedClock, type Fault, type FaultPlan, type FaultyOperation, type FaultyProvider } from 'duraloom/testing';
 import { onTestFinished } from 'vitest';
 import { stage } from '../support/integration-stage.ts';
+import { openPostgres } from '../support/postgres.ts';
 
-export const STORES = ['memory', 'sqlite'] as const;
+export const STORES = ['memory', 'sqlite', 'postgres'] as const;
 export const LOCK_MS = 30_000;
 
 export type Store = {
@@ -20,10 +21,22 @@ export type Store = {
 /** Opens a store with faults; a real file for SQLite. Closed when the test is over. */
 export async function open(kind: (typeof STORES)[number], plan: FaultPlan): Promise<Store> {
   const clock = new SimulatedClock(Date.UTC(2030, 0, 1));
-  const real = kind === 'memory' ? new MemoryProvider({ clock }) : await SqliteProvider.open(stage().file(), { clock });
+  const real = await openReal(kind, clock);
   const faults = faulty(real, plan, { clock });
   onTestFinished(() => faults.close());
   return { faults, real, clock };
+}
+
+/** Opens a store on a simulated clock. */
+export async function openReal(kind: (typeof STORES)[number], clock: SimulatedClock): Promise<Provider> {
+  switch (kind) {
+    case 'memory':
+      return new MemoryProvider({ clock });
+    case 'sqlite':
+      return await SqliteProvider.open(stage().file(), { clock, synchronous: 'NORMAL' });
+    case 'postgres':
+      return await openPostgres({ clock });
+  }
 }
 
 /** A plan in which one fault hits the first call of an operation. */

@@ -2,12 +2,11 @@
 // Neighbours: fixtures/faulty-workflows.ts, faulty-stage.ts.
 import { Client, Runtime, validateHistory, type Clock, type Provider, type RuntimeOptions } from 'duraloom';
 import { MemoryProvider } from 'duraloom/memory';
-import { SqliteProvider } from 'duraloom/sqlite';
 import { faulty, SimulatedClock, type FaultPlan, type FaultRates, type FaultyProvider } from 'duraloom/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { rejection, stage } from '../support/integration-stage.ts';
+import { rejection } from '../support/integration-stage.ts';
 import { seed, seeded } from '../support/seed.ts';
-import { once } from './faulty-stage.ts';
+import { once, openReal, type STORES } from './faulty-stage.ts';
 import * as workflows from './fixtures/faulty-workflows.ts';
 
 /** All kinds on all operations: in sum a fault hits every second batch and every third other call. */
@@ -122,10 +121,9 @@ async function settle<Value>(clock: SimulatedClock, real: Provider, promise: Pro
 }
 
 /** One run in simulated time, everything in this thread. */
-async function simulate(kind: 'memory' | 'sqlite', plan: FaultPlan): Promise<FaultyProvider> {
+async function simulate(kind: (typeof STORES)[number], plan: FaultPlan): Promise<FaultyProvider> {
   const clock = new SimulatedClock(Date.UTC(2030, 0, 1));
-  const real =
-    kind === 'memory' ? new MemoryProvider({ clock }) : await SqliteProvider.open(stage().file(), { clock, synchronous: 'NORMAL' });
+  const real = await openReal(kind, clock);
   const faults = faulty(real, plan, { clock });
   onTestFinished(() => faults.close());
   const options = { ...QUICK, clock, orchestrations, activities, replayThreads: 0, activityThreads: 0 };
@@ -159,6 +157,11 @@ describe(seeded('workflows on a store that fails'), () => {
 
   test.each(SEEDS.slice(0, 3))('in SQLite, seed %i', async (number) => {
     const { log } = await simulate('sqlite', { seed: number, rates: { any: RATES } });
+    expect(log.length).toBeGreaterThan(10);
+  });
+
+  test.each(SEEDS.slice(0, 3))('in PostgreSQL, seed %i', { timeout: 60_000 }, async (number) => {
+    const { log } = await simulate('postgres', { seed: number, rates: { any: RATES } });
     expect(log.length).toBeGreaterThan(10);
   });
 });
