@@ -116,8 +116,12 @@ test('more steps than connections wait for each other, however long that takes, 
   await begun.promise;
   cancelling.abort(new RangeError('not wanted'));
   expect(await cancelled).toBeInstanceOf(RangeError);
-  // Longer than connecting may take.
-  await query('SELECT pg_sleep(1.2)');
+  // They have waited longer than connecting may take when one that gets no connection has given up.
+  const proxy = await NetworkProxy.start(postgresUrl());
+  onTestFinished(() => proxy.close());
+  proxy.set('halfOpen');
+  const away = await setUp({ connectionString: proxy.urlFor(postgresUrl()), connectTimeoutMs: 1_000 });
+  await rejection(away.source.transact({ run: async () => null, signal: NEVER }));
   expect(running).toBe(3);
   held.open();
   expect((await settled).map(({ status }) => status)).toEqual(steps.map(() => 'fulfilled'));

@@ -9,6 +9,7 @@
 import { encodeRecord } from '../../types/codec.ts';
 import type { SharedLimit } from '../../types/replay.ts';
 import type { NewWorkItem, WorkFetchParams, WorkItem, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';
+import { takesTag } from '../tags.ts';
 import { Limits } from './limits.ts';
 import { ReadyGroups } from './ready-groups.ts';
 import type { Grouped } from './ready-groups.ts';
@@ -16,7 +17,6 @@ import { ReadyOrder } from './ready-order.ts';
 import type { Placed } from './ready-order.ts';
 import type { Sessions } from './sessions.ts';
 import { isLocked, withHeadStart } from './stored-instance.ts';
-import { takesTag } from '../tags.ts';
 
 /** The execution that scheduled activities. */
 export type WorkOwner = { readonly instanceId: string; readonly executionId: number };

@@ -1,8 +1,8 @@
 // The worker queue in SQL. Neighbours: orchestrator-queue.ts inserts and cancels, work-selection.ts says what a fetch may take,
 // routed-items.ts keeps the items with routing, sessions.ts who owns which session, instance-table.ts takes the completions.
-// limits.ts counts what begins, leases.ts finds expired locks. All methods run inside a transaction of group-commit.ts and repeat safely after a rollback. Plain items come
-// first everywhere: one statement inserts several, one locks one unless it is inserted locked, one acks it. Only who is not found among them is
-// looked for among the routed ones.
+// limits.ts counts what begins, leases.ts finds expired locks. All methods run inside a transaction of group-commit.ts and repeat safely after a
+// rollback. Plain items come first everywhere: one statement inserts several, one locks one unless it is inserted locked, one acks it. Only who is
+// not found among them is looked for among the routed ones.
 import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
 import type { NewWorkItem, WorkItem, WorkItemAck, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';

@@ -1,4 +1,4 @@
-// How a function of the store is written. Neighbours: instances.ts, turns.ts and work.ts write them, ../migrations.ts creates them.
+// How a function of the store is written. Neighbours: instances.ts, turns.ts, work.ts and limits.ts write them, ../migrations.ts creates them.
 //
 // One call is one round trip and one transaction. Within it:
 // F1. Rows are locked in one order, so that calls do not lock each other out: instances by id, then work items by key. What locks more, now and

@@ -164,9 +164,9 @@ BEGIN
       SELECT s.* FROM (
         SELECT x.* FROM work_shares(v_now, p_runtime, p_kept, v_left) o CROSS JOIN LATERAL (
           SELECT ${KEY}, w.ready_at - o.head AS ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
-          WHERE p_plain AND w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND w.ready_at <= o.since AND ${ALIVE}
+          WHERE w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND w.ready_at <= o.since AND ${ALIVE}
           ORDER BY w.ready_at, ${KEY} LIMIT o.share FOR UPDATE SKIP LOCKED
-        ) x
+        ) x WHERE p_plain
         UNION ALL
         SELECT x.* FROM (SELECT DISTINCT t.tag FROM unnest(v_tags) t (tag)) t CROSS JOIN LATERAL (
           SELECT ${KEY}, w.ready_at, NULL::text AS session_id, ${UNLIMITED} FROM work_items w
@@ -221,7 +221,7 @@ BEGIN
   RETURN QUERY SELECT v_now, least(v_limited_at,
       (SELECT min(x.ready_at + v_now - o.since) FROM work_owners(v_now, p_runtime, p_kept) o CROSS JOIN LATERAL (
         SELECT w.ready_at FROM work_items w
-        WHERE p_plain AND w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1) x),
+        WHERE w.owner = o.owner AND w.tag IS NULL AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1) x WHERE p_plain),
       (SELECT min(x.ready_at) FROM unnest(v_tags) t (tag) CROSS JOIN LATERAL (
         SELECT w.ready_at FROM work_items w WHERE w.tag = t.tag AND ${IN_TAG_LANE} AND ${ALIVE} ORDER BY w.ready_at, ${KEY} LIMIT 1) x),
       CASE WHEN p_owner IS NOT NULL THEN next_session_item(v_now, p_plain, p_tags, p_any, p_owner, p_max_sessions) END
