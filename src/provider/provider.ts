@@ -19,6 +19,7 @@ import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { ActivityRouting } from '../types/replay.ts';
+import type { ManagementStore, StoredAttribute } from './management.ts';
 
 /** A message on the orchestrator queue. */
 export type NewMessage = {
@@ -58,6 +59,8 @@ export type NewInstance = {
   readonly delayMs: number;
   /** What becomes of the living children of an instance that this one replaces; null: they stay. */
   readonly closeChildren: CloseChildren | null;
+  /** Search attributes; null: none. */
+  readonly attributes: StoredAttributes | null;
   /** Message for its parent, enqueued when this instance is replaced while it lives, or terminated with a parent that lives on in quarantine (T4). */
   readonly parentNotice: string | null;
 };
@@ -238,8 +241,13 @@ export type OrchestrationAck = {
   readonly closeChildren: CloseChildren | null;
 };
 
+/** The search attributes of an instance: encoded as a whole for readers, and one by one for the index. At most `MAX_ATTRIBUTES`. */
+export type StoredAttributes = { readonly text: string; readonly list: readonly StoredAttribute[] };
+
 /** Rare parts of a turn, in the order in which they are applied. */
 export type AckEffects = {
+  /** All search attributes from now on; null: unchanged. */
+  readonly attributes: StoredAttributes | null;
   /** Encoded values to write; null deletes. */
   readonly values: readonly { readonly key: string; readonly value: string | null }[];
   /** Patterns as `matchesTopic` of types/topics.ts reads them. Subscribing twice is subscribing once. */
@@ -396,8 +404,8 @@ export type StoreStats = {
   readonly slowPaths: number;
 };
 
-/** The storage of a runtime. See the rules P1–P6 at the top of this file. */
-export interface Provider {
+/** The storage of a runtime. See the rules P1–P7 at the top of this file. */
+export interface Provider extends ManagementStore {
   /** What this provider is called in messages, such as `sqlite`. */
   readonly name: string;
 
@@ -629,20 +637,6 @@ export interface Provider {
    * @throws {ProviderError} when the store fails
    */
   readInstances(instanceIds: readonly string[]): Promise<readonly (InstanceRecord | null)[]>;
-
-  /**
-   * Lists instances in the order of their ids, by Unicode code points.
-   *
-   * @param params - `afterInstanceId`: cursor, null for the first page; `limit`: page size, 1 to 1000; `status`, `parentInstanceId`: only these
-   * @returns a page; shorter than `limit` means the last one
-   * @throws {ProviderError} when the store fails
-   */
-  listInstances(params: {
-    readonly afterInstanceId: string | null;
-    readonly limit: number;
-    readonly status?: InstanceStatus;
-    readonly parentInstanceId?: string;
-  }): Promise<readonly InstanceRecord[]>;
 
   /**
    * Waits until an instance meets a condition. Woken by commits, without polling by the caller.

@@ -25,6 +25,8 @@ export type InstanceRecord = {
   readonly customStatus: string | null;
   /** Grows by one with every change of the custom status; 0 when never set. */
   readonly customStatusVersion: number;
+  /** Encoded search attributes, null when there are none. */
+  readonly attributes: string | null;
   readonly parent: ParentLink | null;
   /** What happens to it when its parent ends first. */
   readonly onParentClose: ParentClosePolicy;
@@ -32,6 +34,8 @@ export type InstanceRecord = {
   readonly priority: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
+  /** When it ended; null: it has not. */
+  readonly endedAtMs: number | null;
 };
 
 /**
