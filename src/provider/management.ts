@@ -3,10 +3,9 @@
 //
 // O1. No call here looks at more than a bounded number of rows, however large the store is: lists may end early with a place to go on from.
 // O2. Nothing here is on the way of turns and activities; it may cost them an index entry, never a wait.
-import type { ParentClosePolicy } from '../types/history-event.ts';
 import type { ExecutionStatus, InstanceRecord, InstanceStatus } from '../types/instance.ts';
 import type { ActivityRouting } from '../types/replay.ts';
-import type { HistoryPage, StoredValue } from './provider.ts';
+import type { HistoryPage, StoredAttributes, StoredValue } from './provider.ts';
 
 /** A search attribute of an instance: its value is encoded and short. */
 export type StoredAttribute = { readonly key: string; readonly value: string };
@@ -89,7 +88,7 @@ export type ExecutionRecord = {
   readonly endedAtMs: number | null;
 };
 
-/** Outcome of a delete. `alive`: it, or a descendant that goes with it, has not ended. `hasParent`: its parent exists and must be deleted instead. */
+/** Outcome of a delete. `alive`: it, or a descendant that goes with it, has not ended. `hasParent`: its parent has not ended and waits for it. */
 export type DeleteOutcome =
   | { readonly kind: 'deleted'; /** Descendants included. */ readonly instances: number }
   | { readonly kind: 'notFound' | 'alive' | 'hasParent' };
@@ -108,7 +107,7 @@ export type QueueItem =
       /** Event of the timer; null: it is none. */
       readonly timerEventId: number | null;
       readonly key: string | null;
-      /** Epoch milliseconds; of what is visible at once 0. */
+      /** When a timer is due, epoch milliseconds; of what is visible at once a number near 0. With `messageId` it orders the messages of an instance. */
       readonly visibleAtMs: number;
       /** Hand-outs so far. */
       readonly attempt: number;
@@ -132,7 +131,7 @@ export type QueueItem =
       readonly payload: string;
     };
 
-/** Parameters of a look into a queue. Orchestrator queue: by instance, in the order of the hand-out; worker queue: by instance, execution, event. */
+/** Parameters of a look into a queue. Orchestrator queue: by instance, time, message; worker queue: by instance, execution, event. */
 export type QueueQuery = {
   readonly queue: 'orchestrator' | 'worker';
   /** Only its items; absent: all. */
@@ -145,7 +144,7 @@ export type QueueQuery = {
 
 /**
  * A wish about an item. `unlock`: whoever has it loses it, and it is handed out again at once; its attempts stay. `moveBack`: that, and its attempts
- * are forgotten, and it is visible at once (a timer keeps its time). `drop`: it goes; `completionPayload` is enqueued for the orchestration of a work
+ * are forgotten (a timer keeps its time). `drop`: it goes, and whoever has it loses it; `completionPayload` is enqueued for the orchestration of a work
  * item, so that it does not wait for ever. An unlocked message frees its instance, with all its messages.
  */
 export type QueueEdit =
@@ -160,7 +159,9 @@ export type InstanceDump = {
   /** Engine behaviour of the current execution; 0 before its first turn. */
   readonly engine: number;
   readonly parentNotice: string | null;
-  readonly onParentClose: ParentClosePolicy;
+  /** Nothing of it is handed out before, epoch milliseconds: a delayed start; null: at once. */
+  readonly holdUntilMs: number | null;
+  readonly attributes: StoredAttributes | null;
   /** Executions with a history or a record, oldest first; the last one is the current one. */
   readonly executions: readonly (ExecutionRecord & { readonly pages: readonly HistoryPage[] })[];
   readonly values: readonly StoredValue[];

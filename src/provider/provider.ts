@@ -302,8 +302,12 @@ export type WorkItemRecord = {
   readonly name: string;
   readonly attempt: number;
   readonly isRunning: boolean;
+  /** From when on it may be handed out by its own time, epoch milliseconds; of a running one when its lock ends. */
+  readonly visibleAtMs: number;
   readonly tag: string | null;
   readonly sessionId: string | null;
+  /** Key of the limit that it shares; null: none. */
+  readonly limitKey: string | null;
   /** Encoded details of the last heartbeat. */
   readonly heartbeat: string | null;
 };

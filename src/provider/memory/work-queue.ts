@@ -265,9 +265,31 @@ export class WorkQueue {
       .toSorted((a, b) => a.executionId - b.executionId || a.eventId - b.eventId)
       .map((item) => {
         const { executionId, eventId, name, attempt, routing, heartbeat } = item;
-        const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null };
-        return { executionId, eventId, name, attempt, isRunning: isLocked(item, nowMs), ...where, heartbeat };
+        const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null, limitKey: limitOf(item)?.key ?? null };
+        const isRunning = isLocked(item, nowMs);
+        return { executionId, eventId, name, attempt, isRunning, visibleAtMs: item.readyAtMs ?? nowMs, ...where, heartbeat };
       });
+  }
+
+  /**
+   * Finds an item.
+   *
+   * @param key - instance, execution and event
+   * @returns the item; undefined: there is none
+   */
+  find(key: { readonly instanceId: string; readonly executionId: number; readonly eventId: number }): StoredWorkItem | undefined {
+    return this.#items.get(key.instanceId)?.get(keyOf(key));
+  }
+
+  /**
+   * Finds the items of an instance, or all.
+   *
+   * @param instanceId - which; undefined: all
+   * @returns the items, in no order
+   */
+  all(instanceId: string | undefined): readonly StoredWorkItem[] {
+    if (instanceId !== undefined) return [...(this.#items.get(instanceId)?.values() ?? [])];
+    return [...this.#items.values()].flatMap((items) => [...items.values()]);
   }
 
   /**
