@@ -5,10 +5,11 @@
 // O2. Nothing here is on the way of turns and activities; it may cost them an index entry, never a wait.
 import type { ExecutionStatus, InstanceRecord, InstanceStatus } from '../types/instance.ts';
 import type { ActivityRouting } from '../types/replay.ts';
-import type { HistoryPage, StoredAttributes, StoredValue } from './provider.ts';
+import type { StoredAttributes } from '../types/attributes.ts';
+import type { HistoryPage, StoredValue } from './provider.ts';
 
 /** A search attribute of an instance: its value is encoded and short. */
-export type StoredAttribute = { readonly key: string; readonly value: string };
+export type StoredAttribute = StoredAttributes['list'][number];
 
 /** Which instances: all that is given must hold. */
 export type InstanceFilter = {
@@ -131,13 +132,29 @@ export type QueueItem =
       readonly payload: string;
     };
 
+/** Place of an item in its queue: of a message its time and id, of a work item execution and event. */
+export type QueuePlace = { readonly instanceId: string; readonly major: number; readonly minor: number };
+
+/**
+ * Tells where an item stands in its queue.
+ *
+ * @param item - the item
+ * @returns its place
+ */
+export function placeOf(item: QueueItem): QueuePlace {
+  const { instanceId } = item;
+  return item.kind === 'message'
+    ? { instanceId, major: item.visibleAtMs, minor: item.messageId }
+    : { instanceId, major: item.executionId, minor: item.eventId };
+}
+
 /** Parameters of a look into a queue. Orchestrator queue: by instance, time, message; worker queue: by instance, execution, event. */
 export type QueueQuery = {
   readonly queue: 'orchestrator' | 'worker';
   /** Only its items; absent: all. */
   readonly instanceId?: string;
-  /** The last item of the page before; null: the first page. */
-  readonly after: QueueItem | null;
+  /** Behind which place; null: the first page. */
+  readonly after: QueuePlace | null;
   /** 1 to 1,000. */
   readonly limit: number;
 };
