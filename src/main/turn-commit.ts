@@ -53,9 +53,10 @@ function replacedNotice({ executionId }: OrchestrationItem, eventId: number): st
 }
 
 function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {
-  const { values, subscriptions, publications, sessionMessages, terminations } = effects;
+  const { attributes, values, subscriptions, publications, sessionMessages, terminations } = effects;
   const { instanceId, executionId } = item;
   return {
+    attributes,
     values,
     subscriptions,
     publications,

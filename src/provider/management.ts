@@ -5,10 +5,11 @@
 // O2. Nothing here is on the way of turns and activities; it may cost them an index entry, never a wait.
 import type { ExecutionStatus, InstanceRecord, InstanceStatus } from '../types/instance.ts';
 import type { ActivityRouting } from '../types/replay.ts';
-import type { HistoryPage, StoredAttributes, StoredValue } from './provider.ts';
+import type { StoredAttributes } from '../types/attributes.ts';
+import type { HistoryPage, StoredValue } from './provider.ts';
 
 /** A search attribute of an instance: its value is encoded and short. */
-export type StoredAttribute = { readonly key: string; readonly value: string };
+export type StoredAttribute = StoredAttributes['list'][number];
 
 /** Which instances: all that is given must hold. */
 export type InstanceFilter = {

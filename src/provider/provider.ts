@@ -19,7 +19,8 @@ import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { ActivityRouting } from '../types/replay.ts';
-import type { ManagementStore, StoredAttribute } from './management.ts';
+import type { StoredAttributes } from '../types/attributes.ts';
+import type { ManagementStore } from './management.ts';
 
 /** A message on the orchestrator queue. */
 export type NewMessage = {
@@ -240,9 +241,6 @@ export type OrchestrationAck = {
   /** What becomes of the living children; null: nothing (the engine tells those it knows by messages). For quarantine. */
   readonly closeChildren: CloseChildren | null;
 };
-
-/** The search attributes of an instance: encoded as a whole for readers, and one by one for the index. At most `MAX_ATTRIBUTES`. */
-export type StoredAttributes = { readonly text: string; readonly list: readonly StoredAttribute[] };
 
 /** Rare parts of a turn, in the order in which they are applied. */
 export type AckEffects = {
