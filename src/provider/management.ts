@@ -132,13 +132,29 @@ export type QueueItem =
       readonly payload: string;
     };
 
+/** Place of an item in its queue: of a message its time and id, of a work item execution and event. */
+export type QueuePlace = { readonly instanceId: string; readonly major: number; readonly minor: number };
+
+/**
+ * Tells where an item stands in its queue.
+ *
+ * @param item - the item
+ * @returns its place
+ */
+export function placeOf(item: QueueItem): QueuePlace {
+  const { instanceId } = item;
+  return item.kind === 'message'
+    ? { instanceId, major: item.visibleAtMs, minor: item.messageId }
+    : { instanceId, major: item.executionId, minor: item.eventId };
+}
+
 /** Parameters of a look into a queue. Orchestrator queue: by instance, time, message; worker queue: by instance, execution, event. */
 export type QueueQuery = {
   readonly queue: 'orchestrator' | 'worker';
   /** Only its items; absent: all. */
   readonly instanceId?: string;
-  /** The last item of the page before; null: the first page. */
-  readonly after: QueueItem | null;
+  /** Behind which place; null: the first page. */
+  readonly after: QueuePlace | null;
   /** 1 to 1,000. */
   readonly limit: number;
 };

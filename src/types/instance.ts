@@ -5,6 +5,18 @@ import type { ParentLink } from './names.ts';
 /** State of an instance. `Quarantined`: it failed too often to run (poison) and waits for an operator. */
 export type InstanceStatus = 'Pending' | 'Running' | 'Suspended' | 'Completed' | 'Failed' | 'Cancelled' | 'Terminated' | 'Quarantined';
 
+/** All of them. Complete by type: a status cannot be forgotten. */
+export const INSTANCE_STATUSES: readonly InstanceStatus[] = Object.keys({
+  Pending: true,
+  Running: true,
+  Suspended: true,
+  Completed: true,
+  Failed: true,
+  Cancelled: true,
+  Terminated: true,
+  Quarantined: true,
+} satisfies Record<InstanceStatus, true>) as InstanceStatus[];
+
 /** State of one execution of an instance. */
 export type ExecutionStatus = InstanceStatus | 'ContinuedAsNew';
 

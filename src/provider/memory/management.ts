@@ -4,6 +4,7 @@ import { isEnded } from '../../types/instance.ts';
 import { isPageLimit, makeLimitError } from '../list-limit.ts';
 import {
   MAX_WAITING_COUNT,
+  placeOf,
   type DeleteOutcome,
   type ExecutionRecord,
   type InstanceFilter,
@@ -13,6 +14,7 @@ import {
   type ListPosition,
   type QueueEdit,
   type QueueItem,
+  type QueuePlace,
   type QueueQuery,
   type WaitingCounts,
 } from '../management.ts';
@@ -158,8 +160,8 @@ export function peekQueue({ instances, work }: Stored, query: QueueQuery, nowMs:
       ? work.all(instanceId).map((item) => toWorkEntry(item, nowMs))
       : chosen.flatMap((instance) => toMessageEntries(instance, nowMs));
   return items
-    .filter((item) => after === null || compareItems(item, after) > 0)
-    .toSorted(compareItems)
+    .filter((item) => after === null || comparePlaces(placeOf(item), after) > 0)
+    .toSorted((a, b) => comparePlaces(placeOf(a), placeOf(b)))
     .slice(0, limit);
 }
 
@@ -243,14 +245,6 @@ function toWorkEntry(item: StoredWorkItem, nowMs: number): QueueItem {
   return { kind: 'workItem', instanceId, executionId, eventId, name, visibleAtMs, attempt, lockedUntilMs, routing, heartbeat, payload };
 }
 
-function compareItems(a: QueueItem, b: QueueItem): number {
-  const byInstance = compareCodePoints(a.instanceId, b.instanceId);
-  if (byInstance !== 0) return byInstance;
-  const [first, second] = placeOf(a);
-  const [otherFirst, otherSecond] = placeOf(b);
-  return first - otherFirst || second - otherSecond;
-}
-
-function placeOf(item: QueueItem): readonly [number, number] {
-  return item.kind === 'message' ? [item.visibleAtMs, item.messageId] : [item.executionId, item.eventId];
+function comparePlaces(a: QueuePlace, b: QueuePlace): number {
+  return compareCodePoints(a.instanceId, b.instanceId) || a.major - b.major || a.minor - b.minor;
 }
