@@ -36,7 +36,6 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
       ...start,
       parent: isChild ? { instanceId: item.instanceId, executionId: item.executionId, eventId } : null,
       delayMs: 0,
-      attributes: null,
       parentNotice: isChild ? replacedNotice(item, eventId) : null,
       // Only a start that may replace a living instance needs it: encoding it costs more than the rest of a start.
       closeChildren: start.policy === 'terminateExisting' ? closingOf(start.instanceId, 'was replaced') : null,
