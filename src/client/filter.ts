@@ -87,7 +87,7 @@ export function toFilter(given: InstanceFilterOptions | undefined): InstanceFilt
  * @returns the cursor; null at the end
  */
 export function toCursor(order: ListOrder, position: ListPosition | null): string | null {
-  return position === null ? null : `${prefixOf(order)}${position.at}.${encodeURIComponent(position.instanceId)}`;
+  return position === null ? null : `${prefixOf(order)}${position.at}.${position.seq}.${encodeURIComponent(position.instanceId)}`;
 }
 
 /**
@@ -102,9 +102,9 @@ export function readCursor(order: ListOrder, cursor: unknown): ListPosition | nu
   if (cursor === undefined) return null;
   const prefix = prefixOf(order);
   if (typeof cursor === 'string' && cursor.startsWith(prefix)) {
-    const [, at = '', encoded = ''] = /^(-?\d+(?:\.\d+)?)\.(.*)$/su.exec(cursor.slice(prefix.length)) ?? [];
+    const [, at = '', seq = '', encoded = ''] = /^(-?\d{1,16})\.(-?\d{1,16})\.(.*)$/su.exec(cursor.slice(prefix.length)) ?? [];
     const instanceId = decodeId(encoded);
-    if (at !== '' && instanceId !== null) return { at: Number(at), instanceId };
+    if (at !== '' && instanceId !== null) return { at: Number(at), seq: Number(seq), instanceId };
   }
   throw new ArgumentError(
     `Expected \`cursor\` to be the \`cursor\` of a page of the same list, in the same order, got ${show(cursor)}. Without one the list begins anew`,

@@ -36,8 +36,8 @@ export type InstanceFilter = {
  */
 export type InstanceOrder = 'id' | 'createdAt' | 'endedAt';
 
-/** A place in a list, behind an instance that was looked at: numbers and ids mean what the store wants them to. */
-export type ListPosition = { readonly at: number; readonly instanceId: string };
+/** A place in a list, behind an instance that was looked at. What of it counts, and what the numbers mean, is the store's. */
+export type ListPosition = { readonly at: number; readonly seq: number; readonly instanceId: string };
 
 /** Parameters of a list. */
 export type InstanceQuery = {

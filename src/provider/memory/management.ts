@@ -221,12 +221,12 @@ function matches({ record, attributes }: StoredInstance, filter: InstanceFilter)
 }
 
 function positionOf({ record, sequence }: StoredInstance, orderBy: InstanceOrder): ListPosition {
-  const at = orderBy === 'createdAt' ? sequence : orderBy === 'endedAt' ? (record.endedAtMs ?? 0) : 0;
-  return { at, instanceId: record.instanceId };
+  const { instanceId, endedAtMs } = record;
+  return { at: orderBy === 'endedAt' ? (endedAtMs ?? 0) : 0, seq: orderBy === 'id' ? 0 : sequence, instanceId };
 }
 
 function comparePositions(a: ListPosition, b: ListPosition): number {
-  return a.at - b.at || compareCodePoints(a.instanceId, b.instanceId);
+  return a.at - b.at || a.seq - b.seq || compareCodePoints(a.instanceId, b.instanceId);
 }
 
 function toMessageEntries(instance: StoredInstance, nowMs: number): readonly QueueItem[] {
