@@ -134,12 +134,16 @@ export class Instances {
    * @param instance - which
    */
   unlink(instance: StoredInstance): void {
+    this.#leaveSiblings(instance);
+    instance.record = { ...instance.record, parent: null };
+  }
+
+  #leaveSiblings(instance: StoredInstance): void {
     const { parent } = instance.record;
     if (parent === null) return;
     const siblings = this.#childrenOf.get(parent.instanceId);
     siblings?.delete(instance);
     if (siblings?.size === 0) this.#childrenOf.delete(parent.instanceId);
-    instance.record = { ...instance.record, parent: null };
   }
 
   /**
@@ -152,7 +156,7 @@ export class Instances {
     this.clear(instance);
     this.#ready.place(instance, null);
     this.#instances.delete(instanceId);
-    this.unlink(instance);
+    this.#leaveSiblings(instance);
     this.#touched.add(instanceId);
   }
 

@@ -21,7 +21,7 @@ import {
 import { compareCodePoints } from './code-points.ts';
 import type { Instances } from './instances.ts';
 import { isLocked, removeMessages, type StoredInstance } from './stored-instance.ts';
-import type { StoredWorkItem, WorkQueue } from './work-queue.ts';
+import { visibleAtMsOf, type StoredWorkItem, type WorkQueue } from './work-queue.ts';
 
 /** All that operators can reach. */
 export type Stored = { readonly instances: Instances; readonly work: WorkQueue };
@@ -241,7 +241,7 @@ function toMessageEntries(instance: StoredInstance, nowMs: number): readonly Que
 function toWorkEntry(item: StoredWorkItem, nowMs: number): QueueItem {
   const { instanceId, executionId, eventId, name, attempt, routing, heartbeat, payload } = item;
   const lockedUntilMs = isLocked(item, nowMs) ? item.readyAtMs : null;
-  const visibleAtMs = item.readyAtMs ?? nowMs;
+  const visibleAtMs = visibleAtMsOf(item);
   return { kind: 'workItem', instanceId, executionId, eventId, name, visibleAtMs, attempt, lockedUntilMs, routing, heartbeat, payload };
 }
 

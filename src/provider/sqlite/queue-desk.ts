@@ -6,7 +6,7 @@ import { isPageLimit, makeLimitError } from '../list-limit.ts';
 import type { QueueEdit, QueueItem, QueueItemRef, QueueQuery } from '../management.ts';
 import { PRIORITY_HEAD_START_MS } from '../provider.ts';
 import { readyAtOnceMs, type InstanceTable } from './instance-table.ts';
-import { parseRouting } from './routed-items.ts';
+import { parseRouting, ROUTED_VISIBLE_AT } from './routed-items.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 type MessageRow = Omit<Extract<QueueItem, { kind: 'message' }>, 'kind' | 'lockedUntilMs'> & {
@@ -68,7 +68,7 @@ export class QueueDesk {
            SELECT * FROM (SELECT ${columns}, ready_at AS visibleAtMs, NULL AS routing FROM work_items WHERE ${where} ORDER BY 1, 2, 3 LIMIT ?)
            UNION ALL
            SELECT * FROM (SELECT ${columns},
-             ready_at + iif(lock_token IS NULL, priority * ${PRIORITY_HEAD_START_MS}, 0) AS visibleAtMs, routing
+             ${ROUTED_VISIBLE_AT} AS visibleAtMs, routing
              FROM routed_items WHERE ${where} ORDER BY 1, 2, 3 LIMIT ?)
          ) ORDER BY 1, 2, 3 LIMIT ?`,
       );
