@@ -11,13 +11,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import { validateHistory } from '../../src/replay/validate-history.ts';
-import type { Attributes, AttributeValue } from '../../src/types/attributes.ts';
 import { HistoryError } from '../../src/types/errors.ts';
 import type { Failure } from '../../src/types/failure.ts';
 import { EVENT_ROLES, type CarriedValue, type HistoryEvent, type OrchestrationStarted } from '../../src/types/history-event.ts';
 import type { ReplayResult } from '../../src/types/replay.ts';
 import { answerActivity, PROGRAM, programOrchestrations, programs, tally, type Program } from '../support/programs.ts';
 import {
+  attributesAfter,
   comparable,
   historyOf,
   instanceFaulted,
@@ -446,14 +446,6 @@ function valuesAfter(events: readonly HistoryEvent[]): readonly CarriedValue[] {
     if (event.kind === 'ValueDeleted') values.delete(event.key);
   }
   return [...values.values()].toSorted((left, right) => (left.key < right.key ? -1 : 1));
-}
-
-function attributesAfter(events: readonly HistoryEvent[]): Attributes {
-  const attributes: Record<string, AttributeValue | null> = {};
-  for (const event of events) {
-    if (event.kind === 'OrchestrationStarted' || event.kind === 'AttributesSet') Object.assign(attributes, event.attributes);
-  }
-  return Object.fromEntries(Object.entries(attributes).flatMap(([key, value]) => (value === null ? [] : [[key, value] as const])));
 }
 
 function subscriptionsAfter(events: readonly HistoryEvent[]): readonly string[] {

@@ -7,7 +7,7 @@ import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import type { ReplayHost } from '../../src/replay/replay-host.ts';
 import type { Scope } from '../../src/replay/scope.ts';
 import { validateHistory } from '../../src/replay/validate-history.ts';
-import type { AttributeChange, Attributes } from '../../src/types/attributes.ts';
+import type { AttributeChange, Attributes, AttributeValue } from '../../src/types/attributes.ts';
 import type { OrchestrationContext } from '../../src/types/context.ts';
 import { defineOrchestration, type OrchestrationDefinition, type OrchestrationSchemas } from '../../src/types/definition.ts';
 import type { Failure } from '../../src/types/failure.ts';
@@ -310,6 +310,19 @@ export function comparable(result: object): string {
 
 /** An engine that was rebuilt from its history. */
 export type Rebuilt = { readonly engine: ReplayEngine; readonly host: TestHost; readonly result: ReplayResult };
+
+/**
+ * Gives the search attributes that an instance has after some events.
+ *
+ * @param events - events of its current execution
+ */
+export function attributesAfter(events: readonly HistoryEvent[]): Attributes {
+  const attributes: Record<string, AttributeValue | null> = {};
+  for (const event of events) {
+    if (event.kind === 'OrchestrationStarted' || event.kind === 'AttributesSet') Object.assign(attributes, event.attributes);
+  }
+  return Object.fromEntries(Object.entries(attributes).flatMap(([key, value]) => (value === null ? [] : [[key, value] as const])));
+}
 
 /** Settings for a cold replay. */
 export type ReplaySettings = {
