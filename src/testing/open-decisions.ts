@@ -69,6 +69,7 @@ export function describeOpenDecisions(events: readonly HistoryEvent[]): readonly
       case 'CustomStatusSet':
       case 'ValueSet':
       case 'ValueDeleted':
+      case 'AttributesSet':
       case 'TopicPublished':
       case 'SessionMessageSent':
       case 'Patched':
