@@ -36,7 +36,7 @@ export type WatchedPage = {
   /** Errors that nothing caught, and what was written to the console as an error or a warning. */
   readonly complaints: readonly string[];
   /** Closes the page with its cookies and storage. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 };
 
 /** A running browser. Close it in `afterAll`. */
