@@ -98,8 +98,9 @@ class Line<Value> {
 
   remove(value: Value): void {
     const at = this.#values.indexOf(value, this.#head);
+    assert(at >= 0, 'only a waiter gives up');
     if (at === this.#head) this.take();
-    else if (at > this.#head) this.#values.splice(at, 1);
+    else this.#values.splice(at, 1);
   }
 
   values(): readonly Value[] {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { HistoryEvent } from 'duraloom';
 import type { RecordedHistory } from 'duraloom/testing';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { cases, play } from '../../support/program-cases.ts';
 import { historyOf, type Body } from '../../support/replay-harness.ts';
 import * as body from '../../support/replay-harness.ts';
@@ -13,10 +13,14 @@ export const histories: fc.Arbitrary<Promise<readonly (readonly HistoryEvent[])[
   return executions.map((execution) => JSON.parse(JSON.stringify(historyOf(execution))) as HistoryEvent[]);
 });
 
+const goldenFolder = new URL('../../golden/0.1.0/', import.meta.url);
+
+/** Histories of every kind of event, as they were recorded. */
+export const goldenNames: readonly string[] = readdirSync(goldenFolder).map((file) => file.slice(0, -'.json'.length));
+
 /** The first execution of a golden history. */
 export function golden(name: string): readonly HistoryEvent[] {
-  const path = new URL(`../../golden/0.1.0/${name}.json`, import.meta.url);
-  const { executions } = JSON.parse(readFileSync(path, 'utf8')) as RecordedHistory;
+  const { executions } = JSON.parse(readFileSync(new URL(`${name}.json`, goldenFolder), 'utf8')) as RecordedHistory;
   return executions[0]?.events ?? [];
 }
 

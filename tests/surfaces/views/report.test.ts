@@ -29,7 +29,7 @@ import {
   valueSet,
 } from '../../support/replay-harness.ts';
 import { fcParameters, seeded } from '../../support/seed.ts';
-import { golden, hostileHistory, hostileTexts, longHistory, timed } from './kit.ts';
+import { golden, goldenNames, hostileHistory, hostileTexts, longHistory, timed } from './kit.ts';
 
 const state: ReportState = {
   instanceId: 'order-1',
@@ -149,6 +149,11 @@ describe('a report', () => {
     expect(report).toContain('<h1>wait-1</h1>');
     expect(report).toContain('<strong class="status Completed">Completed</strong>');
     expect(report).toContain('event go');
+  });
+
+  test.each(goldenNames)('of the golden history %s has a line for each event', (name) => {
+    const history = golden(name);
+    expect(toHtmlReport({ state, history }).match(/<td class="kind">/g)).toHaveLength(history.length);
   });
 
   test('of 50,000 events is bounded and says what is left out', () => {
