@@ -1,4 +1,4 @@
-// A real browser for tests: Chromium, headless, with a fresh profile and without a network of its own. Used by tests of pages.
+// A real browser for tests: Chromium, headless, with a fresh profile that goes away with it. Used by tests of pages.
 //
 // Where there is none, suites skip themselves: `describe.skipIf(!hasBrowser)`, with the reason in a comment on the line above, and this file
 // says so once in the output. CHROMIUM names another executable; the path of none switches these tests off.
