@@ -40,7 +40,7 @@ function takeFields(given: unknown): Fields {
 
 /** Most lines have a few short texts and numbers: they need no encoding. null: there is more in it. */
 function takePlain(given: object): Fields | null {
-  if (Array.isArray(given) || 'toJSON' in given) return null;
+  if (Array.isArray(given) || isError(given) || 'toJSON' in given) return null;
   const fields: Record<string, unknown> = {};
   let units = 0;
   for (const key of Object.keys(given)) {
@@ -68,7 +68,7 @@ function limited(given: unknown): Fields {
 
 /** JSON makes nothing of an error. Only at the top, where loggers expect it. */
 function withFailures(given: unknown): unknown {
-  if (given instanceof Error) return { err: toFailure(given) };
+  if (isError(given)) return { err: toFailure(given) };
   if (typeof given !== 'object' || given === null || Array.isArray(given) || 'toJSON' in given) return given;
   return Object.fromEntries(
     Object.entries(given).map(([key, value]: [string, unknown]) => [key, isError(value) ? toFailure(value) : value]),
