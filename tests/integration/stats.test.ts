@@ -144,8 +144,8 @@ describe('stats', () => {
 type Documented = { readonly kind: string; readonly labels: readonly string[] };
 
 function documented(): ReadonlyMap<string, Documented> {
-  const guide = readFileSync(join(root, 'docs/guides/metrics.md'), 'utf8');
-  const rows = [...guide.matchAll(/^\| `(duraloom_\w+)` *\| (\w+) *\| ([^|]*?) *\|/gm)];
+  const reference = readFileSync(join(root, 'docs/metrics.md'), 'utf8');
+  const rows = [...reference.matchAll(/^\| `(duraloom_\w+)` *\| (\w+) *\| [^|]*\| ([^|]*?) *\|/gm)];
   return new Map(rows.map(([, name = '', kind = '', labels = '']) => [name, { kind, labels: labels === '' ? [] : labels.split(', ') }]));
 }
 
@@ -160,11 +160,11 @@ function named(): readonly string[] {
 }
 
 describe('the metrics of a runtime', () => {
-  test('are those that the guide lists', () => {
+  test('are those that the reference lists', () => {
     expect([...documented().keys()].toSorted()).toEqual(named().toSorted());
   });
 
-  test('have the kind and the labels that the guide says', async () => {
+  test('have the kind and the labels that the reference says', async () => {
     const { client, runtime } = await stage().open();
     await (await client.startOrchestration('one', 'fan', { activity: 'locate', count: 5 })).result({ timeout: PATIENCE });
     const list = documented();
