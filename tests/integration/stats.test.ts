@@ -160,11 +160,11 @@ function named(): readonly string[] {
 }
 
 describe('the metrics of a runtime', () => {
-  test('are those that the reference lists', () => {
+  test('are those that the guide lists', () => {
     expect([...documented().keys()].toSorted()).toEqual(named().toSorted());
   });
 
-  test('have the kind and the labels that the reference says', async () => {
+  test('have the kind and the labels that the guide says', async () => {
     const { client, runtime } = await stage().open();
     await (await client.startOrchestration('one', 'fan', { activity: 'locate', count: 5 })).result({ timeout: PATIENCE });
     const list = documented();
