@@ -10,6 +10,7 @@ import { MAX_PRIORITY } from '../types/limits.ts';
 import { encodeStart } from '../types/message-text.ts';
 import { assertInstanceId, assertName } from '../types/names.ts';
 import { show } from '../types/show.ts';
+import { assertTrace } from '../types/trace.ts';
 import type { InstanceHandle } from './instance-handle.ts';
 import { closingOf } from './requests.ts';
 
@@ -32,6 +33,13 @@ export type StartOptions = {
   readonly startAt?: Date;
   /** 0 to 9: each level goes before what became ready up to a minute earlier. @default 0 */
   readonly priority?: number;
+  /**
+   * The span that the orchestration is below, as the W3C header says it; for those of a request see `readTraceHeaders`.
+   * @default none; a runtime that records traces begins one then
+   */
+  readonly traceparent?: string;
+  /** What vendors have added to the trace: the W3C header beside `traceparent`. */
+  readonly tracestate?: string;
 };
 
 /** One start of a batch. */
@@ -54,7 +62,15 @@ export type StartResult<Output = unknown> = {
 };
 
 /** The names of the options. */
-export const START_OPTIONS: FieldNames<StartOptions> = { version: true, onExisting: true, startAfter: true, startAt: true, priority: true };
+export const START_OPTIONS: FieldNames<StartOptions> = {
+  version: true,
+  onExisting: true,
+  startAfter: true,
+  startAt: true,
+  priority: true,
+  traceparent: true,
+  tracestate: true,
+};
 
 /** Complete by type: a policy cannot be forgotten. */
 const POLICIES: Readonly<Record<StartPolicy, true>> = { fail: true, useExisting: true, replaceTerminal: true, terminateExisting: true };
@@ -78,11 +94,12 @@ export function toNewInstance(request: StartRequest): NewInstance {
   if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY) {
     throw new ArgumentError(`Expected priority to be an integer from 0 to ${MAX_PRIORITY}, got ${show(priority)}`);
   }
+  const trace = assertTrace(request);
   return {
     instanceId,
     name,
     version: version ?? null,
-    payload: encodeStart({ name, version, input: encodePayload(input, `input of orchestration '${name}'`), parent: undefined }),
+    payload: encodeStart({ name, version, input: encodePayload(input, `input of orchestration '${name}'`), parent: undefined, trace }),
     parent: null,
     parentNotice: null,
     // Without a parent it has no effect.

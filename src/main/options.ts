@@ -13,6 +13,7 @@ import { toFailure } from '../types/failure.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { silentLogger, type Logger, type LogLevel } from '../types/logger.ts';
 import { show } from '../types/show.ts';
+import type { TraceSink } from '../types/trace.ts';
 import type { AutoTuneOptions } from './auto-tuner.ts';
 import type { MetricsSink } from './metrics.ts';
 import type { ReplayMismatch } from './replay-checks.ts';
@@ -119,6 +120,11 @@ export type RuntimeOptions = {
   readonly onReplayMismatch?: (mismatch: ReplayMismatch) => void;
   /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
   readonly metrics?: MetricsSink;
+  /**
+   * Gets each span of an orchestration or activity that ended here, and begins a trace for those that were started without one: the bridge of
+   * `duraloom/otel`. See docs/guides/tracing.md. @default none
+   */
+  readonly traces?: TraceSink;
   /** Where log lines go; any pino-compatible logger. @default none */
   readonly logger?: Logger;
   /** Clock of leases and back-offs, for tests. @default the machine's clock */
@@ -128,7 +134,15 @@ export type RuntimeOptions = {
 /** Options with every default filled in. */
 export type ResolvedRuntimeOptions = Omit<
   Required<RuntimeOptions>,
-  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'onReplayMismatch' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb' | 'autoTune'
+  | 'orchestrations'
+  | 'activities'
+  | 'tags'
+  | 'metrics'
+  | 'traces'
+  | 'onReplayMismatch'
+  | 'replayThreadMemoryMb'
+  | 'activityThreadMemoryMb'
+  | 'autoTune'
 > & {
   readonly orchestrations: readonly DefinitionSource[];
   readonly activities: readonly DefinitionSource[];
@@ -136,6 +150,7 @@ export type ResolvedRuntimeOptions = Omit<
   readonly replayThreadMemoryMb: number | null;
   readonly activityThreadMemoryMb: number | null;
   readonly metrics: MetricsSink | null;
+  readonly traces: Required<TraceSink> | null;
   readonly onReplayMismatch: ((mismatch: ReplayMismatch) => void) | null;
   /** null: limits stay where they are. */
   readonly autoTune: Required<AutoTuneOptions> | null;
@@ -185,6 +200,7 @@ const FIELDS: FieldNames<RuntimeOptions> = {
   replayCheckRate: true,
   onReplayMismatch: true,
   metrics: true,
+  traces: true,
   logger: true,
   clock: true,
 };
@@ -244,6 +260,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     replayCheckRate: checkShare('replayCheckRate', options.replayCheckRate ?? 0),
     onReplayMismatch: checkListener('onReplayMismatch', options.onReplayMismatch),
     metrics: checkMetrics(options.metrics),
+    traces: checkTraces(options.traces),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
     logger: checkLogger(options.logger ?? silentLogger),
@@ -304,7 +321,7 @@ function checkBounds([minName, maxName]: readonly [string, string], min: number,
   throw new OptionError(`Expected \`${minName}\` of \`autoTune\` to be at most \`${maxName}\`, got ${min} and ${max}`);
 }
 
-function checkShare(name: 'replayCheckRate', value: number): number {
+function checkShare(name: 'replayCheckRate' | 'traces.sampleRatio', value: number): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value;
   throw new OptionError(`Expected \`${name}\` to be a number from 0 to 1, got ${show(value)}`);
 }
@@ -385,6 +402,13 @@ function checkMetrics(metrics: MetricsSink | undefined): MetricsSink | null {
   if (metrics === undefined) return null;
   if (!hasMethods(metrics, ['record'])) throw new OptionError(`Expected \`metrics\` to have the method record, got ${show(metrics)}`);
   return metrics;
+}
+
+function checkTraces(traces: TraceSink | undefined): Required<TraceSink> | null {
+  if (traces === undefined) return null;
+  if (!hasMethods(traces, ['record'])) throw new OptionError(`Expected \`traces\` to have the method record, got ${show(traces)}`);
+  const { sampleRatio = 1 } = readOptions(traces, '`traces`', { record: true, sampleRatio: true }, makeOptionError);
+  return { record: (span) => traces.record(span), sampleRatio: checkShare('traces.sampleRatio', sampleRatio) };
 }
 
 function checkClock(clock: Clock): Clock {

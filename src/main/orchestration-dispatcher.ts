@@ -52,6 +52,7 @@ import type { ResolvedRuntimeOptions } from './options.ts';
 import { OrchestrationMetrics } from './orchestration-metrics.ts';
 import { ReplayChecks, type PickedTurn } from './replay-checks.ts';
 import { isFaultOfItem } from './store-fault.ts';
+import { Traces } from './traces.ts';
 import { computeBackoffMs, toAck, toQuarantine, type CommittedOutcome } from './turn-commit.ts';
 
 /** Activities of one instance that have just ended. */
@@ -163,6 +164,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #fetched: Series;
   readonly #fetchSizes: Series;
   readonly #measurements: OrchestrationMetrics;
+  /** null: nobody records traces. */
+  readonly #traces: Traces | null;
   /** null: no turn is checked. */
   readonly #checks: ReplayChecks | null;
   /** Which code runs here. */
@@ -189,6 +192,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#provider = options.provider;
     this.#turnsPerThread = options.turnsPerThread;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
+    this.#traces = options.traces === null ? null : new Traces(options.traces);
     const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
     this.#checks =
       options.replayCheckRate === 0
@@ -587,8 +591,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const home = this.#affinity.get(item.instanceId);
     if (home !== undefined && !this.#current.has(item.instanceId)) home.standing = standingAfter(item, ack);
     const { metrics } = this.#parent;
-    if (result !== null) this.#measurements.measure({ item, result, nowMs });
-    else
+    if (result !== null) {
+      this.#measurements.measure({ item, result, nowMs });
+      this.#traces?.committed(item, result);
+    } else
       metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
     this.#lastFailures.delete(item.instanceId);
     if (ack.cancelledActivities.length > 0) this.#parent.cancelActivities(item.instanceId, item.executionId, ack.cancelledActivities);

@@ -289,11 +289,12 @@ function makeOrchestrations(
     versionPolicy,
   } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
+  const traceRatio = options.traces?.sampleRatio ?? null;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, memoryMb, activities: null },
+    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, traceRatio, memoryMb, activities: null },
     dispatcher,
-    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate }),
+    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate, traceRatio }),
   );
   return { pool, dispatcher };
 }
@@ -329,7 +330,18 @@ function makeActivities(
   } = options;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ActivityControl>(
-    { kind: 'activity', clock, threads, sources, versionPolicy, limit, checkRate: 0, memoryMb, activities: { host, storeName, graceMs } },
+    {
+      kind: 'activity',
+      clock,
+      threads,
+      sources,
+      versionPolicy,
+      limit,
+      checkRate: 0,
+      traceRatio: null,
+      memoryMb,
+      activities: { host, storeName, graceMs },
+    },
     dispatcher,
     (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs }),
   );

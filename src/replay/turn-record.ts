@@ -6,6 +6,7 @@ import type { OrchestratorMessage, ParentClosePolicy, StartPolicy } from '../typ
 import type { LogLine } from '../types/logger.ts';
 import { encodeStart } from '../types/message-text.ts';
 import type { ParentLink } from '../types/names.ts';
+import type { TraceContext } from '../types/trace.ts';
 import type { OutgoingMessage, OutgoingStart, ReplayResult, ScheduledActivity, ScheduledTimer, TurnEffects } from '../types/replay.ts';
 
 type Mutable<Effects> = { -readonly [Key in keyof Effects]: Effects[Key] extends readonly (infer Item)[] ? Item[] : Effects[Key] };
@@ -33,7 +34,7 @@ export class TurnRecord {
 
   /** Made when it is first asked for: most turns have none. */
   get effects(): Mutable<TurnEffects> {
-    this.#effects ??= { values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], metrics: [] };
+    this.#effects ??= { values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], metrics: [], spans: [] };
     return this.#effects;
   }
 
@@ -52,14 +53,16 @@ export class TurnRecord {
     readonly onParentClose: ParentClosePolicy;
     readonly startAtMs: number | null;
     readonly priority: number;
+    /** What the new instance is below; null: nothing. */
+    readonly trace: TraceContext | null;
   }): void {
-    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority } = start;
+    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority, trace } = start;
     this.#starts.push({
       eventId: parent?.eventId ?? 0,
       instanceId,
       name,
       version: version ?? null,
-      payload: encodeStart({ name, version, input: start.input, parent: parent === null ? undefined : encodeRecord(parent) }),
+      payload: encodeStart({ name, version, input: start.input, parent: parent === null ? undefined : encodeRecord(parent), trace }),
       conflictPayload: parent === null ? null : encodeRecord(startConflict(instanceId, parent)),
       isChild: parent !== null,
       policy,

@@ -23,6 +23,7 @@ import { toFailure } from '../types/failure.ts';
 import { parseHistoryPages } from '../types/history-text.ts';
 import type { History, ReplayResult } from '../types/replay.ts';
 import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
+import { beginTrace } from './begin-trace.ts';
 import { chooseDrain, type Drain } from './drain.ts';
 import { installGuards } from './guarded-globals.ts';
 import {
@@ -68,6 +69,8 @@ export type ReplayLoopOptions = {
   readonly fail: (error: unknown) => void;
   /** Share of the turns to be checked, 0 to 1. Default: 0. */
   readonly checkRate?: number;
+  /** Share of the traces that begin here that are sampled, 0 to 1; null: nobody records traces. Default: null. */
+  readonly traceRatio?: number | null;
 };
 
 /** What the loop does one at a time (L2). */
@@ -112,6 +115,7 @@ export class ReplayLoop implements ReplayControl {
     this.#cacheBytes = options.cacheBytes;
     this.#fail = options.fail;
     this.#checkRate = options.checkRate ?? 0;
+    const traceRatio = options.traceRatio ?? null;
     this.#host = {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
@@ -120,8 +124,9 @@ export class ReplayLoop implements ReplayControl {
       noteCall: (call) => this.#progress.label(call),
       reportFault: (engine, failure) =>
         this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
+      beginTrace: traceRatio === null ? undefined : () => beginTrace(traceRatio),
     };
-    this.#checkHost = { ...this.#host, reportFault: () => undefined };
+    this.#checkHost = { ...this.#host, reportFault: () => undefined, beginTrace: undefined };
   }
 
   load(sources: readonly ThreadSource[], policy: VersionPolicy): Promise<LoadResult> {

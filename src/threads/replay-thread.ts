@@ -15,6 +15,8 @@ export type ThreadTask = {
   readonly limit: number;
   /** Replay threads: share of the turns to be checked, 0 to 1. */
   readonly checkRate: number;
+  /** Replay threads: see `ReplayLoopOptions`. */
+  readonly traceRatio: number | null;
   /** For activity threads only. */
   readonly activities: {
     readonly hostPort: MessagePort;
@@ -30,8 +32,9 @@ export type ThreadTask = {
  * @returns when the work port is closed
  */
 export function replayThread(task: ThreadTask): Promise<void> {
-  const { workPort, controlPort, limit: cacheBytes, checkRate } = task;
+  const { workPort, controlPort, limit: cacheBytes, checkRate, traceRatio } = task;
   const progress = new Progress(task.progress);
-  serveControl(new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes, checkRate, fail: endThread }), controlPort);
+  const loop = new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes, checkRate, traceRatio, fail: endThread });
+  serveControl(loop, controlPort);
   return new Promise((resolve) => workPort.on('close', resolve));
 }

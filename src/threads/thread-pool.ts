@@ -68,6 +68,8 @@ export type PoolOptions = {
   readonly limit: number;
   /** See `ThreadTask.checkRate`. */
   readonly checkRate: number;
+  /** See `ThreadTask.traceRatio`. */
+  readonly traceRatio: number | null;
   /** Activity threads only: what main does for them. */
   readonly activities: { readonly host: ActivityHost; readonly storeName: string; readonly graceMs: number } | null;
   /** Most memory of a thread's heap, in MiB; null: Node's default. */
@@ -328,7 +330,7 @@ export class ThreadPool<Control extends ThreadControl> {
     const channel = new MessageChannel();
     const progress = new Progress();
     const abort = new AbortController();
-    const { limit, checkRate, activities } = this.#options;
+    const { limit, checkRate, traceRatio, activities } = this.#options;
     const hosting = activities === null ? null : new MessageChannel();
     const task: ThreadTask = {
       workPort: work.port2,
@@ -336,6 +338,7 @@ export class ThreadPool<Control extends ThreadControl> {
       progress: progress.buffer,
       limit,
       checkRate,
+      traceRatio,
       activities:
         activities === null || hosting === null
           ? null
