@@ -37,10 +37,11 @@ export type EndedAttempt = {
 
 const FAILED = '{"kind":"ActivityFailed"';
 
-/** The traces of one runtime. */
+const brokenSinks = new WeakSet<object>();
+
+/** Tells a sink what ended. */
 export class Traces {
   readonly #sink: Pick<TraceSink, 'record'>;
-  #isBroken = false;
 
   /**
    * @param sink - gets the spans
@@ -85,8 +86,8 @@ export class Traces {
     try {
       this.#sink.record(span);
     } catch (error) {
-      if (this.#isBroken) return;
-      this.#isBroken = true;
+      if (brokenSinks.has(this.#sink)) return;
+      brokenSinks.add(this.#sink);
       process.emitWarning(toFailure(error).message, { code: 'DURALOOM_TRACE_SINK', type: 'DuraloomWarning' });
     }
   }
