@@ -82,6 +82,8 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     node: true,
     packages: [],
   },
+  // By the API alone, never by an SDK: which one a host has is its own choice.
+  'src/surfaces/otel': { folders: ['src/types'], node: true, packages: ['@opentelemetry/api'] },
 };
 
 /** Driver packages of the folders `src/provider/<name>`. */
