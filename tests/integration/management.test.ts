@@ -469,7 +469,7 @@ describe.each(STORES)('a client of %s', (store) => {
     const { client, provider } = await openStore(store);
     await runFirst(provider, 'a');
     const { value: good } = await client.exportInstances().next();
-    if (good == null) throw new TypeError('nothing exported');
+    if (typeof good !== 'object') throw new TypeError('nothing exported');
     const { instance } = good;
     const bad: readonly unknown[] = [
       null,
