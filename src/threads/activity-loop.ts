@@ -377,6 +377,8 @@ export class ActivityLoop implements ActivityControl {
       const waitedMs = oldest === undefined ? 0 : this.#clock.monotonicMs() - oldest.sinceMs;
       const heartbeats = Array.from(this.#heartbeats, ([seq, details]): ActivityHeartbeat => ({ seq, details }));
       const longestWaitMs = Math.max(this.#longestWaitMs, waitedMs);
+      this.#stopDropTimer?.();
+      this.#stopDropTimer = null;
       const logs = { logs: this.#logs, logUnits: this.#logUnits, droppedLogs: this.#droppedLogs };
       const batch = { longestWaitMs, steps: this.#steps, replies: this.#replies, ...logs, heartbeats };
       this.#longestWaitMs = 0;

@@ -56,7 +56,10 @@ export const MAX_DURATION_MS: number = 100 * 365 * 24 * 60 * 60 * 1000;
 export const MAX_LOG_LINE_UNITS: number = 64 * 1024;
 
 /** Most log lines of one turn, in UTF-16 units of their text, a line at least 200; the rest is dropped and counted. Reason: a loop that logs. */
-export const MAX_TURN_LOG_UNITS: number = 1024 * 1024;
+export const MAX_TURN_LOG_UNITS: number = 512 * 1024;
 
-/** Most log lines of one thread that main has not taken yet, counted likewise. Reason: a thread may log faster than main can write. */
-export const MAX_THREAD_LOG_UNITS: number = 8 * 1024 * 1024;
+/**
+ * Most log lines of one thread that main has not taken yet, counted likewise. Reason: a thread may log faster than main can write, and what comes in
+ * one batch is written in one go: with some 10,000 lines that takes 0.1 s, in which the host does nothing else.
+ */
+export const MAX_THREAD_LOG_UNITS: number = 2 * 1024 * 1024;

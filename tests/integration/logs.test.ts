@@ -177,12 +177,13 @@ describe('more lines than there may be', () => {
 
   test('of an activity that gives way to nobody are dropped, counted and told of; later ones arrive', async () => {
     const book = new Pino();
-    const { client, runtime } = await open(book.logger);
+    // All of it is written in one go, which may take its time.
+    const { client, runtime } = await open(book.logger, { activityLockMs: 20_000 });
     await run(client, 'a', 'runs', { activity: 'flood', input: 100_000 });
     await run(client, 'b', 'runs', { activity: 'flood', input: 10 });
     const kept = book.of('a', 'flood').length;
-    expect(kept).toBeGreaterThan(10_000);
-    expect(kept).toBeLessThan(45_000);
+    expect(kept).toBeGreaterThan(5_000);
+    expect(kept).toBeLessThan(15_000);
     const told = book.lines.filter((line) => 'dropped' in line);
     expect(told).toMatchObject([{ level: 40, thread: 'activity-0', nodeId: 'node-1', dropped: 100_000 - kept }]);
     expect(dropsOf(runtime)).toMatchObject([{ labels: { thread: 'activity-0' }, value: 100_000 - kept }]);

@@ -50,7 +50,8 @@ describe('a log line', () => {
     ['a list', [1, 2], { value: [1, 2] }],
     ['a text', 'text', { value: 'text' }],
     ['nothing', null, { value: null }],
-    ['a name that means something else', JSON.parse('{"__proto__":{"step":1}}'), JSON.parse('{"__proto__":{"step":1}}')],
+    ['a name that means something else', JSON.parse('{"__proto__":5}'), JSON.parse('{"__proto__":5}')],
+    ['such a name with more behind it', JSON.parse('{"__proto__":{"step":1}}'), JSON.parse('{"__proto__":{"step":1}}')],
   ])('keeps of %s what can be kept', (_, given, kept) => {
     expect(JSON.stringify(fieldsOf(given))).toBe(JSON.stringify(kept));
   });
@@ -78,6 +79,8 @@ describe('a log line', () => {
     expect(line.message).toHaveLength(MAX_LOG_LINE_UNITS + '… (cut)'.length);
     expect(line.fields).toEqual({ cutFields: expect.stringMatching(/^they take 655\d\d characters, more than 65536: /) as unknown });
     expect(units).toBeLessThan(MAX_LOG_LINE_UNITS + 2_000);
+    const many = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`field${index}`, 'x'.repeat(900)]));
+    expect(Object.keys(fieldsOf(many))).toEqual(['cutFields']);
   });
 });
 

@@ -130,6 +130,7 @@ describe('a runtime with threads that is scraped', () => {
     expect([families.get('mixed')?.type, families.get('mixed_gauge')?.type]).toEqual(['counter', 'gauge']);
     expect([find(families, 'mixed'), find(families, 'mixed_gauge')]).toMatchObject([[{ value: 2 }], [{ value: 7 }]]);
     expect(find(families, 'same_total')).toMatchObject([{ labels: { a_b: 'x' }, value: 4 }]);
+    expect(find(families, 'same')).toMatchObject([{ labels: { a_b: 'x' }, value: 9 }]);
     expect(find(families, 'same_seconds_count')).toMatchObject([{ labels: { a_b: 'x' }, value: 2 }]);
     expect(find(families, 'same_seconds_bucket', { le: '0.005' })).toMatchObject([{ value: 1 }]);
   });
