@@ -67,7 +67,14 @@ describe('a replay thread', () => {
     onTestFinished(() => loop.dispose());
     await loop.load([{ prefix: '', source: chatters }], {});
     const inbox = new Inbox(port);
-    const message = encodeStart({ name: 'chatters', version: undefined, input: undefined, parent: undefined });
+    const message = encodeStart({
+      name: 'chatters',
+      version: undefined,
+      input: undefined,
+      parent: undefined,
+      attributes: undefined,
+      trace: null,
+    });
     const run = async (seq: number): Promise<Extract<TurnReply, { kind: 'turn' }>['result']> => {
       const wire: Wire = [];
       writeTurnRequest(wire, { seq, instanceId: `i${seq}`, executionId: 1, baseEventId: 0, nowMs: 0, history: null, messages: [message] });
