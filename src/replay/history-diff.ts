@@ -1,8 +1,9 @@
 // Shows a person where code and history part: both sides between the events around them. Neighbours: engine-errors.ts words the error,
 // testing/replay-history.ts and threads/replay-check.ts show it.
+import type { Nondeterminism } from '../types/failure.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
 import { describeEvent } from './decision.ts';
-import { emittedSide } from './engine-errors.ts';
+import { withLocation } from './engine-errors.ts';
 
 /** Events before and after the place. Reason: enough to find it in the code, little enough to read. */
 const AROUND = 3;
@@ -22,32 +23,54 @@ export type Parting = {
 };
 
 /**
- * Finds where a replay left its history.
+ * Shows where a replay left its history.
  *
  * @param events - the recorded execution
- * @param eventId - the first event that the code does not follow
- * @param message - of the `NONDETERMINISM` with which the replay ended
+ * @param nondeterminism - of the failure with which the replay ended
  * @returns both sides
  */
-export function describeParting(events: readonly HistoryEvent[], eventId: number, message: string): Parting {
-  const event = events[eventId - 1];
-  const emitted = emittedSide(message, event).replace(/^the code now (?:decides (?=[A-Z]))?/, '');
-  const recorded = event === undefined ? null : describeEvent(event);
-  return { eventId, recorded, emitted, diff: writeDiff(events, eventId, emitted) };
+export function describeParting(events: readonly HistoryEvent[], nondeterminism: Nondeterminism): Parting {
+  const { eventId, recorded, emitted, location } = nondeterminism;
+  return { eventId, recorded, emitted: withLocation(emitted, location), diff: writeDiff(events, nondeterminism) };
 }
 
-function writeDiff(events: readonly HistoryEvent[], eventId: number, emitted: string): string {
-  const lines = ['- history', '+ code'];
-  const width = String(eventId + AROUND).length;
-  const line = (mark: string, id: number, text: string): string => `${mark} ${String(id).padStart(width)}  ${text}`;
-  const from = Math.max(1, eventId - AROUND);
-  for (let id = from; id <= eventId + AROUND; id += 1) {
-    const event = events[id - 1];
-    if (event !== undefined) lines.push(line(id === eventId ? '-' : ' ', id, cut(describeEvent(event))));
-    else if (id === eventId) lines.push(line('-', id, '(history ends here)'));
-    if (id === eventId) lines.push(line('+', id, emitted));
-  }
-  return lines.join('\n');
+/** One line of a diff. */
+export type PartingLine = {
+  /** `both`: code and history agree; then what history has, and what the code does instead. */
+  readonly side: 'both' | 'history' | 'code';
+  readonly eventId: number;
+  readonly text: string;
+};
+
+/**
+ * Puts both sides between the events around them. What comes after the place is history's alone, but shows where it is.
+ *
+ * @param events - the recorded execution; empty: unknown
+ * @param nondeterminism - where code and history part
+ * @returns lines in the order of the events
+ */
+export function listParting(events: readonly HistoryEvent[], nondeterminism: Nondeterminism): readonly PartingLine[] {
+  const { eventId, recorded, emitted, location } = nondeterminism;
+  const at = (from: number, to: number): PartingLine[] =>
+    events
+      .slice(Math.max(0, from - 1), Math.max(0, to))
+      .map((event) => ({ side: 'both', eventId: event.id, text: cut(describeEvent(event)) }));
+  return [
+    ...at(eventId - AROUND, eventId - 1),
+    { side: 'history', eventId, text: recorded === null ? '(history ends here)' : cut(recorded) },
+    { side: 'code', eventId, text: withLocation(emitted, location) },
+    ...at(eventId + 1, eventId + AROUND),
+  ];
+}
+
+const MARKS: Readonly<Record<PartingLine['side'], string>> = { both: ' ', history: '-', code: '+' };
+
+function writeDiff(events: readonly HistoryEvent[], nondeterminism: Nondeterminism): string {
+  const width = String(nondeterminism.eventId + AROUND).length;
+  const lines = listParting(events, nondeterminism).map(
+    ({ side, eventId, text }) => `${MARKS[side]} ${String(eventId).padStart(width)}  ${text}`,
+  );
+  return ['- history', '+ code', ...lines].join('\n');
 }
 
 function cut(text: string): string {
