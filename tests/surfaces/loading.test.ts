@@ -6,7 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { stage } from '../support/integration-stage.ts';
 
 const run = promisify(execFile);
-const fixture = (name: string): string => new URL(`fixtures/${name}`, import.meta.url).pathname;
+const quietHost = new URL('fixtures/quiet-host.ts', import.meta.url).pathname;
+const recordLoads = new URL('fixtures/record-loads.ts', import.meta.url).pathname;
+const missingPackages = new URL('fixtures/missing-packages.ts', import.meta.url).pathname;
 const PACKAGES = [
   'hono',
   '@hono/node-server',
@@ -20,7 +22,7 @@ const PACKAGES = [
 
 test('a host that runs an orchestration on a file loads no surface and none of their packages', async () => {
   const stand = stage();
-  const args = ['--conditions=duraloom-source', `--import=${fixture('record-loads.ts')}`, fixture('quiet-host.ts'), stand.file()];
+  const args = ['--conditions=duraloom-source', `--import=${recordLoads}`, quietHost, stand.file()];
   const { stdout } = await run(process.execPath, args, { env: { ...process.env, LOADED: stand.file('loaded.txt') } });
   expect(JSON.parse(stdout)).toEqual({ recorded: 42 });
   const loaded = readFileSync(stand.file('loaded.txt'), 'utf8').split('\n');
@@ -51,7 +53,7 @@ describe('a package that is not installed', () => {
       import { MemoryProvider } from 'duraloom/memory';
       const client = new Client(new MemoryProvider());
       try { ${call[surface]} console.log('served'); } catch (error) { console.log(error.code, error.message); }`;
-    const args = ['--conditions=duraloom-source', `--import=${fixture('missing-packages.ts')}`, '--input-type=module', '--eval', code];
+    const args = ['--conditions=duraloom-source', `--import=${missingPackages}`, '--input-type=module', '--eval', code];
     const { stdout } = await run(process.execPath, args, { env: { ...process.env, MISSING: name } });
     expect(stdout).toMatch(/^SURFACE_DEPENDENCY_MISSING /);
     expect(stdout).toContain(`the package '${name}'`);

@@ -389,5 +389,5 @@ export const metaSchema: z.ZodType = named(
   }),
 );
 
-/** Imported instances. */
-export const importedSchema: z.ZodType = named('Imported', z.object({ imported: count, existing: count }));
+/* Imported instances: their route is no operation, and only the document knows this. */
+named('Imported', z.object({ imported: count, existing: count }));
