@@ -1,6 +1,6 @@
 // The errors that replay finds, in words that tell a person what to do. Neighbour: replay-engine.ts throws and records them.
 import { ArgumentError, DeterminismError, DurableError } from '../types/errors.ts';
-import { toFailure } from '../types/failure.ts';
+import { toFailure, type Nondeterminism } from '../types/failure.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
 import { MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS, MAX_SUBSCRIPTIONS } from '../types/limits.ts';
 import { describeEvent } from './decision.ts';
@@ -12,35 +12,48 @@ function where({ name, instanceId, executionId }: Culprit): string {
   return `orchestration '${name}' (instance '${instanceId}', execution ${executionId})`;
 }
 
-/** The code decides something else than history recorded; `now` says what, `eventId` where. */
+/** The code decides something else than history recorded; `emitted` says what, `eventId` where. */
 export function nondeterminismError(
   culprit: Culprit,
-  at: { readonly eventId: number; readonly recorded: HistoryEvent | undefined; readonly now: string },
+  at: Omit<Nondeterminism, 'recorded'> & { readonly recorded: HistoryEvent | undefined },
 ): DeterminismError {
+  const { eventId, emitted, location } = at;
+  const recorded = at.recorded === undefined ? null : describeEvent(at.recorded);
+  const history = recorded === null ? 'history ends here' : `history has ${recorded}`;
+  const code = `the code now ${DECISION.test(emitted) ? 'decides ' : ''}${withLocation(emitted, location)}`;
   return new DeterminismError(
     'NONDETERMINISM',
-    `${where(culprit)} does not follow its history at event ${at.eventId}${recordedSide(at.recorded)}${at.now}${ADVICE}`,
+    `${where(culprit)} does not follow its history at event ${eventId}: ${history}, but ${code}${ADVICE}`,
+    { nondeterminism: { eventId, recorded, emitted, location } },
   );
 }
 
 const ADVICE = '. Deploy the code that wrote this history, or register the changed code as a new version';
+/** How the text of a decision begins; other texts say in words what the code does. */
+const DECISION = /^[A-Z]/;
 
-function recordedSide(recorded: HistoryEvent | undefined): string {
-  return `: ${recorded === undefined ? 'history ends here' : `history has ${describeEvent(recorded)}`}, but `;
+/** What the code does, and where. */
+export function withLocation(emitted: string, location: string | null): string {
+  return location === null ? emitted : `${emitted} (${location})`;
 }
 
 /**
- * Finds in the message of a `nondeterminismError` what the code does now: errors cross threads and the store as text.
+ * Reads the message of a `nondeterminismError`: failures that were stored before they had it as data hold nothing else. Payloads in the message
+ * may look like the text around them; then the sides are cut in the wrong place.
  *
- * @param message - the message
- * @param recorded - the event that the code does not follow; undefined: history ends there
- * @returns what was given as `now`
+ * @param message - of an error with the code `NONDETERMINISM`
+ * @returns what it says; null when it was made by something else
  */
-export function emittedSide(message: string, recorded: HistoryEvent | undefined): string {
-  const before = recordedSide(recorded);
-  const from = message.indexOf(before);
-  const to = message.lastIndexOf(ADVICE);
-  return from < 0 || to < from ? message : message.slice(from + before.length, to);
+export function parseNondeterminism(message: string): Nondeterminism | null {
+  const found = / does not follow its history at event (\d+): (?:history ends here|history has (.*?)), but the code now (.*)$/s.exec(
+    message,
+  );
+  if (found === null) return null;
+  const [, eventId, recorded, now = ''] = found;
+  const end = now.lastIndexOf(ADVICE);
+  const did = (end < 0 ? now : now.slice(0, end)).replace(/^decides (?=[A-Z])/, '');
+  const [, decision = did, location] = /^(.*\}) \((at .*)\)$/s.exec(did) ?? [];
+  return { eventId: Number(eventId), recorded: recorded ?? null, emitted: decision, location: location ?? null };
 }
 
 /** The code decides as history recorded, but an engine that was rebuilt does not stand like the one that wrote the last events. */
@@ -112,14 +125,14 @@ export function notRegisteredError(name: string, version: string | undefined, re
 /**
  * Finds where the user's code made the current ctx call.
  *
- * @returns text to append to a message; empty when the stack does not tell
+ * @returns a line of the stack, such as `at order (file:///app/order.ts:12:20)`; null when the stack does not tell
  */
-export function callSite(): string {
+export function findCallSite(): string | null {
   // Hosts can turn stacks off or into objects.
   const frames = String(new Error('call site').stack).split('\n').slice(1);
   const frame = frames.find(
     (line) => !/replay[\\/](?:replay-engine|engine-errors|orchestration-context|durable-future|combinators|retry|scope)\.[jt]s/.test(line),
   );
   // The engine takes some decisions by itself: then whoever steps it comes next.
-  return frame === undefined || frame.includes('.next (<anonymous>)') ? '' : ` (${frame.trim()})`;
+  return frame === undefined || frame.includes('.next (<anonymous>)') ? null : frame.trim();
 }

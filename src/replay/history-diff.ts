@@ -1,8 +1,9 @@
 // Shows a person where code and history part: both sides between the events around them. Neighbours: engine-errors.ts words the error,
 // testing/replay-history.ts and threads/replay-check.ts show it.
+import type { Nondeterminism } from '../types/failure.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
 import { describeEvent } from './decision.ts';
-import { emittedSide } from './engine-errors.ts';
+import { withLocation } from './engine-errors.ts';
 
 /** Events before and after the place. Reason: enough to find it in the code, little enough to read. */
 const AROUND = 3;
@@ -22,17 +23,14 @@ export type Parting = {
 };
 
 /**
- * Finds where a replay left its history.
+ * Shows where a replay left its history.
  *
  * @param events - the recorded execution
- * @param eventId - the first event that the code does not follow
- * @param message - of the `NONDETERMINISM` with which the replay ended
+ * @param nondeterminism - of the failure with which the replay ended
  * @returns both sides
  */
-export function describeParting(events: readonly HistoryEvent[], eventId: number, message: string): Parting {
-  const event = events[eventId - 1];
-  const emitted = emittedSide(message, event).replace(/^the code now (?:decides (?=[A-Z]))?/, '');
-  const recorded = event === undefined ? null : describeEvent(event);
+export function describeParting(events: readonly HistoryEvent[], { eventId, recorded, ...code }: Nondeterminism): Parting {
+  const emitted = withLocation(code.emitted, code.location);
   return { eventId, recorded, emitted, diff: writeDiff(events, eventId, emitted) };
 }
 

@@ -34,7 +34,7 @@ import { matchesTopic } from '../types/topics.ts';
 import { describeDecision, encodeDecision, failureIdentity, matchesDecision, type Decision } from './decision.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
 import {
-  callSite,
+  findCallSite,
   carriedTooLargeError,
   lateError,
   nondeterminismError,
@@ -824,7 +824,7 @@ export class ReplayEngine {
     }
     const recorded = this.#recorded[this.#cursor];
     if (recorded === undefined || !matchesDecision(recorded, decision)) {
-      this.#fault = this.#nondeterminism(recorded, `the code now decides ${describeDecision(decision)}${callSite()}`);
+      this.#fault = this.#nondeterminism(recorded, describeDecision(decision), findCallSite());
       throw this.#fault;
     }
     this.#cursor += 1;
@@ -928,14 +928,14 @@ export class ReplayEngine {
     if (this.#ending === null && next !== undefined && EVENT_ROLES[next.kind] !== 'input') this.#ending = this.#imposedEnd();
     if (this.#ending !== null) {
       if (this.#recorded !== null && (next === undefined || EVENT_ROLES[next.kind] === 'input')) {
-        this.#fault = this.#nondeterminism(next, `the code now ends here (${describeEnding(this.#ending)})`);
+        this.#fault = this.#nondeterminism(next, `ends here (${describeEnding(this.#ending)})`);
         return;
       }
       this.#end(this.#ending);
       return;
     }
     if (next !== undefined && EVENT_ROLES[next.kind] !== 'input') {
-      this.#fault = this.#nondeterminism(next, 'the code now decides nothing more here');
+      this.#fault = this.#nondeterminism(next, 'decides nothing more here');
     }
   }
 
@@ -1076,8 +1076,8 @@ export class ReplayEngine {
     return { name: this.name, instanceId: this.instanceId, executionId: this.executionId, lastCall: this.#lastCall };
   }
 
-  #nondeterminism(recorded: HistoryEvent | undefined, now: string): DeterminismError {
-    return nondeterminismError(this.#culprit(), { eventId: recorded?.id ?? this.#nextId, recorded, now });
+  #nondeterminism(recorded: HistoryEvent | undefined, emitted: string, location: string | null = null): DeterminismError {
+    return nondeterminismError(this.#culprit(), { eventId: recorded?.id ?? this.#nextId, recorded, emitted, location });
   }
 }
 

@@ -110,7 +110,7 @@ export function toList(sources: ReplaySources): readonly DefinitionSource[] {
   });
 }
 
-function toOutcome(instanceId: string, execution: RecordedExecution, { outcome, lastEventId }: ReplayResult): ReplayOutcome {
+function toOutcome(instanceId: string, { executionId, events }: RecordedExecution, { outcome }: ReplayResult): ReplayOutcome {
   switch (outcome.kind) {
     case 'waiting':
       return { kind: 'running' };
@@ -124,14 +124,13 @@ function toOutcome(instanceId: string, execution: RecordedExecution, { outcome, 
     case 'notRegistered':
     case 'faulted': {
       const failure = parseRecord(outcome.failure) as Failure;
-      if (failure.code === 'NONDETERMINISM') throw mismatch(instanceId, execution, failure, lastEventId + 1);
+      if (failure.nondeterminism !== undefined) {
+        const details = { instanceId, executionId, ...describeParting(events, failure.nondeterminism) };
+        throw new HistoryMismatchError(failure.message, details);
+      }
       // Throws the error with its class and event, when it is the history that is at fault.
-      validateHistory(execution.events);
+      validateHistory(events);
       throw new DurableError((failure.code ?? 'INVARIANT_BROKEN') as ErrorCode, failure.message, { cause: fromFailure(failure) });
     }
   }
-}
-
-function mismatch(instanceId: string, { executionId, events }: RecordedExecution, failure: Failure, eventId: number): HistoryMismatchError {
-  return new HistoryMismatchError(failure.message, { instanceId, executionId, ...describeParting(events, eventId, failure.message) });
 }

@@ -1,9 +1,9 @@
-// The error for a test that waits for what can never happen. Neighbours: time-skipper.ts finds it out, open-decisions.ts reads histories.
+// The error for a test that waits for what can never happen. Neighbours: time-skipper.ts finds it out, replay/open-decisions.ts reads histories.
 import type { Client } from '../client/client.ts';
 import type { InstanceState } from '../client/instance-state.ts';
+import { describeOpenDecisions } from '../replay/open-decisions.ts';
 import { StuckError } from '../types/errors.ts';
 import { isEnded } from '../types/instance.ts';
-import { describeOpenDecisions } from './open-decisions.ts';
 
 /** Instances that are read at most. Reason: the error is for a person. */
 const MAX_INSTANCES = 1_000;

@@ -48,11 +48,11 @@ export function* runCheck(engine: ReplayEngine, request: CheckRequest): Generato
   const history = validateHistory(parseHistoryPages(request.history));
   yield* engine.replay(history, request.history.length);
   // Without messages it runs nothing and says how the replay went.
-  const { outcome, lastEventId } = yield* engine.turn({ nowMs: 0, messages: [] });
+  const { outcome } = yield* engine.turn({ nowMs: 0, messages: [] });
   const answer = (finding: CheckFinding | null): CheckReply => ({ kind: 'check', seq: request.seq, finding });
   if (outcome.kind === 'faulted' || outcome.kind === 'notRegistered') {
     const failure = parseRecord(outcome.failure) as Failure;
-    const parting = failure.code === 'NONDETERMINISM' ? describeParting(history, lastEventId + 1, failure.message) : null;
+    const parting = failure.nondeterminism === undefined ? null : describeParting(history, failure.nondeterminism);
     return answer({ failure, parting });
   }
   const standing = engine.describeStanding();

@@ -1,5 +1,6 @@
 // The one file of errors: a class for each thing that a caller can act on, each with a stable code.
 // Across threads and in the store errors are data: see failure.ts. Every code has an entry in docs/errors.md (a test holds it).
+import type { Nondeterminism } from './failure.ts';
 
 /** Stable identity of an error. Compare by code, never by message or class: classes do not survive threads and the store. */
 export type ErrorCode =
@@ -103,12 +104,16 @@ export class DefinitionError extends DurableError {
 
 /** The orchestration code does not follow the determinism contract: it cannot be replayed from its history. */
 export class DeterminismError extends DurableError {
+  /** Of a `NONDETERMINISM` that a replay found: where code and history part. */
+  readonly nondeterminism: Nondeterminism | undefined;
+
   constructor(
     code: 'NONDETERMINISM' | 'ORCHESTRATION_STUCK' | 'LATE_CALL' | 'GLOBAL_FORBIDDEN' | 'UNHANDLED_REJECTION',
     message: string,
-    options?: { readonly cause?: unknown },
+    options?: { readonly cause?: unknown; readonly nondeterminism?: Nondeterminism },
   ) {
     super(code, message, options);
+    this.nondeterminism = options?.nondeterminism;
   }
 }
 

@@ -10,6 +10,20 @@ export type Failure = {
   readonly cause?: Failure;
   /** Present when trying again cannot help: a retry policy gives up at once. See `NonRetryableError`. */
   readonly nonRetryable?: true;
+  /** Of a `NONDETERMINISM`: what its message says, as data. */
+  readonly nondeterminism?: Nondeterminism;
+};
+
+/** Where the code of an orchestration and its history part. */
+export type Nondeterminism = {
+  /** Id of the first event that the code does not follow. */
+  readonly eventId: number;
+  /** What history has there, such as `ActivityScheduled {name: "charge"}`; null: it ends there. */
+  readonly recorded: string | null;
+  /** What the code does instead, in the same form, or in words. */
+  readonly emitted: string;
+  /** Line of the stack at which it does it, such as `at order (file:///app/order.ts:12:20)`; null: unknown, or it does nothing. */
+  readonly location: string | null;
 };
 
 /**
@@ -23,6 +37,8 @@ export class RemoteError extends Error {
   readonly nonRetryable: boolean;
   /** Last heartbeat details of the activity that failed. */
   readonly heartbeat: unknown;
+  /** Of a `NONDETERMINISM`: where code and history part. */
+  readonly nondeterminism: Nondeterminism | undefined;
 
   constructor(failure: Failure, heartbeat?: unknown) {
     super(failure.message, failure.cause === undefined ? undefined : { cause: new RemoteError(failure.cause) });
@@ -30,6 +46,7 @@ export class RemoteError extends Error {
     this.code = failure.code;
     this.nonRetryable = failure.nonRetryable === true;
     this.heartbeat = heartbeat;
+    this.nondeterminism = readNondeterminism(failure.nondeterminism);
     if (failure.stack !== undefined) this.stack = failure.stack;
   }
 }
@@ -62,16 +79,28 @@ function describe(thrown: unknown, causesLeft: number): Failure {
 
 function read(thrown: unknown, causesLeft: number): Failure {
   if (!isError(thrown)) return { name: 'NonError', message: text(String(thrown)) };
-  const { code, nonRetryable } = thrown as { readonly code?: unknown; readonly nonRetryable?: unknown };
+  const { code, nonRetryable, nondeterminism } = thrown as Readonly<Partial<Record<'code' | 'nonRetryable' | 'nondeterminism', unknown>>>;
   const { cause } = thrown;
+  const parting = readNondeterminism(nondeterminism);
   return {
     name: text(String(thrown.name)),
     message: text(String(thrown.message)),
     ...(typeof code === 'string' ? { code: text(code) } : {}),
     ...(typeof thrown.stack === 'string' ? { stack: text(thrown.stack) } : {}),
     ...(nonRetryable === true ? { nonRetryable } : {}),
+    ...(parting === undefined ? {} : { nondeterminism: parting }),
     ...(cause !== undefined && causesLeft > 0 ? { cause: describe(cause, causesLeft - 1) } : {}),
   };
+}
+
+/** Stored data, or a field of anybody's error: undefined when it is not of this form. */
+function readNondeterminism(value: unknown): Nondeterminism | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { eventId, recorded, emitted, location } = value as Readonly<Partial<Record<keyof Nondeterminism, unknown>>>;
+  const areTexts = [recorded, location].every((side) => side === null || typeof side === 'string');
+  if (!Number.isSafeInteger(eventId) || typeof emitted !== 'string' || !areTexts) return undefined;
+  const cut = (side: unknown): string | null => (side === null ? null : text(side as string));
+  return { eventId: eventId as number, recorded: cut(recorded), emitted: text(emitted), location: cut(location) };
 }
 
 /** Also one of another realm: test runners that give each file a context of its own leave Node's errors outside. */

@@ -1,8 +1,9 @@
 // Code that does not follow its history: every way to differ is found, at its event, with both sides in the message (E3; T43, T48).
 import { describe, expect, it } from 'vitest';
-import { emittedSide, nondeterminismError, stuckError } from '../../src/replay/engine-errors.ts';
+import { nondeterminismError, parseNondeterminism, stuckError } from '../../src/replay/engine-errors.ts';
 import { describeParting } from '../../src/replay/history-diff.ts';
 import { ReplayEngine } from '../../src/replay/replay-engine.ts';
+import { fromFailure, toFailure, type Failure } from '../../src/types/failure.ts';
 import {
   activityCompleted,
   activityFailed,
@@ -546,31 +547,70 @@ describe('a start', () => {
   });
 });
 
-describe('the side of the code', () => {
+describe('what the error says as data', () => {
   const culprit = { name: 'test', instanceId: 'i1', executionId: 1, lastCall: 'none' };
   const [, recorded] = history(started(), timerCreated(T0 + 1));
 
   it.each([
-    ['an event of history', recorded],
-    ['the end of history', undefined],
-  ])('is found again in the text of the error that stands against %s', (_, event) => {
+    ['an event of history', recorded, 'TimerCreated {}'],
+    ['the end of history', undefined, null],
+  ])('is exact when the code stands against %s, whatever user code wrote', (_, event, side) => {
     // Text of user code may look like the text around it.
-    const now = `the code now ends: history has {x}, but history ends here, but ${stuckError(culprit).message}`;
-    const { message } = nondeterminismError(culprit, { eventId: 2, recorded: event, now });
-    expect(emittedSide(message, event)).toBe(now);
+    const emitted = `ends here (failed: history has {x}, but the code now decides nothing, but ${stuckError(culprit).message})`;
+    const error = nondeterminismError(culprit, { eventId: 2, recorded: event, emitted, location: null });
+    expect(error.nondeterminism).toEqual({ eventId: 2, recorded: side, emitted, location: null });
+    expect(fromFailure(JSON.parse(JSON.stringify(toFailure(error))) as Failure).nondeterminism).toEqual(error.nondeterminism);
   });
 
-  it('is the whole text when the error was made by something else', () => {
-    const { message } = nondeterminismError(culprit, { eventId: 2, recorded: undefined, now: 'the code now ends' });
-    expect(emittedSide(message, recorded)).toBe(message);
-    expect(emittedSide('went wrong: history ends here, but why', undefined)).toBe('went wrong: history ends here, but why');
+  it('comes with an execution that does not follow its history, and with the place in the code', async () => {
+    const { result } = await replay(async (ctx) => await ctx.scheduleActivity('charge', 1), [started(), timerCreated(T0 + 1)]);
+    expect(faultOf(result)).toMatchObject({
+      nondeterminism: {
+        eventId: 2,
+        recorded: 'TimerCreated {}',
+        emitted: 'ActivityScheduled {name: "charge", input: 1}',
+        location: expect.stringMatching(/^at .*nondeterminism\.test\.ts\S*:\d+:\d+/) as unknown,
+      },
+    });
+  });
+
+  it.each([
+    ['a decision', 'ActivityScheduled {name: "charge"}', 'at order (file:///app/order.ts:12:20)'],
+    ['a decision at an unknown place', 'TimerCreated {}', null],
+    ['a decision with text like a place', 'ActivityScheduled {name: " (at x)"}', 'at order (file:///app/order.ts:12:20)'],
+    ['an end', 'ends here (failed: Error: no)', null],
+    ['nothing', 'decides nothing more here', null],
+  ])('is read from the message where it was stored without: %s', (_, emitted, location) => {
+    for (const event of [recorded, undefined]) {
+      const error = nondeterminismError(culprit, { eventId: 2, recorded: event, emitted, location });
+      expect(parseNondeterminism(error.message)).toEqual(error.nondeterminism);
+    }
+  });
+
+  it('is not read from messages of another form, and from a cut one as far as it goes', () => {
+    const { message } = nondeterminismError(culprit, { eventId: 2, recorded, emitted: 'TimerCreated {}', location: null });
+    expect(parseNondeterminism(stuckError(culprit).message)).toBeNull();
+    expect(parseNondeterminism(message.slice(0, message.indexOf(' {}. ')))?.emitted).toBe('TimerCreated');
+  });
+
+  it.each([
+    null,
+    'text',
+    { eventId: '2', recorded: null, emitted: 'x', location: null },
+    { eventId: 2, recorded: 3, emitted: 'x', location: null },
+    { eventId: 2, recorded: null, emitted: null, location: null },
+    { eventId: 2, recorded: null, emitted: 'x' },
+  ])('is left out when it is not of its form: %j', (value) => {
+    const error = Object.assign(new Error('other'), { nondeterminism: value });
+    expect(toFailure(error)).not.toHaveProperty('nondeterminism');
+    expect(fromFailure({ name: 'Error', message: 'm', nondeterminism: value } as unknown as Failure).nondeterminism).toBeUndefined();
   });
 });
 
 describe('the place where code and history part', () => {
   it('is shown with long events cut', () => {
     const events = history(started(), activityScheduled('a', 'x'.repeat(1_000)), statusSet('y'.repeat(1_000)));
-    const { diff } = describeParting(events, 3, 'event 3: history has CustomStatusSet, but the code now decides TimerCreated {}');
+    const { diff } = describeParting(events, { eventId: 3, recorded: 'CustomStatusSet {}', emitted: 'TimerCreated {}', location: null });
     const lines = diff.split('\n');
     expect(lines).toHaveLength(6);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(200);

@@ -72,6 +72,8 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     node: true,
     packages: [],
   },
+  // Pictures of a history as data and text; they run in a browser, too.
+  'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
     folders: ['src/types', 'src/replay', 'src/provider', 'src/provider/memory', 'src/client', 'src/threads', 'src/main'],
@@ -219,13 +221,16 @@ function rowOf(folder: string): ImportRow | null {
   return { folders: ['src/types', 'src/provider'], node: true, packages: PROVIDER_DRIVERS[provider] ?? [] };
 }
 
-/** The unit to which the import table applies: `src`, `src/<folder>`, `src/provider/<name>` or `examples`; null where there is no rule. */
+/** Folders whose own folders are units by themselves. */
+const NESTED: ReadonlySet<string> = new Set(['provider', 'surfaces']);
+
+/** The unit to which the import table applies: `src`, `src/<folder>`, `src/provider/<name>`, `src/surfaces/<name>` or `examples`; null: no rule. */
 function folderOf(path: string): string | null {
   const [top, first, second, third] = path.split('/');
   if (top === 'examples') return 'examples';
   if (top !== 'src' || first === undefined) return null;
   if (second === undefined) return 'src';
-  return first === 'provider' && third !== undefined ? `src/provider/${second}` : `src/${first}`;
+  return NESTED.has(first) && third !== undefined ? `src/${first}/${second}` : `src/${first}`;
 }
 
 function checkHeader(file: SourceFile): readonly Violation[] {
