@@ -74,6 +74,24 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   },
   // Pictures of a history as data and text; they run in a browser, too.
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
+  // A program on the public API: what users could write themselves.
+  'src/surfaces/cli': {
+    folders: ['src/types', 'src/surfaces/http', 'src/surfaces/mcp'],
+    files: [
+      'src/index.ts',
+      'src/conformance.ts',
+      'src/memory.ts',
+      'src/postgres.ts',
+      'src/sqlite.ts',
+      'src/testing.ts',
+      'src/views.ts',
+      'src/replay/open-decisions.ts',
+      // The version of a file that is not open.
+      'src/provider/sqlite/migrations.ts',
+    ],
+    node: true,
+    packages: ['better-sqlite3', 'cli-progress', 'cli-table3', 'commander'],
+  },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
     folders: ['src/types', 'src/replay', 'src/provider', 'src/provider/memory', 'src/client', 'src/threads', 'src/main'],

@@ -41,6 +41,7 @@ export const CLI_CODES = {
   QUEUE_ITEM_NOT_FOUND: EXIT.notFound,
   SERVER_FAILED: EXIT.failed,
   STORE_NOT_FOUND: EXIT.store,
+  STORE_OLDER: EXIT.store,
   USAGE: EXIT.usage,
 } as const satisfies Readonly<Record<string, ExitCode>>;
 

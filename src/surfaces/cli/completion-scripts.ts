@@ -142,7 +142,9 @@ function writeZsh(tree: readonly ShellCommand[]): string {
   const words = tree.map(({ path, below, options, argument }) => {
     const names = options.flatMap((option) => option.names.map((name) => describeZsh(name, option.description)));
     const rest =
-      below.length > 0 ? `known=(${below.map(({ word, description }) => describeZsh(word, description)).join(' ')}); _describe command known` : zshOffer(argument);
+      below.length > 0
+        ? `known=(${below.map(({ word, description }) => describeZsh(word, description)).join(' ')}); _describe command known`
+        : zshOffer(argument);
     return `    ${shellQuote(path)})
       if [[ $current == -* ]]; then known=(${names.join(' ')}); _describe option known; else ${rest}; fi ;;`;
   });
@@ -193,7 +195,8 @@ function writeFish(tree: readonly ShellCommand[]): string {
       ({ word, description }) => `complete -c duraloom ${condition} -f -a ${shellQuote(word)} -d ${shellQuote(description)}`,
     );
     const options = command.options.map(
-      ({ names, description, offer }) => `complete -c duraloom ${condition} ${names.map(fishName).join(' ')}${fishOffer(offer)} -d ${shellQuote(description)}`,
+      ({ names, description, offer }) =>
+        `complete -c duraloom ${condition} ${names.map(fishName).join(' ')}${fishOffer(offer)} -d ${shellQuote(description)}`,
     );
     const { argument } = command;
     const words = argument.kind === 'words' ? [`complete -c duraloom ${condition} -f -a ${shellQuote(argument.words.join(' '))}`] : [];

@@ -49,7 +49,8 @@ export async function loadTarget(provider: string): Promise<ConformanceTarget> {
   if (target === undefined) {
     throw new CliError('USAGE', `${provider} exports no ConformanceTarget: an object with \`name\` (text) and \`open\` (function)`);
   }
-  if (more.length > 0) throw new CliError('USAGE', `${provider} exports several targets, expected one: ${[...targets.values()].join(', ')}`);
+  if (more.length > 0)
+    throw new CliError('USAGE', `${provider} exports several targets, expected one: ${[...targets.values()].join(', ')}`);
   return target;
 }
 

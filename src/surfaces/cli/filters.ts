@@ -21,7 +21,10 @@ export const STATUS_NAMES: readonly InstanceStatus[] = Object.keys(STATUSES) as 
 /** The filter options. */
 export const FILTERS = {
   name: option('--name <name>', 'Only this orchestration'),
-  status: { ...option('--status <statuses>', `Only these, separated by commas: ${STATUS_NAMES.join(', ')}`, readStatuses), choices: STATUS_NAMES },
+  status: {
+    ...option('--status <statuses>', `Only these, separated by commas: ${STATUS_NAMES.join(', ')}`, readStatuses),
+    choices: STATUS_NAMES,
+  },
   version: option('--version <version>', 'Only this version of the code'),
   parent: option('--parent <id>', 'Only children of this instance'),
   tag: option('--tag <tag>', 'Only those with this tag (an attribute that is true)'),
@@ -43,7 +46,10 @@ export function toFilter(values: Values<typeof FILTERS>): InstanceFilterOptions 
   const { attribute: attributes, ...others } = values;
   const names = Object.keys(FILTERS);
   const given = Object.entries(others).filter(([name, value]) => value !== undefined && names.includes(name));
-  return { ...(Object.fromEntries(given) as InstanceFilterOptions), ...(attributes.length > 0 && { attributes: Object.fromEntries(attributes) }) };
+  return {
+    ...(Object.fromEntries(given) as InstanceFilterOptions),
+    ...(attributes.length > 0 && { attributes: Object.fromEntries(attributes) }),
+  };
 }
 
 function readStatuses(text: string, what: string): readonly InstanceStatus[] {

@@ -122,7 +122,10 @@ export class Io {
   async confirm(question: string, isAgreed: boolean): Promise<void> {
     if (isAgreed) return;
     if (!this.canAsk) {
-      throw new CliError('NOT_CONFIRMED', `${question} There is no terminal to ask for a yes. Run it again with --yes, or look with --dry-run`);
+      throw new CliError(
+        'NOT_CONFIRMED',
+        `${question} There is no terminal to ask for a yes. Run it again with --yes, or look with --dry-run`,
+      );
     }
     const answer = await this.ask(`${question} [y/N] `);
     if (answer === null || !/^y(?:es)?$/i.test(answer.trim())) throw new CliError('DECLINED', 'Nothing was changed');

@@ -37,12 +37,7 @@ export async function main(words: readonly string[]): Promise<number> {
   }
 }
 
-async function runCommand(
-  command: Command,
-  values: Readonly<Record<string, unknown>>,
-  io: Io,
-  abort: AbortController,
-): Promise<ExitCode> {
+async function runCommand(command: Command, values: Readonly<Record<string, unknown>>, io: Io, abort: AbortController): Promise<ExitCode> {
   const opened: OpenedStore[] = [];
   const context: CommandContext = {
     io,

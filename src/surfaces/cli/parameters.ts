@@ -75,13 +75,10 @@ export function flag(flags: string, description: string): Parameter<boolean> {
  * @param read - reads the value; throws a `CliError` for a bad one
  * @returns the parameter
  */
-export function option<Value = string>(
-  flags: string,
-  description: string,
-  read?: Read<Value>,
-): Parameter<Value | undefined> {
-  const convert = read ?? ((text: string): Value => text as Value);
-  return { kind: 'option', flags, description, read: (given) => (typeof given === 'string' ? convert(given, flags) : undefined) };
+export function option(flags: string, description: string): Parameter<string | undefined>;
+export function option<Value>(flags: string, description: string, read: Read<Value>): Parameter<Value | undefined>;
+export function option(flags: string, description: string, read: Read<unknown> = (text) => text): Parameter<unknown> {
+  return { kind: 'option', flags, description, read: (given) => (typeof given === 'string' ? read(given, flags) : undefined) };
 }
 
 /**
@@ -108,15 +105,11 @@ export function choice<Choice extends string>(
  * @param read - reads each value
  * @returns the parameter
  */
-export function repeated<Value = string>(flags: string, description: string, read?: Read<Value>): Parameter<readonly Value[]> {
-  const convert = read ?? ((text: string): Value => text as Value);
-  return {
-    kind: 'option',
-    flags,
-    description,
-    isRepeated: true,
-    read: (given) => (Array.isArray(given) ? given.map((text) => convert(String(text), flags)) : []),
-  };
+export function repeated(flags: string, description: string): Parameter<readonly string[]>;
+export function repeated<Value>(flags: string, description: string, read: Read<Value>): Parameter<readonly Value[]>;
+export function repeated(flags: string, description: string, read: Read<unknown> = (text) => text): Parameter<readonly unknown[]> {
+  const readAllOf = (given: unknown): readonly unknown[] => (Array.isArray(given) ? given.map((text) => read(String(text), flags)) : []);
+  return { kind: 'option', flags, description, isRepeated: true, read: readAllOf };
 }
 
 function readChoice<Choice extends string>(choices: readonly Choice[]): Read<Choice> {
@@ -230,7 +223,8 @@ export async function readJson(io: Io, given: string | undefined, what: string):
   try {
     return parseRecord(text);
   } catch (cause) {
-    const source = given === '-' || given.startsWith('@') ? `what ${given} holds` : `'${text.length > 80 ? `${text.slice(0, 80)}…` : text}'`;
+    const source =
+      given === '-' || given.startsWith('@') ? `what ${given} holds` : `'${text.length > 80 ? `${text.slice(0, 80)}…` : text}'`;
     const hint = /^[\w .-]+$/.test(text) ? `. A text needs its quotes: '"${text}"'` : '';
     throw new CliError('USAGE', `Expected ${what} to be JSON, got ${source}: ${toFailure(cause).message}${hint}`, { cause });
   }

@@ -111,7 +111,8 @@ function makeArgument(parameter: Parameter<unknown>): Argument {
 function makeOption(parameter: Parameter<unknown>): Option {
   const option = new Option(parameter.flags, parameter.description);
   if (parameter.choices !== undefined) option.argChoices = [...parameter.choices];
-  if (parameter.isRepeated === true) option.argParser((value: string, before: unknown) => [...(Array.isArray(before) ? before : []), value]);
+  if (parameter.isRepeated === true)
+    option.argParser((value: string, before: unknown) => [...(Array.isArray(before) ? before : []), value]);
   return option;
 }
 
@@ -132,6 +133,9 @@ function describeExample({ line, what }: Example): string {
  */
 export function readComplaint(message: string): string {
   const [first = '', ...more] = message.replace(/^error: /, '').split('\n');
-  const said = [`${first.charAt(0).toUpperCase()}${first.slice(1)}`, ...more].filter((line) => line !== '').map(clean).join('. ');
+  const said = [`${first.charAt(0).toUpperCase()}${first.slice(1)}`, ...more]
+    .filter((line) => line !== '')
+    .map(clean)
+    .join('. ');
   return cleanLines(said.replace(/\.?$/, ''));
 }

@@ -1,6 +1,10 @@
 // Looks at a SQLite file without a provider: read only, nothing is made, changed or migrated. Neighbours: commands/doctor.ts, commands/validate.ts.
 import type Database from 'better-sqlite3';
+import { MIGRATIONS } from '../../provider/sqlite/migrations.ts';
 import { toFailure } from '../../types/failure.ts';
+
+/** Version of the schema of a new file. */
+export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
 /** Most complaints of SQLite that are taken. */
 const MAX_COMPLAINTS = 20;
@@ -69,7 +73,11 @@ export async function readSqliteVersion(): Promise<string> {
   }
 }
 
-async function look<Result>(file: string, read: (database: Database.Database) => Result, failed: (reason: string) => Result): Promise<Result> {
+async function look<Result>(
+  file: string,
+  read: (database: Database.Database) => Result,
+  failed: (reason: string) => Result,
+): Promise<Result> {
   const { default: Sqlite } = await import('better-sqlite3');
   let database: Database.Database | null = null;
   try {

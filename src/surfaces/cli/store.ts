@@ -7,11 +7,14 @@ import type { Client, Provider } from '../../index.ts';
 import { parseRecord } from '../../types/codec.ts';
 import { toFailure } from '../../types/failure.ts';
 import { CliError } from './cli-error.ts';
+import { readFacts, SCHEMA_VERSION } from './sqlite-file.ts';
 
 /** Name of the configuration file in the current folder. */
 export const CONFIG_FILE = 'duraloom.config.json';
 /** Environment variable that names the store. */
 export const STORE_VARIABLE = 'DURALOOM_STORE';
+/** Environment variable that allows to migrate. */
+const MIGRATE_VARIABLE = 'DURALOOM_MIGRATE';
 const DEFAULT_FILE = './duraloom.db';
 
 /** A store by its address. */
@@ -55,7 +58,11 @@ function readConfig(file: string): string {
   try {
     config = parseRecord(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new CliError('USAGE', `'${file}' cannot be read: ${toFailure(cause).message}. Expected JSON such as { "store": "./duraloom.db" }`, { cause });
+    throw new CliError(
+      'USAGE',
+      `'${file}' cannot be read: ${toFailure(cause).message}. Expected JSON such as { "store": "./duraloom.db" }`,
+      { cause },
+    );
   }
   const { store } = (config ?? {}) as { readonly store?: unknown };
   if (typeof store === 'string') return store;
@@ -130,10 +137,24 @@ export async function openStore(location: StoreLocation, { create = false }: Ope
 
 async function openProvider(location: StoreLocation): Promise<Provider> {
   if (location.kind === 'sqlite') {
+    await assertNotOlder(location.file);
     const { SqliteProvider } = await import('../../sqlite.ts');
     return await SqliteProvider.open(location.file);
   }
   const { PostgresProvider } = await import('../../postgres.ts');
   const { connectionString, schema } = location;
   return await PostgresProvider.connect({ connectionString, maxConnections: 4, ...(schema !== null && { schema }) });
+}
+
+/** Opening migrates: hosts of the older version, which may be running, could not use the file any more. */
+async function assertNotOlder(file: string): Promise<void> {
+  if (!existsSync(file) || process.env[MIGRATE_VARIABLE] === '1') return;
+  const facts = await readFacts(file);
+  // What cannot be read, and what is new, is the provider's.
+  if ('reason' in facts || facts.schemaVersion === 0 || facts.schemaVersion >= SCHEMA_VERSION) return;
+  throw new CliError(
+    'STORE_OLDER',
+    `'${file}' has schema version ${facts.schemaVersion}, this duraloom has ${SCHEMA_VERSION}: to open it is to migrate it, and hosts of the older ` +
+      `version could not use it any more. Update the hosts and start one, or set ${MIGRATE_VARIABLE}=1`,
+  );
 }

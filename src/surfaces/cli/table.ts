@@ -38,12 +38,23 @@ export async function printFields(io: Io, fields: readonly (readonly [string, Ce
 
 async function layOut(io: Io, rows: readonly (readonly Cell[])[], lastLimit = io.width): Promise<void> {
   const { default: Table } = await import('cli-table3');
-  const none = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '' };
+  const none = {
+    top: '',
+    'top-mid': '',
+    'top-left': '',
+    'top-right': '',
+    bottom: '',
+    'bottom-mid': '',
+    'bottom-left': '',
+    'bottom-right': '',
+  };
   const chars = { ...none, left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: ' '.repeat(GAP) };
   const table = new Table({ chars, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true } });
   const columns = rows[0]?.length ?? 0;
   const limit = io.isTerminal ? MAX_CELL : Number.POSITIVE_INFINITY;
-  const widths = Array.from({ length: columns }, (_, index) => Math.max(0, ...rows.map((row) => cut(textOf(row[index] ?? ''), limit).length)));
+  const widths = Array.from({ length: columns }, (_, index) =>
+    Math.max(0, ...rows.map((row) => cut(textOf(row[index] ?? ''), limit).length)),
+  );
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + GAP, 0);
   for (const row of rows) {
     const cells = row.map((cell, index) => {

@@ -59,7 +59,9 @@ function choose(all: readonly ConformanceCase[], contracts: readonly string[], t
   for (const contract of contracts) {
     if (known.includes(contract)) continue;
     const meant = nearest(contract, known);
-    throw usage(`Expected --contract to be one of ${known.join(', ')}, got '${contract}'${meant === null ? '' : `. Did you mean ${meant}?`}`);
+    throw usage(
+      `Expected --contract to be one of ${known.join(', ')}, got '${contract}'${meant === null ? '' : `. Did you mean ${meant}?`}`,
+    );
   }
   const cases = all
     .filter(({ contract }) => contracts.length === 0 || contracts.includes(contract))

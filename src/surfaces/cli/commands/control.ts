@@ -25,7 +25,10 @@ type Given = { readonly reason: string | undefined; readonly force: boolean };
 /** What was done to an instance, in a word. */
 type Outcome = { readonly instanceId: string; readonly outcome: string };
 /** Why nothing was done. */
-type Trouble = { readonly instanceId: string; readonly error: { readonly code: string; readonly message: string; readonly exitCode: ExitCode } };
+type Trouble = {
+  readonly instanceId: string;
+  readonly error: { readonly code: string; readonly message: string; readonly exitCode: ExitCode };
+};
 
 const ACTIONS: readonly Action[] = [
   {

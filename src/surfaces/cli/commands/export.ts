@@ -43,7 +43,9 @@ export const exportCommand: Command = defineCommand({
     const filter = toFilter(values);
     const { count, isExact } = await client.countInstances(filter, { limit: COUNT_LIMIT });
     if (dryRun) {
-      await printResult(context, json, { dryRun: true, instances: count, isExact, file }, () => io.print(`Would export ${count} instance(s) to ${clean(file)}`));
+      await printResult(context, json, { dryRun: true, instances: count, isExact, file }, () =>
+        io.print(`Would export ${count} instance(s) to ${clean(file)}`),
+      );
       return EXIT.ok;
     }
     const bar = await io.progress('exported', isExact ? count : null);
@@ -55,7 +57,8 @@ export const exportCommand: Command = defineCommand({
     } finally {
       bar.stop();
     }
-    if (file !== '-') await printResult(context, json, { instances, file }, () => io.print(`Exported ${instances} instance(s) to ${clean(file)}`));
+    if (file !== '-')
+      await printResult(context, json, { instances, file }, () => io.print(`Exported ${instances} instance(s) to ${clean(file)}`));
     return EXIT.ok;
   },
 });

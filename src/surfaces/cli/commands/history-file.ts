@@ -22,7 +22,11 @@ export type GivenHistory = {
  */
 export async function takeHistory(
   context: CommandContext,
-  { file, instance, store }: { readonly file: string | undefined; readonly instance: string | undefined; readonly store: string | undefined },
+  {
+    file,
+    instance,
+    store,
+  }: { readonly file: string | undefined; readonly instance: string | undefined; readonly store: string | undefined },
 ): Promise<GivenHistory> {
   if ((file === undefined) === (instance === undefined)) throw usage('Name a history file, or an instance with --instance');
   if (file !== undefined) return parseHistory(file === '-' ? await readAll(context.io) : await readTextFile(file), file);
@@ -56,7 +60,8 @@ export function parseHistory(text: string, file: string): GivenHistory {
   const executions = Array.isArray(history.executions) ? (history.executions as readonly unknown[]) : [history];
   const read = executions.map((execution) => {
     const { events, executionId } = (execution ?? {}) as Fields;
-    if (!Array.isArray(events)) throw new CliError('INPUT_INVALID', `'${file}' holds no history. Give what duraloom history --recorded printed`);
+    if (!Array.isArray(events))
+      throw new CliError('INPUT_INVALID', `'${file}' holds no history. Give what duraloom history --recorded printed`);
     const first = (events[0] ?? {}) as Fields;
     const number = executionId ?? first.executionId;
     return { executionId: typeof number === 'number' ? number : 1, events: events as readonly unknown[] };

@@ -29,7 +29,8 @@ export const history: Command = defineCommand({
   run: async (context, values) => {
     const { client } = await context.openStore(values.store);
     if (values.recorded) {
-      if (values.execution !== undefined || values.after !== undefined) throw usage('--recorded takes everything: leave out --execution and --after');
+      if (values.execution !== undefined || values.after !== undefined)
+        throw usage('--recorded takes everything: leave out --execution and --after');
       const { exportHistory } = await import('../../../testing.ts');
       await context.io.write(`${toJson(await exportHistory(client, values.id))}\n`);
       return EXIT.ok;

@@ -20,5 +20,7 @@ export async function warnIfNobodyRuns({ io }: CommandContext, client: Client, n
   if (names.includes(name)) return;
   const meant = nearest(name, names);
   const question = meant === null ? '' : `. Did you mean '${clean(meant)}'?`;
-  io.note(`${io.paintNote('yellow', 'note:')} no host on this store has the orchestration '${clean(name)}'; the instance waits until one comes${question}`);
+  io.note(
+    `${io.paintNote('yellow', 'note:')} no host on this store has the orchestration '${clean(name)}'; the instance waits until one comes${question}`,
+  );
 }

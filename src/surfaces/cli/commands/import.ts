@@ -124,6 +124,8 @@ function parseLine(text: string, number: number): unknown {
   try {
     return parseRecord(text);
   } catch (cause) {
-    throw new CliError('INPUT_INVALID', `Line ${number} is no JSON: ${toFailure(cause).message}. Give a file that duraloom export wrote`, { cause });
+    throw new CliError('INPUT_INVALID', `Line ${number} is no JSON: ${toFailure(cause).message}. Give a file that duraloom export wrote`, {
+      cause,
+    });
   }
 }

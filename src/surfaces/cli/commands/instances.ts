@@ -92,5 +92,9 @@ export function describeFailure(error: unknown): string {
 export async function readInstance(client: Client, instanceId: string): Promise<InstanceState> {
   const state = await client.getState(instanceId);
   if (state !== null) return state;
-  throw new InstanceError('INSTANCE_NOT_FOUND', instanceId, `there is no instance '${instanceId}' in this store. Check the id: duraloom list`);
+  throw new InstanceError(
+    'INSTANCE_NOT_FOUND',
+    instanceId,
+    `there is no instance '${instanceId}' in this store. Check the id: duraloom list`,
+  );
 }

@@ -59,7 +59,11 @@ export const metrics: Command = defineCommand({
       ]);
       if (hosts.length === 0) return;
       io.print();
-      await printTable(io, ['HOST', 'NODE', 'SEEN'], hosts.map(({ runtimeId, nodeId, seenAt }) => [runtimeId, nodeId, moment(seenAt)]));
+      await printTable(
+        io,
+        ['HOST', 'NODE', 'SEEN'],
+        hosts.map(({ runtimeId, nodeId, seenAt }) => [runtimeId, nodeId, moment(seenAt)]),
+      );
     });
     return EXIT.ok;
   },
@@ -74,7 +78,9 @@ async function scrape(url: string, tokenFile: string | undefined, signal: AbortS
     response = await fetch(url, { headers, signal: AbortSignal.any([signal, AbortSignal.timeout(SCRAPE_TIMEOUT_MS)]) });
   } catch (cause) {
     const reason = toFailure(cause);
-    throw new CliError('SERVER_FAILED', `${url} does not answer: ${reason.cause?.message ?? reason.message}. Is the host running?`, { cause });
+    throw new CliError('SERVER_FAILED', `${url} does not answer: ${reason.cause?.message ?? reason.message}. Is the host running?`, {
+      cause,
+    });
   }
   const text = await response.text();
   if (response.ok) return text;

@@ -26,7 +26,8 @@ export const prune: Command = defineCommand({
   ],
   run: async (context, { id, keepLast, endedBefore, dryRun, yes, store, json }) => {
     const { io } = context;
-    if (keepLast === undefined && endedBefore === undefined) throw usage('Say what goes: --keep-last <count>, --ended-before <when>, or both');
+    if (keepLast === undefined && endedBefore === undefined)
+      throw usage('Say what goes: --keep-last <count>, --ended-before <when>, or both');
     const { client } = await context.openStore(store);
     const executions = await client.listExecutions(id);
     // The current one is the last; what is counted here is what is said in docs of pruneExecutions.
@@ -39,12 +40,15 @@ export const prune: Command = defineCommand({
       );
       return EXIT.ok;
     }
-    if (going.length > 0) await io.confirm(`This will remove ${going.length} of ${executions.length} execution(s) of '${clean(id)}'. Go on?`, yes);
+    if (going.length > 0)
+      await io.confirm(`This will remove ${going.length} of ${executions.length} execution(s) of '${clean(id)}'. Go on?`, yes);
     const removed = await client.pruneExecutions(id, {
       ...(keepLast !== undefined && { keepLast }),
       ...(endedBefore !== undefined && { endedBefore }),
     });
-    await printResult(context, json, { instanceId: id, ...removed }, () => io.print(`Removed ${removed.executions} execution(s) of '${clean(id)}'`));
+    await printResult(context, json, { instanceId: id, ...removed }, () =>
+      io.print(`Removed ${removed.executions} execution(s) of '${clean(id)}'`),
+    );
     return EXIT.ok;
   },
 });

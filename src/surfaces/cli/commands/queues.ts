@@ -31,7 +31,10 @@ const peek: Command = defineCommand({
   group: 'Store',
   summary: 'Show what is in a queue without taking it',
   parameters: {
-    queue: choice('--queue <queue>', 'orchestrator: messages of instances; worker (default): activities', ['orchestrator', 'worker'] as const),
+    queue: choice('--queue <queue>', 'orchestrator: messages of instances; worker (default): activities', [
+      'orchestrator',
+      'worker',
+    ] as const),
     instance: option('--instance <id>', 'Only of this instance'),
     limit: option('--limit <count>', 'At most so many', integer(1, 1_000)),
     cursor: option('--cursor <cursor>', 'Go on after the page that gave this cursor'),
@@ -53,7 +56,8 @@ const peek: Command = defineCommand({
     });
     await printResult(context, json, page, async () => {
       if (page.items.length === 0) io.note('Nothing waits');
-      else if (queue === 'worker') await printTable(io, ['INSTANCE', 'ACTIVITY', 'NAME', 'ATTEMPT', 'DUE', 'LOCKED UNTIL', 'INPUT'], page.items.map(toQueueRow));
+      else if (queue === 'worker')
+        await printTable(io, ['INSTANCE', 'ACTIVITY', 'NAME', 'ATTEMPT', 'DUE', 'LOCKED UNTIL', 'INPUT'], page.items.map(toQueueRow));
       else await printTable(io, ['INSTANCE', 'MESSAGE', 'ATTEMPT', 'DUE', 'LOCKED UNTIL', 'CONTENT'], page.items.map(toQueueRow));
       if (page.cursor !== null) io.note(`More: --cursor ${clean(page.cursor)}`);
     });
@@ -121,7 +125,9 @@ function makeEdit({ name, action, summary, details, done }: (typeof EDITS)[keyof
       const { client } = await context.openStore(values.store);
       if (values.dryRun) {
         if (!(await isQueued(context, client, item))) throw gone(item);
-        await printResult(context, values.json, { dryRun: true, action, item }, () => io.print(`Would ${name} ${clean(describeItem(item))}`));
+        await printResult(context, values.json, { dryRun: true, action, item }, () =>
+          io.print(`Would ${name} ${clean(describeItem(item))}`),
+        );
         return EXIT.ok;
       }
       if (action === 'drop') await io.confirm(`This will drop ${clean(describeItem(item))}. Go on?`, values.yes);
@@ -141,13 +147,25 @@ function readActivity(text: string, what: string): ActivityRef {
   return { executionId: Number(executionId), eventId: Number(eventId) };
 }
 
-function toItem({ id, message, activity }: { readonly id: string; readonly message: number | undefined; readonly activity: ActivityRef | undefined }): QueueItemRef {
+function toItem({
+  id,
+  message,
+  activity,
+}: {
+  readonly id: string;
+  readonly message: number | undefined;
+  readonly activity: ActivityRef | undefined;
+}): QueueItemRef {
   if (message !== undefined && activity === undefined) return { kind: 'message', instanceId: id, messageId: message };
   if (message === undefined && activity !== undefined) return { kind: 'workItem', instanceId: id, ...activity };
   throw usage('Say which item: --message <number> or --activity <execution.event>');
 }
 
-async function isQueued({ signal }: CommandContext, client: Awaited<ReturnType<CommandContext['openStore']>>['client'], item: QueueItemRef): Promise<boolean> {
+async function isQueued(
+  { signal }: CommandContext,
+  client: Awaited<ReturnType<CommandContext['openStore']>>['client'],
+  item: QueueItemRef,
+): Promise<boolean> {
   let cursor: string | null = null;
   do {
     signal.throwIfAborted();
@@ -174,7 +192,10 @@ function describeItem(item: QueueItemRef): string {
 }
 
 function gone(item: QueueItemRef): CliError {
-  return new CliError('QUEUE_ITEM_NOT_FOUND', `There is no ${describeItem(item)} in the queue: it is done, or never was. See duraloom queues peek`);
+  return new CliError(
+    'QUEUE_ITEM_NOT_FOUND',
+    `There is no ${describeItem(item)} in the queue: it is done, or never was. See duraloom queues peek`,
+  );
 }
 
 /** The commands. */

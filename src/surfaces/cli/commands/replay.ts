@@ -4,6 +4,7 @@ import { Console } from 'node:console';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { HistoryMismatchError } from '../../../index.ts';
+import { describeOpenDecisions } from '../../../replay/open-decisions.ts';
 import { toFailure } from '../../../types/failure.ts';
 import type { HistoryEvent } from '../../../types/history-event.ts';
 import { EXIT, type ExitCode } from '../cli-error.ts';
@@ -14,12 +15,18 @@ import { flag, integer, optional, option, repeated, usage } from '../parameters.
 import { clean, cleanLines, payload, toJson } from '../text.ts';
 import { printEvents } from './events.ts';
 import { takeHistory, type GivenHistory } from './history-file.ts';
-import { describeOpen, endOfStep, stepsOf } from './replay-steps.ts';
+import { endOfStep, stepsOf } from './replay-steps.ts';
 
 /** How the code followed a history. */
 type Verdict =
   | { readonly kind: 'followed'; readonly outcome: unknown }
-  | { readonly kind: 'parted'; readonly eventId: number; readonly recorded: string | null; readonly emitted: string; readonly diff: string };
+  | {
+      readonly kind: 'parted';
+      readonly eventId: number;
+      readonly recorded: string | null;
+      readonly emitted: string;
+      readonly diff: string;
+    };
 
 type Execution = { readonly executionId: number; readonly events: readonly HistoryEvent[] };
 
@@ -107,7 +114,7 @@ async function listAll(
     const events = until === undefined ? all : all.slice(0, endOfStep(all, until));
     const verdict = await checker.check(events);
     if (verdict.kind === 'parted') exitCode = EXIT.failed;
-    const waitsFor = describeOpen(events);
+    const waitsFor = describeOpenDecisions(events);
     results.push({ executionId, events: events.length, ...verdict, waitsFor });
     if (json) continue;
     if (executions.length > 1) io.print(io.paint('bold', `execution ${executionId}`));
@@ -134,7 +141,7 @@ async function stepThrough(io: Io, checker: Checker, { executionId, events }: Ex
       printVerdict(io, verdict, step.end);
       return EXIT.failed;
     }
-    printOpen(io, describeOpen(events.slice(0, step.end)));
+    printOpen(io, describeOpenDecisions(events.slice(0, step.end)));
     if (at === steps.length - 1) {
       printVerdict(io, verdict, step.end);
       return EXIT.ok;
@@ -144,7 +151,11 @@ async function stepThrough(io: Io, checker: Checker, { executionId, events }: Ex
     if (word === 'q') return EXIT.ok;
     if (word === 'p') at = Math.max(0, at - 1);
     else if (word === 'a') at = steps.length - 1;
-    else if (/^\d+$/.test(word)) at = Math.max(0, steps.findIndex(({ end }) => end >= Math.min(Number(word), events.length)));
+    else if (/^\d+$/.test(word))
+      at = Math.max(
+        0,
+        steps.findIndex(({ end }) => end >= Math.min(Number(word), events.length)),
+      );
     else at += 1;
   }
   return EXIT.ok;

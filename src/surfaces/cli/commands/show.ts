@@ -47,7 +47,11 @@ export const show: Command = defineCommand({
       ]);
       if (values.size > 0) {
         io.print();
-        await printTable(io, ['KEY', 'VALUE'], [...values].map(([key, value]) => [key, payload(value)]));
+        await printTable(
+          io,
+          ['KEY', 'VALUE'],
+          [...values].map(([key, value]) => [key, payload(value)]),
+        );
       }
       if (activities.length > 0) {
         io.print();

@@ -39,7 +39,10 @@ standard input.`,
   examples: [
     { line: `duraloom start greet --input '"Ada"'`, what: 'a random id' },
     { line: 'duraloom start order --id order-17 --input @order.json --wait --timeout 1m', what: 'input from a file; prints the result' },
-    { line: 'duraloom start report --id nightly --on-existing replaceTerminal --at 2030-01-31T03:00:00Z', what: 'later, in place of the last one' },
+    {
+      line: 'duraloom start report --id nightly --on-existing replaceTerminal --at 2030-01-31T03:00:00Z',
+      what: 'later, in place of the last one',
+    },
   ],
   run: async (context, values) => {
     const { io } = context;
@@ -67,13 +70,17 @@ standard input.`,
     }
     await client.startOrchestration(id, name, input, options);
     if (!values.wait && timeout === undefined) {
-      await printResult(context, values.json, { instanceId: id, name }, () => io.print(`Started '${clean(name)}' as instance '${clean(id)}'`));
+      await printResult(context, values.json, { instanceId: id, name }, () =>
+        io.print(`Started '${clean(name)}' as instance '${clean(id)}'`),
+      );
       await warnIfNobodyRuns(context, client, name);
       return EXIT.ok;
     }
     await warnIfNobodyRuns(context, client, name);
     const result = await client.waitForResult(id, { signal: context.signal, ...(timeout !== undefined && { timeout }) });
-    await printResult(context, values.json, { instanceId: id, name, status: 'Completed', result }, () => io.print(payload(result) || 'Completed'));
+    await printResult(context, values.json, { instanceId: id, name, status: 'Completed', result }, () =>
+      io.print(payload(result) || 'Completed'),
+    );
     return EXIT.ok;
   },
 });

@@ -77,7 +77,9 @@ function printLine({ io }: CommandContext, line: Line): void {
   switch (line.kind) {
     case 'event': {
       const { id, atMs, kind } = line.event;
-      io.print(`${io.paint('dim', `${moment(new Date(atMs))} #${id}`)} ${clean(kind)} ${io.paint('dim', clean(describeEvent(line.event)))}`);
+      io.print(
+        `${io.paint('dim', `${moment(new Date(atMs))} #${id}`)} ${clean(kind)} ${io.paint('dim', clean(describeEvent(line.event)))}`,
+      );
       return;
     }
     case 'status': {
