@@ -31,6 +31,12 @@ export const MAX_VALUE_BYTES: number = 64 * 1024;
 /** Most bytes of all key-value pairs of an instance, in UTF-16 units. Reason: as above. */
 export const MAX_VALUES_UNITS: number = 1024 * 1024;
 
+/** Most search attributes of an instance. Reason: each is an index entry. */
+export const MAX_ATTRIBUTES = 32;
+
+/** Longest text of a search attribute, in UTF-16 units. Reason: it is part of an index entry. */
+export const MAX_ATTRIBUTE_LENGTH = 256;
+
 /** Most topic patterns that an instance may be subscribed to. Reason: they travel with continue-as-new. */
 export const MAX_SUBSCRIPTIONS = 100;
 
