@@ -14,7 +14,10 @@ import { cleanLines } from './text.ts';
 export type Paint = 'bold' | 'cyan' | 'dim' | 'green' | 'magenta' | 'red' | 'yellow';
 
 /** The sequences of these colours. */
-const COLOUR = /(\u001B\[(?:0|1|2|22|31|32|33|35|36|39)m)/;
+const COLOUR = new RegExp(String.raw`(\u001B\[(?:0|1|2|22|31|32|33|35|36|39)m)`);
+
+/** Width of a terminal that does not tell. */
+const DEFAULT_COLUMNS = 80;
 
 /** A bar that shows how far something is; does nothing where no terminal is. */
 export type Progress = {
@@ -54,7 +57,8 @@ export class Io {
 
   /** Width of the terminal in columns; without one there is no limit. */
   get width(): number {
-    return this.#out.isTTY ? this.#out.columns : Number.POSITIVE_INFINITY;
+    if (!this.#out.isTTY) return Number.POSITIVE_INFINITY;
+    return this.#out.columns > 0 ? this.#out.columns : DEFAULT_COLUMNS;
   }
 
   /** Standard input, for what is read whole or line by line. */

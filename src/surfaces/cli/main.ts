@@ -100,6 +100,5 @@ function report(io: Io, error: unknown, isJson: boolean): ExitCode {
 function tell(error: unknown): ToldError | null {
   if (!(error instanceof CommanderError)) return tellError(error);
   if (error.exitCode === 0 || error.code === 'commander.help') return null;
-  const hint = error.code === 'commander.unknownCommand' ? '. See duraloom --help' : '';
-  return { code: 'USAGE', message: `${readComplaint(error.message)}${hint}`, exitCode: EXIT.usage };
+  return { code: 'USAGE', message: `${readComplaint(error.message)} See duraloom --help`.replace(/([^?]) See/, '$1. See'), exitCode: EXIT.usage };
 }

@@ -201,11 +201,17 @@ function readMoment(text: string, what: string, direction: 1 | -1): Date {
 export function attribute(text: string, what: string): readonly [string, string | number | boolean] {
   const at = text.indexOf('=');
   if (at < 1) throw usage(`Expected ${what} to be key=value, such as region=eu, got '${text}'`);
-  const value = text.slice(at + 1);
-  if (/^(?:true|false|-?\d+(?:\.\d+)?|"(?:[^"\\]|\\.)*")$/.test(value)) {
-    return [text.slice(0, at), parseRecord(value) as string | number | boolean];
+  return [text.slice(0, at), scalar(text.slice(at + 1))];
+}
+
+function scalar(text: string): string | number | boolean {
+  try {
+    const value = parseRecord(text);
+    if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string') return value;
+  } catch {
+    // No JSON: the text itself.
   }
-  return [text.slice(0, at), value];
+  return text;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { Argument, Command as CommanderCommand, Option } from 'commander';
 import type { Command, Example, Parameter } from './command.ts';
 import type { Io } from './io.ts';
-import { clean, cleanLines } from './text.ts';
+import { clean } from './text.ts';
 
 /** Called with the command that was typed and its values. */
 export type Dispatch = (command: Command, values: Readonly<Record<string, unknown>>) => Promise<void>;
@@ -133,9 +133,10 @@ function describeExample({ line, what }: Example): string {
  */
 export function readComplaint(message: string): string {
   const [first = '', ...more] = message.replace(/^error: /, '').split('\n');
-  const said = [`${first.charAt(0).toUpperCase()}${first.slice(1)}`, ...more]
+  const said = [`${first.charAt(0).toUpperCase()}${first.slice(1)}`, ...more.map((line) => line.replace(/^\((.*)\)$/, '$1'))];
+  return said
     .filter((line) => line !== '')
-    .map(clean)
-    .join('. ');
-  return cleanLines(said.replace(/\.?$/, ''));
+    .map((line) => clean(line).replace(/\.$/, ''))
+    .join('. ')
+    .replace(/\?\. /, '? ');
 }

@@ -2,7 +2,7 @@
 import type { BulkResult, InstanceFilterOptions } from '../../../index.ts';
 import { EXIT, type ExitCode } from '../cli-error.ts';
 import type { CommandContext, Values } from '../command.ts';
-import { FILTERS, toFilter } from '../filters.ts';
+import { toFilter, type FILTERS } from '../filters.ts';
 import type { Io } from '../io.ts';
 import { usage } from '../parameters.ts';
 import { clean, toJson } from '../text.ts';
