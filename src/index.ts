@@ -31,7 +31,7 @@ export type * from './provider/provider.ts';
 export { validateHistory } from './replay/validate-history.ts';
 export { withPrefix, type DefinitionSource, type PrefixedSource, type RegisteredName, type SchemaDescription } from './threads/registry.ts';
 export type { VersionPolicy } from './threads/versions.ts';
-export type { Attributes, AttributeValue, StoredAttributes } from './types/attributes.ts';
+export type { AttributeChange, Attributes, AttributeValue, StoredAttributes } from './types/attributes.ts';
 export type { Clock } from './types/clock.ts';
 export type * from './types/context.ts';
 export {

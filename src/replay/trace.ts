@@ -128,6 +128,7 @@ class Tracer implements Trace {
       case 'ValueDeleted':
       case 'TopicPublished':
       case 'SessionMessageSent':
+      case 'AttributesSet':
       case 'Patched':
       case 'OrchestrationCompleted':
       case 'OrchestrationFailed':
