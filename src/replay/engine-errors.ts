@@ -52,8 +52,18 @@ export function parseNondeterminism(message: string): Nondeterminism | null {
   const [, eventId, recorded, now = ''] = found;
   const end = now.lastIndexOf(ADVICE);
   const did = (end < 0 ? now : now.slice(0, end)).replace(/^decides (?=[A-Z])/, '');
-  const [, decision = did, location] = /^(.*\}) \((at .*)\)$/s.exec(did) ?? [];
-  return { eventId: Number(eventId), recorded: recorded ?? null, emitted: decision, location: location ?? null };
+  return { eventId: Number(eventId), recorded: recorded ?? null, ...splitLocation(did) };
+}
+
+/**
+ * Takes apart what `withLocation` joined.
+ *
+ * @param text - what the code does, and perhaps where
+ * @returns both
+ */
+export function splitLocation(text: string): Pick<Nondeterminism, 'emitted' | 'location'> {
+  const [, emitted = text, location = null] = /^(.*\}) \((at .*)\)$/s.exec(text) ?? [];
+  return { emitted, location };
 }
 
 /** The code decides as history recorded, but an engine that was rebuilt does not stand like the one that wrote the last events. */

@@ -29,23 +29,48 @@ export type Parting = {
  * @param nondeterminism - of the failure with which the replay ended
  * @returns both sides
  */
-export function describeParting(events: readonly HistoryEvent[], { eventId, recorded, ...code }: Nondeterminism): Parting {
-  const emitted = withLocation(code.emitted, code.location);
-  return { eventId, recorded, emitted, diff: writeDiff(events, eventId, emitted) };
+export function describeParting(events: readonly HistoryEvent[], nondeterminism: Nondeterminism): Parting {
+  const { eventId, recorded, emitted, location } = nondeterminism;
+  return { eventId, recorded, emitted: withLocation(emitted, location), diff: writeDiff(events, nondeterminism) };
 }
 
-function writeDiff(events: readonly HistoryEvent[], eventId: number, emitted: string): string {
-  const lines = ['- history', '+ code'];
-  const width = String(eventId + AROUND).length;
-  const line = (mark: string, id: number, text: string): string => `${mark} ${String(id).padStart(width)}  ${text}`;
-  const from = Math.max(1, eventId - AROUND);
-  for (let id = from; id <= eventId + AROUND; id += 1) {
-    const event = events[id - 1];
-    if (event !== undefined) lines.push(line(id === eventId ? '-' : ' ', id, cut(describeEvent(event))));
-    else if (id === eventId) lines.push(line('-', id, '(history ends here)'));
-    if (id === eventId) lines.push(line('+', id, emitted));
-  }
-  return lines.join('\n');
+/** One line of a diff. */
+export type PartingLine = {
+  /** `both`: code and history agree; then what history has, and what the code does instead. */
+  readonly side: 'both' | 'history' | 'code';
+  readonly eventId: number;
+  readonly text: string;
+};
+
+/**
+ * Puts both sides between the events around them. What comes after the place is history's alone, but shows where it is.
+ *
+ * @param events - the recorded execution; empty: unknown
+ * @param nondeterminism - where code and history part
+ * @returns lines in the order of the events
+ */
+export function listParting(events: readonly HistoryEvent[], nondeterminism: Nondeterminism): readonly PartingLine[] {
+  const { eventId, recorded, emitted, location } = nondeterminism;
+  const at = (from: number, to: number): PartingLine[] =>
+    events
+      .slice(Math.max(0, from - 1), Math.max(0, to))
+      .map((event) => ({ side: 'both', eventId: event.id, text: cut(describeEvent(event)) }));
+  return [
+    ...at(eventId - AROUND, eventId - 1),
+    { side: 'history', eventId, text: recorded === null ? '(history ends here)' : cut(recorded) },
+    { side: 'code', eventId, text: withLocation(emitted, location) },
+    ...at(eventId + 1, eventId + AROUND),
+  ];
+}
+
+const MARKS: Readonly<Record<PartingLine['side'], string>> = { both: ' ', history: '-', code: '+' };
+
+function writeDiff(events: readonly HistoryEvent[], nondeterminism: Nondeterminism): string {
+  const width = String(nondeterminism.eventId + AROUND).length;
+  const lines = listParting(events, nondeterminism).map(
+    ({ side, eventId, text }) => `${MARKS[side]} ${String(eventId).padStart(width)}  ${text}`,
+  );
+  return ['- history', '+ code', ...lines].join('\n');
 }
 
 function cut(text: string): string {

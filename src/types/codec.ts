@@ -71,6 +71,20 @@ export function decodeStored(encoded: string | null, what: string): unknown {
 }
 
 /**
+ * Writes a value for a person: JSON over several lines. Never throws.
+ *
+ * @param value - any value
+ * @returns the text; in words why there is none
+ */
+export function formatPayload(value: unknown): string {
+  try {
+    return JSON.stringify(value, null, 2) ?? String(value);
+  } catch (error) {
+    return `(cannot be shown: ${toFailure(error).message})`;
+  }
+}
+
+/**
  * Encodes a record of our own (an event, a message, a failure) that holds JSON values only.
  *
  * @param record - the record

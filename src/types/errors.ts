@@ -141,7 +141,11 @@ export class HistoryMismatchError extends DeterminismError {
     details: Pick<HistoryMismatchError, 'instanceId' | 'executionId' | 'eventId' | 'recorded' | 'emitted' | 'diff'>,
     options?: { readonly cause?: unknown },
   ) {
-    super('NONDETERMINISM', `${message}\n\n${details.diff}`, options);
+    const { eventId, recorded, emitted } = details;
+    super('NONDETERMINISM', `${message}\n\n${details.diff}`, {
+      ...options,
+      nondeterminism: { eventId, recorded, emitted, location: null },
+    });
     this.instanceId = details.instanceId;
     this.executionId = details.executionId;
     this.eventId = details.eventId;

@@ -93,8 +93,13 @@ function read(thrown: unknown, causesLeft: number): Failure {
   };
 }
 
-/** Stored data, or a field of anybody's error: undefined when it is not of this form. */
-function readNondeterminism(value: unknown): Nondeterminism | undefined {
+/**
+ * Reads where code and history part. It may be stored data, or a field of anybody's error.
+ *
+ * @param value - the field
+ * @returns a copy, cut to a bearable length; undefined when it is not of this form
+ */
+export function readNondeterminism(value: unknown): Nondeterminism | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { eventId, recorded, emitted, location } = value as Readonly<Partial<Record<keyof Nondeterminism, unknown>>>;
   const areTexts = [recorded, location].every((side) => side === null || typeof side === 'string');
