@@ -85,7 +85,8 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
       'src/sqlite.ts',
       'src/testing.ts',
       'src/views.ts',
-      'src/replay/open-decisions.ts',
+      'src/provider/deadline.ts',
+      'src/provider/system-clock.ts',
       // The version of a file that is not open.
       'src/provider/sqlite/migrations.ts',
     ],

@@ -85,6 +85,10 @@ const LIBRARY_CODES: Readonly<Record<string, ExitCode>> = {
   WAIT_TIMEOUT: EXIT.timeout,
 };
 
+/** The library names an option that the command line does not have. */
+const NO_ANSWER =
+  'The store does not answer: another program holds its lock, or its server hangs. What was asked for may be done or not: look, then try again';
+
 /** An error as it is told to people and programs. */
 export type ToldError = { readonly code: string; readonly message: string; readonly exitCode: ExitCode };
 
@@ -100,5 +104,6 @@ export function tellError(error: unknown): ToldError {
   if (code === undefined) {
     return { code: 'INTERNAL', message: `${message}. Set DURALOOM_DEBUG=1 to see where it comes from`, exitCode: EXIT.failed };
   }
-  return { code, message, exitCode: LIBRARY_CODES[code] ?? EXIT.failed };
+  const told = code === 'PROVIDER_TIMEOUT' ? NO_ANSWER : message;
+  return { code, message: told, exitCode: LIBRARY_CODES[code] ?? EXIT.failed };
 }

@@ -4,6 +4,7 @@
 // M1. No stack trace reaches a person, unless DURALOOM_DEBUG=1 asks for it.
 // M2. Ctrl-C aborts the command by its signal; the second one ends the process at once. A reader that goes away (`| head`) ends it in silence.
 import { CommanderError } from 'commander';
+import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { EXIT, tellError, CliError, type ExitCode, type ToldError } from './cli-error.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -13,6 +14,9 @@ import { buildProgram, readComplaint } from './program.ts';
 import { locateStore, openStore, type OpenedStore } from './store.ts';
 import { clean, cleanLines, toJson } from './text.ts';
 import { readVersion } from './version.ts';
+
+/** How long stores may take to close. */
+const CLOSE_TIMEOUT_MS = 3_000;
 
 /**
  * Runs a command line.
@@ -57,8 +61,22 @@ async function runCommand(command: Command, values: Readonly<Record<string, unkn
     if (abort.signal.aborted) throw new CliError('INTERRUPTED', 'Interrupted', { cause: error });
     throw error;
   } finally {
-    await Promise.all(opened.map(async ({ provider }) => await provider.close()));
+    const isClosed = await closeAll(opened);
     stopListening();
+    // What hangs keeps no terminal. The exit code is that of the moment before.
+    if (!isClosed) setImmediate(() => process.exit());
+  }
+}
+
+/** Returns false when a store does not close: a write of it may wait for a lock for ever. */
+async function closeAll(opened: readonly OpenedStore[]): Promise<boolean> {
+  const closing = Promise.all(opened.map(async ({ provider }) => await provider.close())).then(() => true);
+  const giveUp = new AbortController();
+  const waiting = delay(CLOSE_TIMEOUT_MS, false, { signal: giveUp.signal }).catch(() => false);
+  try {
+    return await Promise.race([closing, waiting]);
+  } finally {
+    giveUp.abort();
   }
 }
 
@@ -100,5 +118,9 @@ function report(io: Io, error: unknown, isJson: boolean): ExitCode {
 function tell(error: unknown): ToldError | null {
   if (!(error instanceof CommanderError)) return tellError(error);
   if (error.exitCode === 0 || error.code === 'commander.help') return null;
-  return { code: 'USAGE', message: `${readComplaint(error.message)} See duraloom --help`.replace(/([^?]) See/, '$1. See'), exitCode: EXIT.usage };
+  return {
+    code: 'USAGE',
+    message: `${readComplaint(error.message)} See duraloom --help`.replace(/([^?]) See/, '$1. See'),
+    exitCode: EXIT.usage,
+  };
 }

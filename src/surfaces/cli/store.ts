@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Client, Provider } from '../../index.ts';
+import { withDeadline } from '../../provider/deadline.ts';
+import { systemClock } from '../../provider/system-clock.ts';
 import { parseRecord } from '../../types/codec.ts';
 import { toFailure } from '../../types/failure.ts';
 import { CliError } from './cli-error.ts';
@@ -15,6 +17,8 @@ export const CONFIG_FILE = 'duraloom.config.json';
 export const STORE_VARIABLE = 'DURALOOM_STORE';
 /** Environment variable that allows to migrate. */
 const MIGRATE_VARIABLE = 'DURALOOM_MIGRATE';
+/** How long the store may take to answer. */
+const ANSWER_TIMEOUT_MS = 15_000;
 const DEFAULT_FILE = './duraloom.db';
 
 /** A store by its address. */
@@ -130,8 +134,10 @@ export function assertStoreExists(location: StoreLocation): void {
  */
 export async function openStore(location: StoreLocation, { create = false }: OpenStoreOptions = {}): Promise<OpenedStore> {
   if (!create) assertStoreExists(location);
-  const provider = await openProvider(location);
+  const opened = await openProvider(location);
   const { Client: MadeClient } = await import('../../index.ts');
+  // A host waits for a lock as long as it takes; a person wants to know.
+  const provider = withDeadline(opened, { clock: systemClock, timeoutMs: ANSWER_TIMEOUT_MS, onLateFailure: () => undefined });
   return { provider, client: new MadeClient(provider), location };
 }
 

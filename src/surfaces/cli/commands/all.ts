@@ -3,6 +3,7 @@ import type { Command } from '../command.ts';
 import { completion } from './completion.ts';
 import { conformance } from './conformance.ts';
 import { controls } from './control.ts';
+import { diagram } from './diagram.ts';
 import { doctor } from './doctor.ts';
 import { exportCommand } from './export.ts';
 import { history } from './history.ts';
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   tree,
   watch,
   why,
+  diagram,
   metrics,
   start,
   raise,

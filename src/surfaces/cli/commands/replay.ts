@@ -4,7 +4,7 @@ import { Console } from 'node:console';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { HistoryMismatchError } from '../../../index.ts';
-import { describeOpenDecisions } from '../../../replay/open-decisions.ts';
+import { describeOpenDecisions } from '../../../views.ts';
 import { toFailure } from '../../../types/failure.ts';
 import type { HistoryEvent } from '../../../types/history-event.ts';
 import { EXIT, type ExitCode } from '../cli-error.ts';
