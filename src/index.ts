@@ -9,6 +9,7 @@ export {
   type ValueWaitOptions,
 } from './client/client.ts';
 export type { ClientStore } from './client/client-store.ts';
+export type { Wait, WaitingExplanation } from './client/explain.ts';
 export type { InstanceFilterOptions } from './client/filter.ts';
 export { InstanceHandle } from './client/instance-handle.ts';
 export type { InstanceState } from './client/instance-state.ts';
