@@ -86,7 +86,7 @@ describe.skipIf(terminalProgram === null)('on a terminal', () => {
       [
         { sees: prompt, types: '\n' },
         { sees: prompt, types: 'p\n' },
-        { sees: prompt, types: '6\n' },
+        { sees: prompt, types: '7\n' },
         { sees: prompt, types: 'a\n' },
       ],
     );

@@ -52,7 +52,7 @@ export async function controlMatching(context: CommandContext, action: ControlAc
     printBulk(io, values.json, expected);
     return EXIT.ok;
   }
-  if (expected.matched > 0) await io.confirm(describeQuestion(action, expected, filter), values.yes);
+  if (expected.done > 0) await io.confirm(describeQuestion(action, expected, filter), values.yes);
   const bar = await io.progress(action, expected.matched);
   let result: BulkResult;
   try {
@@ -67,10 +67,10 @@ export async function controlMatching(context: CommandContext, action: ControlAc
   return result.failed > 0 ? EXIT.failed : EXIT.ok;
 }
 
-function describeQuestion(action: ControlAction, { matched, sample }: BulkResult, filter: InstanceFilterOptions): string {
+function describeQuestion(action: ControlAction, { done, sample }: BulkResult, filter: InstanceFilterOptions): string {
   const shown = sample.slice(0, SHOWN).map((id) => clean(id));
-  const more = matched > shown.length ? ', …' : '';
-  return `This will ${action} ${matched} instance(s) that match ${toJson(filter)}: ${shown.join(', ')}${more}. Go on?`;
+  const more = done > shown.length ? ', …' : '';
+  return `This will ${action} ${done} instance(s) that match ${toJson(filter)}: ${shown.join(', ')}${more}. Go on?`;
 }
 
 function printBulk(io: Io, isJson: boolean, result: BulkResult): void {
@@ -80,9 +80,9 @@ function printBulk(io: Io, isJson: boolean, result: BulkResult): void {
   }
   const { action, dryRun, matched, done, skipped, failed, failures, sample } = result;
   if (dryRun) {
-    io.print(`Would ${action} ${matched} instance(s)`);
+    io.print(`Would ${action} ${done} instance(s)${skipped === 0 ? '' : `, and skip ${skipped}`}`);
     for (const id of sample) io.print(`  ${clean(id)}`);
-    if (matched > sample.length) io.print('  …');
+    if (done > sample.length) io.print('  …');
     return;
   }
   io.print(`${action}: ${matched} matched, ${done} done, ${skipped} skipped, ${failed} failed`);

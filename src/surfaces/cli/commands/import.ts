@@ -35,17 +35,21 @@ export const importCommand: Command = defineCommand({
   run: async (context, { file, create, dryRun, store, json }) => {
     const { io } = context;
     const source = openSource(io, file);
+    // A line that is no JSON reaches the import as null, so that it first writes those before it; what is wrong with it is told afterwards.
+    let broken: CliError | null = null;
     const { client } = await context.openStore(store, { create: create && !dryRun });
     const bar = await io.progress('imported', source.bytes);
     const report = (): void => bar.to(source.bytes === null ? source.lines() : source.bytesRead());
     try {
-      const lines = readLines(source.stream, context.signal, source.onLine);
+      const lines = readLines(source.stream, context.signal, source.onLine, (error) => (broken = error));
       const result = dryRun ? await foresee(client, lines, report) : await importAll(client, lines, report);
       bar.stop();
       await printResult(context, json, dryRun ? { dryRun, ...result } : result, () =>
         io.print(`${dryRun ? 'Would import' : 'Imported'} ${result.imported} instance(s); ${result.existing} are there already`),
       );
       return EXIT.ok;
+    } catch (error) {
+      throw broken ?? error;
     } finally {
       bar.stop();
       source.stream.destroy();
@@ -70,7 +74,11 @@ async function foresee(client: Client, lines: AsyncIterable<unknown>, report: ()
   let [imported, existing, number] = [0, 0, 0];
   for await (const line of lines) {
     number += 1;
-    const { format, instanceId } = (line ?? {}) as { readonly format?: unknown; readonly instanceId?: unknown };
+    const { format, instance } = (line ?? {}) as {
+      readonly format?: unknown;
+      readonly instance?: { readonly record?: { readonly instanceId?: unknown } };
+    };
+    const instanceId = instance?.record?.instanceId;
     if (format !== FORMAT || typeof instanceId !== 'string') {
       throw new CliError('INPUT_INVALID', `Line ${number} is no exported instance. Give a file that duraloom export wrote`);
     }
@@ -103,7 +111,12 @@ function openSource(io: Io, file: string): Source {
   }
 }
 
-async function* readLines(stream: Readable, signal: AbortSignal, onLine: () => void): AsyncGenerator<unknown> {
+async function* readLines(
+  stream: Readable,
+  signal: AbortSignal,
+  onLine: () => void,
+  onBroken: (error: CliError) => void,
+): AsyncGenerator<unknown> {
   let number = 0;
   const failed = new Promise<never>((_resolve, reject) => stream.once('error', (error) => reject(fileError('the input', error))));
   failed.catch(() => undefined);
@@ -116,16 +129,16 @@ async function* readLines(stream: Readable, signal: AbortSignal, onLine: () => v
     const text = number === 1 ? next.value.replace(/^\uFEFF/, '') : next.value;
     if (text.trim() === '') continue;
     onLine();
-    yield parseLine(text, number);
+    yield parseLine(text, number, onBroken);
   }
 }
 
-function parseLine(text: string, number: number): unknown {
+function parseLine(text: string, number: number, onBroken: (error: CliError) => void): unknown {
   try {
     return parseRecord(text);
   } catch (cause) {
-    throw new CliError('INPUT_INVALID', `Line ${number} is no JSON: ${toFailure(cause).message}. Give a file that duraloom export wrote`, {
-      cause,
-    });
+    const message = `Line ${number} is no JSON: ${toFailure(cause).message}. Give a file that duraloom export wrote`;
+    onBroken(new CliError('INPUT_INVALID', message, { cause }));
+    return null;
   }
 }

@@ -44,7 +44,7 @@ export const metrics: Command = defineCommand({
       client.listRuntimes(),
       ...STATUS_NAMES.map(async (status) => ({ status, ...(await client.countInstances({ status }, { limit: COUNT_LIMIT })) })),
     ]);
-    const hosts = runtimes.map(({ runtimeId, nodeId, seenAt, stats }) => ({ runtimeId, nodeId, seenAt, stats }));
+    const hosts = runtimes.map(({ orchestrations: _code, activities: _work, ...host }) => host);
     await printResult(context, json, { instances: counts, queues, hosts }, async () => {
       await printTable(
         io,

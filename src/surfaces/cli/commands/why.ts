@@ -23,10 +23,10 @@ export const why: Command = defineCommand({
   },
 });
 
-function printExplanation(io: Io, { summary, waits, checkedAt }: WaitingExplanation): void {
+function printExplanation(io: Io, { summary, waits }: WaitingExplanation): void {
   io.print(cleanLines(summary));
   for (const wait of waits) {
-    const since = wait.since === null ? '' : io.paint('dim', `, for ${span(checkedAt.getTime() - wait.since.getTime())}`);
+    const since = 'since' in wait ? io.paint('dim', `, for ${span(Date.now() - wait.since.getTime())}`) : '';
     io.print(`- ${clean(describeWait(wait))}${since}`);
     if (wait.problem !== null) io.print(`  ${io.paint('red', 'problem:')} ${clean(wait.problem)}`);
   }
