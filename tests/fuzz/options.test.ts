@@ -84,6 +84,7 @@ const RUNTIME_OPTIONS: Readonly<Record<string, readonly ((value: unknown) => Rea
   versionPolicy: [(versionPolicy) => ({ versionPolicy }), (policy) => ({ versionPolicy: { nothing: policy } })],
   metrics: [(metrics) => ({ metrics }), (record) => ({ metrics: { record } })],
   logger: [(logger) => ({ logger }), (info) => ({ logger: { debug: () => null, info, warn: () => null, error: () => null } })],
+  logLevel: [(logLevel) => ({ logLevel })],
   clock: [(clock) => ({ clock }), (nowMs) => ({ clock: { nowMs, monotonicMs: () => 0, setTimer: () => () => null, defer: () => null } })],
 };
 
