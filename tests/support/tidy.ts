@@ -89,9 +89,11 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
   // A program on the public API: what users could write themselves.
   'src/surfaces/cli': {
-    folders: ['src/types', 'src/surfaces/http', 'src/surfaces/mcp'],
+    folders: ['src/types', 'src/surfaces/dashboard'],
     files: [
       'src/index.ts',
+      'src/http.ts',
+      'src/mcp.ts',
       'src/conformance.ts',
       'src/memory.ts',
       'src/postgres.ts',

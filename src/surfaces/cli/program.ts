@@ -111,8 +111,7 @@ function makeArgument(parameter: Parameter<unknown>): Argument {
 function makeOption(parameter: Parameter<unknown>): Option {
   const option = new Option(parameter.flags, parameter.description);
   if (parameter.choices !== undefined) option.argChoices = [...parameter.choices];
-  if (parameter.isRepeated === true)
-    option.argParser((value: string, before: unknown) => [...(Array.isArray(before) ? before : []), value]);
+  if (parameter.isRepeated === true) option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
   return option;
 }
 

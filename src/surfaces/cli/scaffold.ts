@@ -11,6 +11,8 @@ export type ScaffoldOptions = {
   readonly nodeFlags: string;
   /** Version of the package `node` that the project brings; null: the machine's is new enough. */
   readonly node: string | null;
+  /** False: the dashboard is not built, in a clone. */
+  readonly hasDashboard: boolean;
 };
 
 /**
@@ -26,7 +28,7 @@ export function scaffold(options: ScaffoldOptions): ReadonlyMap<string, string> 
     ['.gitignore', GITIGNORE],
     ['activities.ts', ACTIVITIES],
     ['orchestrations.ts', ORCHESTRATIONS],
-    ['host.ts', HOST],
+    ['host.ts', host(options)],
     ['README.md', readme(options)],
   ]);
 }
@@ -114,7 +116,8 @@ export const order = defineOrchestration('order', async (ctx, input: Order) => {
 });
 `;
 
-const HOST = `// The host: runs orchestrations and activities in threads, on one file, and serves the dashboard on loopback. Ctrl-C stops it; nothing is lost.
+function host({ hasDashboard }: ScaffoldOptions): string {
+  return `// The host: runs orchestrations and activities in threads, on one file, and serves the dashboard on loopback. Ctrl-C stops it; nothing is lost.
 import { Client, Runtime } from 'duraloom';
 import { serve } from 'duraloom/http';
 import { SqliteProvider } from 'duraloom/sqlite';
@@ -126,7 +129,7 @@ const runtime = await Runtime.start({
   activities: new URL('./activities.ts', import.meta.url),
 });
 const client = new Client(provider);
-const server = await serve({ client, provider, runtimes: [runtime], dashboard: true, port: Number(process.env['PORT'] ?? 4000) });
+const server = await serve({ client, provider, runtimes: [runtime], dashboard: ${hasDashboard}, port: Number(process.env['PORT'] ?? 8090) });
 console.log(\`The dashboard is at \${server.url}\`);
 
 // An order to look at; the second start of this host finds it where it was.
@@ -140,6 +143,7 @@ const stop = async (): Promise<void> => {
 process.once('SIGINT', () => void stop());
 process.once('SIGTERM', () => void stop());
 `;
+}
 
 function readme({ name }: ScaffoldOptions): string {
   return `# ${name}

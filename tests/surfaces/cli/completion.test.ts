@@ -73,7 +73,7 @@ describe.skipIf(!has('fish'))('fish', () => {
   test.each(OFFERS)('%j offers %j', (line, offered) => {
     const script = `${writeCompletion('fish', COMMANDS)}
 complete -C 'duraloom ${line}'`;
-    const found = run('fish', script).map((entry) => entry.split('\t')[0]?.replaceAll(String.raw`\ `, ' '));
+    const found = run('fish', script).map((entry) => (entry.split('\t')[0] ?? '').replaceAll(String.raw`\ `, ' '));
     expect(found.toSorted()).toEqual(offered.toSorted());
   });
 });

@@ -15,6 +15,7 @@ import { prune } from './prune.ts';
 import { queues } from './queues.ts';
 import { publish, raise } from './raise.ts';
 import { replay } from './replay.ts';
+import { mcp, serve } from './serve.ts';
 import { show } from './show.ts';
 import { start } from './start.ts';
 import { tree } from './tree.ts';
@@ -43,6 +44,8 @@ export const COMMANDS: readonly Command[] = [
   validate,
   replay,
   conformance,
+  serve,
+  mcp,
   init,
   doctor,
   completion,

@@ -111,12 +111,7 @@ function openSource(io: Io, file: string): Source {
   }
 }
 
-async function* readLines(
-  stream: Readable,
-  signal: AbortSignal,
-  onLine: () => void,
-  onBroken: (error: CliError) => void,
-): AsyncGenerator<unknown> {
+async function* readLines(stream: Readable, signal: AbortSignal, onLine: () => void, onBroken: (error: CliError) => void): AsyncGenerator {
   let number = 0;
   const failed = new Promise<never>((_resolve, reject) => stream.once('error', (error) => reject(fileError('the input', error))));
   failed.catch(() => undefined);

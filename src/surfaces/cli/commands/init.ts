@@ -5,6 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { parseRecord } from '../../../types/codec.ts';
 import { assertNodeVersion } from '../../../types/node-version.ts';
+import { dashboardFolder } from '../../dashboard/assets.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { defineCommand, type Command } from '../command.ts';
 import { DRY_RUN, JSON_OUTPUT, printResult } from '../common.ts';
@@ -38,13 +39,15 @@ export const init: Command = defineCommand({
     const target = resolve(folder);
     const name = given.name ?? packageName(target);
     if (!PACKAGE_NAME.test(name)) throw usage(`Expected --name to be small letters, digits and -._, got '${name}'`);
+    const hasDashboard = dashboardFolder() !== null;
     const isClone = existsSync(join(PACKAGE_FOLDER, 'src', 'index.ts'));
     const isLinked = isClone && given.dependency === undefined;
     const files = scaffold({
       name,
       dependency: given.dependency ?? (isClone ? linkTo(target) : `^${readVersion()}`),
-      nodeFlags: isLinked ? '--conditions=duraloom-source ' : '',
+      nodeFlags: isLinked && !existsSync(join(PACKAGE_FOLDER, 'dist', 'index.js')) ? '--conditions=duraloom-source ' : '',
       node: isClone ? findNode() : null,
+      hasDashboard,
     });
     const paths = [...files.keys()];
     const existing = paths.filter((path) => existsSync(join(target, path)));
@@ -64,6 +67,8 @@ export const init: Command = defineCommand({
     }
     await printResult(context, json, { dryRun, folder: target, files: paths }, () => {
       io.print(`${dryRun ? 'Would write' : 'Wrote'} ${paths.join(', ')} to ${clean(target)}`);
+      if (!hasDashboard)
+        io.note('The dashboard is not built in this clone, so the host serves the API alone: run npm run build there, then init again');
       if (!dryRun) io.print(`\nNext:\n${target === resolve('.') ? '' : `  cd ${clean(folder)}\n`}  npm install\n  npm start`);
     });
     return EXIT.ok;

@@ -7,6 +7,7 @@ import { STATUS_NAMES } from '../filters.ts';
 import { option, readTextFile, usage } from '../parameters.ts';
 import { printFields, printTable } from '../table.ts';
 import { cleanLines, moment } from '../text.ts';
+import { TOKEN_VARIABLE } from './serve.ts';
 import { statusCell } from './instances.ts';
 
 /** How long a host may take to answer. */
@@ -71,7 +72,7 @@ export const metrics: Command = defineCommand({
 
 async function scrape(url: string, tokenFile: string | undefined, signal: AbortSignal): Promise<string> {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) throw usage(`Expected --url to begin with http:// or https://, got '${url}'`);
-  const token = tokenFile === undefined ? process.env['DURALOOM_TOKEN'] : (await readTextFile(tokenFile)).trim();
+  const token = tokenFile === undefined ? process.env[TOKEN_VARIABLE] : (await readTextFile(tokenFile)).trim();
   const headers = token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` };
   let response: Response;
   try {
