@@ -24,7 +24,7 @@ export type ScaffoldOptions = {
 export function scaffold(options: ScaffoldOptions): ReadonlyMap<string, string> {
   return new Map([
     ['package.json', packageJson(options)],
-    ['tsconfig.json', TSCONFIG],
+    ['tsconfig.json', tsconfig(options)],
     ['.gitignore', GITIGNORE],
     ['activities.ts', ACTIVITIES],
     ['orchestrations.ts', ORCHESTRATIONS],
@@ -43,6 +43,8 @@ function packageJson({ name, dependency, nodeFlags, node }: ScaffoldOptions): st
     scripts: { start: `node ${nodeFlags}host.ts`, types: 'tsc' },
     dependencies: { duraloom: dependency },
     devDependencies: { '@types/node': '^24.0.0', ...(node !== null && { node }), typescript: '>=5.9' },
+    // npm runs install scripts of packages that are named here only.
+    ...(node !== null && { allowScripts: { node: true } }),
   };
   return `${indent(encodeRecord(manifest))}\n`;
 }
@@ -65,8 +67,11 @@ function indent(json: string): string {
   return out;
 }
 
-const TSCONFIG = `{
-  "compilerOptions": {
+function tsconfig({ nodeFlags }: ScaffoldOptions): string {
+  // As Node: the types of a clone that is not built are its source.
+  const conditions = nodeFlags === '' ? '' : '\n    "customConditions": ["duraloom-source"],';
+  return `{
+  "compilerOptions": {${conditions}
     "strict": true,
     "noEmit": true,
     "module": "nodenext",
@@ -80,6 +85,7 @@ const TSCONFIG = `{
   "include": ["*.ts"]
 }
 `;
+}
 
 const GITIGNORE = `node_modules
 duraloom.db*
