@@ -1,6 +1,7 @@
 // What the contract cases are written with: builders of starts, acks and items, short forms of the calls, views, waits.
 // Neighbours: cases-*.ts use it. No test runner in here, only node:assert.
 import assert from 'node:assert/strict';
+import type { InstanceFilter, InstanceQuery } from '../provider/management.ts';
 import type {
   AckEffects,
   CloseChildren,
@@ -22,7 +23,7 @@ import type {
   WorkItemOutcome,
 } from '../provider/provider.ts';
 import type { SimulatedClock } from '../provider/simulated-clock.ts';
-import type { InstanceFilter } from '../provider/management.ts';
+import type { StoredAttributes } from '../types/attributes.ts';
 import type { InstanceRecord } from '../types/instance.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { ActivityRouting } from '../types/replay.ts';
@@ -85,6 +86,12 @@ export function link(instanceId: string, eventId = 2, executionId = 1): ParentLi
 /** Effects that do nothing but the changes. */
 export function effects(changes: Partial<AckEffects>): AckEffects {
   return { attributes: null, values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], ...changes };
+}
+
+/** Search attributes by their keys; values are texts. */
+export function attributes(values: Readonly<Record<string, string>>): StoredAttributes {
+  const list = Object.entries(values).map(([key, value]) => ({ key, value: `"${value}"` }));
+  return { text: `{${list.map(({ key, value }) => `"${key}":${value}`).join(',')}}`, list };
 }
 
 /** The first page of a list by id. */
@@ -222,6 +229,26 @@ export async function read(provider: Provider, instanceId: string): Promise<Inst
   const record = only(await provider.readInstances([instanceId]));
   assert.ok(record !== null);
   return record;
+}
+
+/** A list of all instances by their ids, but for the changes. */
+export function listQuery(changes: Partial<InstanceQuery> = {}): InstanceQuery {
+  return { filter: {}, orderBy: 'id', descending: false, after: null, limit: 1_000, ...changes };
+}
+
+/** Lists instances page by page, to the last one. */
+export async function listAll(
+  provider: Pick<Provider, 'listInstances'>,
+  changes: Partial<InstanceQuery> = {},
+): Promise<readonly InstanceRecord[]> {
+  const records: InstanceRecord[] = [];
+  let { after } = listQuery(changes);
+  do {
+    const page: Awaited<ReturnType<Provider['listInstances']>> = await provider.listInstances(listQuery({ ...changes, after }));
+    records.push(...page.records);
+    after = page.next;
+  } while (after !== null);
+  return records;
 }
 
 export async function history(provider: Provider, instanceId: string, executionId = 1, afterEventId = 0): Promise<readonly HistoryPage[]> {

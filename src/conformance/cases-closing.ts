@@ -33,6 +33,14 @@ export const closingCases: readonly ConformanceCase[] = cases('closing', {
       listInstances: () => listById(provider, { limit: 10 }),
       waitForInstance: () => provider.waitForInstance({ instanceId: 'a', condition: ended, waitMs: 1_000 }),
       readQueueDepths: () => provider.readQueueDepths(),
+      countWaiting: () => provider.countWaiting(['a']),
+      listExecutions: () => provider.listExecutions('a'),
+      deleteInstances: () => provider.deleteInstances([{ instanceId: 'a', isForced: true }]),
+      pruneExecutions: () => provider.pruneExecutions([{ instanceId: 'a', keepLast: 1, endedBeforeMs: null }]),
+      peekQueue: () => provider.peekQueue({ queue: 'worker', after: null, limit: 1 }),
+      editQueues: () => provider.editQueues([{ kind: 'unlock', item: { kind: 'message', instanceId: 'a', messageId: 1 } }]),
+      exportInstances: () => provider.exportInstances(['a']),
+      importInstances: () => provider.importInstances([]),
     };
     for (const [operation, call] of Object.entries(calls)) {
       await assert.rejects(call, (error: unknown) => {

@@ -1,7 +1,6 @@
-// Contract cases: what an instance is after a turn, listing, depths. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
+// Contract cases: what an instance is after a turn, depths. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
-import { ArgumentError } from '../types/errors.ts';
-import type { InstanceRecord, InstanceStatus } from '../types/instance.ts';
+import type { InstanceStatus } from '../types/instance.ts';
 import {
   LOCK_MS,
   ack,
@@ -16,16 +15,13 @@ import {
   fetchOne,
   fetchOneWork,
   fetchWork,
-  instanceIds,
   newInstance,
-  nextExecution,
   queued,
   read,
   renewWork,
   run,
   start,
   timer,
-  listById,
 } from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
@@ -121,65 +117,6 @@ const statuses: readonly ConformanceCase[] = [
   }),
 ];
 
-const listing = cases('listing', {
-  'instances are listed in the order of their ids': async ({ provider }) => {
-    await start(provider, 'b', 'a10', 'B', 'a2', 'a', '_');
-    const listed = await listById(provider, { limit: 10 });
-    assert.deepEqual(instanceIds(listed), ['B', '_', 'a', 'a10', 'a2', 'b']);
-  },
-  'ids are ordered by code points, not by UTF-16 units': async ({ provider }) => {
-    await start(provider, '\u{1F600}', '\u{FF5E}', 'z', 'za');
-    assert.deepEqual(instanceIds(await listById(provider, { limit: 10 })), ['z', 'za', '\u{FF5E}', '\u{1F600}']);
-    assert.deepEqual(instanceIds(await listById(provider, { after: '\u{FF5E}', limit: 10 })), ['\u{1F600}']);
-  },
-  'pages follow each other without gaps or repetitions': async ({ provider }) => {
-    const all = Array.from({ length: 25 }, (_, index) => `i${String(index).padStart(2, '0')}`);
-    await start(provider, ...all.toReversed());
-    const seen: string[] = [];
-    const sizes: number[] = [];
-    for (let cursor: string | null = null, more = true; more; cursor = seen.at(-1) ?? null) {
-      const listed: readonly InstanceRecord[] = await listById(provider, { after: cursor, limit: 10 });
-      seen.push(...instanceIds(listed));
-      sizes.push(listed.length);
-      more = listed.length === 10;
-    }
-    assert.deepEqual([seen, sizes], [all, [10, 10, 5]]);
-  },
-  'a cursor need not be the id of an instance': async ({ provider }) => {
-    await start(provider, 'a', 'c');
-    assert.deepEqual(instanceIds(await listById(provider, { after: 'b', limit: 10 })), ['c']);
-    assert.deepEqual(await listById(provider, { after: 'z', limit: 10 }), []);
-  },
-  'a status filters before the page is cut': async ({ provider }) => {
-    for (const instanceId of ['a', 'b', 'c', 'd']) {
-      await run(provider, instanceId, { status: instanceId === 'b' || instanceId === 'd' ? 'Failed' : 'Completed' });
-    }
-    const first = await listById(provider, { limit: 1, statuses: ['Failed'] });
-    const second = await listById(provider, { after: 'b', limit: 5, statuses: ['Failed'] });
-    const none = await listById(provider, { limit: 5, statuses: ['Suspended'] });
-    assert.deepEqual([first, second, none].map(instanceIds), [['b'], ['d'], []]);
-  },
-  'a listed record is the record that a read gives': async ({ provider }) => {
-    await run(provider, 'a', { customStatus: '1', next: nextExecution });
-    const listed = await listById(provider, { limit: 1_000 });
-    assert.deepEqual(listed, [await read(provider, 'a')]);
-  },
-  'an empty store lists nothing': async ({ provider }) => {
-    assert.deepEqual(await listById(provider, { limit: 1 }), []);
-  },
-  'a limit outside its range is an ArgumentError that names it': async ({ provider }) => {
-    for (const limit of [0, -1, 1_001, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-      await assert.rejects(listById(provider, { limit }), (error: unknown) => {
-        assert.ok(error instanceof ArgumentError);
-        assert.match(error.message, /limit/);
-        assert.match(error.message, /1000/);
-        assert.ok(error.message.includes(String(limit)), error.message);
-        return true;
-      });
-    }
-  },
-});
-
 const depths = cases('queue depths', {
   'messages count until an ack removes them': async ({ provider }) => {
     assert.deepEqual(await queued(provider), [0, 0]);
@@ -207,4 +144,4 @@ const depths = cases('queue depths', {
 });
 
 /** See the head of this file. */
-export const readingCases: readonly ConformanceCase[] = [...statuses, ...listing, ...depths];
+export const readingCases: readonly ConformanceCase[] = [...statuses, ...depths];

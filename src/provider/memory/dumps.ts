@@ -9,9 +9,10 @@ import { addImmediateMessage, addStartMessage, addTimer, setCode, type StoredIns
  *
  * @param stored - all
  * @param instance - which
+ * @param nowMs - the time, epoch milliseconds
  * @returns the dump
  */
-export function dumpInstance({ instances, work }: Stored, instance: StoredInstance): InstanceDump {
+export function dumpInstance({ instances, work }: Stored, instance: StoredInstance, nowMs: number): InstanceDump {
   const { record, code, firstExecutionId, parentNotice, attributes, messages } = instance;
   const { instanceId } = record;
   return {
@@ -19,7 +20,7 @@ export function dumpInstance({ instances, work }: Stored, instance: StoredInstan
     firstExecutionId,
     engine: code.engine,
     parentNotice,
-    holdUntilMs: Number.isFinite(instance.holdUntilMs) ? instance.holdUntilMs : null,
+    holdUntilMs: instance.holdUntilMs > nowMs ? instance.holdUntilMs : null,
     attributes: record.attributes === null ? null : { text: record.attributes, list: attributes },
     executions: listExecutions(instance).map((execution) => ({ ...execution, pages: instance.pages.get(execution.executionId) ?? [] })),
     values: [...instance.values.values()].toSorted((a, b) => compareCodePoints(a.key, b.key)),
@@ -73,10 +74,13 @@ export function restoreInstance({ instances, work }: Stored, dump: InstanceDump,
     handedOut: [],
   };
   setCode(instance, instance.code);
+  // What is visible at once keeps its place behind the timers before it.
+  let orderMs = 0;
   for (const { isStart, timerEventId, key, visibleAtMs, payload } of dump.messages) {
+    if (timerEventId !== null) orderMs = Math.max(orderMs, visibleAtMs);
     if (isStart) addStartMessage(instance, payload, nowMs);
     else if (timerEventId !== null) addTimer(instance, { eventId: timerEventId, visibleAtMs, payload });
-    else addImmediateMessage(instance, key === null ? { payload } : { payload, key }, nowMs);
+    else addImmediateMessage(instance, key === null ? { payload } : { payload, key }, orderMs);
   }
   instances.restore(instance);
   for (const pattern of dump.subscriptions) instances.subscriptions.add(instanceId, pattern);

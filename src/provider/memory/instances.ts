@@ -136,6 +136,7 @@ export class Instances {
   unlink(instance: StoredInstance): void {
     this.#leaveSiblings(instance);
     instance.record = { ...instance.record, parent: null };
+    instance.parentNotice = null;
   }
 
   #leaveSiblings(instance: StoredInstance): void {

@@ -103,20 +103,20 @@ export function deleteInstance(
   if (instance === undefined) return { kind: 'notFound' };
   const parent = parentOf(instances, instance);
   if (parent !== undefined && !isEnded(parent.record.status)) return { kind: 'hasParent' };
-  const family = [instance];
+  const family = new Set([instance]);
   const abandoned: StoredInstance[] = [];
-  // The list grows while it is gone through.
+  // The set grows while it is gone through.
   for (const member of family) {
     for (const child of instances.childrenOf(member.record.instanceId)) {
       if (parentOf(instances, child) !== member) continue;
       if (child.record.onParentClose === 'abandon' && !isEnded(child.record.status)) abandoned.push(child);
-      else family.push(child);
+      else family.add(child);
     }
   }
-  if (!isForced && family.some(({ record }) => !isEnded(record.status))) return { kind: 'alive' };
+  if (!isForced && [...family].some(({ record }) => !isEnded(record.status))) return { kind: 'alive' };
   for (const child of abandoned) instances.unlink(child);
   for (const member of family) instances.remove(member);
-  return { kind: 'deleted', instances: family.length };
+  return { kind: 'deleted', instances: family.size };
 }
 
 /**
@@ -192,7 +192,8 @@ export function editQueue({ instances, work }: Stored, edit: QueueEdit, nowMs: n
   if (instance === undefined || message === undefined) return 'gone';
   if (kind === 'moveBack') message.attempt = 0;
   if (kind === 'drop') removeMessages(instance, (other) => other === message);
-  instance.holdUntilMs = Number.NEGATIVE_INFINITY;
+  // What was dropped does not begin a delayed start.
+  if (kind !== 'drop') instance.holdUntilMs = Number.NEGATIVE_INFINITY;
   instances.settle(instance);
   return 'done';
 }
@@ -241,7 +242,7 @@ function toMessageEntries(instance: StoredInstance, nowMs: number): readonly Que
 function toWorkEntry(item: StoredWorkItem, nowMs: number): QueueItem {
   const { instanceId, executionId, eventId, name, attempt, routing, heartbeat, payload } = item;
   const lockedUntilMs = isLocked(item, nowMs) ? item.readyAtMs : null;
-  const visibleAtMs = visibleAtMsOf(item);
+  const visibleAtMs = visibleAtMsOf(item, nowMs);
   return { kind: 'workItem', instanceId, executionId, eventId, name, visibleAtMs, attempt, lockedUntilMs, routing, heartbeat, payload };
 }
 

@@ -299,9 +299,10 @@ export class MemoryStore {
   }
 
   exportInstances(instanceIds: readonly string[]): readonly (InstanceDump | null)[] {
+    const nowMs = this.#now();
     return instanceIds.map((instanceId) => {
       const instance = this.#instances.get(instanceId);
-      return instance === undefined ? null : dumpInstance(this.#stored, instance);
+      return instance === undefined ? null : dumpInstance(this.#stored, instance, nowMs);
     });
   }
 

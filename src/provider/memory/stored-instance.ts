@@ -32,7 +32,7 @@ export type StoredMessage = {
 /** An instance with all that belongs to it but its work items and subscriptions. */
 export type StoredInstance = Grouped & {
   /** Message for its parent, should it be replaced while it lives; null: none. */
-  readonly parentNotice: string | null;
+  parentNotice: string | null;
   /** The execution that it began with: 1, or more when it replaced another instance. */
   readonly firstExecutionId: number;
   /** Place in the order of starts. */
@@ -73,6 +73,7 @@ export function createInstance(
   { executionId, sequence }: { readonly executionId: number; readonly sequence: number },
 ): StoredInstance {
   const { instanceId, name, version, parent, onParentClose, priority } = start;
+  const list = start.attributes?.list ?? [];
   const startAtMs = Math.max(start.startAtMs ?? nowMs, nowMs + start.delayMs);
   const instance: StoredInstance = {
     sequence,
@@ -86,7 +87,7 @@ export function createInstance(
       output: null,
       customStatus: null,
       customStatusVersion: 0,
-      attributes: start.attributes?.text ?? null,
+      attributes: list.length === 0 ? null : (start.attributes?.text ?? null),
       parent,
       onParentClose,
       priority,
@@ -94,7 +95,7 @@ export function createInstance(
       updatedAtMs: nowMs,
       endedAtMs: null,
     },
-    attributes: start.attributes?.list ?? [],
+    attributes: list,
     past: [],
     code: { name, version, engine: 0 },
     parentNotice: start.parentNotice,

@@ -268,7 +268,7 @@ export class WorkQueue {
         const { executionId, eventId, name, attempt, routing, heartbeat } = item;
         const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null, limitKey: limitOf(item)?.key ?? null };
         const isRunning = isLocked(item, nowMs);
-        return { executionId, eventId, name, attempt, isRunning, visibleAtMs: visibleAtMsOf(item), ...where, heartbeat };
+        return { executionId, eventId, name, attempt, isRunning, visibleAtMs: visibleAtMsOf(item, nowMs), ...where, heartbeat };
       });
   }
 
@@ -386,10 +386,13 @@ function sessionOf(item: StoredWorkItem): string | null {
  * Tells when an item may be handed out by its own time; of a locked one when the lock ends.
  *
  * @param item - which
+ * @param nowMs - the time, epoch milliseconds
  * @returns the time, epoch milliseconds
  */
-export function visibleAtMsOf({ lockToken, readyAtMs, routing }: StoredWorkItem): number {
-  return (readyAtMs ?? 0) + (lockToken === null ? (routing?.priority ?? 0) * PRIORITY_HEAD_START_MS : 0);
+export function visibleAtMsOf({ lockToken, readyAtMs, routing }: StoredWorkItem, nowMs: number): number {
+  const atMs = readyAtMs ?? 0;
+  // Only what is visible has a head start.
+  return lockToken !== null || atMs > nowMs ? atMs : Math.min(nowMs, atMs + (routing?.priority ?? 0) * PRIORITY_HEAD_START_MS);
 }
 
 /** An item of a session waits for its owner, not for a limit. */

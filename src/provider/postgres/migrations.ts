@@ -1,14 +1,18 @@
-// The schema of a store, as numbered forward-only migrations: entry n brings it from version n to n + 1. Neighbours: sql/ has the statements,
-// postgres-provider.ts calls this when it connects.
+// The schema of a store: its tables as numbered forward-only migrations, of which entry n brings them from version n to n + 1, and the functions, which
+// are always those of the newest version. Neighbours: sql/ has the statements, postgres-provider.ts calls this when it connects.
 //
 // V1. Any number of processes may connect at once: one makes or changes the schema, the others wait for it (advisory lock, T28).
 // V2. All migrations of a connect are one transaction: the schema is at a version, or it is not there.
 // V3. Nothing is written into a schema that is not ours, and nothing at all when the version is right.
 import { ProviderError } from '../../types/errors.ts';
 import type { PostgresClient } from './postgres-options.ts';
+import { DUMP_FUNCTIONS } from './sql/dumps.ts';
 import { INSTANCE_FUNCTIONS } from './sql/instances.ts';
 import { LIMIT_FUNCTIONS } from './sql/limits.ts';
-import { makeTables } from './sql/tables.ts';
+import { LISTING_FUNCTIONS } from './sql/listing.ts';
+import { QUEUE_FUNCTIONS } from './sql/queues.ts';
+import { ADD_MANAGEMENT, makeTables } from './sql/tables.ts';
+import { TIDYING_FUNCTIONS } from './sql/tidying.ts';
 import { TURN_FUNCTIONS, TURN_PREDICATES } from './sql/turns.ts';
 import { WORK_FUNCTIONS } from './sql/work.ts';
 import { readOnly } from './trouble.ts';
@@ -19,12 +23,20 @@ const OLDEST_SERVER = 150_000;
 /** What a new schema is made with. */
 type MakeOptions = { readonly partitions: number };
 
-/** SQL of each migration. Never edit one that was released; append one. */
-const MIGRATIONS: readonly ((options: MakeOptions) => string)[] = [
-  ({ partitions }) =>
-    [makeTables(partitions), ...INSTANCE_FUNCTIONS, ...TURN_PREDICATES, ...TURN_FUNCTIONS, ...LIMIT_FUNCTIONS, ...WORK_FUNCTIONS].join(
-      '\n',
-    ),
+/** SQL of each migration. Never edit one that was released; append one, also when only a function was changed. */
+const MIGRATIONS: readonly ((options: MakeOptions) => string)[] = [({ partitions }) => makeTables(partitions), () => ADD_MANAGEMENT];
+
+/** One that nobody calls any more stays: processes of the version before may. */
+const FUNCTIONS: readonly string[] = [
+  ...INSTANCE_FUNCTIONS,
+  ...TURN_PREDICATES,
+  ...TURN_FUNCTIONS,
+  ...LIMIT_FUNCTIONS,
+  ...WORK_FUNCTIONS,
+  ...LISTING_FUNCTIONS,
+  ...TIDYING_FUNCTIONS,
+  ...QUEUE_FUNCTIONS,
+  ...DUMP_FUNCTIONS,
 ];
 
 /** The version that this code works with. */
@@ -73,6 +85,7 @@ export async function prepareSchema(
         await run(migrate(options));
         await run('INSERT INTO duraloom (version) VALUES ($1)', [index + 1]);
       }
+      await run(FUNCTIONS.join('\n'));
     }
     await client.query({ text: 'COMMIT' });
   } catch (error) {

@@ -5,7 +5,7 @@ import type { NewInstance, NewWorkItem, OrchestrationAck, WorkItemAck, WorkItemL
 import { encodeJson } from './texts.ts';
 
 /** Columns of one kind of row, filled row by row. */
-class Columns {
+export class Columns {
   readonly arrays: unknown[][];
 
   constructor(width: number) {
@@ -34,10 +34,12 @@ export function isPlainStart({ policy }: Pick<NewInstance, 'policy'>): boolean {
  * @returns the arrays
  */
 export function startParameters(starts: readonly NewInstance[]): readonly unknown[] {
-  const columns = new Columns(12);
-  for (const { instanceId, name, version, payload, parent, onParentClose, priority, startAtMs, delayMs, parentNotice } of starts) {
+  const columns = new Columns(13);
+  for (const start of starts) {
+    const { instanceId, name, version, payload, parent, onParentClose, priority, startAtMs, delayMs, parentNotice, attributes } = start;
     const link = [parent?.instanceId ?? null, parent?.executionId ?? null, parent?.eventId ?? null];
-    columns.add(instanceId, name, version, payload, ...link, onParentClose, priority, startAtMs, delayMs, parentNotice);
+    const searched = attributes === null || attributes.list.length === 0 ? null : encodeJson(attributes);
+    columns.add(instanceId, name, version, payload, ...link, onParentClose, priority, startAtMs, delayMs, parentNotice, searched);
   }
   return columns.arrays;
 }
@@ -95,7 +97,13 @@ export function ackParameters(acks: readonly OrchestrationAck[], offered: Readon
   return [...turns.arrays, ...children, [...others], ...more.arrays];
 }
 
-function workCells({ eventId, name, payload, routing }: NewWorkItem): readonly unknown[] {
+/**
+ * Makes the cells of an activity.
+ *
+ * @param item - the activity
+ * @returns event, name, payload, routing, tag, session, priority, expiry, key of the limit and its numbers
+ */
+export function workCells({ eventId, name, payload, routing }: NewWorkItem): readonly unknown[] {
   const where = [
     routing?.tag ?? null,
     routing?.sessionId ?? null,

@@ -14,8 +14,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../types/clock.ts';
 import { encodeRecord } from '../../types/codec.ts';
-import { ArgumentError, ProviderError } from '../../types/errors.ts';
+import { ProviderError } from '../../types/errors.ts';
 import { isEnded, type InstanceRecord } from '../../types/instance.ts';
+import { isPageLimit, makeLimitError } from '../list-limit.ts';
+import type {
+  DeleteOutcome,
+  ExecutionRecord,
+  InstanceDump,
+  InstanceList,
+  InstanceQuery,
+  QueueEdit,
+  QueueItem,
+  QueueQuery,
+  WaitingCounts,
+} from '../management.ts';
 import {
   meetsCondition,
   SESSION_MESSAGE_TTL_MS,
@@ -53,10 +65,12 @@ import { Codes } from './codes.ts';
 import { Connection, pause, type Row } from './connection.ts';
 import { openPool, type OpenPool } from './driver.ts';
 import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
+import { DUMP_COLUMNS, importParameters, toDumps } from './dumps.ts';
 import { takeClient } from './in-time.ts';
 import { Lane, type LaneOperation } from './lane.ts';
 import { prepareSchema } from './migrations.ts';
 import { ANY, channelOf, Notifier, type Notice } from './notifier.ts';
+import { listParameters, peekParameters, toCounts, toDeleteOutcome, toExecution, toList, toQueueItem } from './operators.ts';
 import { ackParameters, isPlainStart, lockParameters, startParameters } from './parameters.ts';
 import { resolvePostgresOptions, type PostgresOptions, type ResolvedPostgresOptions } from './postgres-options.ts';
 import { RECORD_COLUMNS, toOffered, toRecord, toTurns, toWork } from './rows.ts';
@@ -68,11 +82,11 @@ type WorkWish = { readonly select: NonNullable<WorkFetchParams['select']>; reado
 type TurnWish = { readonly [Name in 'accepts' | 'affinity']: OrchestrationFetchParams[Name] | undefined };
 type OrchestrationAbandon = OrchestrationLock & { readonly delayMs: number; readonly countAttempt: boolean };
 type WorkAbandon = WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean };
+type DeleteRequest = Parameters<Provider['deleteInstances']>[0][number];
+type PruneRequest = Parameters<Provider['pruneExecutions']>[0][number];
 type Renewal = { readonly lock: OrchestrationLock; readonly lockMs: number };
 type WorkRenewal = { readonly lock: WorkItemLock & { readonly heartbeat?: string }; readonly lockMs: number };
 
-/** Most records on a page of `listInstances`. */
-const MAX_LIST_LIMIT = 1_000;
 /** Most messages of a session in one answer. */
 const MAX_SESSION_MESSAGES = 100;
 /** Most instances that are known to be alive. Reason: they cost memory, and who waits does so at once. */
@@ -588,6 +602,7 @@ export class PostgresProvider implements Provider {
       const rows = await this.#connection.query(
         'readWorkItems',
         `SELECT w.execution_id AS "executionId", w.event_id AS "eventId", w.name, w.attempts AS attempt, w.tag, w.session_id AS "sessionId", w.heartbeat,
+           ${this.#table('visible_at')}(w.lock_token, w.ready_at, w.priority, ${this.#table('now_ms')}($2)) AS "visibleAtMs", w.limit_key AS "limitKey",
            w.lock_token IS NOT NULL AND w.ready_at > ${this.#table('now_ms')}($2) AS "isRunning"
          FROM ${this.#table('work_items')} w WHERE w.instance_id = $1 ORDER BY w.execution_id, w.event_id`,
         [instanceId, this.#connection.nowParameter],
@@ -634,14 +649,10 @@ export class PostgresProvider implements Provider {
     });
   }
 
-  readonly #records: LaneOperation<string, InstanceRecord | null> = {
+  readonly #readings: LaneOperation<string, InstanceRecord | null> = {
     name: 'readInstances',
     run: async (instanceIds) => {
-      const rows = await this.#connection.query(
-        'readInstances',
-        `SELECT r.ord, ${RECORD_COLUMNS} FROM ${this.#call('read_instances', [instanceIds])} r CROSS JOIN LATERAL (SELECT (r.record).*) i`,
-        [this.#connection.nowParameter, instanceIds],
-      );
+      const rows = await this.#records('readInstances', 'read_instances', 'r.ord', [instanceIds]);
       const records: (InstanceRecord | null)[] = instanceIds.map(() => null);
       for (const row of rows) records[Number(row['ord']) - 1] = toRecord(row);
       return records;
@@ -649,34 +660,8 @@ export class PostgresProvider implements Provider {
   };
 
   readInstances(instanceIds: readonly string[]): Promise<readonly (InstanceRecord | null)[]> {
-    return this.#add('readInstances', this.#reads, this.#records, instanceIds);
+    return this.#add('readInstances', this.#reads, this.#readings, instanceIds);
   }
-
-  readonly listInstances: Provider['listInstances'] = async ({ afterInstanceId, limit, status, parentInstanceId }) => {
-    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIST_LIMIT) {
-      throw new ArgumentError(`Expected \`limit\` of listInstances to be an integer from 1 to ${MAX_LIST_LIMIT}, got ${limit}`);
-    }
-    const where: string[] = [];
-    const values: unknown[] = [limit];
-    const add = (condition: (parameter: string) => string, value: unknown): void => {
-      values.push(value);
-      where.push(condition(`$${values.length}`));
-    };
-    if (afterInstanceId !== null) add((id) => `i.instance_id > ${id}`, afterInstanceId);
-    if (status !== undefined) add((name) => `i.status = ${name}`, status);
-    if (parentInstanceId !== undefined) {
-      add((id) => `md5(i.parent_instance_id) = md5(${id}) AND i.parent_instance_id = ${id}`, parentInstanceId);
-    }
-    return await this.#open('listInstances', async () => {
-      const rows = await this.#connection.query(
-        'listInstances',
-        `SELECT ${RECORD_COLUMNS} FROM ${this.#table('instances')} i ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`}
-         ORDER BY i.instance_id LIMIT $1`,
-        values,
-      );
-      return rows.map(toRecord);
-    });
-  };
 
   readValues(instanceId: string, keys: readonly string[] | null): Promise<readonly StoredValue[]> {
     return this.#open('readValues', async () => {
@@ -691,7 +676,7 @@ export class PostgresProvider implements Provider {
   }
 
   readonly waitForInstance: Provider['waitForInstance'] = ({ instanceId, condition, waitMs, signal }) => {
-    const read = async (): Promise<InstanceRecord | null> => (await this.#reads.add(this.#records, [instanceId]))[0] ?? null;
+    const read = async (): Promise<InstanceRecord | null> => (await this.#reads.add(this.#readings, [instanceId]))[0] ?? null;
     return this.#open('waitForInstance', async () => {
       const attempt = async (): Promise<{ readonly record: InstanceRecord | null } | null> => {
         // Before the record: that is at least as new then.
@@ -716,6 +701,94 @@ export class PostgresProvider implements Provider {
       );
       return { orchestratorMessages: Number(rows[0]?.['messages']), workItems: Number(rows[0]?.['work']) };
     });
+  }
+
+  // --- operators --------------------------------------------------------------------------------------------------------------
+
+  async listInstances(query: Readonly<InstanceQuery>): Promise<InstanceList> {
+    if (!isPageLimit(query.limit)) throw makeLimitError('listInstances', query.limit);
+    return await this.#open('listInstances', async () =>
+      toList(await this.#records('listInstances', 'list_instances', 'r.ord, r.next_at, r.next_id', listParameters(query))),
+    );
+  }
+
+  countWaiting(instanceIds: readonly string[]): Promise<readonly WaitingCounts[]> {
+    return this.#open('countWaiting', async () => {
+      if (instanceIds.length === 0) return [];
+      const rows = await this.#rows('countWaiting', 'count_waiting', [instanceIds]);
+      return rows.toSorted((a, b) => Number(a['ord']) - Number(b['ord'])).map(toCounts);
+    });
+  }
+
+  listExecutions(instanceId: string): Promise<readonly ExecutionRecord[]> {
+    return this.#open('listExecutions', async () => (await this.#rows('listExecutions', 'list_executions', [instanceId])).map(toExecution));
+  }
+
+  readonly #deletions: LaneOperation<DeleteRequest, DeleteOutcome> = {
+    name: 'deleteInstances',
+    run: async (requests) => {
+      const words = await this.#outcomes('deleteInstances', 'delete_instances', [requests.map(encodeJson)]);
+      // Who waits for one of them, or for a place under a limit that one of them held.
+      this.#changed({ work: true, isFamily: true });
+      return words.map(toDeleteOutcome);
+    },
+  };
+
+  deleteInstances(requests: readonly DeleteRequest[]): Promise<readonly DeleteOutcome[]> {
+    return this.#add('deleteInstances', this.#requests, this.#deletions, requests);
+  }
+
+  readonly #prunes: LaneOperation<PruneRequest, number> = {
+    name: 'pruneExecutions',
+    run: async (requests) => (await this.#outcomes('pruneExecutions', 'prune_executions', [requests.map(encodeJson)])).map(Number),
+  };
+
+  pruneExecutions(requests: readonly PruneRequest[]): Promise<readonly number[]> {
+    return this.#add('pruneExecutions', this.#requests, this.#prunes, requests);
+  }
+
+  async peekQueue(query: Readonly<QueueQuery>): Promise<readonly QueueItem[]> {
+    if (!isPageLimit(query.limit)) throw makeLimitError('peekQueue', query.limit);
+    return await this.#open('peekQueue', async () => {
+      const rows = await this.#rows('peekQueue', query.queue === 'worker' ? 'peek_work' : 'peek_messages', peekParameters(query));
+      return rows.map((row) => toQueueItem(query.queue, row));
+    });
+  }
+
+  readonly #edits: LaneOperation<QueueEdit, 'done' | 'gone'> = {
+    name: 'editQueues',
+    run: async (edits) => {
+      const outcomes = await this.#outcomes('editQueues', 'edit_queues', [edits.map(encodeJson)]);
+      const received = edits.flatMap(({ kind, item }) => (kind === 'drop' && item.kind === 'message' ? [item.instanceId] : []));
+      this.#changed({ turns: true, work: true, instances: received });
+      return outcomes as readonly ('done' | 'gone')[];
+    },
+  };
+
+  editQueues(edits: readonly QueueEdit[]): Promise<readonly ('done' | 'gone')[]> {
+    return this.#add('editQueues', this.#requests, this.#edits, edits);
+  }
+
+  exportInstances(instanceIds: readonly string[]): Promise<readonly (InstanceDump | null)[]> {
+    return this.#open('exportInstances', async () =>
+      toDumps(await this.#records('exportInstances', 'export_instances', DUMP_COLUMNS, [instanceIds]), instanceIds.length),
+    );
+  }
+
+  readonly #imports: LaneOperation<InstanceDump, 'imported' | 'exists'> = {
+    name: 'importInstances',
+    // One has as much as a transaction should have.
+    isAlone: () => true,
+    run: async (dumps) => {
+      const outcomes: ('imported' | 'exists')[] = [];
+      for (const dump of dumps) outcomes.push(await this.#one('importInstances', 'import_instance', importParameters(dump)));
+      this.#changed({ turns: true, work: true });
+      return outcomes;
+    },
+  };
+
+  importInstances(dumps: readonly InstanceDump[]): Promise<readonly ('imported' | 'exists')[]> {
+    return this.#add('importInstances', this.#requests, this.#imports, dumps);
   }
 
   // --- closing ----------------------------------------------------------------------------------------------------------------
@@ -762,6 +835,12 @@ export class PostgresProvider implements Provider {
       this.#connection.nowParameter,
       ...parameters,
     ]);
+  }
+
+  /** Calls a function that gives rows with records. */
+  #records(operation: string, name: string, columns: string, parameters: readonly unknown[]): Promise<readonly Row[]> {
+    const text = `SELECT ${columns}, ${RECORD_COLUMNS} FROM ${this.#call(name, parameters)} r CROSS JOIN LATERAL (SELECT (r.record).*) i`;
+    return this.#connection.query(operation, text, [this.#connection.nowParameter, ...parameters]);
   }
 
   /** Calls a function that gives one word an item. */

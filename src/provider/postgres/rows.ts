@@ -2,15 +2,16 @@
 import { parseRecord } from '../../types/codec.ts';
 import { assert } from '../../types/errors.ts';
 import type { InstanceRecord } from '../../types/instance.ts';
-import { isRouting } from '../../types/replay.ts';
+import { isRouting, type ActivityRouting } from '../../types/replay.ts';
 import type { FetchedMessage, NewInstance, OrchestrationItem, WorkItem } from '../provider.ts';
 import type { Row } from './connection.ts';
 import type { Look } from './fetch-waits.ts';
 
 /** Columns of an instance `i`, for `toRecord`. */
 export const RECORD_COLUMNS: string = `i.instance_id AS "instanceId", i.name, i.version, i.status, i.execution_id AS "executionId", i.last_event_id AS "lastEventId",
-  i.output, i.custom_status AS "customStatus", i.custom_status_version AS "customStatusVersion", i.parent_instance_id, i.parent_execution_id,
-  i.parent_event_id, i.on_parent_close AS "onParentClose", i.priority, i.created_at AS "createdAtMs", i.updated_at AS "updatedAtMs"`;
+  i.output, i.attributes, i.custom_status AS "customStatus", i.custom_status_version AS "customStatusVersion", i.parent_instance_id, i.parent_execution_id,
+  i.parent_event_id, i.on_parent_close AS "onParentClose", i.priority, i.created_at AS "createdAtMs", i.updated_at AS "updatedAtMs",
+  i.ended_at AS "endedAtMs"`;
 
 /**
  * Makes the record of an instance.
@@ -88,22 +89,31 @@ export function toTurns(rows: readonly Row[], lockToken: string): Look<Orchestra
 export function toWork(rows: readonly Row[], lockToken: string): Look<WorkItem> {
   const items = rows
     .filter(({ instance_id: instanceId }) => instanceId !== null)
-    .map((row): WorkItem => {
-      const routing = row['routing'] === null ? null : parseRecord(String(row['routing']));
-      assert(routing === null || isRouting(routing), 'the routing of a work item is what was scheduled');
-      return {
-        instanceId: String(row['instance_id']),
-        executionId: Number(row['execution_id']),
-        eventId: Number(row['event_id']),
-        name: String(row['name']),
-        payload: String(row['payload']),
-        lockToken,
-        attempt: Number(row['attempt']),
-        routing,
-        heartbeat: row['heartbeat'] as string | null,
-      };
-    });
+    .map((row): WorkItem => ({
+      instanceId: String(row['instance_id']),
+      executionId: Number(row['execution_id']),
+      eventId: Number(row['event_id']),
+      name: String(row['name']),
+      payload: String(row['payload']),
+      lockToken,
+      attempt: Number(row['attempt']),
+      routing: readRouting(row['routing']),
+      heartbeat: row['heartbeat'] as string | null,
+    }));
   return { ...timesOf(rows), items };
+}
+
+/**
+ * Reads the routing of an activity.
+ *
+ * @param text - as it is stored
+ * @returns the routing; null: none
+ */
+export function readRouting(text: Row[string]): ActivityRouting | null {
+  if (typeof text !== 'string') return null;
+  const routing = parseRecord(text);
+  assert(isRouting(routing), 'the routing of a work item is what was scheduled');
+  return routing;
 }
 
 function timesOf(rows: readonly Row[]): { readonly nowMs: number; readonly nextAtMs: number | null } {

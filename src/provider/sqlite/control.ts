@@ -19,6 +19,7 @@ import type { WorkQueue } from './work-queue.ts';
 type ControlRow = ParentColumns & {
   readonly status: InstanceStatus;
   readonly execution_id: number;
+  readonly first_execution_id: number;
   readonly last_event_id: number;
   readonly priority: number;
   readonly hold_until: number;
@@ -41,7 +42,6 @@ export class InstanceControl {
   readonly #resume: Database.Statement;
   readonly #forgetAttempts: Database.Statement;
   readonly #firstVisible: Database.Statement;
-  readonly #hasPast: Database.Statement;
   readonly #deleteMessages: Database.Statement;
   readonly #livingChildren: Database.Statement;
   readonly #deleteInstance: readonly Database.Statement[];
@@ -64,7 +64,7 @@ export class InstanceControl {
     this.#values = parts.values;
     this.#changes = parts.changes;
     this.#select = database.prepare(
-      `SELECT status, execution_id, last_event_id, priority, hold_until, parent_instance_id, parent_execution_id, parent_event_id,
+      `SELECT status, execution_id, first_execution_id, last_event_id, priority, hold_until, parent_instance_id, parent_execution_id, parent_event_id,
          parent_notice
        FROM instances WHERE instance_id = ?`,
     );
@@ -81,7 +81,6 @@ export class InstanceControl {
     );
     this.#forgetAttempts = database.prepare('UPDATE orchestrator_queue SET attempts = 0 WHERE instance_id = ? AND attempts > 0');
     this.#firstVisible = database.prepare('SELECT visible_at FROM orchestrator_queue WHERE instance_id = ? LIMIT 1').pluck();
-    this.#hasPast = database.prepare('SELECT 1 FROM past_executions WHERE instance_id = ? LIMIT 1').pluck();
     this.#deleteMessages = database.prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
     this.#livingChildren = database.prepare(
       `SELECT instance_id, on_parent_close, parent_notice FROM instances WHERE parent_instance_id = ?
@@ -172,8 +171,8 @@ export class InstanceControl {
     this.#forgetAttempts.run(instanceId);
     const firstVisibleMs = this.#firstVisible.get(instanceId) as number | undefined;
     const readyAtMs = firstVisibleMs === undefined ? null : readyAtOnceMs(Math.max(firstVisibleMs, row.hold_until), row.priority, nowMs);
-    // Not by the number of the execution: one that replaced another does not begin at 1.
-    const isNew = row.last_event_id === 0 && this.#hasPast.get(instanceId) === undefined;
+    // One that replaced another does not begin at 1.
+    const isNew = row.last_event_id === 0 && row.execution_id === row.first_execution_id;
     const status = isNew ? 'Pending' : 'Running';
     this.#resume.run(status, nowMs, readyAtMs, instanceId);
   }

@@ -5,6 +5,7 @@ import type { DumpedMessage, DumpedWorkItem, InstanceDump } from '../management.
 import { PRIORITY_HEAD_START_MS, type HistoryPage } from '../provider.ts';
 import type { CodeTable } from './codes.ts';
 import type { InstanceTable } from './instance-table.ts';
+import { inOrder, type OrderedMessage } from './message-order.ts';
 import { parseRouting, type RoutedItems } from './routed-items.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
 import type { Tidying } from './tidying.ts';
@@ -15,8 +16,9 @@ type MoreRow = {
   readonly engine: number | null;
   readonly parentNotice: string | null;
   readonly holdUntilMs: number;
+  readonly firstExecutionId: number;
 };
-type MessageRow = Omit<DumpedMessage, 'isStart'>;
+type MessageRow = OrderedMessage & { readonly key: string | null; readonly payload: string };
 type WorkRow = Omit<DumpedWorkItem, 'routing'> & { readonly routing: string | null };
 
 /** `visible_at` of a start message and of other messages that are visible at once, as instance-table.ts has them. */
@@ -46,7 +48,7 @@ export class Dumps {
     this.#parts = parts;
     this.#readMore = database.prepare(
       `SELECT instance_key AS instanceKey, (SELECT engine FROM codes c WHERE c.code_id = i.code_id) AS engine, parent_notice AS parentNotice,
-         hold_until AS holdUntilMs FROM instances i WHERE instance_id = ?`,
+         hold_until AS holdUntilMs, first_execution_id AS firstExecutionId FROM instances i WHERE instance_id = ?`,
     );
     this.#readPages = database.prepare(
       `SELECT first_event_id AS firstEventId, last_event_id AS lastEventId, events FROM history WHERE instance_key = ? AND execution_id = ?
@@ -54,7 +56,7 @@ export class Dumps {
     );
     this.#readPatterns = database.prepare('SELECT pattern FROM subscriptions WHERE instance_id = ? ORDER BY pattern').pluck();
     this.#readMessages = database.prepare(
-      `SELECT visible_at AS visibleAtMs, timer_id AS timerEventId, message_key AS key, payload FROM orchestrator_queue WHERE instance_id = ?
+      `SELECT message_id, visible_at, arrived_at, timer_id, message_key AS key, payload FROM orchestrator_queue WHERE instance_id = ?
        ORDER BY visible_at, message_id`,
     );
     this.#readWork = database.prepare(
@@ -64,10 +66,10 @@ export class Dumps {
        ORDER BY executionId, eventId`,
     );
     this.#insertInstance = database.prepare(
-      `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, hold_until, message_seq,
+      `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, first_execution_id, last_event_id, ready_at, hold_until, message_seq,
          output, custom_status, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close,
          parent_notice, created_at, updated_at, ended_at, attributes)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     this.#insertPast = database.prepare(
       `INSERT INTO past_executions (instance_id, execution_id, name, version, last_event_id, ended_at) VALUES (?, ?, ?, ?, ?, ?)`,
@@ -100,18 +102,20 @@ export class Dumps {
     }));
     return {
       record,
-      firstExecutionId: executions[0]?.executionId ?? record.executionId,
+      firstExecutionId: more.firstExecutionId,
       engine: more.engine ?? 0,
       parentNotice: more.parentNotice,
-      holdUntilMs: more.holdUntilMs === 0 ? null : more.holdUntilMs,
+      holdUntilMs: more.holdUntilMs > this.#clock.nowMs() ? more.holdUntilMs : null,
       attributes: record.attributes === null ? null : { text: record.attributes, list: this.#parts.instances.attributes.list(instanceId) },
       executions,
       values: this.#parts.values.read(instanceId, null),
       subscriptions: this.#readPatterns.all(instanceId) as readonly string[],
-      messages: (this.#readMessages.all(instanceId) as readonly MessageRow[]).map(({ visibleAtMs, ...message }) => ({
-        isStart: visibleAtMs === START,
-        ...message,
-        visibleAtMs: message.timerEventId === null ? 0 : visibleAtMs,
+      messages: inOrder(this.#readMessages.all(instanceId) as readonly MessageRow[]).map((message) => ({
+        isStart: message.visible_at === START,
+        timerEventId: message.timer_id,
+        key: message.key,
+        visibleAtMs: message.timer_id === null ? 0 : message.visible_at,
+        payload: message.payload,
       })),
       workItems: (this.#readWork.all({ id: instanceId }) as readonly WorkRow[]).map((item) => ({
         ...item,
@@ -133,6 +137,7 @@ export class Dumps {
       status,
       priority,
       executionId,
+      dump.firstExecutionId,
       record.lastEventId,
       readyAt(dump, nowMs),
       dump.holdUntilMs ?? 0,
@@ -159,15 +164,19 @@ export class Dumps {
     }
     for (const { key, value, updatedAtMs } of values) this.#insertValue.run(instanceId, key, value, updatedAtMs);
     for (const pattern of subscriptions) this.#parts.subscriptions.subscribe(instanceId, pattern);
-    for (const [index, message] of messages.entries()) this.#writeMessage(instanceId, index + 1, message, nowMs);
+    this.#writeMessages(instanceId, messages);
     for (const item of dump.workItems) this.#writeWork(instanceId, item, nowMs);
     return 'imported';
   }
 
-  #writeMessage(instanceId: string, messageId: number, message: DumpedMessage, nowMs: number): void {
-    const { isStart, timerEventId, key, visibleAtMs, payload } = message;
-    const atMs = timerEventId === null ? (isStart ? START : AT_ONCE) : Math.max(FIRST_TIMER, visibleAtMs);
-    this.#insertMessage.run(instanceId, atMs, messageId, timerEventId === null ? nowMs : atMs, timerEventId, key, payload);
+  #writeMessages(instanceId: string, messages: readonly DumpedMessage[]): void {
+    // What is visible at once keeps its place behind the timers before it.
+    let arrivedMs = 0;
+    for (const [index, { isStart, timerEventId, key, visibleAtMs, payload }] of messages.entries()) {
+      const atMs = timerEventId === null ? (isStart ? START : AT_ONCE) : Math.max(FIRST_TIMER, visibleAtMs);
+      if (timerEventId !== null) arrivedMs = Math.max(arrivedMs, atMs);
+      this.#insertMessage.run(instanceId, atMs, index + 1, timerEventId === null ? arrivedMs : atMs, timerEventId, key, payload);
+    }
   }
 
   #writeWork(instanceId: string, item: DumpedWorkItem, nowMs: number): void {

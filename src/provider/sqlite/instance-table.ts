@@ -82,6 +82,7 @@ export class InstanceTable {
   readonly #insertKeyed: Database.Statement;
   readonly #hasKey: Database.Statement;
   readonly #mendSeq: Database.Statement;
+  readonly #setFirst: Database.Statement;
   readonly #readRecord: Database.Statement;
   readonly #readParent: Database.Statement;
   readonly #readNotice: Database.Statement;
@@ -124,6 +125,7 @@ export class InstanceTable {
          WHERE orchestrator_queue.instance_id = instances.instance_id AND message_id < ${Number.MAX_SAFE_INTEGER}), 0)
        WHERE instance_id = ?`,
     );
+    this.#setFirst = database.prepare('UPDATE instances SET first_execution_id = ? WHERE instance_id = ?');
     this.#readRecord = database.prepare(`SELECT ${RECORD_COLUMNS} FROM instances WHERE instance_id = ?`);
     this.#readParent = database.prepare(
       'SELECT parent_instance_id, parent_execution_id, parent_event_id FROM instances WHERE instance_id = ?',
@@ -167,9 +169,10 @@ export class InstanceTable {
       start.parentNotice,
       nowMs,
       nowMs,
-      start.attributes === null ? null : start.attributes.text,
+      start.attributes === null || start.attributes.list.length === 0 ? null : start.attributes.text,
     );
     if (changes === 0) return 'exists';
+    if (executionId > 1) this.#setFirst.run(executionId, instanceId);
     if (start.attributes !== null) this.attributes.put(instanceId, start.attributes);
     this.#insertMessage.run([instanceId, START, 1, nowMs, null, start.payload]);
     if (taker !== null) {

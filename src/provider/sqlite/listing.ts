@@ -49,7 +49,9 @@ export class InstanceListing {
       const rows = this.#read(query, { sql: wanted, params: candidates.params }, limit + 1);
       return toList(rows.slice(0, limit), orderBy, rows.length > limit);
     }
-    return orderBy === 'endedAt' ? this.#listEnded(query) : this.#scan(query, { sql: 'true', params: [] });
+    if (orderBy === 'endedAt') return this.#listEnded(query);
+    const { rows, next } = this.#scan(query, { sql: 'true', params: [] });
+    return { records: rows.map(toListed), next };
   }
 
   /** Rows that an index knows, when they are few enough to be sorted. */
@@ -106,12 +108,12 @@ export class InstanceListing {
       end === undefined ? merged : merged.filter((row) => direction * ((row.endedAtMs ?? 0) - end.at || row.instanceKey - end.seq) <= 0);
     const page = shown.slice(0, limit);
     const isMore = shown.length > limit || lists.some(({ next }) => next !== null);
-    if (shown.length <= limit && end !== undefined) return { records: page.map(toListed), next: end };
+    if (shown.length < limit && end !== undefined) return { records: page.map(toListed), next: end };
     return toList(page, 'endedAt', isMore);
   }
 
   /** Reads rows in the order of the list and leaves out what is not meant. */
-  #scan(query: InstanceQuery, range: Part): InstanceList & { readonly rows: readonly ListedRow[] } {
+  #scan(query: InstanceQuery, range: Part): { readonly rows: readonly ListedRow[]; readonly next: ListPosition | null } {
     const { orderBy, limit } = query;
     const from = both(range, after(query));
     const order = orderOf(query);
@@ -123,11 +125,11 @@ export class InstanceListing {
     const columns = `${RECORD_COLUMNS}, instances.instance_key AS instanceKey`;
     const statement = this.#prepare(`SELECT ${columns} FROM (${found}) AS found CROSS JOIN instances USING (instance_key)`);
     const rows = statement.all(...from.params, ...where.params, limit + 1) as ListedRow[];
-    if (rows.length > limit) return { ...toList(rows.slice(0, limit), orderBy, true), rows: rows.slice(0, limit) };
+    if (rows.length > limit) return { rows: rows.slice(0, limit), next: toList(rows.slice(0, limit), orderBy, true).next };
     const last = this.#prepare(
       `SELECT ${columns} FROM instances WHERE ${from.sql} ORDER BY ${order} LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
     ).get(...from.params) as ListedRow | undefined;
-    return { records: rows.map(toListed), next: last === undefined ? null : positionOf(last, orderBy), rows };
+    return { rows, next: last === undefined ? null : positionOf(last, orderBy) };
   }
 
   #read(query: InstanceQuery, range: Part, limit: number): readonly ListedRow[] {

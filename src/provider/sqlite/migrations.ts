@@ -204,6 +204,10 @@ export const MIGRATIONS: readonly string[] = [
   -- For people who look: when an instance ended (NULL: it has not), and the search attributes that it has (JSON; NULL none).
   ALTER TABLE instances ADD COLUMN ended_at INTEGER;
   ALTER TABLE instances ADD COLUMN attributes TEXT;
+  -- The execution that it began with: more than 1 when it replaced another instance.
+  ALTER TABLE instances ADD COLUMN first_execution_id INTEGER NOT NULL DEFAULT 1;
+  UPDATE instances SET first_execution_id = ifnull((SELECT min(p.execution_id) FROM past_executions p WHERE p.instance_id = instances.instance_id),
+    execution_id) WHERE execution_id > 1;
   UPDATE instances SET ended_at = updated_at WHERE status IN ('Completed', 'Failed', 'Cancelled', 'Terminated');
   -- Living ones of a name, and ended ones in the order of their ends: two entries in the life of an instance, none for its turns.
   CREATE INDEX instances_listing ON instances (name, ended_at);

@@ -21,6 +21,7 @@ import type { InstanceControl } from './control.ts';
 import { isDamage, readText } from './damage.ts';
 import { isReadableInstance, readyAtOnceMs, type InstanceTable } from './instance-table.ts';
 import type { LeaseTable } from './leases.ts';
+import { inOrder } from './message-order.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
 import type { TurnEffectWriter } from './turn-effects.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -465,25 +466,6 @@ function isIdle(row: LockRow, nowMs: number): boolean {
 
 function holdsLock(row: LockRow, lockToken: string, nowMs: number): boolean {
   return row.lock_token === lockToken && row.ready_at !== null && row.ready_at > nowMs;
-}
-
-/** In the order of arrival, a timer arriving when it is due; but messages keep their own order also when the clock jumped back. */
-function inOrder(rows: readonly MessageRow[]): readonly MessageRow[] {
-  // Most turns have no timer, or nothing else: the store's order is right then.
-  if (!rows.some((row) => row.timer_id !== null) || rows.every((row) => row.timer_id !== null)) return rows;
-  const messages = rows.filter((row) => row.timer_id === null);
-  const timers = rows.filter((row) => row.timer_id !== null);
-  const ordered: MessageRow[] = [];
-  for (const message of messages) {
-    while (message.visible_at > 0 && timers[0] !== undefined && isOlder(timers[0], message)) ordered.push(...timers.splice(0, 1));
-    ordered.push(message);
-  }
-  return [...ordered, ...timers];
-}
-
-/** Equally old: who was added first comes first. */
-function isOlder(timer: MessageRow, message: MessageRow): boolean {
-  return timer.visible_at === message.arrived_at ? timer.message_id < message.message_id : timer.visible_at < message.arrived_at;
 }
 
 /** Rows that were damaged outside may hold anything. */

@@ -5,8 +5,9 @@ import type { InstanceStatus } from '../../types/instance.ts';
 import { isPageLimit, makeLimitError } from '../list-limit.ts';
 import type { QueueEdit, QueueItem, QueueItemRef, QueueQuery } from '../management.ts';
 import { PRIORITY_HEAD_START_MS } from '../provider.ts';
+import type { StoreChanges } from './changes.ts';
 import { readyAtOnceMs, type InstanceTable } from './instance-table.ts';
-import { parseRouting, ROUTED_VISIBLE_AT } from './routed-items.ts';
+import { parseRouting, visibleAtMsOf } from './routed-items.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 type MessageRow = Omit<Extract<QueueItem, { kind: 'message' }>, 'kind' | 'lockedUntilMs'> & {
@@ -14,14 +15,17 @@ type MessageRow = Omit<Extract<QueueItem, { kind: 'message' }>, 'kind' | 'locked
   readonly readyAtMs: number | null;
 };
 
-type WorkRow = Omit<Extract<QueueItem, { kind: 'workItem' }>, 'kind' | 'lockedUntilMs' | 'routing'> & {
+type WorkRow = Omit<Extract<QueueItem, { kind: 'workItem' }>, 'kind' | 'lockedUntilMs' | 'visibleAtMs' | 'routing'> & {
   readonly lockToken: string | null;
+  readonly readyAtMs: number;
+  readonly priority: number;
   readonly routing: string | null;
 };
 
 type PlaceRow = {
   readonly status: InstanceStatus;
   readonly priority: number;
+  readonly holdUntilMs: number;
   readonly handedSeq: number | null;
   readonly handedAt: number | null;
 };
@@ -31,6 +35,7 @@ export class QueueDesk {
   readonly #clock: Clock;
   readonly #instances: InstanceTable;
   readonly #work: WorkQueue;
+  readonly #changes: StoreChanges;
   readonly #peekMessages: Database.Statement;
   readonly #peekMessagesOf: Database.Statement;
   readonly #peekWork: Database.Statement;
@@ -46,10 +51,14 @@ export class QueueDesk {
   readonly #freshItem: readonly Database.Statement[];
   readonly #deleteItem: readonly Database.Statement[];
 
-  constructor(database: Database.Database, parts: { readonly clock: Clock; readonly instances: InstanceTable; readonly work: WorkQueue }) {
+  constructor(
+    database: Database.Database,
+    parts: { readonly clock: Clock; readonly instances: InstanceTable; readonly work: WorkQueue; readonly changes: StoreChanges },
+  ) {
     this.#clock = parts.clock;
     this.#instances = parts.instances;
     this.#work = parts.work;
+    this.#changes = parts.changes;
     const messages = (where: string): Database.Statement =>
       database.prepare(
         `SELECT q.instance_id AS instanceId, q.message_id AS messageId, q.timer_id AS timerEventId, q.message_key AS key,
@@ -61,21 +70,19 @@ export class QueueDesk {
     this.#peekMessages = messages('(q.instance_id, q.visible_at, q.message_id) > (?, ?, ?)');
     this.#peekMessagesOf = messages('q.instance_id = ? AND (q.visible_at, q.message_id) > (?, ?)');
     const columns = `instance_id AS instanceId, execution_id AS executionId, event_id AS eventId, name, attempts AS attempt, heartbeat, payload,
-      lock_token AS lockToken`;
+      lock_token AS lockToken, ready_at AS readyAtMs`;
     const work = (where: string): Database.Statement =>
       database.prepare(
         `SELECT * FROM (
-           SELECT * FROM (SELECT ${columns}, ready_at AS visibleAtMs, NULL AS routing FROM work_items WHERE ${where} ORDER BY 1, 2, 3 LIMIT ?)
+           SELECT * FROM (SELECT ${columns}, 0 AS priority, NULL AS routing FROM work_items WHERE ${where} ORDER BY 1, 2, 3 LIMIT ?)
            UNION ALL
-           SELECT * FROM (SELECT ${columns},
-             ${ROUTED_VISIBLE_AT} AS visibleAtMs, routing
-             FROM routed_items WHERE ${where} ORDER BY 1, 2, 3 LIMIT ?)
+           SELECT * FROM (SELECT ${columns}, priority, routing FROM routed_items WHERE ${where} ORDER BY 1, 2, 3 LIMIT ?)
          ) ORDER BY 1, 2, 3 LIMIT ?`,
       );
     this.#peekWork = work('(instance_id, execution_id, event_id) > (?, ?, ?)');
     this.#peekWorkOf = work('instance_id = ? AND (execution_id, event_id) > (?, ?)');
     this.#selectPlace = database.prepare(
-      'SELECT status, priority, handed_seq AS handedSeq, handed_at AS handedAt FROM instances WHERE instance_id = ?',
+      'SELECT status, priority, hold_until AS holdUntilMs, handed_seq AS handedSeq, handed_at AS handedAt FROM instances WHERE instance_id = ?',
     );
     this.#firstVisible = database.prepare('SELECT visible_at FROM orchestrator_queue WHERE instance_id = ? LIMIT 1').pluck();
     const message = 'instance_id = ? AND message_id = ?';
@@ -86,7 +93,7 @@ export class QueueDesk {
     this.#forgetAttempts = database.prepare(`UPDATE orchestrator_queue SET attempts = 0 WHERE ${message}`);
     this.#deleteMessage = database.prepare(`DELETE FROM orchestrator_queue WHERE ${message}`);
     this.#free = database.prepare(
-      'UPDATE instances SET lock_token = NULL, ready_at = ?, hold_until = 0, handed_seq = NULL, handed_at = NULL WHERE instance_id = ?',
+      'UPDATE instances SET lock_token = NULL, ready_at = ?, hold_until = ?, handed_seq = NULL, handed_at = NULL WHERE instance_id = ?',
     );
     const key = 'instance_id = ? AND execution_id = ? AND event_id = ?';
     const free = (more: string): readonly Database.Statement[] =>
@@ -121,12 +128,15 @@ export class QueueDesk {
       }));
     }
     const statement = instanceId === undefined ? this.#peekWork : this.#peekWorkOf;
-    return (statement.all(...place, limit, ...place, limit, limit) as readonly WorkRow[]).map(({ lockToken, routing, ...row }) => ({
-      kind: 'workItem',
-      ...row,
-      lockedUntilMs: lockToken !== null && row.visibleAtMs > nowMs ? row.visibleAtMs : null,
-      routing: routing === null ? null : parseRouting(routing),
-    }));
+    return (statement.all(...place, limit, ...place, limit, limit) as readonly WorkRow[]).map(
+      ({ lockToken, readyAtMs, priority, routing, ...row }) => ({
+        kind: 'workItem',
+        ...row,
+        visibleAtMs: visibleAtMsOf({ lockToken, readyAtMs, priority }, nowMs),
+        lockedUntilMs: lockToken !== null && readyAtMs > nowMs ? readyAtMs : null,
+        routing: routing === null ? null : parseRouting(routing),
+      }),
+    );
   }
 
   /** Carries out a wish about an item. */
@@ -155,10 +165,15 @@ export class QueueDesk {
     if (kind === 'moveBack') this.#forgetAttempts.run(instanceId, messageId);
     if (kind === 'drop') this.#deleteMessage.run(instanceId, messageId);
     this.#instances.offer.withdraw(instanceId);
+    // What was dropped does not begin a delayed start.
+    const holdUntilMs = kind === 'drop' ? place.holdUntilMs : 0;
     const firstMs = this.#firstVisible.get(instanceId) as number | undefined;
     const takesTurns = place.status === 'Pending' || place.status === 'Running';
-    const readyAtMs = firstMs === undefined || !takesTurns ? null : readyAtOnceMs(firstMs, place.priority, this.#clock.nowMs());
-    this.#free.run(readyAtMs, instanceId);
+    const readyAtMs =
+      firstMs === undefined || !takesTurns ? null : readyAtOnceMs(Math.max(firstMs, holdUntilMs), place.priority, this.#clock.nowMs());
+    this.#free.run(readyAtMs, holdUntilMs, instanceId);
+    // Somebody may wait until it was received.
+    this.#changes.instances.add(instanceId);
     return 'done';
   }
 }

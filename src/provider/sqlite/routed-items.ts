@@ -10,8 +10,20 @@ import { readText } from './damage.ts';
 import { laneOf } from './limits.ts';
 import type { SessionTable } from './sessions.ts';
 
-/** SQL: when a routed item may be handed out by its own time; of a locked one when the lock ends. */
-export const ROUTED_VISIBLE_AT = `ready_at + iif(lock_token IS NULL, priority * ${PRIORITY_HEAD_START_MS}, 0)`;
+/**
+ * Tells when an item may be handed out by its own time; of a locked one when the lock ends.
+ *
+ * @param item - its columns
+ * @param nowMs - the time, epoch milliseconds
+ * @returns the time, epoch milliseconds
+ */
+export function visibleAtMsOf(
+  { lockToken, readyAtMs, priority }: { readonly lockToken: string | null; readonly readyAtMs: number; readonly priority: number },
+  nowMs: number,
+): number {
+  // Only what is visible has a head start.
+  return lockToken !== null || readyAtMs > nowMs ? readyAtMs : Math.min(nowMs, readyAtMs + priority * PRIORITY_HEAD_START_MS);
+}
 
 /** Where a routed item goes, by its columns. */
 type RoutingColumns = { readonly tag: string | null; readonly sessionId: string | null; readonly priority: number };

@@ -194,7 +194,7 @@ export class SqliteProvider implements Provider {
     this.#runtimes = new RuntimeTable(database, clock);
     this.#listing = new InstanceListing(database);
     this.#tidying = new Tidying(database, { clock, control });
-    this.#desk = new QueueDesk(database, { clock, instances, work });
+    this.#desk = new QueueDesk(database, { clock, instances, work, changes: this.#changes });
     this.#dumps = new Dumps(database, { clock, codes, instances, tidying: this.#tidying, values, subscriptions, routed });
     this.#setBack = new SetBack(database);
     this.#dataVersion = database.prepare('PRAGMA data_version').pluck();

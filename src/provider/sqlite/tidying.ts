@@ -50,11 +50,8 @@ export class Tidying {
   constructor(database: Database.Database, parts: { readonly clock: Clock; readonly control: InstanceControl }) {
     this.#clock = parts.clock;
     this.#control = parts.control;
-    // The first execution of an instance that is still known: older ones may be pruned, and then there is no earlier parent to be mistaken for.
     const member = `SELECT instance_id AS instanceId, status, on_parent_close AS onParentClose, parent_instance_id AS parentInstanceId,
-      parent_execution_id AS parentExecutionId,
-      ifnull((SELECT min(p.execution_id) FROM past_executions p WHERE p.instance_id = i.instance_id), i.execution_id) AS firstExecutionId
-      FROM instances i`;
+      parent_execution_id AS parentExecutionId, first_execution_id AS firstExecutionId FROM instances`;
     this.#selectMember = database.prepare(`${member} WHERE instance_id = ?`);
     this.#selectChildren = database.prepare(`${member} WHERE parent_instance_id = ?`);
     this.#unlink = database.prepare(
@@ -115,20 +112,20 @@ export class Tidying {
     if (root === undefined) return { kind: 'notFound' };
     const parent = this.#parentOf(root);
     if (parent !== undefined && !isEnded(parent.status)) return { kind: 'hasParent' };
-    const family = [root];
+    const family = new Map([[root.instanceId, root]]);
     const abandoned: FamilyRow[] = [];
-    // The list grows while it is gone through.
-    for (const member of family) {
+    // The map grows while it is gone through.
+    for (const member of family.values()) {
       for (const child of this.#selectChildren.all(member.instanceId) as readonly FamilyRow[]) {
         if ((child.parentExecutionId ?? 0) < member.firstExecutionId) continue;
         if (child.onParentClose === 'abandon' && !isEnded(child.status)) abandoned.push(child);
-        else family.push(child);
+        else family.set(child.instanceId, child);
       }
     }
-    if (!isForced && family.some(({ status }) => !isEnded(status))) return { kind: 'alive' };
+    if (!isForced && [...family.values()].some(({ status }) => !isEnded(status))) return { kind: 'alive' };
     for (const child of abandoned) this.#unlink.run(child.instanceId);
-    for (const member of family) this.#control.remove(member.instanceId);
-    return { kind: 'deleted', instances: family.length };
+    for (const member of family.keys()) this.#control.remove(member);
+    return { kind: 'deleted', instances: family.size };
   }
 
   /** Deletes past executions. Returns how many. */

@@ -11,7 +11,7 @@ import type { InstanceTable } from './instance-table.ts';
 import type { LeaseTable } from './leases.ts';
 import type { LimitTable } from './limits.ts';
 import { isDamage, readText } from './damage.ts';
-import { parseRouting, ROUTED_VISIBLE_AT, routingOf, type RoutedItems } from './routed-items.ts';
+import { parseRouting, routingOf, visibleAtMsOf, type RoutedItems } from './routed-items.ts';
 import type { SessionMessageTable } from './session-messages.ts';
 import type { SessionTable } from './sessions.ts';
 import { takesPlain, type WorkRow, type WorkSelect, type WorkSelection } from './work-selection.ts';
@@ -26,7 +26,11 @@ export type WorkDemand = {
   readonly items: WorkItem[];
 };
 
-type RecordRow = Omit<WorkItemRecord, 'isRunning'> & { readonly lockToken: string | null };
+type RecordRow = Omit<WorkItemRecord, 'isRunning' | 'visibleAtMs'> & {
+  readonly lockToken: string | null;
+  readonly readyAtMs: number;
+  readonly priority: number;
+};
 
 /** Work items of all instances. */
 export class WorkQueue {
@@ -97,10 +101,11 @@ export class WorkQueue {
     this.#release = database.prepare(`UPDATE work_items SET lock_token = NULL, ready_at = ?, attempts = attempts - ? WHERE ${held}`);
     this.#renew = database.prepare(`UPDATE work_items SET ready_at = ? WHERE ${held}`);
     this.#beat = database.prepare(`UPDATE work_items SET ready_at = ?, heartbeat = ? WHERE ${held}`);
-    const columns = `execution_id AS executionId, event_id AS eventId, name, attempts AS attempt, heartbeat, lock_token AS lockToken`;
+    const columns = `execution_id AS executionId, event_id AS eventId, name, attempts AS attempt, heartbeat, lock_token AS lockToken,
+      ready_at AS readyAtMs`;
     this.#list = database.prepare(
-      `SELECT ${columns}, ready_at AS visibleAtMs, NULL AS tag, NULL AS sessionId, NULL AS limitKey FROM work_items WHERE instance_id = ?
-       UNION ALL SELECT ${columns}, ${ROUTED_VISIBLE_AT}, tag, session_id, limit_key FROM routed_items WHERE instance_id = ? ORDER BY executionId, eventId`,
+      `SELECT ${columns}, 0 AS priority, NULL AS tag, NULL AS sessionId, NULL AS limitKey FROM work_items WHERE instance_id = ?
+       UNION ALL SELECT ${columns}, priority, tag, session_id, limit_key FROM routed_items WHERE instance_id = ? ORDER BY executionId, eventId`,
     );
     this.#count = database.prepare('SELECT (SELECT count(*) FROM work_items) + (SELECT count(*) FROM routed_items)').pluck();
   }
@@ -335,9 +340,10 @@ export class WorkQueue {
 
   list(instanceId: string): readonly WorkItemRecord[] {
     const nowMs = this.#clock.nowMs();
-    return (this.#list.all(instanceId, instanceId) as RecordRow[]).map(({ lockToken, ...row }) => ({
+    return (this.#list.all(instanceId, instanceId) as RecordRow[]).map(({ lockToken, readyAtMs, priority, ...row }) => ({
       ...row,
-      isRunning: lockToken !== null && row.visibleAtMs > nowMs,
+      isRunning: lockToken !== null && readyAtMs > nowMs,
+      visibleAtMs: visibleAtMsOf({ lockToken, readyAtMs, priority }, nowMs),
     }));
   }
 

@@ -1,4 +1,5 @@
-// How a function of the store is written. Neighbours: instances.ts, turns.ts, work.ts and limits.ts write them, ../migrations.ts creates them.
+// How a function of the store is written. Neighbours: instances.ts, turns.ts, work.ts, limits.ts, listing.ts, tidying.ts, queues.ts and dumps.ts write
+// them, ../migrations.ts creates them.
 //
 // One call is one round trip and one transaction. Within it:
 // F1. Rows are locked in one order, so that calls do not lock each other out: instances by id, then work items by key. What locks more, now and
@@ -44,7 +45,23 @@ export function lockWork(keys: string): string {
  * @returns the statement that creates it in the schema that is first in the search path
  */
 export function plpgsql(signature: string, returns: string, body: string): string {
-  return `CREATE FUNCTION ${signature} RETURNS ${returns} LANGUAGE plpgsql ${SETTINGS} AS $body$
+  return define(signature, returns, `LANGUAGE plpgsql ${SETTINGS}`, body);
+}
+
+/**
+ * Writes a function in PL/pgSQL that only looks: all that it reads is as it was at one moment. An order that an index has is read from it.
+ *
+ * @param signature - name and parameters
+ * @param returns - its type
+ * @param body - declarations and block
+ * @returns the statement that creates it
+ */
+export function looking(signature: string, returns: string, body: string): string {
+  return define(signature, returns, `LANGUAGE plpgsql STABLE ${SETTINGS} SET enable_sort = off`, body);
+}
+
+function define(signature: string, returns: string, attributes: string, body: string): string {
+  return `CREATE OR REPLACE FUNCTION ${signature} RETURNS ${returns} ${attributes} AS $body$
 #variable_conflict use_column
 ${body.trim()}
 $body$;`;
@@ -59,5 +76,5 @@ $body$;`;
  * @returns the statement that creates it
  */
 export function expression(signature: string, returns: string, body: string): string {
-  return `CREATE FUNCTION ${signature} RETURNS ${returns} LANGUAGE sql AS $body$ SELECT ${body} $body$;`;
+  return `CREATE OR REPLACE FUNCTION ${signature} RETURNS ${returns} LANGUAGE sql AS $body$ SELECT ${body} $body$;`;
 }

@@ -17,10 +17,10 @@ export const TURN_MESSAGES: number = MAX_MESSAGES_PER_TURN;
 
 /** The columns of a start that are given as arrays. */
 const START_PARAMETERS = `p_ids text[], p_names text[], p_versions text[], p_payloads text[], p_parent_ids text[], p_parent_executions integer[],
-  p_parent_events integer[], p_closes text[], p_priorities integer[], p_start_ats bigint[], p_delays bigint[], p_notices text[]`;
+  p_parent_events integer[], p_closes text[], p_priorities integer[], p_start_ats bigint[], p_delays bigint[], p_notices text[], p_attributes text[]`;
 
 const START_ARRAYS = `p_ids, p_names, p_versions, p_payloads, p_parent_ids, p_parent_executions, p_parent_events, p_closes, p_priorities, p_start_ats,
-  p_delays, p_notices`;
+  p_delays, p_notices, p_attributes`;
 
 /**
  * SQL: the number of a code; a new one gets the next. As a part of a statement, which costs a third of a function.
@@ -46,8 +46,15 @@ export function firstReady(hold: string): string {
     ORDER BY m.visible_at, m.message_id LIMIT 1)`;
 }
 
-/** A function that calls another one for each item of an array, in order. */
-function each(signature: string, answer: string, call: string): string {
+/**
+ * Writes a function that calls another one for each item of an array, in order.
+ *
+ * @param signature - name and parameters, among them `p_items json[]`
+ * @param answer - type of an answer
+ * @param call - the call for `v_item`
+ * @returns the statement that creates it
+ */
+export function each(signature: string, answer: string, call: string): string {
   return plpgsql(
     signature,
     `${answer}[]`,
@@ -73,6 +80,13 @@ export const INSTANCE_FUNCTIONS: readonly string[] = [
     'place(p_visible bigint, p_priority integer, p_now bigint)',
     'bigint',
     `CASE WHEN p_visible > p_now THEN p_visible ELSE p_now - p_priority * ${PRIORITY_HEAD_START_MS}::bigint END`,
+  ),
+
+  // When an item may be handed out by its own time, whatever its priority; of a locked one when the lock ends.
+  expression(
+    'visible_at(p_token text, p_ready bigint, p_priority integer, p_now bigint)',
+    'bigint',
+    `CASE WHEN p_token IS NOT NULL OR p_ready > p_now THEN p_ready ELSE least(p_now, p_ready + p_priority * ${PRIORITY_HEAD_START_MS}::bigint) END`,
   ),
 
   plpgsql(
@@ -156,7 +170,20 @@ BEGIN
 END`,
   ),
 
-  // New instances whose ids must be free, each id once. What is offered is locked at once, for a fetch of the caller that waits for it. Of those the
+  // Gives an instance all of the attributes of a list, and no others.
+  plpgsql(
+    'put_attributes(p_id text, p_list json, p_created bigint)',
+    'void',
+    `
+BEGIN
+  DELETE FROM instance_attributes t WHERE t.instance_id = p_id
+    AND NOT EXISTS (SELECT FROM json_array_elements(p_list) e WHERE e.value ->> 'key' = t.key AND e.value ->> 'value' = t.value);
+  INSERT INTO instance_attributes (instance_id, key, value, created_at)
+    SELECT p_id, e.value ->> 'key', e.value ->> 'value', p_created FROM json_array_elements(p_list) e ON CONFLICT DO NOTHING;
+END`,
+  ),
+
+  // New instances whose ids must be free, each id once. p_attributes: JSON of StoredAttributes that are not empty; NULL: none. What is offered is locked at once, for a fetch of the caller that waits for it. Of those the
   // ids of the start messages are returned, in the order of the starts.
   plpgsql(
     `start_instances(p_now bigint, ${START_PARAMETERS}, p_execution integer, p_offered boolean[], p_offer_token text, p_offer_lock bigint,
@@ -171,17 +198,17 @@ BEGIN
   WITH s AS MATERIALIZED (
     SELECT a.*, greatest(coalesce(a.start_at, v_now), v_now + a.delay) AS begins_at, nextval('message_ids') AS message_id
     FROM unnest(${START_ARRAYS}, p_offered) WITH ORDINALITY
-      AS a (id, name, version, payload, parent_id, parent_execution, parent_event, closes, priority, start_at, delay, notice, offered, ord)
+      AS a (id, name, version, payload, parent_id, parent_execution, parent_event, closes, priority, start_at, delay, notice, attributes, offered, ord)
   ), inserted AS (
     INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, first_execution_id, ready_at, hold_until,
         lock_token, handed_order, handed_id, owner, owner_grace,
-        parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, parent_notice, created_at, updated_at)
+        parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, parent_notice, attributes, created_at, updated_at)
       SELECT s.id, s.name, s.version, ${codeId('s.name', 's.version', '0')}, 'Pending', s.priority, p_execution, p_execution,
         CASE WHEN s.offered THEN v_now + p_offer_lock ELSE place(s.begins_at, s.priority, v_now) END,
         CASE WHEN s.begins_at > v_now THEN s.begins_at ELSE 0 END,
         CASE WHEN s.offered THEN p_offer_token END, CASE WHEN s.offered THEN ${START_ORDER} END, CASE WHEN s.offered THEN s.message_id END,
         CASE WHEN s.offered THEN p_owner END, CASE WHEN s.offered THEN p_grace ELSE 0 END,
-        s.parent_id, s.parent_execution, s.parent_event, s.closes, s.notice, v_now, v_now
+        s.parent_id, s.parent_execution, s.parent_event, s.closes, s.notice, s.attributes::json ->> 'text', v_now, v_now
       FROM s ORDER BY s.id
       ON CONFLICT DO NOTHING RETURNING instance_id
   ), sent AS (
@@ -193,6 +220,10 @@ BEGIN
   SELECT (SELECT array_agg(n.instance_id) FROM inserted n),
       string_agg(s.message_id::text, ',' ORDER BY s.ord) FILTER (WHERE s.offered)
     INTO v_started, v_messages FROM s;
+  IF cardinality(array_remove(p_attributes, NULL)) > 0 THEN
+    PERFORM put_attributes(a.id, a.attributes::json -> 'list', v_now) FROM unnest(p_ids, p_attributes) a (id, attributes)
+      WHERE a.attributes IS NOT NULL AND a.id = ANY (v_started);
+  END IF;
   RETURN QUERY SELECT v_now,
     (SELECT string_agg(CASE WHEN a.id IN (SELECT unnest(v_started)) THEN 'started' ELSE 'exists' END, ',' ORDER BY a.ord)
       FROM unnest(p_ids) WITH ORDINALITY a (id, ord)),
@@ -206,7 +237,7 @@ END`,
     'void',
     `
 BEGIN
-  UPDATE instances i SET status = 'Terminated', output = p_output, updated_at = p_now, ready_at = NULL, lock_token = NULL, handed_order = NULL,
+  UPDATE instances i SET status = 'Terminated', output = p_output, updated_at = p_now, ended_at = p_now, ready_at = NULL, lock_token = NULL, handed_order = NULL,
     handed_id = NULL WHERE i.instance_id = p_id;
   PERFORM clear_instances(ARRAY[p_id]);
   PERFORM close_children(p_now, p_id, p_children_output, p_cancel_payload);
@@ -270,7 +301,7 @@ BEGIN
         RETURN 'exists';
       END IF;
       -- The children are closed while nobody has the id: what they tell their parent is not for the new instance.
-      PERFORM remove_instance(v_id);
+      PERFORM remove_instances(ARRAY[v_id]);
       IF p_start -> 'closeChildren' ->> 'output' IS NOT NULL THEN
         PERFORM close_children(v_now, v_id, p_start -> 'closeChildren' ->> 'output', p_start -> 'closeChildren' ->> 'cancelPayload');
       END IF;
@@ -279,7 +310,8 @@ BEGIN
     SELECT s.outcomes INTO v_outcome FROM start_instances(v_now, ARRAY[v_id], ARRAY[p_start ->> 'name'], ARRAY[p_start ->> 'version'],
       ARRAY[p_start ->> 'payload'], ARRAY[p_start -> 'parent' ->> 'instanceId'], ARRAY[(p_start -> 'parent' ->> 'executionId')::integer],
       ARRAY[(p_start -> 'parent' ->> 'eventId')::integer], ARRAY[p_start ->> 'onParentClose'], ARRAY[(p_start ->> 'priority')::integer],
-      ARRAY[(p_start ->> 'startAtMs')::bigint], ARRAY[(p_start ->> 'delayMs')::bigint], ARRAY[p_start ->> 'parentNotice'], v_execution,
+      ARRAY[(p_start ->> 'startAtMs')::bigint], ARRAY[(p_start ->> 'delayMs')::bigint], ARRAY[p_start ->> 'parentNotice'],
+      ARRAY[CASE WHEN json_array_length(p_start -> 'attributes' -> 'list') > 0 THEN p_start ->> 'attributes' END], v_execution,
       ARRAY[false], NULL, 0, NULL, 0) s;
     EXIT WHEN v_outcome = 'started';
   END LOOP;
@@ -293,15 +325,16 @@ BEGIN
 END`,
   ),
   plpgsql(
-    'remove_instance(p_id text)',
+    'remove_instances(p_ids text[])',
     'void',
     `
 BEGIN
-  PERFORM clear_instances(ARRAY[p_id]);
-  DELETE FROM history h WHERE h.instance_id = p_id;
-  DELETE FROM past_executions e WHERE e.instance_id = p_id;
-  DELETE FROM instance_values v WHERE v.instance_id = p_id;
-  DELETE FROM instances i WHERE i.instance_id = p_id;
+  PERFORM clear_instances(p_ids);
+  DELETE FROM history h WHERE h.instance_id = ANY (p_ids);
+  DELETE FROM past_executions e WHERE e.instance_id = ANY (p_ids);
+  DELETE FROM instance_values v WHERE v.instance_id = ANY (p_ids);
+  DELETE FROM instance_attributes t WHERE t.instance_id = ANY (p_ids);
+  DELETE FROM instances i WHERE i.instance_id = ANY (p_ids);
 END`,
   ),
 

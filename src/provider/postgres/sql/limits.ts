@@ -113,8 +113,8 @@ BEGIN
   RETURN NULL;
 END`,
   ),
-  `CREATE TRIGGER free_place_deleted AFTER DELETE ON work_items FOR EACH ROW
+  `CREATE OR REPLACE TRIGGER free_place_deleted AFTER DELETE ON work_items FOR EACH ROW
      WHEN (OLD.limit_key IS NOT NULL AND OLD.lock_token IS NOT NULL) EXECUTE FUNCTION tell_free_place();`,
-  `CREATE TRIGGER free_place_given_back AFTER UPDATE OF lock_token ON work_items FOR EACH ROW
+  `CREATE OR REPLACE TRIGGER free_place_given_back AFTER UPDATE OF lock_token ON work_items FOR EACH ROW
      WHEN (OLD.limit_key IS NOT NULL AND OLD.lock_token IS NOT NULL AND NEW.lock_token IS NULL) EXECUTE FUNCTION tell_free_place();`,
 ];

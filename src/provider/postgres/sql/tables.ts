@@ -1,5 +1,4 @@
-// The tables of the PostgreSQL store. Neighbours: ../migrations.ts applies this, instances.ts, turns.ts, work.ts and limits.ts have the functions
-// that use them.
+// The tables of the PostgreSQL store. Neighbours: ../migrations.ts applies this, the other files here have the functions that use them.
 //
 // B1. Every hot table has `instance_id` in its primary key and in every unique index, and every hot statement names it or reads one index in
 //     its order: so the tables can be split by a hash of it (`partitions`), and spread by it over machines.
@@ -200,6 +199,36 @@ CREATE VIEW history_events AS
   FROM history h, json_array_elements(h.events::json) e;
 `;
 }
+
+/**
+ * Brings tables of the first version to what operators need, and those processes of the version before that still run keep their call.
+ *
+ * Costs of the hot path: an instance that lives has an entry in `instances_living` for each of its places in the ready order; the others are
+ * written when it ends, once.
+ */
+export const ADD_MANAGEMENT = `
+-- ended_at: NULL while it lives. attributes: the search attributes as one text; NULL none.
+ALTER TABLE instances ADD COLUMN ended_at bigint, ADD COLUMN attributes text;
+UPDATE instances SET ended_at = updated_at WHERE status IN ('Completed', 'Failed', 'Cancelled', 'Terminated');
+-- Living children come first: their number is asked for.
+DROP INDEX instances_children;
+CREATE INDEX instances_children ON instances (md5(parent_instance_id), (ended_at IS NULL), instance_id) WHERE parent_instance_id IS NOT NULL;
+-- In the order of starts and of ends, name by name: there are few names. Statuses that are rare.
+CREATE INDEX instances_living ON instances (name COLLATE "C", created_at, instance_id) WHERE ended_at IS NULL;
+CREATE INDEX instances_ended ON instances (name COLLATE "C", created_at, instance_id) WHERE ended_at IS NOT NULL;
+CREATE INDEX instances_ends ON instances (name COLLATE "C", ended_at, instance_id) WHERE ended_at IS NOT NULL;
+CREATE INDEX instances_rare ON instances (status, created_at, instance_id)
+  WHERE status IN ('Failed', 'Cancelled', 'Terminated', 'Suspended', 'Quarantined');
+-- Search attributes one by one. created_at: of the instance, which is their order. Key and value together are too long for an entry (B3).
+CREATE TABLE instance_attributes (
+  instance_id text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  value text COLLATE "C" NOT NULL,
+  created_at bigint NOT NULL,
+  PRIMARY KEY (instance_id, key)
+);
+CREATE INDEX instance_attributes_found ON instance_attributes (hashtextextended(value, hashtextextended(key, 0)), created_at, instance_id);
+`;
 
 function makeHotTable(table: (typeof HOT_TABLES)[number], partitions: number): string {
   if (partitions === 1) return `CREATE TABLE ${table} (${COLUMNS[table]}) WITH (${STORAGE[table]});`;

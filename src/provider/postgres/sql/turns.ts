@@ -231,6 +231,7 @@ BEGIN
       custom_status = CASE WHEN a.sets_custom THEN a.custom ELSE i.custom_status END,
       custom_status_version = i.custom_status_version + CASE WHEN a.sets_custom THEN 1 ELSE 0 END,
       updated_at = v_now,
+      ended_at = CASE WHEN a.status IN ${ENDED} THEN v_now END,
       lock_token = NULL, hold_until = 0, handed_order = NULL, handed_id = NULL,
       owned_until = CASE WHEN i.owner IS NULL THEN 0 ELSE v_now + i.owner_grace END,
       ready_at = CASE WHEN a.status IN ('Pending', 'Running') THEN ${firstReady('0')} END
@@ -311,7 +312,14 @@ END`,
 DECLARE
   v_part json;
   v_child instances%ROWTYPE;
+  v_created bigint;
 BEGIN
+  v_part := p_effects -> 'attributes';
+  IF v_part ->> 'text' IS NOT NULL THEN
+    UPDATE instances i SET attributes = CASE WHEN json_array_length(v_part -> 'list') > 0 THEN v_part ->> 'text' END
+      WHERE i.instance_id = p_id RETURNING i.created_at INTO v_created;
+    PERFORM put_attributes(p_id, v_part -> 'list', v_created);
+  END IF;
   FOR v_part IN SELECT e.value FROM json_array_elements(p_effects -> 'values') e LOOP
     IF v_part ->> 'value' IS NULL THEN
       DELETE FROM instance_values v WHERE v.instance_id = p_id AND v.key = v_part ->> 'key';
