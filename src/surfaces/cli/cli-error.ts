@@ -26,8 +26,26 @@ export const EXIT = {
 /** An exit code. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** Codes of errors that only the command line has; those of the library are in docs/errors.md. */
-export const CLI_CODES = {
+/** Code of an error that only the command line has; those of the library are in docs/errors.md. */
+export type CliCode =
+  | 'DECLINED'
+  | 'FILE_EXISTS'
+  | 'FILE_NOT_FOUND'
+  | 'FILE_UNREADABLE'
+  | 'INPUT_INVALID'
+  | 'INTERNAL'
+  | 'INTERRUPTED'
+  | 'NOT_CONFIRMED'
+  | 'NOT_DELIVERED'
+  | 'PACKAGE_MISSING'
+  | 'QUEUE_ITEM_NOT_FOUND'
+  | 'SERVER_FAILED'
+  | 'STORE_NOT_FOUND'
+  | 'STORE_OLDER'
+  | 'USAGE';
+
+/** How the program ends because of each. */
+export const CLI_CODES: Readonly<Record<CliCode, ExitCode>> = {
   DECLINED: EXIT.declined,
   FILE_EXISTS: EXIT.refused,
   FILE_NOT_FOUND: EXIT.notFound,
@@ -43,10 +61,7 @@ export const CLI_CODES = {
   STORE_NOT_FOUND: EXIT.store,
   STORE_OLDER: EXIT.store,
   USAGE: EXIT.usage,
-} as const satisfies Readonly<Record<string, ExitCode>>;
-
-/** Code of an error of the command line. */
-export type CliCode = keyof typeof CLI_CODES;
+};
 
 /** An error of the command line: a message that says what to do, and how the program ends. */
 export class CliError extends Error {

@@ -1,21 +1,21 @@
 // Parameters that several commands have, and what they do with results. Neighbours: parameters.ts, filters.ts.
-import type { CommandContext } from './command.ts';
+import type { CommandContext, Parameter } from './command.ts';
 import { flag, option } from './parameters.ts';
 import { toJson } from './text.ts';
 
 /** Parameters of every command that opens a store. */
-export const STORE = {
+export const STORE: { readonly store: Parameter<string | undefined> } = {
   store: option('--store <store>', 'SQLite file or postgres:// address; else DURALOOM_STORE, duraloom.config.json, ./duraloom.db'),
-} as const;
+};
 
 /** Parameter of every command with a result. */
-export const JSON_OUTPUT = { json: flag('--json', 'Print JSON for programs') } as const;
+export const JSON_OUTPUT: { readonly json: Parameter<boolean> } = { json: flag('--json', 'Print JSON for programs') };
 
 /** Parameter of every command that writes. */
-export const DRY_RUN = { dryRun: flag('--dry-run', 'Show what would happen and change nothing') } as const;
+export const DRY_RUN: { readonly dryRun: Parameter<boolean> } = { dryRun: flag('--dry-run', 'Show what would happen and change nothing') };
 
 /** Parameter of every command that asks. */
-export const YES = { yes: flag('-y, --yes', 'Do not ask') } as const;
+export const YES: { readonly yes: Parameter<boolean> } = { yes: flag('-y, --yes', 'Do not ask') };
 
 /**
  * Prints a result.

@@ -1,6 +1,6 @@
 // Which instances: the filter options that list, export and the bulk forms share. Neighbours: parameters.ts, commands/.
 import type { InstanceFilterOptions, InstanceStatus } from '../../index.ts';
-import type { Values } from './command.ts';
+import type { Parameter, Values } from './command.ts';
 import { attribute, option, past, repeated, usage } from './parameters.ts';
 import { nearest } from './text.ts';
 
@@ -18,8 +18,23 @@ const STATUSES: Readonly<Record<InstanceStatus, true>> = {
 /** All statuses. */
 export const STATUS_NAMES: readonly InstanceStatus[] = Object.keys(STATUSES) as readonly InstanceStatus[];
 
+/** The filter options by type. */
+type FilterParameters = {
+  readonly name: Parameter<string | undefined>;
+  readonly status: Parameter<readonly InstanceStatus[] | undefined>;
+  readonly version: Parameter<string | undefined>;
+  readonly parent: Parameter<string | undefined>;
+  readonly tag: Parameter<string | undefined>;
+  readonly attribute: Parameter<readonly (readonly [string, string | number | boolean])[]>;
+  readonly createdAfter: Parameter<Date | undefined>;
+  readonly createdBefore: Parameter<Date | undefined>;
+  readonly updatedAfter: Parameter<Date | undefined>;
+  readonly updatedBefore: Parameter<Date | undefined>;
+  readonly search: Parameter<string | undefined>;
+};
+
 /** The filter options. */
-export const FILTERS = {
+export const FILTERS: FilterParameters = {
   name: option('--name <name>', 'Only this orchestration'),
   status: {
     ...option('--status <statuses>', `Only these, separated by commas: ${STATUS_NAMES.join(', ')}`, readStatuses),
@@ -34,7 +49,7 @@ export const FILTERS = {
   updatedAfter: option('--updated-after <when>', 'Only those that changed later', past),
   updatedBefore: option('--updated-before <when>', 'Only those that changed last earlier', past),
   search: option('--search <text>', 'Only those whose id has this text'),
-} as const;
+};
 
 /**
  * Makes the filter of the client.
