@@ -40,7 +40,10 @@ async function load(url) {
   } catch (error) {
     const missing = error?.code === 'ERR_MODULE_NOT_FOUND' && /Cannot find package '([^']+)'/.exec(error.message)?.[1];
     if (!missing) throw error;
-    fail(`the command line needs the package '${missing}', which is optional and not installed. Run: npm install ${missing}`, 'PACKAGE_MISSING');
+    fail(
+      `the command line needs the package '${missing}', which is optional and not installed. Run: npm install ${missing}`,
+      'PACKAGE_MISSING',
+    );
   }
 }
 

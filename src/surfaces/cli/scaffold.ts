@@ -7,7 +7,7 @@ export type ScaffoldOptions = {
   readonly name: string;
   /** What the project depends on, such as `^0.1.0` or `file:../duraloom`. */
   readonly dependency: string;
-  /** Options of Node that the host needs, with a space behind each; for a clone that is not built. */
+  /** Options of Node that the host needs, with a space behind each; in a clone: those that make the package mean its source. */
   readonly nodeFlags: string;
   /** Version of the package `node` that the project brings; null: the machine's is new enough. */
   readonly node: string | null;
@@ -68,7 +68,7 @@ function indent(json: string): string {
 }
 
 function tsconfig({ nodeFlags }: ScaffoldOptions): string {
-  // As Node: the types of a clone that is not built are its source.
+  // As for Node: the types of a clone are its source.
   const conditions = nodeFlags === '' ? '' : '\n    "customConditions": ["duraloom-source"],';
   return `{
   "compilerOptions": {${conditions}

@@ -18,7 +18,7 @@ export const STORE_VARIABLE = 'DURALOOM_STORE';
 /** Environment variable that allows to migrate. */
 const MIGRATE_VARIABLE = 'DURALOOM_MIGRATE';
 /** How long the store may take to answer. */
-const ANSWER_TIMEOUT_MS = 15_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 const DEFAULT_FILE = './duraloom.db';
 
 /** A store by its address. */

@@ -32,7 +32,7 @@ function expectError({ code, stdout, stderr }: CliRun, exitCode: number, text: R
   expect(stderr).not.toMatch(/^\s+at /m);
 }
 
-describe('a store', () => {
+describe('a store', { timeout: 120_000 }, () => {
   test('that is not there is named, and not made', async () => {
     await writeFile(join(place.folder, 'duraloom.config.json'), '{ "store": "./configured.db" }');
     const [option, variable, config, broken] = await Promise.all([
@@ -95,7 +95,7 @@ describe('a store', () => {
       database.exec('ROLLBACK');
       database.close();
     }
-  }, 60_000);
+  });
 
   test('whose server does not answer is told without its password', async () => {
     const { code, stderr } = await place.run(['list', '--store', 'postgres://me:secret@127.0.0.1:1/db']);
@@ -105,7 +105,7 @@ describe('a store', () => {
   });
 });
 
-describe('what users wrote', () => {
+describe('what users wrote', { timeout: 120_000 }, () => {
   test('cannot control a terminal', async () => {
     const store = ['--store', 'good.db'];
     const runs = await Promise.all([
@@ -123,7 +123,7 @@ describe('what users wrote', () => {
   });
 });
 
-describe('a command line', () => {
+describe('a command line', { timeout: 120_000 }, () => {
   test('that makes no sense is a usage error with a hint', async () => {
     const [command, option, json, value, both, none, noInput] = (await Promise.all([
       place.run(['lst']),
@@ -179,7 +179,7 @@ describe('a command line', () => {
   });
 });
 
-describe('export', () => {
+describe('export', { timeout: 120_000 }, () => {
   test('leaves nothing behind when it fails', async () => {
     const run = await place.run(['export', 'no/such/folder.jsonl', '--store', 'good.db']);
     expectError(run, 3, /\(FILE_NOT_FOUND\)/);

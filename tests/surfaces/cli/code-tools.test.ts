@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(() => place.remove());
 
-describe('diagram', () => {
+describe('diagram', { timeout: 120_000 }, () => {
   test('draws Mermaid of an instance or a file, and a report', async () => {
     const recorded = await place.run(['history', 'drawn', '--recorded']);
     await writeFile(join(place.folder, 'drawn.json'), recorded.stdout);
@@ -51,7 +51,7 @@ describe('diagram', () => {
   });
 });
 
-describe('conformance', () => {
+describe('conformance', { timeout: 120_000 }, () => {
   test('runs cases on providers of this package and of others, and lists them', async () => {
     const target = `export const broken = { name: 'broken', open: async () => { throw new Error('does not open'); } };`;
     await writeFile(join(place.folder, 'target.mjs'), target);

@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 afterAll(() => place.remove());
 
-describe('init', () => {
+describe('init', { timeout: 120_000 }, () => {
   test('writes nothing in a dry run, and never replaces a file unless it is forced to', async () => {
     expect(await place.json(['init', 'dry', '--dry-run'])).toMatchObject({ dryRun: true, files: FILES });
     await mkdir(join(place.folder, 'mine'));
@@ -73,5 +73,5 @@ describe('init', () => {
     // npm does not hand signals on to what a shell runs: the whole group, as a terminal does.
     process.kill(-(host.pid ?? 0), 'SIGINT');
     expect((await ended).stderr).toBe('');
-  }, 60_000);
+  });
 });

@@ -39,7 +39,7 @@ async function until(id: string, isThere: (state: State) => boolean): Promise<St
   }
 }
 
-describe('the life of an instance', () => {
+describe('the life of an instance', { timeout: 120_000 }, () => {
   test('is started, looked at, explained, raised and watched to its end', async () => {
     expect(await place.json(['start', 'greet', '--id', 'ada', '--input', '"Ada"', '--attribute', 'region=eu', '--tag', 'vip'])).toEqual({
       instanceId: 'ada',
@@ -218,7 +218,7 @@ describe('the life of an instance', () => {
   });
 });
 
-describe('the bulk forms', () => {
+describe('the bulk forms', { timeout: 120_000 }, () => {
   test('count, ask, and act on what matches', async () => {
     await all(...['b1', 'b2', 'b3'].map((id) => ['start', 'greet', '--id', id, '--input', '"B"', '--attribute', 'batch=7']));
     const some = ['--all-matching', '--attribute', 'batch=7'];
@@ -247,7 +247,7 @@ describe('the bulk forms', () => {
   });
 });
 
-describe('the store', () => {
+describe('the store', { timeout: 120_000 }, () => {
   test('shows its queues, and lets single items be mended', async () => {
     await all(['start', 'stuck', '--id', 'stuck-1']);
     type Queue = { readonly items: readonly { readonly executionId: number; readonly eventId: number; readonly name: string }[] };
@@ -371,7 +371,7 @@ describe('the store', () => {
   });
 });
 
-describe('a recorded history', () => {
+describe('a recorded history', { timeout: 120_000 }, () => {
   const code = new URL('code.ts', import.meta.url).pathname;
   const otherCode = new URL('other-code.ts', import.meta.url).pathname;
 

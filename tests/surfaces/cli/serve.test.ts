@@ -40,7 +40,7 @@ async function startServe(words: readonly string[], env: NodeJS.ProcessEnv = {})
   return { url: (JSON.parse(line) as { readonly url: string }).url, child, ended };
 }
 
-describe('serve', () => {
+describe('serve', { timeout: 120_000 }, () => {
   test('serves the store until Ctrl-C, and ends with 0', async () => {
     const { url, child, ended } = await startServe([]);
     const document = (await (await fetch(`${url}/openapi.json`)).json()) as { readonly openapi: string };
@@ -87,7 +87,7 @@ describe('serve', () => {
   });
 });
 
-describe('mcp', () => {
+describe('mcp', { timeout: 120_000 }, () => {
   /** Connects the SDK's client to the program. */
   async function connect(words: readonly string[]): Promise<McpClient> {
     const client = new McpClient({ name: 'test', version: '1.0.0' });

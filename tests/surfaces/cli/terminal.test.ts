@@ -10,7 +10,7 @@ import { makePlace, runInTerminal, startHost, terminalProgram, type CliPlace } f
 const code = new URL('code.ts', import.meta.url).pathname;
 
 // Needs the program `script` of util-linux for a pseudo terminal.
-describe.skipIf(terminalProgram === null)('on a terminal', () => {
+describe.skipIf(terminalProgram === null)('on a terminal', { timeout: 120_000 }, () => {
   let place: CliPlace;
 
   beforeAll(async () => {

@@ -45,7 +45,7 @@ export const init: Command = defineCommand({
     const files = scaffold({
       name,
       dependency: given.dependency ?? (isClone ? linkTo(target) : `^${readVersion()}`),
-      nodeFlags: isLinked && !existsSync(join(PACKAGE_FOLDER, 'dist', 'index.js')) ? '--conditions=duraloom-source ' : '',
+      nodeFlags: isLinked ? '--conditions=duraloom-source ' : '',
       node: isClone ? findNode() : null,
       hasDashboard,
     });
