@@ -78,4 +78,15 @@ export type { MetricLabels, MetricPoint } from './types/metrics.ts';
 export type { ParentLink } from './types/names.ts';
 export type { ActivityRouting, History } from './types/replay.ts';
 export type { StandardSchema } from './types/schema.ts';
+export {
+  readTraceHeaders,
+  type ActivitySpan,
+  type ExecutionSpan,
+  type FinishedSpan,
+  type OrchestrationSpan,
+  type SpanEvent,
+  type SpanIds,
+  type TraceContext,
+  type TraceSink,
+} from './types/trace.ts';
 export type * from './types/transaction.ts';

@@ -28,6 +28,7 @@ import type { Clock } from '../types/clock.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError, TimeoutError, TransactionError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
+import { readStamp, toTraceContext, type SpanIds } from '../types/trace.ts';
 import type { ActivityControl, ReceiverEnd } from '../threads/control.ts';
 import {
   BrokenBatchError,
@@ -51,6 +52,7 @@ import { clockOfThreads, type ResolvedRuntimeOptions } from './options.ts';
 import { withOrigin } from './runtime-logger.ts';
 import { SessionPins } from './session-pins.ts';
 import { isFaultOfItem } from './store-fault.ts';
+import { spanOfAttempt, Traces, type AttemptEnd } from './traces.ts';
 import { computeBackoffMs } from './turn-commit.ts';
 
 type Running = {
@@ -67,6 +69,8 @@ type Running = {
   answerByMs: number;
   /** Details of its last heartbeat that are not stored yet. */
   heartbeat: string | null;
+  /** Of this attempt, once it was handed to a thread; null: its orchestration has no trace. */
+  span: SpanIds | null;
 };
 
 /** The answer of an activity on its way to the store, and the thread that gave it; null: it was made here. */
@@ -167,6 +171,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #transactional: ReadonlySet<string> = NONE_NAMED;
   readonly #executions: ExecutionWatch;
   readonly #metrics: ActivityMetrics;
+  /** null: nobody records traces. */
+  readonly #traces: Traces | null;
   readonly #fetched: Series;
   readonly #fetchSizes: Series;
   readonly #terminate: (slot: Slot<ActivityControl>) => void;
@@ -193,6 +199,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#perThread = options.activitiesPerThread;
     this.#clock = clockOfThreads(options, options.activityThreads);
     this.#metrics = new ActivityMetrics(metrics);
+    this.#traces = options.traces === null ? null : new Traces(options.traces);
     this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
     this.#fetchSizes = metrics.series('histogram', 'duraloom_fetch_items', { queue: 'worker' });
     this.#terminate = terminate;
@@ -285,6 +292,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const heartbeats = this.#takeHeartbeats();
     this.#stopSupplyWatch?.();
     const running = [...this.#running.values()];
+    for (const one of running) if (one.state === 'running' || one.state === 'lost') this.#trace(one, { kind: 'lost' });
     this.#running.clear();
     this.#homeless = [];
     this.#suspects = [];
@@ -348,6 +356,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const named = broken === null ? slot.progress.read()?.seq : dead.find(({ seq }) => seq === broken.seq)?.seq;
     const culprit = named ?? thread?.alone?.seq ?? (suspects.length > 1 ? undefined : only?.seq);
     for (const running of dead) {
+      this.#trace(running, { kind: 'crashed', failure: toFailure(broken ?? error) });
       // W8: it ran alone, or was caught in the act.
       if (isOverdue && running.seq === culprit && running.state !== 'lost' && running.answerByMs < nowMs) {
         leaveThread(running, 'committing');
@@ -385,6 +394,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const isLost = running.state === 'lost';
       this.#heartbeats.delete(running);
       this.#metrics.measure(running.item, outcomeOf(isLost, completionPayload), nowMs - running.startedMs);
+      if (isLost) this.#trace(running, { kind: 'lost' });
+      else if (completionPayload !== null) this.#trace(running, { kind: 'answered', completionPayload });
       leaveThread(running, 'committing');
       if (completionPayload === null) {
         if (isLost) this.#forget(running);
@@ -413,6 +424,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const isLost = state === 'lost' || end === 'refused';
     const outcome = end === 'recorded' ? 'completed' : isLost ? 'lost' : 'failed';
     this.#metrics.measure(item, outcome, nowMs - startedMs);
+    this.#trace(running, end === 'recorded' ? { kind: 'recorded' } : isLost ? { kind: 'lost' } : { kind: 'failed', failure });
     leaveThread(running, 'committing');
     if (end === 'recorded') this.#noteRecorded(running);
     // Nothing rejects: failures are handled inside.
@@ -424,6 +436,14 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       // Whether it is recorded or not: an item that is gone cannot be given back.
       this.#charge(item, failure);
     }
+  }
+
+  /** An attempt is over, whatever becomes of its result. */
+  #trace({ item, span, thread, startedMs }: Running, end: AttemptEnd): void {
+    if (span === null || thread === null || this.#traces === null) return;
+    const endMs = this.#clock.nowMs();
+    const startMs = endMs - Math.max(0, this.#clock.monotonicMs() - startedMs);
+    this.#traces.ended({ item, span, threadIndex: thread.slot.index, startMs, endMs, end });
   }
 
   /** W11: a right that is gone for one connection is gone for the other. */
@@ -536,6 +556,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         startedMs: 0,
         answerByMs: Number.POSITIVE_INFINITY,
         heartbeat: null,
+        span: null,
       };
       this.#running.set(running.seq, running);
       if (item.attempt > this.#options.maxAttempts) this.#fail(running, this.#tooManyAttempts(item));
@@ -754,6 +775,9 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     running.state = 'running';
     running.thread = thread;
     running.startedMs = this.#clock.monotonicMs();
+    const stamped = readStamp(item.payload);
+    running.span = stamped === null ? null : spanOfAttempt(stamped.trace, item);
+    const trace = running.span === null ? null : toTraceContext(running.span);
     const timeoutMs = routing?.timeoutMs ?? null;
     const lockToken = this.#transactional.has(item.name) ? item.lockToken : null;
     if (timeoutMs !== null) running.answerByMs = running.startedMs + timeoutMs + this.#options.activityGraceMs + OVERDUE_MS;
@@ -765,10 +789,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       executionId: item.executionId,
       eventId: item.eventId,
       name: item.name,
-      input: item.payload,
+      input: stamped?.input ?? item.payload,
       attempt: item.attempt,
       special:
-        routing === null && heartbeat === null && lockToken === null
+        routing === null && heartbeat === null && lockToken === null && trace === null
           ? null
           : {
               tag: routing?.tag ?? null,
@@ -777,6 +801,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
               extras: routing?.extras ?? null,
               heartbeat,
               lockToken,
+              traceparent: trace?.traceparent ?? null,
+              tracestate: trace?.tracestate ?? null,
             },
     });
   }

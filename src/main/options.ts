@@ -12,6 +12,7 @@ import { OptionError } from '../types/errors.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { type Logger, type LogThreshold } from '../types/logger.ts';
 import { show } from '../types/show.ts';
+import type { TraceSink } from '../types/trace.ts';
 import type { AutoTuneOptions } from './auto-tuner.ts';
 import type { MetricsSink } from './metrics.ts';
 import type { Retention } from './retention.ts';
@@ -126,6 +127,11 @@ export type RuntimeOptions = {
   readonly retention?: RetentionOptions;
   /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
   readonly metrics?: MetricsSink;
+  /**
+   * Gets each span of an orchestration or activity that ended here, and begins a trace for those that were started without one: the bridge of
+   * `duraloom/otel`. See docs/guides/tracing.md. @default none
+   */
+  readonly traces?: TraceSink;
   /** Where log lines go, of user code and of the runtime: any pino-compatible logger. See docs/guides/logs.md. @default none */
   readonly logger?: Logger;
   /**
@@ -144,6 +150,7 @@ export type ResolvedRuntimeOptions = Omit<
   | 'activities'
   | 'tags'
   | 'metrics'
+  | 'traces'
   | 'onReplayMismatch'
   | 'replayThreadMemoryMb'
   | 'activityThreadMemoryMb'
@@ -158,6 +165,7 @@ export type ResolvedRuntimeOptions = Omit<
   readonly replayThreadMemoryMb: number | null;
   readonly activityThreadMemoryMb: number | null;
   readonly metrics: MetricsSink | null;
+  readonly traces: Required<TraceSink> | null;
   readonly onReplayMismatch: ((mismatch: ReplayMismatch) => void) | null;
   /** null: limits stay where they are. */
   readonly autoTune: Required<AutoTuneOptions> | null;
@@ -208,6 +216,7 @@ const FIELDS: FieldNames<RuntimeOptions> = {
   onReplayMismatch: true,
   retention: true,
   metrics: true,
+  traces: true,
   logger: true,
   logLevel: true,
   clock: true,
@@ -272,6 +281,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     onReplayMismatch: checkListener('onReplayMismatch', options.onReplayMismatch),
     retention: options.retention === undefined ? null : readRetention(options.retention),
     metrics: checkMetrics(options.metrics),
+    traces: checkTraces(options.traces),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
     logger,
@@ -333,7 +343,7 @@ function checkBounds([minName, maxName]: readonly [string, string], min: number,
   throw new OptionError(`Expected \`${minName}\` of \`autoTune\` to be at most \`${maxName}\`, got ${min} and ${max}`);
 }
 
-function checkShare(name: 'replayCheckRate', value: number): number {
+function checkShare(name: 'replayCheckRate' | 'traces.sampleRatio', value: number): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value;
   throw new OptionError(`Expected \`${name}\` to be a number from 0 to 1, got ${show(value)}`);
 }
@@ -414,6 +424,13 @@ function checkMetrics(metrics: MetricsSink | undefined): MetricsSink | null {
   if (metrics === undefined) return null;
   if (!hasMethods(metrics, ['record'])) throw new OptionError(`Expected \`metrics\` to have the method record, got ${show(metrics)}`);
   return metrics;
+}
+
+function checkTraces(traces: TraceSink | undefined): Required<TraceSink> | null {
+  if (traces === undefined) return null;
+  if (!hasMethods(traces, ['record'])) throw new OptionError(`Expected \`traces\` to have the method record, got ${show(traces)}`);
+  const { sampleRatio = 1 } = readOptions(traces, '`traces`', { record: true, sampleRatio: true }, makeOptionError);
+  return { record: (span) => traces.record(span), sampleRatio: checkShare('traces.sampleRatio', sampleRatio) };
 }
 
 function checkClock(clock: Clock): Clock {

@@ -56,6 +56,7 @@ import { OrchestrationMetrics } from './orchestration-metrics.ts';
 import { ReplayChecks, type PickedTurn } from './replay-checks.ts';
 import { withOrigin } from './runtime-logger.ts';
 import { isFaultOfItem } from './store-fault.ts';
+import { Traces } from './traces.ts';
 import { computeBackoffMs, toAck, toQuarantine, type CommittedOutcome } from './turn-commit.ts';
 
 /** Activities of one instance that have just ended. */
@@ -171,6 +172,8 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #measurements: OrchestrationMetrics;
   /** Turns with log lines whose end is not known (D9). */
   readonly #doubtful: DoubtfulTurns;
+  /** null: nobody records traces. */
+  readonly #traces: Traces | null;
   /** null: no turn is checked. */
   readonly #checks: ReplayChecks | null;
   /** Which code runs here. */
@@ -197,6 +200,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#provider = options.provider;
     this.#turnsPerThread = options.turnsPerThread;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
+    this.#traces = options.traces === null ? null : new Traces(options.traces);
     const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
     this.#checks =
       options.replayCheckRate === 0
@@ -607,8 +611,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const home = this.#affinity.get(item.instanceId);
     if (home !== undefined && !this.#current.has(item.instanceId)) home.standing = standingAfter(item, ack);
     const { metrics } = this.#parent;
-    if (result !== null) this.#measurements.measure({ item, result, nowMs });
-    else
+    if (result !== null) {
+      this.#measurements.measure({ item, result, nowMs });
+      this.#traces?.committed(item, result);
+    } else
       metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
     this.#lastFailures.delete(item.instanceId);
     if (ack.cancelledActivities.length > 0) this.#parent.cancelActivities(item.instanceId, item.executionId, ack.cancelledActivities);

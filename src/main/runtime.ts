@@ -171,7 +171,7 @@ export class Runtime {
     });
   }
 
-  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides/metrics.md for the list. */
+  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/metrics.md for the list. */
   metrics(): readonly MetricSeries[] {
     recordStats(this.#metrics, this.stats());
     return this.#metrics.show();
@@ -306,11 +306,12 @@ function makeOrchestrations(
     logLevel,
   } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
+  const traceRatio = options.traces?.sampleRatio ?? null;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, logLevel, memoryMb, activities: null },
+    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, logLevel, traceRatio, memoryMb, activities: null },
     dispatcher,
-    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate, logLevel }),
+    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate, logLevel, traceRatio }),
   );
   return { pool, dispatcher };
 }
@@ -356,6 +357,7 @@ function makeActivities(
       limit,
       checkRate: 0,
       logLevel,
+      traceRatio: null,
       memoryMb,
       activities: { host, storeName, graceMs },
     },

@@ -32,4 +32,6 @@ export interface ReplayHost {
   takeLog(level: LogLevel, message: unknown, fields: unknown): SizedLine | null;
   /** Reports that an instance broke the contract while it was not its turn, so that it can be failed. */
   reportFault(engine: ReplayEngine, failure: Failure): void;
+  /** Makes the stored trace parent of an execution that was started without one. Absent: nobody here records traces. */
+  readonly beginTrace?: (() => string) | undefined;
 }

@@ -131,6 +131,7 @@ class Tracer implements Trace {
       case 'CustomStatusSet':
       case 'ValueSet':
       case 'ValueDeleted':
+      case 'AttributesSet':
       case 'TopicPublished':
       case 'SessionMessageSent':
       case 'AttributesSet':

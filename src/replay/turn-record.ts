@@ -9,6 +9,7 @@ import type { SizedLine } from '../types/log-line.ts';
 import type { LogLine } from '../types/logger.ts';
 import { encodeStart } from '../types/message-text.ts';
 import type { ParentLink } from '../types/names.ts';
+import type { TraceContext } from '../types/trace.ts';
 import type { OutgoingMessage, OutgoingStart, ReplayResult, ScheduledActivity, ScheduledTimer, TurnEffects } from '../types/replay.ts';
 
 type Mutable<Effects> = { -readonly [Key in keyof Effects]: Effects[Key] extends readonly (infer Item)[] ? Item[] : Effects[Key] };
@@ -46,6 +47,7 @@ export class TurnRecord {
       sessionMessages: [],
       terminations: [],
       metrics: [],
+      spans: [],
     };
     return this.#effects;
   }
@@ -77,8 +79,10 @@ export class TurnRecord {
     readonly startAtMs: number | null;
     readonly priority: number;
     readonly attributes: StoredAttributes | null;
+    /** What the new instance is below; null: nothing. */
+    readonly trace: TraceContext | null;
   }): void {
-    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority, attributes } = start;
+    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority, attributes, trace } = start;
     this.#starts.push({
       eventId: parent?.eventId ?? 0,
       instanceId,
@@ -90,6 +94,7 @@ export class TurnRecord {
         input: start.input,
         parent: parent === null ? undefined : encodeRecord(parent),
         attributes: attributes?.text,
+        trace,
       }),
       conflictPayload: parent === null ? null : encodeRecord(startConflict(instanceId, parent)),
       isChild: parent !== null,

@@ -106,6 +106,9 @@ export type ActivitySpecial = {
   readonly heartbeat: string | null;
   /** The right to the work item, for those that record their end themselves; null: main does it. */
   readonly lockToken: string | null;
+  /** The span of this attempt; null: it has no trace. */
+  readonly traceparent: string | null;
+  readonly tracestate: string | null;
 };
 
 /** Answer to an activity, activity thread → main. */

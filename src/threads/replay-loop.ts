@@ -27,6 +27,7 @@ import { takeLogLine } from '../types/log-line.ts';
 import { isWanted, type LogThreshold } from '../types/logger.ts';
 import type { History, ReplayResult } from '../types/replay.ts';
 import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
+import { beginTrace } from './begin-trace.ts';
 import { chooseDrain, type Drain } from './drain.ts';
 import { installGuards } from './guarded-globals.ts';
 import {
@@ -74,6 +75,8 @@ export type ReplayLoopOptions = {
   readonly checkRate?: number;
   /** The least important log lines that anybody wants. Default: 'debug'. */
   readonly logLevel?: LogThreshold;
+  /** Share of the traces that begin here that are sampled, 0 to 1; null: nobody records traces. Default: null. */
+  readonly traceRatio?: number | null;
 };
 
 /** What the loop does one at a time (L2). */
@@ -119,6 +122,7 @@ export class ReplayLoop implements ReplayControl {
     this.#fail = options.fail;
     this.#checkRate = options.checkRate ?? 0;
     const logLevel = options.logLevel ?? 'debug';
+    const traceRatio = options.traceRatio ?? null;
     this.#host = {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
@@ -130,8 +134,9 @@ export class ReplayLoop implements ReplayControl {
         isWanted(logLevel, level) ? running.run(undefined, () => takeLogLine(level, message, fields)) : null,
       reportFault: (engine, failure) =>
         this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
+      beginTrace: traceRatio === null ? undefined : () => beginTrace(traceRatio),
     };
-    this.#checkHost = { ...this.#host, takeLog: () => null, reportFault: () => undefined };
+    this.#checkHost = { ...this.#host, takeLog: () => null, reportFault: () => undefined, beginTrace: undefined };
   }
 
   load(sources: readonly ThreadSource[], policy: VersionPolicy): Promise<LoadResult> {

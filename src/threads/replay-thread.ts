@@ -18,6 +18,8 @@ export type ThreadTask = {
   readonly checkRate: number;
   /** The least important log lines that anybody wants. */
   readonly logLevel: LogThreshold;
+  /** Replay threads: see `ReplayLoopOptions`. */
+  readonly traceRatio: number | null;
   /** For activity threads only. */
   readonly activities: {
     readonly hostPort: MessagePort;
@@ -33,11 +35,9 @@ export type ThreadTask = {
  * @returns when the work port is closed
  */
 export function replayThread(task: ThreadTask): Promise<void> {
-  const { workPort, controlPort, limit: cacheBytes, checkRate, logLevel } = task;
+  const { workPort, controlPort, limit: cacheBytes, checkRate, logLevel, traceRatio } = task;
   const progress = new Progress(task.progress);
-  serveControl(
-    new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes, checkRate, logLevel, fail: endThread }),
-    controlPort,
-  );
+  const common = { port: workPort, clock: systemClock, progress, cacheBytes, fail: endThread };
+  serveControl(new ReplayLoop({ ...common, checkRate, logLevel, traceRatio }), controlPort);
   return new Promise((resolve) => workPort.on('close', resolve));
 }

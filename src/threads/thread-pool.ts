@@ -71,6 +71,8 @@ export type PoolOptions = {
   readonly checkRate: number;
   /** See `ThreadTask.logLevel`. */
   readonly logLevel: LogThreshold;
+  /** See `ThreadTask.traceRatio`. */
+  readonly traceRatio: number | null;
   /** Activity threads only: what main does for them. */
   readonly activities: { readonly host: ActivityHost; readonly storeName: string; readonly graceMs: number } | null;
   /** Most memory of a thread's heap, in MiB; null: Node's default. */
@@ -331,7 +333,7 @@ export class ThreadPool<Control extends ThreadControl> {
     const channel = new MessageChannel();
     const progress = new Progress();
     const abort = new AbortController();
-    const { limit, checkRate, logLevel, activities } = this.#options;
+    const { limit, checkRate, logLevel, traceRatio, activities } = this.#options;
     const hosting = activities === null ? null : new MessageChannel();
     const task: ThreadTask = {
       workPort: work.port2,
@@ -340,6 +342,7 @@ export class ThreadPool<Control extends ThreadControl> {
       limit,
       checkRate,
       logLevel,
+      traceRatio,
       activities:
         activities === null || hosting === null
           ? null

@@ -4,6 +4,7 @@ import type { StoredAttributes } from '../types/attributes.ts';
 import type { Failure } from '../types/failure.ts';
 import { LOG_LEVELS, type LogLine } from '../types/logger.ts';
 import type { TurnEffects } from '../types/replay.ts';
+import type { SpanEvent } from '../types/trace.ts';
 import type { ActivitySpecial, CheckFinding } from './messages.ts';
 
 type Check = (value: unknown) => boolean;
@@ -15,6 +16,8 @@ const isFlag: Check = (value) => typeof value === 'boolean';
 const isLabels: Check = (value) => isRecord(value) && Object.values(value).every(isText);
 const isMetricKind: Check = (value) => value === 'counter' || value === 'histogram' || value === 'gauge';
 
+const SPAN_EVENT: Readonly<Record<keyof SpanEvent, Check>> = { name: isText, atMs: Number.isFinite, subject: isText };
+
 const EFFECT_LISTS: Readonly<Record<Exclude<keyof TurnEffects, 'attributes'>, Readonly<Record<string, Check>>>> = {
   values: { key: isText, value: isTextOrNull },
   subscriptions: { pattern: isText, subscribed: isFlag },
@@ -22,6 +25,17 @@ const EFFECT_LISTS: Readonly<Record<Exclude<keyof TurnEffects, 'attributes'>, Re
   sessionMessages: { sessionId: isText, payload: isText },
   terminations: { instanceId: isText, eventId: Number.isSafeInteger },
   metrics: { kind: isMetricKind, name: isText, value: Number.isFinite, labels: isLabels },
+  spans: {
+    traceId: isText,
+    spanId: isText,
+    parentSpanId: isTextOrNull,
+    flags: Number.isSafeInteger,
+    tracestate: isTextOrNull,
+    startMs: Number.isFinite,
+    endMs: Number.isFinite,
+    events: (events) => Array.isArray(events) && events.every((event) => hasFields(event, SPAN_EVENT)),
+    droppedEvents: Number.isSafeInteger,
+  },
 };
 
 const SPECIAL: Readonly<Record<keyof ActivitySpecial, Check>> = {
@@ -31,6 +45,8 @@ const SPECIAL: Readonly<Record<keyof ActivitySpecial, Check>> = {
   extras: isTextOrNull,
   heartbeat: isTextOrNull,
   lockToken: isTextOrNull,
+  traceparent: isTextOrNull,
+  tracestate: isTextOrNull,
 };
 
 const PARTING: Readonly<Record<keyof Parting, Check>> = {

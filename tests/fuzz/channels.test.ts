@@ -89,6 +89,20 @@ const effects = fc.record({
     }),
     few,
   ),
+  spans: fc.array(
+    fc.record({
+      traceId: text,
+      spanId: text,
+      parentSpanId: textOrNull,
+      flags: id,
+      tracestate: textOrNull,
+      startMs: id,
+      endMs: id,
+      events: fc.array(fc.record({ name: text, atMs: id, subject: text }), few),
+      droppedEvents: id,
+    }),
+    few,
+  ),
 });
 
 const result = fc.record({
@@ -153,6 +167,8 @@ const special = fc.record({
   extras: textOrNull,
   heartbeat: textOrNull,
   lockToken: textOrNull,
+  traceparent: textOrNull,
+  tracestate: textOrNull,
 });
 
 const activityRequest: fc.Arbitrary<ActivityRequest> = fc.record({
@@ -404,6 +420,8 @@ const likelyActivity: fc.Arbitrary<ActivityRequest> = fc.record({
       extras: fc.option(fc.constantFrom('{"attempt":2,"firstEventId":2,"heartbeat":[1]}', 'null', '5', '{', '')),
       heartbeat: fc.option(fc.constantFrom('1', '{', '')),
       lockToken: textOrNull,
+      traceparent: textOrNull,
+      tracestate: textOrNull,
     }),
   ),
 });

@@ -130,6 +130,8 @@ export function orchestration<Input = unknown>(
 export class TestHost implements ReplayHost {
   readonly faults: { readonly instanceId: string; readonly failure: Failure }[] = [];
   readonly calls: string[] = [];
+  /** Set: as if somebody recorded traces. */
+  beginTrace: (() => string) | undefined;
   readonly #definitions: readonly AnyOrchestration[];
 
   constructor(definitions: readonly AnyOrchestration[]) {
@@ -190,6 +192,8 @@ export type StartFields = {
   readonly attributes?: Attributes;
   readonly subscriptions?: readonly string[];
   readonly eventKeys?: readonly string[];
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 };
 
 /** Start as a message. */

@@ -108,12 +108,15 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     node: true,
     packages: ['better-sqlite3', 'cli-progress', 'cli-table3', 'commander'],
   },
+  'src/surfaces/metrics': { folders: ['src/types', 'src/main', 'src/provider'], node: true, packages: ['prom-client'] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
     folders: ['src/types', 'src/replay', 'src/provider', 'src/provider/memory', 'src/client', 'src/threads', 'src/main'],
     node: true,
     packages: [],
   },
+  // By the API alone, never by an SDK: which one a host has is its own choice.
+  'src/surfaces/otel': { folders: ['src/types'], node: true, packages: ['@opentelemetry/api'] },
 };
 
 /** Driver packages of the folders `src/provider/<name>`. */
