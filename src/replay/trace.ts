@@ -134,7 +134,6 @@ class Tracer implements Trace {
       case 'AttributesSet':
       case 'TopicPublished':
       case 'SessionMessageSent':
-      case 'AttributesSet':
       case 'Patched':
       case 'OrchestrationCompleted':
       case 'OrchestrationFailed':

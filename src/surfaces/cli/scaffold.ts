@@ -126,6 +126,7 @@ function host({ hasDashboard }: ScaffoldOptions): string {
   return `// The host: runs orchestrations and activities in threads, on one file, and serves the dashboard on loopback. Ctrl-C stops it; nothing is lost.
 import { Client, Runtime } from 'duraloom';
 import { serve } from 'duraloom/http';
+import { prometheusRegistry } from 'duraloom/metrics';
 import { SqliteProvider } from 'duraloom/sqlite';
 
 const provider = await SqliteProvider.open('duraloom.db');
@@ -135,7 +136,14 @@ const runtime = await Runtime.start({
   activities: new URL('./activities.ts', import.meta.url),
 });
 const client = new Client(provider);
-const server = await serve({ client, provider, runtimes: [runtime], dashboard: ${hasDashboard}, port: Number(process.env['PORT'] ?? 8090) });
+const server = await serve({
+  client,
+  provider,
+  runtimes: [runtime],
+  metrics: await prometheusRegistry(runtime, { queueDepths: { provider } }),
+  dashboard: ${hasDashboard},
+  port: Number(process.env['PORT'] ?? 8090),
+});
 console.log(\`The dashboard is at \${server.url}\`);
 
 // An order to look at; the second start of this host finds it where it was.

@@ -67,6 +67,8 @@ describe('init', { timeout: 120_000 }, () => {
     const waiting = await place.run(['why', 'order-1', ...inside]);
     expect(waiting).toMatchObject({ code: 0, stdout: expect.stringContaining("event 'approved'") as unknown });
     expect(await (await fetch(`${url}/api/v1/instances/order-1`)).text()).toContain('"Running"');
+    const scraped = await place.run(['metrics', '--url', `${url}/metrics`]);
+    expect(scraped).toMatchObject({ code: 0, stdout: expect.stringMatching(/^duraloom_\w+/m) as unknown });
     await place.json(['raise', 'order-1', 'approved', '--data', '{ "by": "Ada" }', ...inside]);
     const watched = await place.run(['watch', 'order-1', ...inside]);
     expect(watched).toMatchObject({ code: 0, stdout: expect.stringContaining('"approvedBy":"Ada"') as unknown });

@@ -22,14 +22,14 @@ export const metrics: Command = defineCommand({
   summary: 'Print figures: of a serving host, or of the store',
   details: 'With --url the Prometheus text of a host, as it is. Without: instances by status, queue depths and living hosts.',
   parameters: {
-    url: option('--url <url>', 'Address of the metrics of a host, such as http://127.0.0.1:4000/metrics'),
+    url: option('--url <url>', 'Address of the metrics of a host, such as http://127.0.0.1:8090/metrics'),
     tokenFile: option('--token-file <file>', 'File with the bearer token of the host; else DURALOOM_TOKEN'),
     ...STORE,
     ...JSON_OUTPUT,
   },
   examples: [
     { line: 'duraloom metrics', what: 'of the store' },
-    { line: 'duraloom metrics --url http://127.0.0.1:4000/metrics', what: 'of a host' },
+    { line: 'duraloom metrics --url http://127.0.0.1:8090/metrics', what: 'of a host' },
   ],
   run: async (context, { url, tokenFile, store, json }) => {
     const { io } = context;
