@@ -73,7 +73,6 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     node: true,
     packages: [],
   },
-  // Pictures of a history as data and text; they run in a browser, too.
   // Each call of the management API as data, and what is made of the table.
   'src/surfaces/operations': { folders: ['src/types', 'src/client', 'src/main'], node: true, packages: ['zod'] },
   'src/surfaces/http': {
@@ -86,6 +85,9 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     node: true,
     packages: ['@modelcontextprotocol/sdk', 'zod'],
   },
+  // Where the built dashboard is. Its source is in the folder dashboard.
+  'src/surfaces/dashboard': { folders: [], node: true, packages: [] },
+  // Pictures of a history as data and text; they run in a browser, too.
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
   // A program on the public API: what users could write themselves.
   'src/surfaces/cli': {

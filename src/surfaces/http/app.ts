@@ -86,7 +86,7 @@ export class HttpApp {
     try {
       response = await this.#answer(request, { requestId, cut, address: sides?.incoming.socket.remoteAddress ?? null });
     } catch (error) {
-      response = this.#fail(error, requestId);
+      response = this.#fail(error, { request, requestId });
     }
     return withHeaders(response, requestId, allowedOrigin);
   }
@@ -107,7 +107,7 @@ export class HttpApp {
 
   #makeRoutes(): Hono<{ Bindings: Bindings }> {
     const routes = new Hono<{ Bindings: Bindings }>();
-    routes.onError((error, context) => this.#fail(error, context.env.requestId));
+    routes.onError((error, context) => this.#fail(error, { request: context.req.raw, requestId: context.env.requestId }));
     routes.notFound((context) => this.#notFound(context));
     // HEAD of a stream would make a stream that nobody reads.
     routes.use(`${API_PREFIX}/*`, async (context, next) =>
@@ -197,7 +197,7 @@ export class HttpApp {
       const detail = operation.isWrite ? 'It may or may not be done: look before you try again' : 'Try again';
       return problemResponse(refuse('REQUEST_TIMEOUT', `The store did not answer in time. ${detail}`), call.requestId);
     } catch (error) {
-      return this.#fail(error, call.requestId);
+      return this.#fail(error, call);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
@@ -307,11 +307,11 @@ export class HttpApp {
   }
 
   /** The outside is told what it can act on; everything else goes to the log, under the id that the outside gets. */
-  #fail(error: unknown, requestId: string): Response {
+  #fail(error: unknown, { request, requestId }: { readonly request: Request; readonly requestId: string }): Response {
     const failure = toSurfaceFailure(error);
-    if (failure === null || failure.status === 500 || failure.status === 503) {
-      this.#options.logger.error({ error, requestId }, 'a request failed');
-    }
+    const isOurs = failure === null || failure.status === 500 || failure.status === 503;
+    // Whoever has gone reads no answer; what it broke off is no failure.
+    if (isOurs && !request.signal.aborted) this.#options.logger.error({ error, requestId }, 'a request failed');
     if (failure !== null) return problemResponse(refuseFailure(failure), requestId);
     return problemResponse(
       refuse('INTERNAL_ERROR', 'Something unexpected went wrong. The log of the server has it under the request id'),

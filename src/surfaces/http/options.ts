@@ -8,7 +8,7 @@ import type { LogSource } from '../operations/log-source.ts';
 import type { LocalRuntime } from '../operations/operation.ts';
 
 /** Where the text of `/metrics` comes from. A `Registry` of prom-client is one. */
-export type MetricsSource = {
+export type MetricsRegistry = {
   readonly contentType: string;
   metrics(): Promise<string>;
 };
@@ -32,7 +32,7 @@ export type HttpApiOptions = {
   /** Kept log lines, a `LogTail`. @default none: `/logs` is not offered */
   readonly logs?: LogSource;
   /** What `/metrics` answers, such as a `Registry` of prom-client. @default none: it is not offered */
-  readonly metrics?: MetricsSource;
+  readonly metrics?: MetricsRegistry;
   /** The dashboard at `/`: true for the one of this package, or a folder of static files. @default false */
   readonly dashboard?: boolean | string | URL;
   /** Offers the MCP server at `/mcp`; its tools only read unless `allowWrites`. @default false */
@@ -67,7 +67,7 @@ export type ResolvedHttpOptions = {
   readonly storeName: string | null;
   readonly runtimes: readonly LocalRuntime[];
   readonly logs: LogSource | null;
-  readonly metrics: MetricsSource | null;
+  readonly metrics: MetricsRegistry | null;
   readonly dashboard: boolean | string | URL;
   /** Null: not offered. */
   readonly mcp: { readonly allowWrites: boolean } | null;

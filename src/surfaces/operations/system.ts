@@ -41,15 +41,15 @@ const listRuntimes: Operation = defineOperation({
  * @param context - where to look
  * @returns figures of runtimes and queues
  */
-export async function readStats({ client, runtimes: local }: SurfaceContext): Promise<object> {
+export async function readStats({ client, runtimes }: SurfaceContext): Promise<object> {
   const [queues, reported] = await Promise.all([client.getQueueDepths(), client.listRuntimes()]);
-  const here = new Map(local.map((runtime) => [runtime.runtimeId, runtime]));
+  const here = new Map(runtimes.map((runtime) => [runtime.runtimeId, runtime]));
   return {
     at: new Date(),
     queues,
     runtimes: reported.map(({ runtimeId, nodeId, seenAt, stats }) => {
-      const runtime = here.get(runtimeId);
-      return { runtimeId, nodeId, seenAt, isHere: runtime !== undefined, stats: runtime === undefined ? stats : runtime.stats() };
+      const local = here.get(runtimeId);
+      return { runtimeId, nodeId, seenAt, isHere: local !== undefined, stats: local?.stats() ?? stats };
     }),
   };
 }

@@ -1,6 +1,8 @@
 // What the server promises besides its routes: read-only, idempotency, limits, trouble with the store, mounting, files of the dashboard.
 import { Client } from 'duraloom';
 import { createHttpApi, serve } from 'duraloom/http';
+import { prometheusRegistry } from 'duraloom/metrics';
+import { faulty } from 'duraloom/testing';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +12,7 @@ import { IdempotencyKeys } from '../../../src/surfaces/http/idempotency.ts';
 import { RateLimiter } from '../../../src/surfaces/http/rate-limit.ts';
 import { operations } from '../../../src/surfaces/operations/operations.ts';
 import { stage } from '../../support/integration-stage.ts';
-import { ask, openSurface, type Answer, type Surface } from '../surface-stage.ts';
+import { ask, openSurface, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
 
 /** A surface that is closed when the running test is over. */
 async function surfaceOf(options: Parameters<typeof openSurface>[0] = {}): Promise<Surface> {
@@ -110,7 +112,7 @@ test('an address gets so many requests at once and so many a second, and none is
 test('requests beyond the rate limit are told when to come again', async () => {
   const { server } = await surfaceOf({ rateLimit: { perSecond: 1, burst: 2 } });
   const answers = await Promise.all([1, 2, 3].map(() => ask(server, 'GET', '/api/v1/meta')));
-  expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 200, 429]);
+  expect(answers.map(({ status }) => status).toSorted((left, right) => left - right)).toEqual([200, 200, 429]);
   expect(answers.find(({ status }) => status === 429)?.headers.get('retry-after')).toBe('1');
 });
 
@@ -146,9 +148,8 @@ test('an unexpected failure is logged under the id that the outside gets, which 
 test('a store that does not answer in time is no reason to wait', async () => {
   const stand = stage();
   const provider = await stand.openProvider();
-  const client = new Client(provider);
-  client.getQueueDepths = () => new Promise(() => undefined);
-  const server = await serve({ client, port: 0, requestTimeoutMs: 50 });
+  const hanging = faulty(provider, { seed: 1, rates: { readQueueDepths: { hang: 1 } } });
+  const server = await serve({ client: new Client(hanging), port: 0, requestTimeoutMs: 50 });
   stand.defer(() => server.close());
   expect(await ask(server, 'GET', '/api/v1/queues')).toMatchObject({ status: 504, body: { code: 'REQUEST_TIMEOUT' } });
 });
@@ -164,14 +165,15 @@ test('a wait ends with its caller', async () => {
   await expect(fetch(`${server.url}/health`)).rejects.toBeDefined();
 });
 
-test('metrics are what their registry says', async () => {
+test('metrics are those of the registry', async () => {
   const stand = stage();
-  const provider = await stand.openProvider();
-  const metrics = { contentType: 'text/plain; version=0.0.4', metrics: () => Promise.resolve('up 1\n') };
-  const server = await serve({ client: new Client(provider), port: 0, metrics });
+  const { provider, client, runtime } = await stand.open();
+  const server = await serve({ client, provider, port: 0, metrics: await prometheusRegistry(runtime) });
   stand.defer(() => server.close());
   const answer = await ask(server, 'GET', '/metrics');
-  expect([answer.text, answer.headers.get('content-type')]).toEqual(['up 1\n', 'text/plain; version=0.0.4']);
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get('content-type')).toMatch(/^text\/plain/);
+  expect(answer.text).toMatch(/^# TYPE duraloom_/m);
 });
 
 describe('the API in a server of the host', () => {
@@ -219,13 +221,17 @@ describe('files of the dashboard', () => {
       token: 'correct-horse-battery',
     });
     stand.defer(() => server.close());
-    const html = { accept: 'text/html', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
+    const html = { accept: 'text/html' };
     for (const path of ['/', '/instances/a%2Fb.c', '/queues']) {
       const { status, text, headers } = await ask(server, 'GET', path, { headers: html });
       expect({ path, status, text }).toEqual({ path, status: 200, text: '<title>dashboard</title>' });
       expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
       expect(headers.get('cache-control')).toBe('no-cache');
     }
+    const head = ['GET / HTTP/1.1', 'Host: localhost', 'Connection: close', 'Sec-Fetch-Site: cross-site'];
+    // A link from elsewhere is followed; a script from elsewhere gets nothing.
+    expect(await sendRaw(server.port, `${[...head, 'Sec-Fetch-Mode: navigate'].join('\r\n')}\r\n\r\n`)).toMatch(/^HTTP\/1.1 200/);
+    expect(await sendRaw(server.port, `${[...head, 'Sec-Fetch-Mode: no-cors'].join('\r\n')}\r\n\r\n`)).toMatch(/^HTTP\/1.1 403/);
     const script = await ask(server, 'GET', '/assets/index-Ab3dEf9_.js');
     expect([script.status, script.headers.get('content-type'), script.headers.get('cache-control')]).toEqual([
       200,
