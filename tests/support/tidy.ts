@@ -89,6 +89,27 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   'src/surfaces/dashboard': { folders: [], node: true, packages: [] },
   // Pictures of a history as data and text; they run in a browser, too.
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
+  // A program on the public API: what users could write themselves.
+  'src/surfaces/cli': {
+    folders: ['src/types', 'src/surfaces/dashboard'],
+    files: [
+      'src/index.ts',
+      'src/http.ts',
+      'src/mcp.ts',
+      'src/conformance.ts',
+      'src/memory.ts',
+      'src/postgres.ts',
+      'src/sqlite.ts',
+      'src/testing.ts',
+      'src/views.ts',
+      'src/provider/deadline.ts',
+      'src/provider/system-clock.ts',
+      // The version of a file that is not open.
+      'src/provider/sqlite/migrations.ts',
+    ],
+    node: true,
+    packages: ['better-sqlite3', 'cli-progress', 'cli-table3', 'commander'],
+  },
   'src/surfaces/metrics': { folders: ['src/types', 'src/main', 'src/provider'], node: true, packages: ['prom-client'] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
