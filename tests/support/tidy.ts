@@ -32,6 +32,7 @@ type Import = {
 
 const CHECKED_FOLDERS = new Set([
   'src',
+  'dashboard',
   'tests',
   'bench',
   'stress',
@@ -73,6 +74,7 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     packages: [],
   },
   // Pictures of a history as data and text; they run in a browser, too.
+  'src/surfaces/dashboard': { folders: [], node: true, packages: [] },
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
