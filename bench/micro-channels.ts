@@ -117,6 +117,7 @@ function makeInstance(number: number): NewInstance {
     payload: START_MESSAGE,
     parent: null,
     parentNotice: null,
+    attributes: null,
     onParentClose: 'abandon',
     policy: 'fail',
     priority: 0,

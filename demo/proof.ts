@@ -1,6 +1,6 @@
 // Proves from the database that no work was lost and no result recorded twice: counts what the histories of all instances say.
 // Reads through the client, as any program could. It knows nothing of the job but that its activities return their attempt.
-import { validateHistory, type Client, type HistoryEvent } from 'duraloom';
+import { validateHistory, type Client, type HistoryEvent, type InstancePage } from 'duraloom';
 
 /** What the histories say. */
 export type Proof = {
@@ -37,9 +37,11 @@ const RESULTS: ReadonlySet<HistoryEvent['kind']> = new Set([
  */
 export async function proveNothingLost(client: Client): Promise<Proof> {
   const proof = { instances: 0, activities: 0, attempts: 0, lost: 0, duplicatedResults: 0, faults: [] as string[] };
-  for (let after = ''; ;) {
-    const page = await client.listInstances({ after, limit: PAGE });
-    for (const { instanceId, executionId, status } of page) {
+  let cursor: string | null = null;
+  do {
+    const page: InstancePage = await client.listInstances({ limit: PAGE, ...(cursor !== null && { cursor }) });
+    cursor = page.cursor;
+    for (const { instanceId, executionId, status } of page.instances) {
       proof.instances += 1;
       if (status !== 'Completed') proof.faults.push(`instance ${instanceId} is ${status}`);
       for (let execution = 1; execution <= executionId; execution += 1) {
@@ -56,10 +58,8 @@ export async function proveNothingLost(client: Client): Promise<Proof> {
         }
       }
     }
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return proof;
-    after = last.instanceId;
-  }
+  } while (cursor !== null);
+  return proof;
 }
 
 /**

@@ -117,7 +117,7 @@ class Workload {
     for (let looks = 0; ; looks += 1) {
       await sleep(pauseMs);
       pauseMs = Math.min(pauseMs * 1.2, LOOK_MS.most);
-      const states = await this.#outside.client.listInstances({ limit: 1_000 });
+      const { instances: states } = await this.#outside.client.listInstances({ limit: 1_000 });
       const living = states.filter(({ status }) => !ENDED.has(status));
       if (living.length === 0) break;
       if (looks > MAX_LOOKS) {

@@ -1,22 +1,38 @@
 // The public surface of `duraloom`: re-exports only. Stores are in `duraloom/sqlite` and `duraloom/memory`, test helpers in `duraloom/testing`.
-export { Client, type ActivityState, type ControlResult, type ListOptions, type Receipt, type ValueWaitOptions } from './client/client.ts';
+export type { BulkAction, BulkOptions, BulkProgress, BulkResult } from './client/bulk.ts';
+export {
+  Client,
+  type ActivityState,
+  type ControlResult,
+  type ExecutionInfo,
+  type Receipt,
+  type ValueWaitOptions,
+} from './client/client.ts';
 export type { ClientStore } from './client/client-store.ts';
+export type { InstanceFilterOptions } from './client/filter.ts';
 export { InstanceHandle } from './client/instance-handle.ts';
 export type { InstanceState } from './client/instance-state.ts';
+export type { InstancePage, InstanceSummary, InstanceTree, ListOptions, WaitingSummary } from './client/listing.ts';
+export type { PeekOptions, QueueAction, QueueEntry, QueuePage } from './client/queues.ts';
+export type { PruneOptions, RetryResult } from './client/removal.ts';
 export type { BatchRaiseResult, RaiseOptions, RaiseRequest, RaiseResult } from './client/requests.ts';
 export type { RuntimeActivity, RuntimeDescription, RuntimeInfo, RuntimeOrchestration, RuntimeTags } from './client/runtime-info.ts';
 export type { StartOptions, StartRequest, StartResult } from './client/start.ts';
+export type { ExportedInstance, ImportProgress } from './client/transfer.ts';
 export type { WaitOptions } from './client/wait.ts';
 export type { AutoTuneOptions } from './main/auto-tuner.ts';
+export { LogTail, type LogEntry, type LogFilter, type LogPage, type LogReadOptions, type LogTailOptions } from './main/log-tail.ts';
 export type { MetricSeries, MetricsSink } from './main/metrics.ts';
 export type { RuntimeOptions } from './main/options.ts';
 export type { ReplayMismatch } from './main/replay-checks.ts';
 export { Runtime, type ShutdownOptions } from './main/runtime.ts';
 export type * from './main/runtime-stats.ts';
+export type * from './provider/management.ts';
 export type * from './provider/provider.ts';
 export { validateHistory } from './replay/validate-history.ts';
 export { withPrefix, type DefinitionSource, type PrefixedSource, type RegisteredName, type SchemaDescription } from './threads/registry.ts';
 export type { VersionPolicy } from './threads/versions.ts';
+export type { Attributes, AttributeValue, StoredAttributes } from './types/attributes.ts';
 export type { Clock } from './types/clock.ts';
 export type * from './types/context.ts';
 export {
@@ -55,7 +71,7 @@ export {
 export { RemoteError, type Failure } from './types/failure.ts';
 export type * from './types/history-event.ts';
 export type { ExecutionStatus, InstanceRecord, InstanceStatus } from './types/instance.ts';
-export type { Logger, LogLevel } from './types/logger.ts';
+export type { Logger, LogLevel, LogLine, LogThreshold } from './types/logger.ts';
 export type { MetricLabels, MetricPoint } from './types/metrics.ts';
 export type { ParentLink } from './types/names.ts';
 export type { ActivityRouting, History } from './types/replay.ts';

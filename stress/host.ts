@@ -83,7 +83,7 @@ process.disconnect();
 async function emptyStore(): Promise<void> {
   for (;;) {
     let left = 0;
-    for (const status of ['Running', 'Pending'] as const) left += (await client.listInstances({ status, limit: 1 })).length;
+    for (const status of ['Running', 'Pending'] as const) left += (await client.listInstances({ status, limit: 1 })).instances.length;
     if (left === 0) return;
     await pause(DRAIN_MS);
   }

@@ -1,10 +1,9 @@
 // What must hold in the store after whatever happened: checked on the store itself, from another process than the one that died.
 // Neighbours: workload.ts knows the results; every mode asks this in the end, `kill` also after each round.
 import Database from 'better-sqlite3';
-import { validateHistory, type Client, type HistoryEvent, type InstanceStatus, type Provider } from 'duraloom';
+import { validateHistory } from 'duraloom';
+import type { Client, HistoryEvent, InstancePage, InstanceState, InstanceStatus, Provider } from 'duraloom';
 import { expectedResult, parseJob } from './workload.ts';
-
-type InstanceState = Awaited<ReturnType<Client['listInstances']>>[number];
 
 /** What was counted on the way. */
 export type Census = { instances: number; completed: number; events: number; activities: number };
@@ -79,12 +78,12 @@ export function checkFile(file: string): readonly string[] {
 
 /** All instances of a store. */
 export async function* listAll(client: Client): AsyncGenerator<InstanceState> {
-  for (let after: string | undefined; ;) {
-    const page = await client.listInstances({ limit: PAGE, ...(after === undefined ? {} : { after }) });
-    yield* page;
-    after = page.at(-1)?.instanceId;
-    if (page.length < PAGE) return;
-  }
+  let cursor: string | null = null;
+  do {
+    const page: InstancePage = await client.listInstances({ limit: PAGE, ...(cursor !== null && { cursor }) });
+    yield* page.instances;
+    cursor = page.cursor;
+  } while (cursor !== null);
 }
 
 function checkState({ instanceId, status, error, result }: InstanceState, final: boolean): readonly string[] {

@@ -19,7 +19,7 @@ export class JournalProvider implements Provider {
   readonly #turns: FetchQueue<OrchestrationItem>;
   readonly #work: FetchQueue<WorkItem>;
   /** By instance. */
-  readonly #waits: Parking<InstanceRecord | null>;
+  readonly #waits: Parking<{ readonly record: InstanceRecord | null }>;
   /** By session. */
   readonly #receives: Parking<readonly SessionMessage[]>;
   /** Time of the change that is made again; null: the present. */
@@ -48,6 +48,10 @@ export class JournalProvider implements Provider {
   readonly renewWorkLocks = this.#changing('renewWorkLocks');
   readonly renewSessions = this.#changing('renewSessions');
   readonly reportRuntime = this.#changing('reportRuntime');
+  readonly deleteInstances = this.#changing('deleteInstances');
+  readonly pruneExecutions = this.#changing('pruneExecutions');
+  readonly editQueues = this.#changing('editQueues');
+  readonly importInstances = this.#changing('importInstances');
 
   readonly readHistory = this.#reading('readHistory');
   readonly readWorkItems = this.#reading('readWorkItems');
@@ -56,6 +60,10 @@ export class JournalProvider implements Provider {
   readonly listInstances = this.#reading('listInstances');
   readonly listRuntimes = this.#reading('listRuntimes');
   readonly readQueueDepths = this.#reading('readQueueDepths');
+  readonly countWaiting = this.#reading('countWaiting');
+  readonly listExecutions = this.#reading('listExecutions');
+  readonly peekQueue = this.#reading('peekQueue');
+  readonly exportInstances = this.#reading('exportInstances');
 
   readonly fetchOrchestrationItems: Provider['fetchOrchestrationItems'] = (params) => {
     const { maxItems, lockMs, accepts = () => true } = params;
@@ -97,11 +105,12 @@ export class JournalProvider implements Provider {
   };
 
   readonly waitForInstance: Provider['waitForInstance'] = ({ instanceId, condition, waitMs, signal }) => {
-    const read = (): InstanceRecord | null => this.#store.readInstances([instanceId])[0] ?? null;
-    const attempt = (): InstanceRecord | null => (this.#store.meets(instanceId, condition) ? read() : null);
+    type Found = { readonly record: InstanceRecord | null };
+    const read = (): Found => ({ record: this.#store.readInstances([instanceId])[0] ?? null });
+    const attempt = (): Found | null => (this.#store.meets(instanceId, condition) ? read() : null);
     return this.#answer('waitForInstance', async () => {
-      if (read() === null) return null;
-      return attempt() ?? (await this.#waits.park({ key: instanceId, waitMs, signal, attempt, empty: read }));
+      const { record } = attempt() ?? (await this.#waits.park({ key: instanceId, waitMs, signal, attempt, empty: read }));
+      return record;
     });
   };
 

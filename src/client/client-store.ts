@@ -17,6 +17,15 @@ export const CLIENT_STORE_METHODS = [
   'readWorkItems',
   'waitForInstance',
   'listRuntimes',
+  'readQueueDepths',
+  'countWaiting',
+  'listExecutions',
+  'deleteInstances',
+  'pruneExecutions',
+  'peekQueue',
+  'editQueues',
+  'exportInstances',
+  'importInstances',
 ] as const;
 
 /** The part of a provider that a client needs. Every provider is one. */

@@ -1,6 +1,7 @@
 // The client: starts orchestrations, talks to them, reads them. Needs a store only: a client process starts no thread.
 // Neighbours: instance-handle.ts (the same for one instance), start.ts, requests.ts and prepared-call.ts (what is sent), wait.ts, receipt.ts.
-import type { ControlRequest } from '../provider/provider.ts';
+import type { QueueItemRef } from '../provider/management.ts';
+import type { ControlRequest, QueueDepths } from '../provider/provider.ts';
 import { systemClock } from '../provider/system-clock.ts';
 import { hasMethods, readArray, readOptions, type FieldNames } from '../types/arguments.ts';
 import { isClock, type Clock } from '../types/clock.ts';
@@ -10,15 +11,20 @@ import type { OrchestrationDefinition } from '../types/definition.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
 import { parseHistoryPages } from '../types/history-text.ts';
-import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
+import { isEnded, type ExecutionStatus, type InstanceRecord } from '../types/instance.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { assertName, assertText } from '../types/names.ts';
 import { show } from '../types/show.ts';
+import { bulk, type BulkAction, type BulkOptions, type BulkResult } from './bulk.ts';
 import type { ClientStore } from './client-store.ts';
+import type { InstanceFilterOptions } from './filter.ts';
 import { InstanceHandle } from './instance-handle.ts';
 import { hasEnded, notFound, quarantined, toResult, toState, type InstanceState } from './instance-state.ts';
+import { countInstances, listInstances, readTree, type InstancePage, type InstanceTree, type ListOptions } from './listing.ts';
 import { prepareRaise, prepareStart } from './prepared-call.ts';
+import { editQueue, peekQueue, type PeekOptions, type QueueAction, type QueuePage } from './queues.ts';
 import { hasReceived } from './receipt.ts';
+import { deleteInstance, pruneExecutions, retryInstance, type PruneOptions, type RetryResult } from './removal.ts';
 import {
   assertTarget,
   isDelivered,
@@ -34,19 +40,8 @@ import {
 } from './requests.ts';
 import { toRuntimeInfo, type RuntimeInfo } from './runtime-info.ts';
 import { START_OPTIONS, toNewInstance, type StartOptions, type StartRequest, type StartResult } from './start.ts';
+import { exportInstances, importInstances, type ExportedInstance, type ImportProgress } from './transfer.ts';
 import { waitUntil, type WaitOptions, type WaitResult } from './wait.ts';
-
-/** Which instances to list. */
-export type ListOptions = {
-  /** Id of the last instance of the page before. @default the first page */
-  readonly after?: string;
-  /** Size of the page, 1 to 1000. @default 100 */
-  readonly limit?: number;
-  /** Only these. */
-  readonly status?: InstanceStatus;
-  /** Only children of this instance. */
-  readonly parentInstanceId?: string;
-};
 
 /** How to wait for a value. */
 export type ValueWaitOptions = WaitOptions & {
@@ -63,10 +58,25 @@ export type ActivityState = {
   /** How often it was handed out, 0: not yet. */
   readonly attempt: number;
   readonly isRunning: boolean;
+  /** When it may be taken; of a running one when its lease ends. */
+  readonly dueAt: Date;
   readonly tag: string | null;
   readonly sessionId: string | null;
+  /** Key of the limit that it shares; null: none. */
+  readonly limitKey: string | null;
   /** Details of its last heartbeat; undefined: none. */
   readonly heartbeat: unknown;
+};
+
+/** One execution of an instance. */
+export type ExecutionInfo = {
+  readonly executionId: number;
+  readonly name: string;
+  readonly version: string | null;
+  readonly status: ExecutionStatus;
+  readonly eventCount: number;
+  /** null: it has not ended. */
+  readonly endedAt: Date | null;
 };
 
 /** What became of a wish to suspend, resume or terminate. */
@@ -80,7 +90,6 @@ export type Receipt = 'received' | 'dropped';
 
 /** How often to look for an event that is not raised yet, in milliseconds. */
 const RAISE_POLL_MS = 250;
-const LIST_LIMIT = { default: 100, maximum: 1000 };
 
 /** Options of a client. */
 export type ClientOptions = {
@@ -449,37 +458,192 @@ export class Client {
   async listActivities(instanceId: string): Promise<readonly ActivityState[]> {
     const items = await this.#store.readWorkItems(assertTarget(instanceId));
     if (items.length === 0) await this.#read(instanceId);
-    return items.map(({ heartbeat, ...item }) => ({
+    return items.map(({ heartbeat, visibleAtMs, ...item }) => ({
       ...item,
+      dueAt: new Date(visibleAtMs),
       heartbeat: decodeStored(heartbeat, `heartbeat of activity '${item.name}' of instance '${instanceId}'`),
     }));
   }
 
   /**
-   * Lists instances in the order of their ids.
+   * Lists instances, newest first unless `orderBy` says otherwise.
    *
-   * @param options - which ones, and where the page begins
-   * @returns a page; shorter than `limit`: the last one
-   * @throws {ArgumentError} for a limit outside its range
+   * @param options - which ones, in which order, where the page begins
+   * @returns a page and the cursor of the next; it may be shorter than `limit` and not be the last, when few of many instances are meant
+   * @throws {ArgumentError} for a bad filter, order, cursor or limit
    * @throws {ProviderError} when the store fails
    */
-  async listInstances(options?: ListOptions): Promise<readonly InstanceState[]> {
-    const given = readOptions(options, 'the options of a list', LIST_OPTIONS);
-    const { after = null, limit = LIST_LIMIT.default, status, parentInstanceId } = given;
-    if (after !== null && typeof after !== 'string') throw new ArgumentError(`Expected \`after\` to be an instance id, got ${show(after)}`);
-    if (status !== undefined && !(typeof status === 'string' && Object.hasOwn(STATUSES, status))) {
-      throw new ArgumentError(`Expected \`status\` to be one of ${Object.keys(STATUSES).join(', ')}, got ${show(status)}`);
-    }
-    if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT.maximum) {
-      throw new ArgumentError(`Expected limit to be an integer from 1 to ${LIST_LIMIT.maximum}, got ${show(limit)}`);
-    }
-    const records = await this.#store.listInstances({
-      afterInstanceId: after,
-      limit,
-      ...(status !== undefined && { status }),
-      ...(parentInstanceId !== undefined && { parentInstanceId: assertTarget(parentInstanceId) }),
-    });
-    return records.map((record) => toState(record));
+  async listInstances(options?: ListOptions): Promise<InstancePage> {
+    return await listInstances(this.#store, options);
+  }
+
+  /**
+   * Counts instances.
+   *
+   * @param filter - which ones
+   * @param options - `limit`: where counting ends, 1 to 1,000,000. Default: 10,000
+   * @returns how many; `isExact`: false when there are more
+   * @throws {ArgumentError} for a bad filter or limit
+   * @throws {ProviderError} when the store fails
+   */
+  async countInstances(
+    filter?: InstanceFilterOptions,
+    options?: { readonly limit?: number },
+  ): Promise<{ readonly count: number; readonly isExact: boolean }> {
+    return await countInstances(this.#store, filter, options);
+  }
+
+  /**
+   * Reads an instance with its children, their children, and so on. Detached orchestrations have no parent.
+   *
+   * @param instanceId - the root
+   * @param options - `limit`: most instances in all, 1 to 10,000. Default: 1,000
+   * @returns the tree, children in the order of their starts
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ArgumentError} for a bad limit
+   * @throws {ProviderError} when the store fails
+   */
+  async getTree(instanceId: string, options?: { readonly limit?: number }): Promise<InstanceTree> {
+    return await readTree(this.#store, assertTarget(instanceId), options);
+  }
+
+  /**
+   * Lists the executions of an instance, oldest first. Those that were pruned are gone.
+   *
+   * @param instanceId - which instance
+   * @returns its executions
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ProviderError} when the store fails
+   */
+  async listExecutions(instanceId: string): Promise<readonly ExecutionInfo[]> {
+    const executions = await this.#store.listExecutions(assertTarget(instanceId));
+    if (executions.length === 0) throw notFound(instanceId);
+    return executions.map(({ lastEventId, endedAtMs, ...execution }) => ({
+      ...execution,
+      eventCount: lastEventId,
+      endedAt: endedAtMs === null ? null : new Date(endedAtMs),
+    }));
+  }
+
+  // --- operating -------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Lets an instance run again that stopped. One in quarantine goes on where it was. One that Failed or was Cancelled or Terminated starts anew with
+   * its id, name, input, priority and attributes, the newest code and no parent; what it did before is gone.
+   *
+   * @param instanceId - which instance
+   * @returns `how`: what was done
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`; `INSTANCE_ENDED` when it completed; `INSTANCE_ALIVE` when it runs
+   * @throws {ProviderError} when the store fails
+   */
+  async retry(instanceId: string): Promise<RetryResult> {
+    return await retryInstance(this.#store, await this.#read(instanceId));
+  }
+
+  /**
+   * Deletes an instance with its descendants and all that belongs to them. The ids may be used again. Living children that it abandons stay.
+   *
+   * @param instanceId - which instance
+   * @param options - `force`: also when it, or a descendant, has not ended; nobody is told. Default: false
+   * @returns `instances`: how many went
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`; `INSTANCE_ALIVE` without `force`; `INSTANCE_HAS_PARENT` when a living parent waits for it
+   * @throws {ProviderError} when the store fails
+   */
+  async deleteInstance(instanceId: string, options?: { readonly force?: boolean }): Promise<{ readonly instances: number }> {
+    const { force = false } = readOptions(options, 'the options of a delete', { force: true });
+    return { instances: await deleteInstance(this.#store, assertTarget(instanceId), force) };
+  }
+
+  /**
+   * Deletes histories of past executions, which an orchestration that continues as new leaves behind.
+   *
+   * @param instanceId - of which instance
+   * @param options - which of them: with both, those that both mean
+   * @returns `executions`: how many went
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ArgumentError} for bad options, or none
+   * @throws {ProviderError} when the store fails
+   */
+  async pruneExecutions(instanceId: string, options: PruneOptions): Promise<{ readonly executions: number }> {
+    return { executions: await pruneExecutions(this.#store, assertTarget(instanceId), options) };
+  }
+
+  /**
+   * Does something to all instances of a filter, in small batches. What cannot be done to an instance as it is, is skipped.
+   *
+   * @param action - what
+   * @param filter - to which ones; `{}`: all
+   * @param options - `dryRun` only counts
+   * @returns what became of it
+   * @throws {ArgumentError} for an unknown action, a bad filter or option
+   * @throws {ProviderError} when the store fails; batches before are done
+   */
+  async bulk(action: BulkAction, filter: InstanceFilterOptions, options?: BulkOptions): Promise<BulkResult> {
+    return await bulk(this.#store, action, filter, options);
+  }
+
+  /**
+   * Counts the queues.
+   *
+   * @returns the numbers at this moment
+   * @throws {ProviderError} when the store fails
+   */
+  async getQueueDepths(): Promise<QueueDepths> {
+    return await this.#store.readQueueDepths();
+  }
+
+  /**
+   * Looks into a queue without taking anything.
+   *
+   * @param options - which queue, which items, where the page begins
+   * @returns a page
+   * @throws {ArgumentError} for a bad option
+   * @throws {ProviderError} when the store fails
+   */
+  async peekQueue(options: PeekOptions): Promise<QueuePage> {
+    return await peekQueue(this.#store, options);
+  }
+
+  /**
+   * Changes an item of a queue by hand. `unlock`: whoever has it loses it, and it is handed out again. `moveBack`: that, with its attempts
+   * forgotten. `drop`: it goes; the orchestration of an activity gets `ACTIVITY_DROPPED`. A message shares the lock of its instance.
+   *
+   * @param action - what
+   * @param item - to which
+   * @returns `done`: false when it is gone
+   * @throws {ArgumentError} for a bad action or item
+   * @throws {ProviderError} when the store fails
+   */
+  async editQueue(action: QueueAction, item: QueueItemRef): Promise<{ readonly done: boolean }> {
+    return { done: await editQueue(this.#store, action, item) };
+  }
+
+  /**
+   * Reads instances with all that belongs to them, for a file or another store: one record a line of JSON.
+   *
+   * @param filter - which ones. Default: all
+   * @returns the records, in the order of their starts; each as it was at one moment
+   * @throws {ArgumentError} for a bad filter
+   * @throws {ProviderError} when the store fails
+   */
+  exportInstances(filter?: InstanceFilterOptions): AsyncGenerator<ExportedInstance, void, undefined> {
+    return exportInstances(this.#store, filter);
+  }
+
+  /**
+   * Writes exported instances into this store. Living ones go on here, with no attempts counted; ids that are in use are left as they are.
+   *
+   * @param records - what `exportInstances` gave
+   * @param options - `onProgress`: called after each batch
+   * @returns how many were written, and how many ids were in use
+   * @throws {ArgumentError} for a record that is none, with its number; those before it are written
+   * @throws {ProviderError} when the store fails; batches before are written
+   */
+  async importInstances(
+    records: Iterable<unknown> | AsyncIterable<unknown>,
+    options?: { readonly onProgress?: (progress: ImportProgress) => void },
+  ): Promise<ImportProgress> {
+    return await importInstances(this.#store, records, options);
   }
 
   /**
@@ -542,17 +706,6 @@ function readList<Item extends object>(given: readonly Item[], names: FieldNames
 const WAIT_OPTIONS: FieldNames<WaitOptions> = { timeout: true, signal: true };
 const RAISE_REQUEST: FieldNames<RaiseRequest> = { ...RAISE_OPTIONS, instanceId: true, name: true, data: true };
 const START_REQUEST: FieldNames<StartRequest> = { ...START_OPTIONS, instanceId: true, orchestration: true, input: true };
-const LIST_OPTIONS: FieldNames<ListOptions> = { after: true, limit: true, status: true, parentInstanceId: true };
-const STATUSES: Readonly<Record<InstanceStatus, true>> = {
-  Pending: true,
-  Running: true,
-  Suspended: true,
-  Completed: true,
-  Failed: true,
-  Cancelled: true,
-  Terminated: true,
-  Quarantined: true,
-};
 
 function assertKey(key: string): string {
   assertText(key, 'key', MAX_NAME_LENGTH);

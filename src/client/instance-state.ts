@@ -1,4 +1,5 @@
 // Records of the store as clients see them, and the errors about instances. Neighbours: client.ts, instance-handle.ts.
+import type { Attributes } from '../types/attributes.ts';
 import { decodeStored } from '../types/codec.ts';
 import { DurableError, InstanceError, OrchestrationError } from '../types/errors.ts';
 import { fromFailure, type Failure, type RemoteError } from '../types/failure.ts';
@@ -24,8 +25,14 @@ export type InstanceState<Output = unknown> = {
   readonly parentInstanceId: string | null;
   /** 0 to 9. */
   readonly priority: number;
+  /** Search attributes that its start or its code set. */
+  readonly attributes: Attributes;
+  /** Number of events of the current execution. */
+  readonly eventCount: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+  /** null: it has not ended. */
+  readonly endedAt: Date | null;
 };
 
 /**
@@ -50,8 +57,11 @@ export function toState<Output>(record: InstanceRecord): InstanceState<Output> {
     customStatusVersion: record.customStatusVersion,
     parentInstanceId: record.parent?.instanceId ?? null,
     priority: record.priority,
+    attributes: toAttributes(record),
+    eventCount: record.lastEventId,
     createdAt: new Date(createdAtMs),
     updatedAt: new Date(updatedAtMs),
+    endedAt: record.endedAtMs === null ? null : new Date(record.endedAtMs),
   };
 }
 
@@ -135,6 +145,11 @@ export function quarantined(record: InstanceRecord): InstanceError {
     `instance '${instanceId}' of '${name}' cannot go on by itself: ${cause.message}. Mend the cause and resume it, or terminate it`,
     { cause },
   );
+}
+
+function toAttributes({ instanceId, attributes }: InstanceRecord): Attributes {
+  const stored = decodeStored(attributes, `attributes of instance '${instanceId}'`);
+  return typeof stored === 'object' && stored !== null ? (stored as Attributes) : {};
 }
 
 function toError(record: InstanceRecord): RemoteError {

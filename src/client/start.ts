@@ -85,6 +85,7 @@ export function toNewInstance(request: StartRequest): NewInstance {
     payload: encodeStart({ name, version, input: encodePayload(input, `input of orchestration '${name}'`), parent: undefined }),
     parent: null,
     parentNotice: null,
+    attributes: null,
     // Without a parent it has no effect.
     onParentClose: 'abandon',
     policy: onExisting,

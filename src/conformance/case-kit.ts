@@ -22,6 +22,7 @@ import type {
   WorkItemOutcome,
 } from '../provider/provider.ts';
 import type { SimulatedClock } from '../provider/simulated-clock.ts';
+import type { InstanceFilter } from '../provider/management.ts';
 import type { InstanceRecord } from '../types/instance.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { ActivityRouting } from '../types/replay.ts';
@@ -37,7 +38,7 @@ export const BIG: string = 'ä€😀"\\'.repeat(128 * 1024);
 
 export function newInstance(instanceId: string, changes: Partial<NewInstance> = {}): NewInstance {
   const where = { parent: null, onParentClose: 'cancel', policy: 'fail', priority: 0, startAtMs: null, delayMs: 0 } as const;
-  const closing = { closeChildren: null, parentNotice: null };
+  const closing = { closeChildren: null, parentNotice: null, attributes: null };
   return { instanceId, name: 'order', version: '1.0.0', payload: `start ${instanceId}`, ...where, ...closing, ...changes };
 }
 
@@ -83,7 +84,17 @@ export function link(instanceId: string, eventId = 2, executionId = 1): ParentLi
 
 /** Effects that do nothing but the changes. */
 export function effects(changes: Partial<AckEffects>): AckEffects {
-  return { values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], ...changes };
+  return { attributes: null, values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], ...changes };
+}
+
+/** The first page of a list by id. */
+export async function listById(
+  provider: Provider,
+  { limit = 1_000, after = null, ...filter }: InstanceFilter & { readonly limit?: number; readonly after?: string | null } = {},
+): Promise<readonly InstanceRecord[]> {
+  const position = after === null ? null : { at: 0, seq: 0, instanceId: after };
+  const { records } = await provider.listInstances({ filter, orderBy: 'id', descending: false, after: position, limit });
+  return records;
 }
 
 export const closing: CloseChildren = { cancelPayload: 'parent closed', output: '"closed"' };

@@ -1,7 +1,7 @@
 // Contract cases: closing a provider. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
 import { ProviderError } from '../types/errors.ts';
-import { LOCK_MS, cases, ended, fetchParams, newInstance, poll, pollWork, start, watch } from './case-kit.ts';
+import { LOCK_MS, cases, ended, fetchParams, newInstance, poll, pollWork, start, watch, listById } from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
 /** See the head of this file. */
@@ -30,7 +30,7 @@ export const closingCases: readonly ConformanceCase[] = cases('closing', {
       reportRuntime: () => provider.reportRuntime({ runtimeId: 'n1', payload: '', ttlMs: 1_000 }),
       listRuntimes: () => provider.listRuntimes(),
       readInstances: () => provider.readInstances(['a']),
-      listInstances: () => provider.listInstances({ afterInstanceId: null, limit: 10 }),
+      listInstances: () => listById(provider, { limit: 10 }),
       waitForInstance: () => provider.waitForInstance({ instanceId: 'a', condition: ended, waitMs: 1_000 }),
       readQueueDepths: () => provider.readQueueDepths(),
     };

@@ -39,6 +39,7 @@ import {
   startOne,
   timer,
   watch,
+  listById,
 } from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
@@ -207,7 +208,7 @@ const stopping: readonly ConformanceCase[] = cases('suspend and resume', {
   'a suspended instance is listed as such and has its values and its work': async ({ provider }) => {
     await run(provider, 'a', { workItems: [activity(2)], effects: effects({ values: [{ key: 'k', value: '1' }] }) });
     await suspend(provider);
-    const listed = await provider.listInstances({ afterInstanceId: null, limit: 10, status: 'Suspended' });
+    const listed = await listById(provider, { limit: 10, statuses: ['Suspended'] });
     assert.deepEqual(instanceIds(listed), ['a']);
     assert.equal((await provider.readWorkItems('a')).length, 1);
     assert.equal((await provider.readValues('a', null)).length, 1);
@@ -498,15 +499,15 @@ const families: readonly ConformanceCase[] = cases('children', {
   'children are listed by their parent': async ({ provider }) => {
     await startFamily(provider);
     await startChild(provider, 'grandchild', 'cancel', 'cancel');
-    const listed = async (parentInstanceId: string, rest = {}): Promise<readonly string[]> =>
-      instanceIds(await provider.listInstances({ afterInstanceId: null, limit: 10, parentInstanceId, ...rest }));
+    const listed = async (parentInstanceId: string, rest: Parameters<typeof listById>[1] = {}): Promise<readonly string[]> =>
+      instanceIds(await listById(provider, { limit: 10, parentInstanceId, ...rest }));
     assert.deepEqual(await listed('a'), ['abandon', 'cancel', 'terminate']);
     assert.deepEqual(await listed('cancel'), ['grandchild']);
     assert.deepEqual(await listed('grandchild'), []);
-    assert.deepEqual(await listed('a', { afterInstanceId: 'abandon', limit: 1 }), ['cancel']);
+    assert.deepEqual(await listed('a', { after: 'abandon', limit: 1 }), ['cancel']);
     await terminate(provider, 'cancel');
-    assert.deepEqual(await listed('a', { status: 'Pending' }), ['abandon', 'terminate']);
-    assert.deepEqual(await listed('a', { status: 'Terminated' }), ['cancel']);
+    assert.deepEqual(await listed('a', { statuses: ['Pending'] }), ['abandon', 'terminate']);
+    assert.deepEqual(await listed('a', { statuses: ['Terminated'] }), ['cancel']);
   },
 });
 

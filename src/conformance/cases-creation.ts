@@ -39,11 +39,13 @@ const creation = cases('creation', {
       output: null,
       customStatus: null,
       customStatusVersion: 0,
+      attributes: null,
       parent: link('parent', 7, 3),
       onParentClose: 'cancel',
       priority: 0,
       createdAtMs: nowMs,
       updatedAtMs: nowMs,
+      endedAtMs: null,
     });
   },
   'a fetch tells all that a first turn needs': async ({ provider, clock }) => {

@@ -25,6 +25,7 @@ import {
   run,
   start,
   timer,
+  listById,
 } from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
@@ -123,13 +124,13 @@ const statuses: readonly ConformanceCase[] = [
 const listing = cases('listing', {
   'instances are listed in the order of their ids': async ({ provider }) => {
     await start(provider, 'b', 'a10', 'B', 'a2', 'a', '_');
-    const listed = await provider.listInstances({ afterInstanceId: null, limit: 10 });
+    const listed = await listById(provider, { limit: 10 });
     assert.deepEqual(instanceIds(listed), ['B', '_', 'a', 'a10', 'a2', 'b']);
   },
   'ids are ordered by code points, not by UTF-16 units': async ({ provider }) => {
     await start(provider, '\u{1F600}', '\u{FF5E}', 'z', 'za');
-    assert.deepEqual(instanceIds(await provider.listInstances({ afterInstanceId: null, limit: 10 })), ['z', 'za', '\u{FF5E}', '\u{1F600}']);
-    assert.deepEqual(instanceIds(await provider.listInstances({ afterInstanceId: '\u{FF5E}', limit: 10 })), ['\u{1F600}']);
+    assert.deepEqual(instanceIds(await listById(provider, { limit: 10 })), ['z', 'za', '\u{FF5E}', '\u{1F600}']);
+    assert.deepEqual(instanceIds(await listById(provider, { after: '\u{FF5E}', limit: 10 })), ['\u{1F600}']);
   },
   'pages follow each other without gaps or repetitions': async ({ provider }) => {
     const all = Array.from({ length: 25 }, (_, index) => `i${String(index).padStart(2, '0')}`);
@@ -137,7 +138,7 @@ const listing = cases('listing', {
     const seen: string[] = [];
     const sizes: number[] = [];
     for (let cursor: string | null = null, more = true; more; cursor = seen.at(-1) ?? null) {
-      const listed: readonly InstanceRecord[] = await provider.listInstances({ afterInstanceId: cursor, limit: 10 });
+      const listed: readonly InstanceRecord[] = await listById(provider, { after: cursor, limit: 10 });
       seen.push(...instanceIds(listed));
       sizes.push(listed.length);
       more = listed.length === 10;
@@ -146,29 +147,29 @@ const listing = cases('listing', {
   },
   'a cursor need not be the id of an instance': async ({ provider }) => {
     await start(provider, 'a', 'c');
-    assert.deepEqual(instanceIds(await provider.listInstances({ afterInstanceId: 'b', limit: 10 })), ['c']);
-    assert.deepEqual(await provider.listInstances({ afterInstanceId: 'z', limit: 10 }), []);
+    assert.deepEqual(instanceIds(await listById(provider, { after: 'b', limit: 10 })), ['c']);
+    assert.deepEqual(await listById(provider, { after: 'z', limit: 10 }), []);
   },
   'a status filters before the page is cut': async ({ provider }) => {
     for (const instanceId of ['a', 'b', 'c', 'd']) {
       await run(provider, instanceId, { status: instanceId === 'b' || instanceId === 'd' ? 'Failed' : 'Completed' });
     }
-    const first = await provider.listInstances({ afterInstanceId: null, limit: 1, status: 'Failed' });
-    const second = await provider.listInstances({ afterInstanceId: 'b', limit: 5, status: 'Failed' });
-    const none = await provider.listInstances({ afterInstanceId: null, limit: 5, status: 'Suspended' });
+    const first = await listById(provider, { limit: 1, statuses: ['Failed'] });
+    const second = await listById(provider, { after: 'b', limit: 5, statuses: ['Failed'] });
+    const none = await listById(provider, { limit: 5, statuses: ['Suspended'] });
     assert.deepEqual([first, second, none].map(instanceIds), [['b'], ['d'], []]);
   },
   'a listed record is the record that a read gives': async ({ provider }) => {
     await run(provider, 'a', { customStatus: '1', next: nextExecution });
-    const listed = await provider.listInstances({ afterInstanceId: null, limit: 1_000 });
+    const listed = await listById(provider, { limit: 1_000 });
     assert.deepEqual(listed, [await read(provider, 'a')]);
   },
   'an empty store lists nothing': async ({ provider }) => {
-    assert.deepEqual(await provider.listInstances({ afterInstanceId: null, limit: 1 }), []);
+    assert.deepEqual(await listById(provider, { limit: 1 }), []);
   },
   'a limit outside its range is an ArgumentError that names it': async ({ provider }) => {
     for (const limit of [0, -1, 1_001, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-      await assert.rejects(provider.listInstances({ afterInstanceId: null, limit }), (error: unknown) => {
+      await assert.rejects(listById(provider, { limit }), (error: unknown) => {
         assert.ok(error instanceof ArgumentError);
         assert.match(error.message, /limit/);
         assert.match(error.message, /1000/);

@@ -313,15 +313,30 @@ const heartbeats = cases('heartbeats', {
 });
 
 const records = cases('work as people see it', {
-  'queued and running activities are listed in the order of their events': async ({ provider }) => {
+  'queued and running activities are listed in the order of their events': async ({ provider, clock }) => {
     const routed = routing({ tag: 'gpu', sessionId: 's', priority: 9 });
     await run(provider, 'a', { workItems: [activity(10), activity(2, { name: 'refund' }), activity(3, { routing: routed })] });
     const [work] = await fetchWork(provider, { maxItems: 1 });
     assert.ok(work !== undefined);
     await renewWork(provider, [work], 5_000, 'half');
-    const plain = { executionId: 1, name: 'charge', attempt: 0, isRunning: false, tag: null, sessionId: null, heartbeat: null };
+    const plain = {
+      executionId: 1,
+      name: 'charge',
+      attempt: 0,
+      isRunning: false,
+      tag: null,
+      sessionId: null,
+      limitKey: null,
+      heartbeat: null,
+    };
+    const listed = await provider.readWorkItems('a');
+    const nowMs = clock.nowMs();
     assert.deepEqual(
-      await provider.readWorkItems('a'),
+      listed.map(({ visibleAtMs }) => visibleAtMs > nowMs),
+      listed.map(({ isRunning }) => isRunning),
+    );
+    assert.deepEqual(
+      listed.map(({ visibleAtMs: _visibleAtMs, ...record }) => record),
       [
         { ...plain, eventId: 2, name: 'refund' },
         { ...plain, eventId: 3, tag: 'gpu', sessionId: 's' },

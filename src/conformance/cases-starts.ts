@@ -118,11 +118,13 @@ const policies: readonly ConformanceCase[] = [
         output: null,
         customStatus: null,
         customStatusVersion: 0,
+        attributes: null,
         parent: link('p'),
         onParentClose: 'cancel',
         priority: 3,
         createdAtMs: nowMs,
         updatedAtMs: nowMs,
+        endedAtMs: null,
       });
       assert.deepEqual([await history(provider, 'a', 1), await history(provider, 'a', 2)], [[], []]);
       assert.deepEqual(await provider.readValues('a', null), []);

@@ -28,6 +28,7 @@ import {
   start,
   startOne,
   timer,
+  listById,
 } from './case-kit.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
@@ -130,7 +131,7 @@ const atomicAck = cases('atomic ack', {
       closeChildren: closing,
     };
     const look = async (): Promise<readonly unknown[]> => [
-      await provider.listInstances({ afterInstanceId: null, limit: 10 }),
+      await listById(provider, { limit: 10 }),
       await history(provider, 'a'),
       await provider.readValues('a', null),
       await provider.readWorkItems('a'),

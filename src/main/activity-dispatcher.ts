@@ -34,7 +34,6 @@ import {
   readActivityBatch,
   writeActivityRequest,
   type ActivityBatch,
-  type ActivityLog,
   type StepReply,
   type Wire,
 } from '../threads/messages.ts';
@@ -45,9 +44,11 @@ import { BoundedMap } from './bounded-map.ts';
 import { ExecutionWatch } from './execution-watch.ts';
 import { FetchLoop, type FetchCounts } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { noteDropped, TOO_MANY_LINES } from './log-drops.ts';
 import type { EndedActivities } from './orchestration-dispatcher.ts';
 import type { Metrics, Series } from './metrics.ts';
 import { clockOfThreads, type ResolvedRuntimeOptions } from './options.ts';
+import { withOrigin } from './runtime-logger.ts';
 import { SessionPins } from './session-pins.ts';
 import { isFaultOfItem } from './store-fault.ts';
 import { computeBackoffMs } from './turn-commit.ts';
@@ -361,7 +362,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         this.#abandon([running.item], { delayMs: 0, countAttempt: false });
       }
     }
-    this.#options.logger.error({ code: error.code, lost: dead.length }, error.message);
+    this.#options.logger.error({ thread: nameOf(slot), code: error.code, lost: dead.length }, error.message);
     // Without a thread nothing is kept: perhaps none comes back.
     if (this.#threads.size === 0) this.#return([...this.#homeless, ...this.#suspects], 0);
     this.#place();
@@ -371,11 +372,11 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const thread = this.#threads.get(slot);
     const batch = thread === undefined ? null : this.#read(thread, wire);
     if (thread === undefined || batch === null) return;
-    const { longestWaitMs, logs, heartbeats, steps, replies } = batch;
+    const { longestWaitMs, heartbeats, steps, replies } = batch;
     const nowMs = this.#clock.monotonicMs();
     slot.tally.itemsReceived += replies.length + steps.length;
     slot.tally.waits.note(longestWaitMs);
-    for (const log of logs) this.#log(log);
+    this.#writeLogs(slot, batch);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
     for (const { seq, completionPayload, receivedSeq } of replies) {
@@ -443,7 +444,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     }
     this.#forget(running);
     this.#forgetKey(item);
-    this.#options.logger.debug({ ...lockOf(item), outcome }, 'a transactional activity had no right to its item any more');
+    this.#options.logger.debug({ ...aboutItem(item), outcome }, 'a transactional activity had no right to its item any more');
     this.#fetches.pump();
   }
 
@@ -491,7 +492,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       return readActivityBatch(wire);
     } catch (error) {
       if (!(error instanceof BrokenBatchError)) throw error;
-      this.#options.logger.error({ code: error.code }, `an activity thread is ended: ${error.message}`);
+      this.#options.logger.error({ thread: nameOf(thread.slot), code: error.code }, `an activity thread is ended: ${error.message}`);
       thread.broken = error;
       this.#terminate(thread.slot);
       return null;
@@ -730,7 +731,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const back = seqs.map((seq) => this.#running.get(seq)).filter((running) => running?.thread === thread);
       this.#takeBack(back.filter((running) => running !== undefined));
     } catch (error) {
-      this.#options.logger.debug({ error }, 'an activity thread gave nothing back');
+      this.#options.logger.debug({ thread: nameOf(thread.slot), err: error }, 'an activity thread gave nothing back');
     }
     thread.recalling = false;
   }
@@ -892,7 +893,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       }
       this.#forget(running);
       this.#forgetKey(running.item);
-      this.#options.logger.debug({ ...lockOf(running.item), outcome }, 'activity result was not wanted');
+      this.#options.logger.debug({ ...aboutItem(running.item), outcome }, 'activity result was not wanted');
     });
   }
 
@@ -977,7 +978,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       // The control of a closed thread throws at the call.
       await call();
     } catch (error) {
-      this.#options.logger.debug({ error }, 'an activity thread could not be told');
+      this.#options.logger.debug({ err: error }, 'an activity thread could not be told');
     }
   }
 
@@ -989,11 +990,13 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#passes.delete(key);
   }
 
-  #log({ seq, line }: ActivityLog): void {
-    const item = this.#running.get(seq)?.item;
-    const origin =
-      item === undefined ? {} : { instanceId: item.instanceId, executionId: item.executionId, activity: item.name, attempt: item.attempt };
-    this.#options.logger[line.level]({ ...origin, ...line.fields }, line.message);
+  #writeLogs(slot: Slot<ActivityControl>, { logs, logUnits, droppedLogs }: ActivityBatch): void {
+    const { logger, nodeId } = this.#options;
+    const thread = nameOf(slot);
+    for (const { seq: _, line, ...origin } of logs)
+      logger[line.level](withOrigin({ ...origin, thread, nodeId }, line.fields), line.message);
+    slot.progress.takeLogs(logUnits);
+    noteDropped({ metrics: this.#parent.metrics, logger }, { dropped: droppedLogs, why: TOO_MANY_LINES, origin: { thread } });
   }
 
   // --- failures --------------------------------------------------------------------------------------------------------------
@@ -1085,7 +1088,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 
   #storeTrouble(operation: string, error: unknown): void {
-    this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
+    this.#options.logger.warn({ operation, err: error }, `the store failed in ${operation}; it is tried again`);
   }
 }
 
@@ -1110,6 +1113,15 @@ function storeMismatch({ name }: WorkItem): TransactionError {
 function outcomeOf(isLost: boolean, completionPayload: string | null): ActivityOutcome {
   if (isLost) return 'lost';
   return completionPayload?.startsWith(COMPLETED) === true ? 'completed' : 'failed';
+}
+
+function nameOf({ index }: Slot<ActivityControl>): string {
+  return `activity-${index}`;
+}
+
+/** Fields of the log lines about an activity. */
+function aboutItem({ instanceId, executionId, eventId, name: activity, attempt }: WorkItem) {
+  return { instanceId, executionId, eventId, activity, attempt };
 }
 
 /** What names an item and the right to it. */

@@ -9,13 +9,13 @@ import { assertVersionPolicy, type VersionPolicy } from '../threads/versions.ts'
 import { assertKnownOptions, hasMethods, makeOptionError, readArray, readOptions, type FieldNames } from '../types/arguments.ts';
 import { isClock, type Clock } from '../types/clock.ts';
 import { OptionError } from '../types/errors.ts';
-import { toFailure } from '../types/failure.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
-import { silentLogger, type Logger, type LogLevel } from '../types/logger.ts';
+import { type Logger, type LogThreshold } from '../types/logger.ts';
 import { show } from '../types/show.ts';
 import type { AutoTuneOptions } from './auto-tuner.ts';
 import type { MetricsSink } from './metrics.ts';
 import type { ReplayMismatch } from './replay-checks.ts';
+import { checkLogLevel, makeRuntimeLogger } from './runtime-logger.ts';
 
 type Backoff = { readonly initialMs: number; readonly maximumMs: number };
 
@@ -119,8 +119,13 @@ export type RuntimeOptions = {
   readonly onReplayMismatch?: (mismatch: ReplayMismatch) => void;
   /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
   readonly metrics?: MetricsSink;
-  /** Where log lines go; any pino-compatible logger. @default none */
+  /** Where log lines go, of user code and of the runtime: any pino-compatible logger. See docs/guides/logs.md. @default none */
   readonly logger?: Logger;
+  /**
+   * The least important level of lines that are made: those below do not even leave their threads. `silent`: none.
+   * @default what `isLevelEnabled` of the logger says when the runtime starts, as pino's does; without it 'debug'
+   */
+  readonly logLevel?: LogThreshold;
   /** Clock of leases and back-offs, for tests. @default the machine's clock */
   readonly clock?: Clock;
 };
@@ -186,6 +191,7 @@ const FIELDS: FieldNames<RuntimeOptions> = {
   onReplayMismatch: true,
   metrics: true,
   logger: true,
+  logLevel: true,
   clock: true,
 };
 
@@ -217,6 +223,9 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
         : 'Expected `orchestrations` or `activities` (or both) to name at least one module, got none: this runtime would do nothing',
     );
   }
+  const nodeId = checkNodeId(options.nodeId ?? randomUUID());
+  const logLevel = checkLogLevel(options.logLevel, options.logger);
+  const logger = makeRuntimeLogger(options.logger, { nodeId, logLevel });
   return {
     provider,
     orchestrations,
@@ -233,7 +242,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     activityLockMs: integer('activityLockMs', 30_000),
     maxAttempts: integer('maxAttempts', 10),
     retryBackoff: checkBackoff(options.retryBackoff ?? { initialMs: 1_000, maximumMs: 60_000 }),
-    nodeId: checkNodeId(options.nodeId ?? randomUUID()),
+    nodeId,
     tags,
     maxSessions: integer('maxSessions', 10),
     sessionLeaseMs: integer('sessionLeaseMs', 30_000),
@@ -246,7 +255,8 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     metrics: checkMetrics(options.metrics),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
-    logger: checkLogger(options.logger ?? silentLogger),
+    logger,
+    logLevel,
     clock: checkClock(options.clock ?? systemClock),
   };
 }
@@ -390,27 +400,6 @@ function checkMetrics(metrics: MetricsSink | undefined): MetricsSink | null {
 function checkClock(clock: Clock): Clock {
   if (isClock(clock)) return clock;
   throw new OptionError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${show(clock)}`);
-}
-
-function checkLogger(logger: Logger): Logger {
-  for (const level of ['debug', 'info', 'warn', 'error']) {
-    if (!hasMethods(logger, [level])) throw new OptionError(`Expected \`logger\` to have the method ${level}, got ${show(logger)}`);
-  }
-  return quiet(logger);
-}
-
-/** A logger that throws must not stop what it was told of in the middle. */
-function quiet(logger: Logger): Logger {
-  const logAt =
-    (level: LogLevel): Logger[LogLevel] =>
-    (fields, message) => {
-      try {
-        logger[level](fields, message);
-      } catch (error) {
-        process.emitWarning(`the logger threw in ${level}: ${toFailure(error).message}`, { code: 'DURALOOM_LOGGER' });
-      }
-    };
-  return { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
 }
 
 function toList(sources: RuntimeOptions['orchestrations'], name: string): readonly DefinitionSource[] {

@@ -68,7 +68,7 @@ export class RuntimeReporter {
     try {
       await provider.reportRuntime({ runtimeId: this.runtimeId, payload: this.#payload, ttlMs });
     } catch (error) {
-      logger.warn({ operation: 'reportRuntime', error }, 'the store failed in reportRuntime; the next report follows in time');
+      logger.warn({ operation: 'reportRuntime', err: error }, 'the store failed in reportRuntime; the next report follows in time');
     }
   }
 }

@@ -63,7 +63,8 @@ export class Runtime {
     const patient = withDeadline(given.provider, {
       clock: given.clock,
       timeoutMs: given.storeTimeoutMs,
-      onLateFailure: (error) => given.logger.warn({ error }, 'items of a fetch that was answered too late wait for the end of their lease'),
+      onLateFailure: (error) =>
+        given.logger.warn({ err: error }, 'items of a fetch that was answered too late wait for the end of their lease'),
     });
     const options = { ...given, provider: instrumented(patient, (kind, name, labels) => this.#metrics.series(kind, name, labels)) };
     this.#options = options;
@@ -204,7 +205,7 @@ export class Runtime {
     try {
       return this.#store.stats?.() ?? null;
     } catch (error) {
-      this.#options.logger.debug({ error }, 'the store has no figures');
+      this.#options.logger.debug({ err: error }, 'the store has no figures');
       return null;
     }
   }
@@ -287,13 +288,14 @@ function makeOrchestrations(
     replayThreadMemoryMb: memoryMb,
     replayCheckRate: checkRate,
     versionPolicy,
+    logLevel,
   } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, memoryMb, activities: null },
+    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, logLevel, memoryMb, activities: null },
     dispatcher,
-    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate }),
+    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate, logLevel }),
   );
   return { pool, dispatcher };
 }
@@ -326,12 +328,24 @@ function makeActivities(
     versionPolicy,
     activitiesPerThread: limit,
     activityGraceMs: graceMs,
+    logLevel,
   } = options;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ActivityControl>(
-    { kind: 'activity', clock, threads, sources, versionPolicy, limit, checkRate: 0, memoryMb, activities: { host, storeName, graceMs } },
+    {
+      kind: 'activity',
+      clock,
+      threads,
+      sources,
+      versionPolicy,
+      limit,
+      checkRate: 0,
+      logLevel,
+      memoryMb,
+      activities: { host, storeName, graceMs },
+    },
     dispatcher,
-    (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs }),
+    (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs, logLevel }),
   );
   return { pool, dispatcher, waits };
 }

@@ -167,7 +167,7 @@ export class SystemDispatcher {
   }
 
   #storeTrouble(operation: string, error: unknown): void {
-    this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
+    this.#options.logger.warn({ operation, err: error }, `the store failed in ${operation}; it is tried again`);
   }
 }
 

@@ -36,6 +36,7 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
       ...start,
       parent: isChild ? { instanceId: item.instanceId, executionId: item.executionId, eventId } : null,
       delayMs: 0,
+      attributes: null,
       parentNotice: isChild ? replacedNotice(item, eventId) : null,
       // Only a start that may replace a living instance needs it: encoding it costs more than the rest of a start.
       closeChildren: start.policy === 'terminateExisting' ? closingOf(start.instanceId, 'was replaced') : null,
@@ -56,6 +57,7 @@ function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {
   const { values, subscriptions, publications, sessionMessages, terminations } = effects;
   const { instanceId, executionId } = item;
   return {
+    attributes: null,
     values,
     subscriptions,
     publications,

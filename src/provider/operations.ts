@@ -37,5 +37,13 @@ export const OPERATIONS: readonly Operation[] = [
   'listInstances',
   'waitForInstance',
   'readQueueDepths',
+  'countWaiting',
+  'listExecutions',
+  'deleteInstances',
+  'pruneExecutions',
+  'peekQueue',
+  'editQueues',
+  'exportInstances',
+  'importInstances',
   'close',
 ];

@@ -19,6 +19,8 @@ import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
 import type { ParentLink } from '../types/names.ts';
 import type { ActivityRouting } from '../types/replay.ts';
+import type { StoredAttributes } from '../types/attributes.ts';
+import type { ManagementStore } from './management.ts';
 
 /** A message on the orchestrator queue. */
 export type NewMessage = {
@@ -58,6 +60,8 @@ export type NewInstance = {
   readonly delayMs: number;
   /** What becomes of the living children of an instance that this one replaces; null: they stay. */
   readonly closeChildren: CloseChildren | null;
+  /** Search attributes; null: none. */
+  readonly attributes: StoredAttributes | null;
   /** Message for its parent, enqueued when this instance is replaced while it lives, or terminated with a parent that lives on in quarantine (T4). */
   readonly parentNotice: string | null;
 };
@@ -240,6 +244,8 @@ export type OrchestrationAck = {
 
 /** Rare parts of a turn, in the order in which they are applied. */
 export type AckEffects = {
+  /** All search attributes from now on; null: unchanged. */
+  readonly attributes: StoredAttributes | null;
   /** Encoded values to write; null deletes. */
   readonly values: readonly { readonly key: string; readonly value: string | null }[];
   /** Patterns as `matchesTopic` of types/topics.ts reads them. Subscribing twice is subscribing once. */
@@ -294,8 +300,12 @@ export type WorkItemRecord = {
   readonly name: string;
   readonly attempt: number;
   readonly isRunning: boolean;
+  /** From when on it may be handed out by its own time, epoch milliseconds; of a running one when its lock ends. */
+  readonly visibleAtMs: number;
   readonly tag: string | null;
   readonly sessionId: string | null;
+  /** Key of the limit that it shares; null: none. */
+  readonly limitKey: string | null;
   /** Encoded details of the last heartbeat. */
   readonly heartbeat: string | null;
 };
@@ -396,8 +406,8 @@ export type StoreStats = {
   readonly slowPaths: number;
 };
 
-/** The storage of a runtime. See the rules P1–P6 at the top of this file. */
-export interface Provider {
+/** The storage of a runtime. See the rules P1–P7 at the top of this file. */
+export interface Provider extends ManagementStore {
   /** What this provider is called in messages, such as `sqlite`. */
   readonly name: string;
 
@@ -629,20 +639,6 @@ export interface Provider {
    * @throws {ProviderError} when the store fails
    */
   readInstances(instanceIds: readonly string[]): Promise<readonly (InstanceRecord | null)[]>;
-
-  /**
-   * Lists instances in the order of their ids, by Unicode code points.
-   *
-   * @param params - `afterInstanceId`: cursor, null for the first page; `limit`: page size, 1 to 1000; `status`, `parentInstanceId`: only these
-   * @returns a page; shorter than `limit` means the last one
-   * @throws {ProviderError} when the store fails
-   */
-  listInstances(params: {
-    readonly afterInstanceId: string | null;
-    readonly limit: number;
-    readonly status?: InstanceStatus;
-    readonly parentInstanceId?: string;
-  }): Promise<readonly InstanceRecord[]>;
 
   /**
    * Waits until an instance meets a condition. Woken by commits, without polling by the caller.

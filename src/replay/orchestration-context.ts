@@ -66,7 +66,7 @@ class Context implements OrchestrationContext {
     const logAt =
       (level: LogLevel) =>
       (message: string, fields: Readonly<Record<string, unknown>> = {}): void =>
-        engine.log({ level, message, fields });
+        engine.log(level, message, fields);
     this.log = { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
   }
 

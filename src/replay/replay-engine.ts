@@ -24,7 +24,7 @@ import {
   type StartPolicy,
 } from '../types/history-event.ts';
 import { MAX_CARRIED_EVENT_KEYS, MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS, MAX_SUBSCRIPTIONS } from '../types/limits.ts';
-import type { LogLine } from '../types/logger.ts';
+import type { LogLevel } from '../types/logger.ts';
 import { field } from '../types/message-text.ts';
 import type { MetricPoint } from '../types/metrics.ts';
 import { childInstanceId, isSameLink, READ_VALUE_ACTIVITY, SYSTEM_TAG, TOPIC_MAILBOX_PREFIX, type ParentLink } from '../types/names.ts';
@@ -578,9 +578,18 @@ export class ReplayEngine {
     return decodePayload(this.#customStatus);
   }
 
-  log(line: LogLine): void {
-    this.#enterCall('log', line.level);
-    if (this.#recorded === null) this.#turn.logs.push(line);
+  log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#enterCall('log', level);
+    if (this.#recorded === null) this.#addLog(level, message, fields);
+  }
+
+  #addLog(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
+    // What is logged may run code when it is read, which does not happen on replay: nothing of the context may be called then.
+    const wasActive = this.#active;
+    this.#active = false;
+    const line = this.#host.takeLog(level, message, fields);
+    this.#active = wasActive;
+    if (line !== null) this.#turn.addLog(line);
   }
 
   /** Checks that a combinator may be used now (E4). */
@@ -1069,7 +1078,7 @@ export class ReplayEngine {
     this.#measure({ kind: 'counter', name: 'duraloom_events_dropped_total', value: dropped, labels });
     if (this.#recorded !== null) return;
     const message = `continue-as-new dropped ${dropped} unread external events: they were larger than ${MAX_CARRIED_EVENT_UNITS} characters`;
-    this.#turn.logs.push({ level: 'warn', message, fields: { policy: overflow } });
+    this.#addLog('warn', message, { policy: overflow });
   }
 
   #culprit(): Culprit {

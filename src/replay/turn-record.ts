@@ -3,6 +3,8 @@ import { encodeRecord, type EncodedPayload } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import type { OrchestratorMessage, ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
+import { MAX_TURN_LOG_UNITS } from '../types/limits.ts';
+import type { SizedLine } from '../types/log-line.ts';
 import type { LogLine } from '../types/logger.ts';
 import { encodeStart } from '../types/message-text.ts';
 import type { ParentLink } from '../types/names.ts';
@@ -17,9 +19,11 @@ export class TurnRecord {
   readonly timers: ScheduledTimer[] = [];
   readonly cancelledActivities: number[] = [];
   readonly cancelledTimers: number[] = [];
-  readonly logs: LogLine[] = [];
   customStatus: string | null | undefined;
   readonly #firstEventId: number;
+  readonly #logs: LogLine[] = [];
+  #logUnits = 0;
+  #droppedLogs = 0;
   readonly #messages: OutgoingMessage[] = [];
   readonly #starts: OutgoingStart[] = [];
   #effects: Mutable<TurnEffects> | null = null;
@@ -35,6 +39,17 @@ export class TurnRecord {
   get effects(): Mutable<TurnEffects> {
     this.#effects ??= { values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], metrics: [] };
     return this.#effects;
+  }
+
+  /** Adds a log line, or drops it when there are too many. */
+  addLog({ line, units }: SizedLine): void {
+    // Once full, it stays full: what is kept is the beginning, without gaps.
+    if (this.#droppedLogs > 0 || this.#logUnits + units > MAX_TURN_LOG_UNITS) {
+      this.#droppedLogs += 1;
+      return;
+    }
+    this.#logs.push(line);
+    this.#logUnits += units;
   }
 
   addMessage(instanceId: string, payload: string): void {
@@ -81,7 +96,9 @@ export class TurnRecord {
       cancelledActivities: this.cancelledActivities,
       cancelledTimers: this.cancelledTimers,
       customStatus: this.customStatus,
-      logs: this.logs,
+      logs: this.#logs,
+      logUnits: this.#logUnits,
+      droppedLogs: this.#droppedLogs,
       effects: this.#effects,
     };
   }

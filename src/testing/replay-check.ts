@@ -2,6 +2,7 @@
 // code that decides by something that lives outside the history, such as a variable of a module. Neighbours: replayer.ts, test-runtime.ts.
 import type { Client } from '../client/client.ts';
 import type { InstanceState } from '../client/instance-state.ts';
+import type { InstancePage } from '../client/listing.ts';
 import type { DefinitionSource } from '../threads/registry.ts';
 import { exportHistory } from './recorded-history.ts';
 import { makeReplayError } from './replay-all.ts';
@@ -41,10 +42,10 @@ export async function checkReplay(client: Client, sources: readonly DefinitionSo
 }
 
 async function* listAll(client: Client): AsyncGenerator<InstanceState, void, void> {
-  for (let after: string | null = null; ;) {
-    const page: readonly InstanceState[] = await client.listInstances({ limit: PAGE, ...(after !== null && { after }) });
-    yield* page;
-    after = page.at(-1)?.instanceId ?? null;
-    if (page.length < PAGE || after === null) return;
-  }
+  let cursor: string | null = null;
+  do {
+    const page: InstancePage = await client.listInstances({ limit: PAGE, orderBy: 'id', ...(cursor !== null && { cursor }) });
+    yield* page.instances;
+    cursor = page.cursor;
+  } while (cursor !== null);
 }

@@ -24,7 +24,7 @@ export async function makeStuckError(
   situation: { readonly waits: readonly string[]; readonly nowMs: number; readonly orchestrations: readonly string[] },
 ): Promise<StuckError> {
   const { waits, nowMs, orchestrations } = situation;
-  const states = await client.listInstances({ limit: MAX_INSTANCES });
+  const { instances: states } = await client.listInstances({ limit: MAX_INSTANCES, orderBy: 'id' });
   const living = states.filter(({ status }) => !isEnded(status));
   const instances = await Promise.all(living.map((state) => describe(client, state, orchestrations)));
   const lines = instances

@@ -1,7 +1,7 @@
 // Checks of the rare records that travel as JSON text inside a batch. Neighbour: messages.ts reads them.
 import type { Parting } from '../replay/history-diff.ts';
 import type { Failure } from '../types/failure.ts';
-import type { LogLine } from '../types/logger.ts';
+import { LOG_LEVELS, type LogLine } from '../types/logger.ts';
 import type { TurnEffects } from '../types/replay.ts';
 import type { ActivitySpecial, CheckFinding } from './messages.ts';
 
@@ -39,7 +39,7 @@ const PARTING: Readonly<Record<keyof Parting, Check>> = {
   diff: isText,
 };
 
-const LEVELS: ReadonlySet<unknown> = new Set<LogLine['level']>(['debug', 'info', 'warn', 'error']);
+const LEVELS: ReadonlySet<unknown> = new Set<LogLine['level']>(LOG_LEVELS);
 
 /**
  * Checks the rare parts of a turn.
@@ -87,13 +87,13 @@ export function isFailure(value: unknown): value is Failure {
 }
 
 /**
- * Checks a log line. Its fields are user data: JSON may have made anything of them.
+ * Checks a log line. What is in its fields is user data.
  *
  * @param value - parsed text
  * @returns true when it can be given to a logger
  */
 export function isLogLine(value: unknown): value is LogLine {
-  return isRecord(value) && LEVELS.has(value['level']) && typeof value['message'] === 'string';
+  return isRecord(value) && LEVELS.has(value['level']) && typeof value['message'] === 'string' && isRecord(value['fields']);
 }
 
 function hasFields(value: unknown, fields: Readonly<Record<string, Check>>): boolean {

@@ -4,6 +4,7 @@ import type { Nondeterminism } from './failure.ts';
 
 /** Stable identity of an error. Compare by code, never by message or class: classes do not survive threads and the store. */
 export type ErrorCode =
+  | 'ACTIVITY_DROPPED'
   | 'ACTIVITY_EXPIRED'
   | 'ACTIVITY_NOT_REGISTERED'
   | 'ACTIVITY_TIMEOUT'
@@ -21,8 +22,10 @@ export type ErrorCode =
   | 'GLOBAL_FORBIDDEN'
   | 'HISTORY_INVALID'
   | 'HISTORY_TOO_LONG'
+  | 'INSTANCE_ALIVE'
   | 'INSTANCE_ENDED'
   | 'INSTANCE_EXISTS'
+  | 'INSTANCE_HAS_PARENT'
   | 'INSTANCE_NOT_FOUND'
   | 'INSTANCE_QUARANTINED'
   | 'INVARIANT_BROKEN'
@@ -239,7 +242,7 @@ export class InstanceError extends DurableError {
   readonly instanceId: string;
 
   constructor(
-    code: 'INSTANCE_ENDED' | 'INSTANCE_EXISTS' | 'INSTANCE_NOT_FOUND' | 'INSTANCE_QUARANTINED',
+    code: 'INSTANCE_ALIVE' | 'INSTANCE_ENDED' | 'INSTANCE_EXISTS' | 'INSTANCE_HAS_PARENT' | 'INSTANCE_NOT_FOUND' | 'INSTANCE_QUARANTINED',
     instanceId: string,
     message: string,
     options?: { readonly cause?: unknown },

@@ -5,6 +5,18 @@ import type { ParentLink } from './names.ts';
 /** State of an instance. `Quarantined`: it failed too often to run (poison) and waits for an operator. */
 export type InstanceStatus = 'Pending' | 'Running' | 'Suspended' | 'Completed' | 'Failed' | 'Cancelled' | 'Terminated' | 'Quarantined';
 
+/** All of them. Complete by type: a status cannot be forgotten. */
+export const INSTANCE_STATUSES: readonly InstanceStatus[] = Object.keys({
+  Pending: true,
+  Running: true,
+  Suspended: true,
+  Completed: true,
+  Failed: true,
+  Cancelled: true,
+  Terminated: true,
+  Quarantined: true,
+} satisfies Record<InstanceStatus, true>) as InstanceStatus[];
+
 /** State of one execution of an instance. */
 export type ExecutionStatus = InstanceStatus | 'ContinuedAsNew';
 
@@ -25,6 +37,8 @@ export type InstanceRecord = {
   readonly customStatus: string | null;
   /** Grows by one with every change of the custom status; 0 when never set. */
   readonly customStatusVersion: number;
+  /** Encoded search attributes, null when there are none. */
+  readonly attributes: string | null;
   readonly parent: ParentLink | null;
   /** What happens to it when its parent ends first. */
   readonly onParentClose: ParentClosePolicy;
@@ -32,6 +46,8 @@ export type InstanceRecord = {
   readonly priority: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
+  /** When it ended; null: it has not. */
+  readonly endedAtMs: number | null;
 };
 
 /**

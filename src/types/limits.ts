@@ -31,6 +31,12 @@ export const MAX_VALUE_BYTES: number = 64 * 1024;
 /** Most bytes of all key-value pairs of an instance, in UTF-16 units. Reason: as above. */
 export const MAX_VALUES_UNITS: number = 1024 * 1024;
 
+/** Most search attributes of an instance. Reason: each is an index entry. */
+export const MAX_ATTRIBUTES = 32;
+
+/** Longest text of a search attribute, in UTF-16 units. Reason: it is part of an index entry. */
+export const MAX_ATTRIBUTE_LENGTH = 256;
+
 /** Most topic patterns that an instance may be subscribed to. Reason: they travel with continue-as-new. */
 export const MAX_SUBSCRIPTIONS = 100;
 
@@ -45,3 +51,12 @@ export const MAX_LIMIT_COUNT = 1_000_000;
 
 /** Longest timer or timeout: 100 years, in milliseconds. Reason: later dates are a unit mistake. */
 export const MAX_DURATION_MS: number = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/** Largest message, and largest encoded fields, of a log line of user code, in UTF-16 units; what is larger is cut. Reason: lines are for people. */
+export const MAX_LOG_LINE_UNITS: number = 64 * 1024;
+
+/** Most log lines of one turn, in UTF-16 units of their text, a line at least 200; the rest is dropped and counted. Reason: a loop that logs. */
+export const MAX_TURN_LOG_UNITS: number = 1024 * 1024;
+
+/** Most log lines of one thread that main has not taken yet, counted likewise. Reason: a thread may log faster than main can write. */
+export const MAX_THREAD_LOG_UNITS: number = 8 * 1024 * 1024;

@@ -175,6 +175,9 @@ export type ReplayResult = {
   /** How many messages, from the first, were used up. Fewer than given only at continue-as-new: the rest is for the next execution. */
   readonly consumedMessages: number;
   readonly logs: readonly LogLine[];
+  /** Size of the lines in all, see `MAX_TURN_LOG_UNITS`, and how many more there were. */
+  readonly logUnits: number;
+  readonly droppedLogs: number;
   /** null: none of it. */
   readonly effects: TurnEffects | null;
   /** Turns of this execution so far, this one included. */

@@ -201,7 +201,9 @@ describeInHouses('a cancel request', (house) => {
       ),
     );
     const children = Array.from({ length: 8 }, (_, index) => `${handle.instanceId}-${index}`);
-    await expect.poll(() => house.client.listInstances({ parentInstanceId: handle.instanceId }), { timeout: 10_000 }).toHaveLength(8);
+    await expect
+      .poll(async () => (await house.client.listInstances({ parent: handle.instanceId })).instances, { timeout: 10_000 })
+      .toHaveLength(8);
     await handle.cancel();
     await causeOf(handle);
     for (const child of children) {

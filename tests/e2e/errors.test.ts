@@ -11,6 +11,7 @@
 // | events before a wait and after the end                                | events.test.ts                                         |
 // | compensation                                                          | samples.test.ts                                        |
 // | payloads that are no JSON or too large                                | tests/integration/payloads.test.ts                     |
+import type { InstancePage } from 'duraloom';
 import { defineActivity, defineOrchestration } from 'duraloom';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -172,17 +173,18 @@ describeInHouses('a status', (house) => {
       ctx.all(children.map((instanceId) => ctx.scheduleSubOrchestration('play', undefined, { instanceId }))),
     );
     await parent.result({ timeout: PATIENCE });
-    const listed = await house.client.listInstances({ parentInstanceId: parent.instanceId });
+    const listed = (await house.client.listInstances({ parent: parent.instanceId })).instances;
     expect(listed.map(({ instanceId }) => instanceId).toSorted()).toEqual(children.toSorted());
-    const all = await house.client.listInstances();
+    const all = (await house.client.listInstances()).instances;
     const paged: string[] = [];
-    for (let after: string | undefined; ; after = paged.at(-1)) {
-      const page = await house.client.listInstances({ limit: 2, ...(after !== undefined && { after }) });
-      paged.push(...page.map(({ instanceId }) => instanceId));
-      if (page.length < 2) break;
-    }
+    let cursor: string | null = null;
+    do {
+      const page: InstancePage = await house.client.listInstances({ limit: 2, ...(cursor !== null && { cursor }) });
+      paged.push(...page.instances.map(({ instanceId }) => instanceId));
+      cursor = page.cursor;
+    } while (cursor !== null);
     expect(paged).toEqual(all.map(({ instanceId }) => instanceId));
-    expect((await house.client.listInstances({ status: 'Completed' })).every(({ status }) => status === 'Completed')).toBe(true);
+    expect((await house.client.listInstances({ status: 'Completed' })).instances.every(({ status }) => status === 'Completed')).toBe(true);
   });
 });
 

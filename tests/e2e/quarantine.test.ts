@@ -49,7 +49,9 @@ describeInHouses('an instance whose code does not fit its history', (house) => {
     const error = await isQuarantined(handle);
     expect(error.cause).toMatchObject({ code: 'NONDETERMINISM' });
     expect(await handle.state()).toMatchObject({ status: 'Quarantined', error: { code: 'NONDETERMINISM' } });
-    expect((await house.client.listInstances({ status: 'Quarantined' })).map(({ instanceId }) => instanceId)).toContain(handle.instanceId);
+    expect((await house.client.listInstances({ status: 'Quarantined' })).instances.map(({ instanceId }) => instanceId)).toContain(
+      handle.instanceId,
+    );
     release.isBroken = false;
     expect(await handle.resume()).toEqual({ done: true });
     expect(await handle.result({ timeout: PATIENCE })).toBe('went');
@@ -293,7 +295,7 @@ describeInHouses('code that no runtime has', (house) => {
   test('of a child is waited for, and its parent with it', async () => {
     const handle = await house.play((ctx) => ctx.scheduleSubOrchestration('upgrades', undefined, { version: '2.0.0' }));
     await expect
-      .poll(() => house.client.listInstances({ parentInstanceId: handle.instanceId }), { timeout: 10_000 })
+      .poll(async () => (await house.client.listInstances({ parent: handle.instanceId })).instances, { timeout: 10_000 })
       .toMatchObject([{ status: 'Pending' }]);
     const other = await house.startRuntime({ orchestrations: [v2], tags: 'none' });
     expect(await handle.result({ timeout: PATIENCE })).toBe('on 2.0.0');
@@ -340,7 +342,7 @@ describe('over threads', () => {
       activity: 'TOO_MANY_ATTEMPTS',
       sound: [2, 4, 6],
     });
-    const quarantined = await client.listInstances({ status: 'Quarantined' });
+    const quarantined = (await client.listInstances({ status: 'Quarantined' })).instances;
     expect(quarantined.map(({ name, error }) => `${name}: ${error?.code ?? 'none'}`).toSorted()).toEqual([
       'killsThread: TOO_MANY_ATTEMPTS',
       'loops: TOO_MANY_ATTEMPTS',

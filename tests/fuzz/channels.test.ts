@@ -119,6 +119,8 @@ const result = fc.record({
   cancelledTimers: fc.array(id, few),
   customStatus: fc.option(textOrNull, { nil: undefined }),
   logs: fc.array(line, few),
+  logUnits: id,
+  droppedLogs: id,
   effects: fc.option(effects),
 });
 
@@ -162,7 +164,9 @@ const activityRequest: fc.Arbitrary<ActivityRequest> = fc.record({
 
 const activityBatch: fc.Arbitrary<ActivityBatch> = fc.record({
   longestWaitMs: time,
-  logs: fc.array(fc.record({ seq: id, line }), few),
+  logs: fc.array(fc.record({ seq: id, instanceId: text, executionId: id, eventId: id, attempt: id, activity: text, line }), few),
+  logUnits: id,
+  droppedLogs: id,
   heartbeats: fc.array(fc.record({ seq: id, details: text }), few),
   steps: fc.array(
     fc.record({

@@ -84,6 +84,7 @@ const RUNTIME_OPTIONS: Readonly<Record<string, readonly ((value: unknown) => Rea
   versionPolicy: [(versionPolicy) => ({ versionPolicy }), (policy) => ({ versionPolicy: { nothing: policy } })],
   metrics: [(metrics) => ({ metrics }), (record) => ({ metrics: { record } })],
   logger: [(logger) => ({ logger }), (info) => ({ logger: { debug: () => null, info, warn: () => null, error: () => null } })],
+  logLevel: [(logLevel) => ({ logLevel })],
   clock: [(clock) => ({ clock }), (nowMs) => ({ clock: { nowMs, monotonicMs: () => 0, setTimer: () => () => null, defer: () => null } })],
 };
 
@@ -281,10 +282,15 @@ const CLIENT_CALLS: Readonly<Record<string, (client: Client, value: never) => un
   'getValues: instance id': (client, value) => client.getValues(value),
   'listActivities: instance id': (client, value) => client.listActivities(value),
   'listInstances: options': (client, value) => client.listInstances(value),
-  'listInstances: after': (client, after) => client.listInstances({ after }),
+  'listInstances: cursor': (client, cursor) => client.listInstances({ cursor }),
+  'listInstances: order': (client, orderBy) => client.listInstances({ orderBy }),
+  'listInstances: tag': (client, tag) => client.listInstances({ tag }),
+  'listInstances: attributes': (client, attributes) => client.listInstances({ attributes }),
+  'listInstances: time': (client, createdAfter) => client.listInstances({ createdAfter }),
+  'listInstances: search': (client, search) => client.listInstances({ search }),
   'listInstances: limit': (client, limit) => client.listInstances({ limit }),
   'listInstances: status': (client, status) => client.listInstances({ status }),
-  'listInstances: instance id': (client, parentInstanceId) => client.listInstances({ parentInstanceId }),
+  'listInstances: instance id': (client, parent) => client.listInstances({ parent }),
   'readHistory: instance id': (client, value) => client.readHistory(value),
   'readHistory: execution id': (client, value) => client.readHistory('ended', value),
 };
@@ -310,7 +316,7 @@ describe.each(['sqlite', 'memory'])('calls of a client on %s', (kind) => {
   });
   afterAll(() => provider.close());
 
-  const look = async (): Promise<unknown> => [await provider.readQueueDepths(), await client.listInstances()];
+  const look = async (): Promise<unknown> => [await provider.readQueueDepths(), (await client.listInstances()).instances];
 
   test.each(Object.entries(CLIENT_CALLS))('are taken or refused by name: %s', async (name, call) => {
     const [, subject = ''] = name.split(': ');

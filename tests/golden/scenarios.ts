@@ -131,7 +131,7 @@ export async function recordGoldens(): Promise<ReadonlyMap<string, string>> {
     });
     await scenario(runtime);
     await runtime.advance(0);
-    for (const { instanceId } of await runtime.client.listInstances()) {
+    for (const { instanceId } of (await runtime.client.listInstances()).instances) {
       const file = `${instanceId.replaceAll(/[^\w.-]+/g, '_')}.json`;
       if (files.has(file)) throw new TypeError(`two instances would be written to ${file}`);
       files.set(file, toText(await exportHistory(runtime.client, instanceId)));

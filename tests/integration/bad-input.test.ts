@@ -452,7 +452,7 @@ describe('files that are no store', () => {
     await new Promise((resolve) => setImmediate(resolve));
     holder.exec('COMMIT');
     holder.close();
-    expect(await new Client(await opening).listInstances()).toEqual([]);
+    expect((await new Client(await opening).listInstances()).instances).toEqual([]);
   });
 });
 

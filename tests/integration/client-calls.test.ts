@@ -482,12 +482,13 @@ describe.each(STORES)('a client of %s', (store) => {
     await runFirst(provider, 'b', { status: 'Completed', output: '"done"' });
     await provider.startInstances([newInstance('a::1.2', { parent: link('a') }), newInstance('c')]);
     const ids = async (options: Parameters<typeof client.listInstances>[0]): Promise<readonly string[]> =>
-      (await client.listInstances(options)).map(({ instanceId }) => instanceId);
+      (await client.listInstances({ orderBy: 'id', ...options })).instances.map(({ instanceId }) => instanceId);
     expect(await ids({})).toEqual(['a', 'a::1.2', 'b', 'c']);
-    expect(await ids({ after: 'a', limit: 2 })).toEqual(['a::1.2', 'b']);
+    const { cursor } = await client.listInstances({ orderBy: 'id', limit: 1 });
+    expect(await ids({ ...(cursor !== null && { cursor }), limit: 2 })).toEqual(['a::1.2', 'b']);
     expect(await ids({ status: 'Pending' })).toEqual(['a::1.2', 'c']);
-    expect(await ids({ parentInstanceId: 'a' })).toEqual(['a::1.2']);
-    expect(await ids({ parentInstanceId: 'a', status: 'Completed' })).toEqual([]);
+    expect(await ids({ parent: 'a' })).toEqual(['a::1.2']);
+    expect(await ids({ parent: 'a', status: 'Completed' })).toEqual([]);
     for (const limit of [0, 1001, 1.5, '5']) {
       expect(await rejection(client.listInstances(wrong({ limit })))).toMatchObject({ code: 'ARGUMENT_INVALID' });
     }

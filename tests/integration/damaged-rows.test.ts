@@ -71,7 +71,7 @@ describe('an instance', () => {
     ['no UTF-8', noUtf8],
   ])('whose id is %s is quarantined under another id (seeds 1369595050, 1626793567)', async (_, cell) => {
     const world = await damaged('instances', 'instance_id', cell);
-    const found = (await world.client.listInstances()).filter(({ status }) => status === 'Quarantined');
+    const found = (await world.client.listInstances()).instances.filter(({ status }) => status === 'Quarantined');
     expect(found).toMatchObject([{ name: VICTIM, error: { code: 'MESSAGE_INVALID' } }]);
     expect(found[0]?.instanceId).toMatch(/^unreadable:[0-9A-F]+$/);
     expect(await world.client.terminate(found[0]?.instanceId ?? '')).toEqual({ done: true });

@@ -124,7 +124,7 @@ describe('a transaction of the application', () => {
       })
       .immediate();
     expect(countOrders(app)).toBe(1);
-    expect(await client.listInstances()).toHaveLength(1);
+    expect((await client.listInstances()).instances).toHaveLength(1);
   });
 
   test('ends with the savepoint that the application goes back to', async () => {
@@ -142,7 +142,7 @@ describe('a transaction of the application', () => {
         expect(thrown(() => inner()).message).toBe('undone');
       })
       .immediate();
-    expect((await client.listInstances()).map(({ instanceId }) => instanceId)).toEqual(['outer']);
+    expect((await client.listInstances()).instances.map(({ instanceId }) => instanceId)).toEqual(['outer']);
   });
 
   test('works on a handle that gives numbers as bigint, and leaves it so', async () => {
@@ -236,7 +236,7 @@ describe('what a client refuses is refused', () => {
       const got = thrown(() => app.transaction(() => store.raiseEvent(...args)).immediate());
       expect({ code: got.code, message: got.message }).toEqual({ code: wanted.code, message: wanted.message });
     }
-    expect(await client.listInstances()).toHaveLength(1);
+    expect((await client.listInstances()).instances).toHaveLength(1);
   });
 
   test('and what it takes is stored alike', async () => {

@@ -254,7 +254,7 @@ describe('turns', () => {
     const error = await rejection(client.getHandle('t27').result({ timeout: PATIENCE }));
     expect(error).toMatchObject({ code: 'INSTANCE_QUARANTINED', cause: { code: 'MESSAGE_INVALID' } });
     expect(await client.getState('t27')).toMatchObject({ status: 'Quarantined', name: 'hello', executionId: 1 });
-    expect(await client.listInstances({ status: 'Quarantined' })).toMatchObject([{ instanceId: 't27' }]);
+    expect((await client.listInstances({ status: 'Quarantined' })).instances).toMatchObject([{ instanceId: 't27' }]);
   });
 
   test('T29: created and updated times are real', async () => {
@@ -333,6 +333,7 @@ function instanceOf(instanceId: string, name: string): NewInstance {
     payload: '',
     parent: null,
     parentNotice: null,
+    attributes: null,
     onParentClose: 'abandon',
     policy: 'fail',
     priority: 0,

@@ -57,7 +57,7 @@ async function play(program: Program): Promise<Verdicts> {
   await client.startOrchestration('root', PROGRAM, program);
   for (let step = 0; step < STEPS; step += 1) {
     await clock.runToNextTimer();
-    const living = (await client.listInstances()).filter(({ status }) => status === 'Pending' || status === 'Running');
+    const living = (await client.listInstances()).instances.filter(({ status }) => status === 'Pending' || status === 'Running');
     if (living.length === 0) break;
     for (const { instanceId } of living) {
       if (step > STEPS / 2) await client.cancel(instanceId, 'out of patience');

@@ -18,6 +18,7 @@ const start = {
   delayMs: 0,
   closeChildren: null,
   parentNotice: null,
+  attributes: null,
 } as const;
 
 type Held = { answer: () => void };

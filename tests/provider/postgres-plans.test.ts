@@ -1,6 +1,7 @@
 // What the PostgreSQL provider asks for reads few rows, however many there are, also by plans that were made while the tables were empty (F4, F5).
 // The plans are those of the provider's own calls: the server tells them as notices (auto_explain), those inside of functions, too. They say how many
 // rows each part has read. Neighbour: sqlite-plans.test.ts.
+import { listById } from '../../src/conformance/case-kit.ts';
 import { PostgresProvider } from 'duraloom/postgres';
 import assert from 'node:assert/strict';
 import pg from 'pg';
@@ -209,8 +210,8 @@ async function callAll(provider: PostgresProvider, round: string): Promise<{ rea
   );
   await timed('records', provider.readInstances([id('a'), id('b'), id('nobody')]));
   await timed('work of an instance', provider.readWorkItems(id('a')));
-  await timed('list', provider.listInstances({ afterInstanceId: id('a'), limit: 10 }));
-  await timed('children', provider.listInstances({ afterInstanceId: null, limit: 10, parentInstanceId: id('a') }));
+  await timed('list', listById(provider, { after: id('a'), limit: 10 }));
+  await timed('children', listById(provider, { limit: 10, parentInstanceId: id('a') }));
   await timed(
     'wait for a message',
     provider.waitForInstance({ instanceId: id('b'), condition: { kind: 'received', key: 'h' }, waitMs: 0 }),

@@ -1,5 +1,6 @@
 // The stores give the same answers to the same calls: random calls with seeds, one after the other, on each.
 // Neighbours: src/conformance/ says what is right; this finds what its cases have not thought of.
+import { listById } from '../../src/conformance/case-kit.ts';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -302,7 +303,7 @@ function randomCall(choose: Chooser): Call {
 async function stateOf({ provider }: Store): Promise<unknown> {
   return [
     await provider.readQueueDepths(),
-    await provider.listInstances({ afterInstanceId: null, limit: 100 }),
+    await listById(provider),
     await Promise.all(IDS.map((id) => provider.readValues(id, null))),
     await Promise.all(IDS.map((id) => provider.readWorkItems(id))),
     await provider.readHistory(IDS.map((instanceId) => ({ instanceId, executionId: 1, afterEventId: 0 }))),

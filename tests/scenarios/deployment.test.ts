@@ -119,9 +119,9 @@ describe.each([
     await fleet.begin(fresher, 'ship');
     await fleet.go(fresher);
     expect(await fleet.results(fresher)).toEqual(fresher.map((id) => isVersion2(id)));
-    const waiting = await client.listInstances({ status: 'Running' });
+    const waiting = (await client.listInstances({ status: 'Running' })).instances;
     expect(waiting.map(({ instanceId, version }) => `${instanceId} ${version}`)).toEqual(late.map((id) => `${id} 1.0.0`));
-    expect(await client.listInstances({ status: 'Quarantined' })).toEqual([]);
+    expect((await client.listInstances({ status: 'Quarantined' })).instances).toEqual([]);
 
     await fleet.start('both');
     expect(await fleet.results(late)).toEqual(late.map((id) => isVersion1(id)));
@@ -129,8 +129,8 @@ describe.each([
     expect(fleet.versions('new')).toEqual(new Set(['2.0.0']));
     expect(notes('packed').toSorted()).toEqual([...early, ...middle, ...late, ...fresh, ...fresher].toSorted());
     expect(notes('insured').toSorted()).toEqual([...fresh, ...fresher].toSorted());
-    expect(await client.listInstances({ status: 'Quarantined' })).toEqual([]);
-    expect(await client.listInstances({ status: 'Failed' })).toEqual([]);
+    expect((await client.listInstances({ status: 'Quarantined' })).instances).toEqual([]);
+    expect((await client.listInstances({ status: 'Failed' })).instances).toEqual([]);
   });
 
   test('an eternal orchestration moves to the new version at its next execution, with the events that it has not taken', async () => {

@@ -10,6 +10,8 @@ import { validateHistory } from '../../src/replay/validate-history.ts';
 import type { OrchestrationContext } from '../../src/types/context.ts';
 import { defineOrchestration, type OrchestrationDefinition, type OrchestrationSchemas } from '../../src/types/definition.ts';
 import type { Failure } from '../../src/types/failure.ts';
+import { takeLogLine, type SizedLine } from '../../src/types/log-line.ts';
+import type { LogLevel } from '../../src/types/logger.ts';
 import type { CarriedEvent, CarriedValue, EventKind, HistoryEvent, ParentClosePolicy } from '../../src/types/history-event.ts';
 import { TOPIC_MAILBOX_PREFIX, type ParentLink } from '../../src/types/names.ts';
 import type {
@@ -153,6 +155,10 @@ export class TestHost implements ReplayHost {
 
   noteCall(call: string): void {
     this.calls.push(call.slice('ctx.'.length));
+  }
+
+  takeLog(level: LogLevel, text: unknown, fields: unknown): SizedLine {
+    return takeLogLine(level, text, fields);
   }
 
   reportFault(engine: ReplayEngine, failure: Failure): void {

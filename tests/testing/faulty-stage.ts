@@ -58,6 +58,7 @@ export function newInstance(instanceId: string): NewInstance {
     delayMs: 0,
     closeChildren: null,
     parentNotice: null,
+    attributes: null,
   };
 }
 

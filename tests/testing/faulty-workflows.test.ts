@@ -1,5 +1,6 @@
 // Whole workflows on a store that fails all the time: every instance ends with the right result, and every activity is recorded once.
 // Neighbours: fixtures/faulty-workflows.ts, faulty-stage.ts.
+import { listById } from '../../src/conformance/case-kit.ts';
 import { Client, Runtime, validateHistory, type Clock, type Provider, type RuntimeOptions } from 'duraloom';
 import { MemoryProvider } from 'duraloom/memory';
 import { faulty, SimulatedClock, type FaultPlan, type FaultRates, type FaultyProvider } from 'duraloom/testing';
@@ -94,7 +95,7 @@ async function check(real: Provider): Promise<void> {
 }
 
 async function isOver(real: Provider): Promise<boolean> {
-  const records = await real.listInstances({ afterInstanceId: null, limit: 1_000 });
+  const records = await listById(real);
   // Children included.
   return records.length === EXPECTED.size + COUNT && records.every(({ status }) => status !== 'Pending' && status !== 'Running');
 }
@@ -105,7 +106,7 @@ async function passUntil(clock: SimulatedClock, real: Provider, done: () => bool
     // A call that hangs is ended by a timer in the background, for which the clock does not stop by itself.
     if (!(await clock.runToNextTimer())) await clock.advance(QUICK.storeTimeoutMs);
     if (clock.monotonicMs() < LIMIT_MS) continue;
-    const records = await real.listInstances({ afterInstanceId: null, limit: 1_000 });
+    const records = await listById(real);
     const stuck = records.filter(({ status }) => status === 'Pending' || status === 'Running').map(({ instanceId }) => instanceId);
     throw new TypeError(`stuck after ${LIMIT_MS} ms: ${stuck.join(', ')}; ${records.length} instances in all`);
   }

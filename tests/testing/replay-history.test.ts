@@ -67,7 +67,7 @@ beforeAll(async () => {
   await runtime.client.cancel('cancelled', 'no longer needed');
   await runtime.advance(0);
   await runtime.client.terminate('terminated');
-  for (const { instanceId } of await runtime.client.listInstances()) {
+  for (const { instanceId } of (await runtime.client.listInstances()).instances) {
     recorded.set(instanceId, await exportHistory(runtime.client, instanceId));
   }
   await runtime.shutdown();

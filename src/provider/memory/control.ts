@@ -65,7 +65,7 @@ export function controlInstance(instances: Instances, request: ControlRequest, n
  * @param nowMs - the time, epoch milliseconds
  */
 export function terminate(instances: Instances, instance: StoredInstance, output: string, closing: CloseChildren, nowMs: number): void {
-  instance.record = { ...instance.record, status: 'Terminated', output, updatedAtMs: nowMs };
+  instance.record = { ...instance.record, status: 'Terminated', output, updatedAtMs: nowMs, endedAtMs: nowMs };
   instances.clear(instance);
   instances.settle(instance);
   closeChildren(instances, instance.record.instanceId, closing, nowMs);

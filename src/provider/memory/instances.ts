@@ -43,6 +43,7 @@ export class Instances {
   readonly #instances = new Map<string, StoredInstance>();
   readonly #childrenOf = new Map<string, Set<StoredInstance>>();
   readonly #ready = new ReadyGroups<StoredInstance>((a, b) => a.record.instanceId < b.record.instanceId);
+  #lastSequence = 0;
   /** Ids of instances that have changed since the last `takeTouched`. */
   #touched = new Set<string>();
 
@@ -73,12 +74,12 @@ export class Instances {
   }
 
   /**
-   * Reads all instances.
+   * Finds all instances.
    *
-   * @returns their records, in no order
+   * @returns them, in no order
    */
-  records(): readonly InstanceRecord[] {
-    return [...this.#instances.values()].map(({ record }) => record);
+  all(): readonly StoredInstance[] {
+    return [...this.#instances.values()];
   }
 
   /**
@@ -99,13 +100,50 @@ export class Instances {
    * @param executionId - number of its first execution
    */
   add(start: NewInstance, executionId: number): void {
-    const instance = createInstance(start, this.#clock.nowMs(), executionId);
-    this.#instances.set(start.instanceId, instance);
-    if (start.parent !== null) {
-      const siblings = this.#childrenOf.get(start.parent.instanceId) ?? new Set();
-      this.#childrenOf.set(start.parent.instanceId, siblings.add(instance));
+    this.restore(createInstance(start, this.#clock.nowMs(), { executionId, sequence: this.nextSequence() }));
+  }
+
+  /**
+   * Takes a place in the order of starts.
+   *
+   * @returns the place
+   */
+  nextSequence(): number {
+    this.#lastSequence += 1;
+    return this.#lastSequence;
+  }
+
+  /**
+   * Adds an instance as it is.
+   *
+   * @param instance - the instance; its id is free
+   */
+  restore(instance: StoredInstance): void {
+    const { instanceId, parent } = instance.record;
+    this.#instances.set(instanceId, instance);
+    if (parent !== null) {
+      const siblings = this.#childrenOf.get(parent.instanceId) ?? new Set();
+      this.#childrenOf.set(parent.instanceId, siblings.add(instance));
     }
     this.settle(instance);
+  }
+
+  /**
+   * Makes a child an instance without a parent.
+   *
+   * @param instance - which
+   */
+  unlink(instance: StoredInstance): void {
+    this.#leaveSiblings(instance);
+    instance.record = { ...instance.record, parent: null };
+  }
+
+  #leaveSiblings(instance: StoredInstance): void {
+    const { parent } = instance.record;
+    if (parent === null) return;
+    const siblings = this.#childrenOf.get(parent.instanceId);
+    siblings?.delete(instance);
+    if (siblings?.size === 0) this.#childrenOf.delete(parent.instanceId);
   }
 
   /**
@@ -114,13 +152,12 @@ export class Instances {
    * @param instance - which
    */
   remove(instance: StoredInstance): void {
-    const { instanceId, parent } = instance.record;
+    const { instanceId } = instance.record;
     this.clear(instance);
     this.#ready.place(instance, null);
     this.#instances.delete(instanceId);
-    const siblings = parent === null ? undefined : this.#childrenOf.get(parent.instanceId);
-    siblings?.delete(instance);
-    if (parent !== null && siblings?.size === 0) this.#childrenOf.delete(parent.instanceId);
+    this.#leaveSiblings(instance);
+    this.#touched.add(instanceId);
   }
 
   /**

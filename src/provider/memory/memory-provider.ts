@@ -9,9 +9,20 @@ import { randomUUID } from 'node:crypto';
 import { makeOptionError, readOptions } from '../../types/arguments.ts';
 import { isClock, type Clock } from '../../types/clock.ts';
 import { OptionError, ProviderError } from '../../types/errors.ts';
-import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
+import type { InstanceRecord } from '../../types/instance.ts';
 import { show } from '../../types/show.ts';
 import { FetchQueue } from '../fetch-queue.ts';
+import type {
+  DeleteOutcome,
+  ExecutionRecord,
+  InstanceDump,
+  InstanceList,
+  InstanceQuery,
+  QueueEdit,
+  QueueItem,
+  QueueQuery,
+  WaitingCounts,
+} from '../management.ts';
 import { Parking } from '../parking.ts';
 import type {
   ControlOutcome,
@@ -59,7 +70,7 @@ export class MemoryProvider implements Provider {
   readonly #turnFetches: FetchQueue<OrchestrationItem>;
   readonly #workFetches: FetchQueue<WorkItem>;
   /** Keyed by instance id. */
-  readonly #waits: Parking<InstanceRecord | null>;
+  readonly #waits: Parking<{ readonly record: InstanceRecord | null }>;
   /** Keyed by session id. */
   readonly #receives: Parking<readonly SessionMessage[]>;
   #isClosed = false;
@@ -197,13 +208,8 @@ export class MemoryProvider implements Provider {
     return this.#read('readInstances', (store) => store.readInstances(instanceIds));
   }
 
-  async listInstances(params: {
-    readonly afterInstanceId: string | null;
-    readonly limit: number;
-    readonly status?: InstanceStatus;
-    readonly parentInstanceId?: string;
-  }): Promise<readonly InstanceRecord[]> {
-    return this.#read('listInstances', (store) => store.listInstances(params));
+  async listInstances(query: Readonly<InstanceQuery>): Promise<InstanceList> {
+    return this.#read('listInstances', (store) => store.listInstances(query));
   }
 
   async waitForInstance(params: {
@@ -214,13 +220,52 @@ export class MemoryProvider implements Provider {
   }): Promise<InstanceRecord | null> {
     this.#assertOpen('waitForInstance');
     const { instanceId, condition, waitMs, signal } = params;
-    if (this.#record(instanceId) === null) return null;
-    const attempt = (): InstanceRecord | null => (this.#store.meets(instanceId, condition) ? this.#record(instanceId) : null);
-    return attempt() ?? (await this.#waits.park({ key: instanceId, waitMs, signal, attempt, empty: () => this.#record(instanceId) }));
+    const read = (): { readonly record: InstanceRecord | null } => ({ record: this.#record(instanceId) });
+    const attempt = (): { readonly record: InstanceRecord | null } | null => (this.#store.meets(instanceId, condition) ? read() : null);
+    const { record } = attempt() ?? (await this.#waits.park({ key: instanceId, waitMs, signal, attempt, empty: read }));
+    return record;
   }
 
   async readQueueDepths(): Promise<QueueDepths> {
     return this.#read('readQueueDepths', (store) => store.readQueueDepths());
+  }
+
+  // For operators.
+
+  async countWaiting(instanceIds: readonly string[]): Promise<readonly WaitingCounts[]> {
+    return this.#read('countWaiting', (store) => store.countWaiting(instanceIds));
+  }
+
+  async listExecutions(instanceId: string): Promise<readonly ExecutionRecord[]> {
+    return this.#read('listExecutions', (store) => store.listExecutions(instanceId));
+  }
+
+  async deleteInstances(
+    requests: readonly { readonly instanceId: string; readonly isForced: boolean }[],
+  ): Promise<readonly DeleteOutcome[]> {
+    return this.#change('deleteInstances', (store) => store.deleteInstances(requests));
+  }
+
+  async pruneExecutions(
+    requests: readonly { readonly instanceId: string; readonly keepLast: number | null; readonly endedBeforeMs: number | null }[],
+  ): Promise<readonly number[]> {
+    return this.#change('pruneExecutions', (store) => store.pruneExecutions(requests));
+  }
+
+  async peekQueue(query: Readonly<QueueQuery>): Promise<readonly QueueItem[]> {
+    return this.#read('peekQueue', (store) => store.peekQueue(query));
+  }
+
+  async editQueues(edits: readonly QueueEdit[]): Promise<readonly ('done' | 'gone')[]> {
+    return this.#change('editQueues', (store) => store.editQueues(edits));
+  }
+
+  async exportInstances(instanceIds: readonly string[]): Promise<readonly (InstanceDump | null)[]> {
+    return this.#read('exportInstances', (store) => store.exportInstances(instanceIds));
+  }
+
+  async importInstances(dumps: readonly InstanceDump[]): Promise<readonly ('imported' | 'exists')[]> {
+    return this.#change('importInstances', (store) => store.importInstances(dumps));
   }
 
   async close(): Promise<void> {

@@ -6,8 +6,18 @@
 //
 // I1. The same calls with the same times and tokens lead to the same state and answers: a store can be rebuilt from a record of its calls.
 // I2. A take that gives nothing need not be recorded.
-import { ArgumentError } from '../../types/errors.ts';
-import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
+import type { InstanceRecord } from '../../types/instance.ts';
+import type {
+  DeleteOutcome,
+  ExecutionRecord,
+  InstanceDump,
+  InstanceList,
+  InstanceQuery,
+  QueueEdit,
+  QueueItem,
+  QueueQuery,
+  WaitingCounts,
+} from '../management.ts';
 import { meetsCondition } from '../provider.ts';
 import type {
   ControlOutcome,
@@ -38,16 +48,15 @@ import type {
 } from '../provider.ts';
 import { compareCodePoints } from './code-points.ts';
 import { controlInstance, startInstance } from './control.ts';
+import { dumpInstance, restoreInstance } from './dumps.ts';
 import { Instances } from './instances.ts';
+import { countWaiting, deleteInstance, editQueue, listExecutions, listInstances, peekQueue, pruneExecutions } from './management.ts';
 import { Runtimes } from './runtimes.ts';
 import { SessionMessages } from './session-messages.ts';
 import { Sessions } from './sessions.ts';
 import { commitTurn } from './turns.ts';
 import { WorkQueue } from './work-queue.ts';
 import type { WorkSelection } from './work-queue.ts';
-
-/** Most records on a page of `listInstances`. */
-const MAX_LIST_LIMIT = 1_000;
 
 /** What a fetch of work takes that does not say what. */
 const DEFAULT_SELECTION: WorkSelection = { kind: 'queue', tags: { kind: 'default' }, session: null };
@@ -251,27 +260,58 @@ export class MemoryStore {
     return instanceIds.map((instanceId) => this.#instances.get(instanceId)?.record ?? null);
   }
 
-  listInstances(params: {
-    readonly afterInstanceId: string | null;
-    readonly limit: number;
-    readonly status?: InstanceStatus;
-    readonly parentInstanceId?: string;
-  }): readonly InstanceRecord[] {
-    const { afterInstanceId, limit, status, parentInstanceId } = params;
-    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIST_LIMIT) {
-      throw new ArgumentError(`Expected \`limit\` of listInstances to be an integer from 1 to ${MAX_LIST_LIMIT}, got ${limit}`);
-    }
-    return this.#instances
-      .records()
-      .filter((record) => afterInstanceId === null || compareCodePoints(record.instanceId, afterInstanceId) > 0)
-      .filter((record) => status === undefined || record.status === status)
-      .filter((record) => parentInstanceId === undefined || record.parent?.instanceId === parentInstanceId)
-      .toSorted((a, b) => compareCodePoints(a.instanceId, b.instanceId))
-      .slice(0, limit);
+  listInstances(query: InstanceQuery): InstanceList {
+    return listInstances(this.#instances, query);
   }
 
   readQueueDepths(): QueueDepths {
     return { orchestratorMessages: this.#instances.messageCount, workItems: this.#work.size };
+  }
+
+  // For operators.
+
+  countWaiting(instanceIds: readonly string[]): readonly WaitingCounts[] {
+    const nowMs = this.#now();
+    return instanceIds.map((instanceId) => countWaiting(this.#stored, instanceId, nowMs));
+  }
+
+  listExecutions(instanceId: string): readonly ExecutionRecord[] {
+    return listExecutions(this.#instances.get(instanceId));
+  }
+
+  deleteInstances(requests: readonly { readonly instanceId: string; readonly isForced: boolean }[]): readonly DeleteOutcome[] {
+    return requests.map((request) => deleteInstance(this.#instances, request));
+  }
+
+  pruneExecutions(
+    requests: readonly { readonly instanceId: string; readonly keepLast: number | null; readonly endedBeforeMs: number | null }[],
+  ): readonly number[] {
+    return requests.map((request) => pruneExecutions(this.#instances.get(request.instanceId), request));
+  }
+
+  peekQueue(query: QueueQuery): readonly QueueItem[] {
+    return peekQueue(this.#stored, query, this.#now());
+  }
+
+  editQueues(edits: readonly QueueEdit[]): readonly ('done' | 'gone')[] {
+    const nowMs = this.#now();
+    return edits.map((edit) => editQueue(this.#stored, edit, nowMs));
+  }
+
+  exportInstances(instanceIds: readonly string[]): readonly (InstanceDump | null)[] {
+    return instanceIds.map((instanceId) => {
+      const instance = this.#instances.get(instanceId);
+      return instance === undefined ? null : dumpInstance(this.#stored, instance);
+    });
+  }
+
+  importInstances(dumps: readonly InstanceDump[]): readonly ('imported' | 'exists')[] {
+    const nowMs = this.#now();
+    return dumps.map((dump) => restoreInstance(this.#stored, dump, nowMs));
+  }
+
+  get #stored(): { readonly instances: Instances; readonly work: WorkQueue } {
+    return { instances: this.#instances, work: this.#work };
   }
 
   // For those who wait.
@@ -281,11 +321,11 @@ export class MemoryStore {
    *
    * @param instanceId - which
    * @param condition - what is waited for
-   * @returns false also when there is no such instance
+   * @returns true also when there is no such instance: nothing is to be waited for
    */
   meets(instanceId: string, condition: WaitCondition): boolean {
     const instance = this.#instances.get(instanceId);
-    if (instance === undefined) return false;
+    if (instance === undefined) return true;
     switch (condition.kind) {
       case 'ended':
       case 'executionOver':

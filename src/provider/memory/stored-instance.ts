@@ -10,6 +10,7 @@ import { encodeRecord } from '../../types/codec.ts';
 import type { InstanceRecord } from '../../types/instance.ts';
 import { MAX_MESSAGES_PER_TURN } from '../../types/limits.ts';
 import { PRIORITY_HEAD_START_MS } from '../provider.ts';
+import type { ExecutionRecord, StoredAttribute } from '../management.ts';
 import type { HistoryPage, InstanceCode, NewInstance, NewTimer, StoredValue } from '../provider.ts';
 import type { Grouped } from './ready-groups.ts';
 
@@ -34,10 +35,15 @@ export type StoredInstance = Grouped & {
   readonly parentNotice: string | null;
   /** The execution that it began with: 1, or more when it replaced another instance. */
   readonly firstExecutionId: number;
+  /** Place in the order of starts. */
+  readonly sequence: number;
   record: InstanceRecord;
+  attributes: readonly StoredAttribute[];
   /** The code that its next turn needs; `group` names the same. Change both with `setCode`. */
   code: InstanceCode;
   group: string;
+  /** Executions that continued as new, oldest first. */
+  past: readonly ExecutionRecord[];
   /** Histories by execution id. */
   readonly pages: Map<number, HistoryPage[]>;
   readonly values: Map<string, StoredValue>;
@@ -58,13 +64,18 @@ export type StoredInstance = Grouped & {
  *
  * @param start - the instance as its starter wants it
  * @param nowMs - the time, epoch milliseconds
- * @param executionId - number of its first execution
+ * @param place - number of its first execution, and its place in the order of starts
  * @returns the instance, not yet ready
  */
-export function createInstance(start: NewInstance, nowMs: number, executionId: number): StoredInstance {
+export function createInstance(
+  start: NewInstance,
+  nowMs: number,
+  { executionId, sequence }: { readonly executionId: number; readonly sequence: number },
+): StoredInstance {
   const { instanceId, name, version, parent, onParentClose, priority } = start;
   const startAtMs = Math.max(start.startAtMs ?? nowMs, nowMs + start.delayMs);
   const instance: StoredInstance = {
+    sequence,
     record: {
       instanceId,
       name,
@@ -75,12 +86,16 @@ export function createInstance(start: NewInstance, nowMs: number, executionId: n
       output: null,
       customStatus: null,
       customStatusVersion: 0,
+      attributes: start.attributes?.text ?? null,
       parent,
       onParentClose,
       priority,
       createdAtMs: nowMs,
       updatedAtMs: nowMs,
+      endedAtMs: null,
     },
+    attributes: start.attributes?.list ?? [],
+    past: [],
     code: { name, version, engine: 0 },
     parentNotice: start.parentNotice,
     firstExecutionId: executionId,

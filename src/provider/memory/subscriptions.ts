@@ -3,6 +3,7 @@
 // I1. A pattern is in one of the two maps: without wildcards in the one that is looked up by topic, with wildcards in the one that is gone
 //     through. So a publication costs what its receivers and the different wildcard patterns cost, not what all subscriptions do.
 // I2. No pattern without subscribers.
+import { compareCodePoints } from './code-points.ts';
 import { hasWildcards, matchesTopic } from '../../types/topics.ts';
 
 /** The subscriptions of all instances. */
@@ -40,6 +41,16 @@ export class Subscriptions {
    */
   removeInstance(instanceId: string): void {
     for (const pattern of this.#patternsOf.get(instanceId) ?? []) this.remove(instanceId, pattern);
+  }
+
+  /**
+   * Reads the patterns of an instance.
+   *
+   * @param instanceId - whose
+   * @returns its patterns, by code points
+   */
+  patternsOf(instanceId: string): readonly string[] {
+    return [...(this.#patternsOf.get(instanceId) ?? [])].toSorted(compareCodePoints);
   }
 
   /**

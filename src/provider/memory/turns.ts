@@ -82,7 +82,13 @@ function updateRecord(instance: StoredInstance, ack: OrchestrationAck, nowMs: nu
     customStatus: ack.customStatus === undefined ? record.customStatus : ack.customStatus,
     customStatusVersion: record.customStatusVersion + (ack.customStatus === undefined ? 0 : 1),
     updatedAtMs: nowMs,
+    endedAtMs: isEnded(status) ? nowMs : null,
   };
+  if (next !== null) {
+    const { executionId, lastEventId } = { ...record, lastEventId: page?.lastEventId ?? record.lastEventId };
+    const past = { executionId, name: record.name, version: ack.version, status: 'ContinuedAsNew', lastEventId, endedAtMs: nowMs } as const;
+    instance.past = [...instance.past, past];
+  }
   const engineNow = page === null ? code.engine : ENGINE_BEHAVIOUR;
   setCode(instance, { name, version, engine: next === null ? engineNow : 0 });
 }
@@ -110,6 +116,11 @@ function startOthers(instances: Instances, { instanceId, starts }: Orchestration
 
 function applyEffects({ instances, sessionMessages }: TurnTargets, instance: StoredInstance, effects: AckEffects, nowMs: number): void {
   const { instanceId } = instance.record;
+  if (effects.attributes !== null) {
+    const { text, list } = effects.attributes;
+    instance.record = { ...instance.record, attributes: list.length === 0 ? null : text };
+    instance.attributes = list;
+  }
   for (const { key, value } of effects.values) {
     if (value === null) instance.values.delete(key);
     else instance.values.set(key, { key, value, updatedAtMs: nowMs });

@@ -8,6 +8,7 @@
 //     taken in time has no expiry any more.
 import { encodeRecord } from '../../types/codec.ts';
 import type { SharedLimit } from '../../types/replay.ts';
+import { PRIORITY_HEAD_START_MS } from '../provider.ts';
 import type { NewWorkItem, WorkFetchParams, WorkItem, WorkItemLock, WorkItemOutcome, WorkItemRecord } from '../provider.ts';
 import { takesTag } from '../tags.ts';
 import { Limits } from './limits.ts';
@@ -265,9 +266,31 @@ export class WorkQueue {
       .toSorted((a, b) => a.executionId - b.executionId || a.eventId - b.eventId)
       .map((item) => {
         const { executionId, eventId, name, attempt, routing, heartbeat } = item;
-        const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null };
-        return { executionId, eventId, name, attempt, isRunning: isLocked(item, nowMs), ...where, heartbeat };
+        const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null, limitKey: limitOf(item)?.key ?? null };
+        const isRunning = isLocked(item, nowMs);
+        return { executionId, eventId, name, attempt, isRunning, visibleAtMs: visibleAtMsOf(item), ...where, heartbeat };
       });
+  }
+
+  /**
+   * Finds an item.
+   *
+   * @param key - instance, execution and event
+   * @returns the item; undefined: there is none
+   */
+  find(key: { readonly instanceId: string; readonly executionId: number; readonly eventId: number }): StoredWorkItem | undefined {
+    return this.#items.get(key.instanceId)?.get(keyOf(key));
+  }
+
+  /**
+   * Finds the items of an instance, or all.
+   *
+   * @param instanceId - which; undefined: all
+   * @returns the items, in no order
+   */
+  all(instanceId: string | undefined): readonly StoredWorkItem[] {
+    if (instanceId !== undefined) return [...(this.#items.get(instanceId)?.values() ?? [])];
+    return [...this.#items.values()].flatMap((items) => [...items.values()]);
   }
 
   /**
@@ -357,6 +380,16 @@ function createItem({ instanceId, executionId }: WorkOwner, newItem: NewWorkItem
 
 function sessionOf(item: StoredWorkItem): string | null {
   return item.routing?.sessionId ?? null;
+}
+
+/**
+ * Tells when an item may be handed out by its own time; of a locked one when the lock ends.
+ *
+ * @param item - which
+ * @returns the time, epoch milliseconds
+ */
+export function visibleAtMsOf({ lockToken, readyAtMs, routing }: StoredWorkItem): number {
+  return (readyAtMs ?? 0) + (lockToken === null ? (routing?.priority ?? 0) * PRIORITY_HEAD_START_MS : 0);
 }
 
 /** An item of a session waits for its owner, not for a limit. */

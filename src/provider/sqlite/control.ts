@@ -70,7 +70,7 @@ export class InstanceControl {
     );
     const unlocked = 'lock_token = NULL, handed_seq = NULL, handed_at = NULL';
     this.#terminate = database.prepare(
-      `UPDATE instances SET status = 'Terminated', output = ?, updated_at = ?, ready_at = NULL, hold_until = 0, ${unlocked}
+      `UPDATE instances SET status = 'Terminated', output = ?, updated_at = ?, ended_at = ?, ready_at = NULL, hold_until = 0, ${unlocked}
        WHERE instance_id = ?`,
     );
     this.#suspend = database.prepare(
@@ -88,6 +88,7 @@ export class InstanceControl {
          AND status IN ('Pending', 'Running', 'Suspended', 'Quarantined') ORDER BY instance_id`,
     );
     this.#deleteInstance = [
+      'DELETE FROM instance_attributes WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?)',
       'DELETE FROM history WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?)',
       'DELETE FROM instances WHERE instance_id = ?',
       'DELETE FROM past_executions WHERE instance_id = ?',
@@ -101,15 +102,20 @@ export class InstanceControl {
     const { instanceId } = start;
     const row = this.#select.get(instanceId) as ControlRow | undefined;
     if (row === undefined || (start.policy === 'replaceTerminal' && !isEnded(row.status))) return 'exists';
-    this.#clear(instanceId);
-    this.#values.deleteAll(instanceId);
-    for (const statement of this.#deleteInstance) statement.run(instanceId);
+    this.remove(instanceId);
     if (start.closeChildren !== null) this.close(instanceId, start.closeChildren);
     this.#instances.start(start, row.execution_id + 1);
     if (!isEnded(row.status) && row.parent_instance_id !== null && row.parent_notice !== null) {
       this.#instances.enqueue({ instanceId: row.parent_instance_id, payload: row.parent_notice });
     }
     return 'replaced';
+  }
+
+  /** Removes an instance with all that it has; its children stay. */
+  remove(instanceId: string): void {
+    this.#clear(instanceId);
+    this.#values.deleteAll(instanceId);
+    for (const statement of this.#deleteInstance) statement.run(instanceId);
   }
 
   /** Carries out what an operator wishes. */
@@ -173,12 +179,13 @@ export class InstanceControl {
   }
 
   #end(instanceId: string, output: string): void {
+    const nowMs = this.#clock.nowMs();
     try {
-      this.#terminate.run(output, this.#clock.nowMs(), instanceId);
+      this.#terminate.run(output, nowMs, nowMs, instanceId);
     } catch (error) {
       // A damaged child must not keep its parent from ending.
       if (!isDamage(error) || !this.#instances.mend(instanceId)) throw error;
-      this.#terminate.run(output, this.#clock.nowMs(), instanceId);
+      this.#terminate.run(output, nowMs, nowMs, instanceId);
     }
     this.#clear(instanceId);
   }

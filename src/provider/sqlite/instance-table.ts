@@ -14,6 +14,7 @@ import {
   type NewMessage,
   type NewTimer,
 } from '../provider.ts';
+import { AttributeTable } from './attributes.ts';
 import type { StoreChanges } from './changes.ts';
 import type { CodeTable } from './codes.ts';
 import { describeDamage, isDamage, RowRepair, type WorkTable } from './damage.ts';
@@ -55,12 +56,19 @@ export type ParentColumns = {
   readonly parent_event_id: number | null;
 };
 
-type RecordRow = Omit<InstanceRecord, 'parent'> & ParentColumns;
+/** An instance as it is read for people. */
+export type RecordRow = Omit<InstanceRecord, 'parent'> & ParentColumns;
+
+/** The columns of a `RecordRow`. */
+export const RECORD_COLUMNS = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
+  custom_status AS customStatus, custom_status_version AS customStatusVersion, attributes, parent_instance_id, parent_execution_id,
+  parent_event_id, on_parent_close AS onParentClose, priority, created_at AS createdAtMs, updated_at AS updatedAtMs, ended_at AS endedAtMs`;
 
 /** Instances and the orchestrator queue. */
 export class InstanceTable {
   /** Instances that get a message while a fetch waits for them, see turn-offer.ts. */
   readonly offer: TurnOffer;
+  readonly attributes: AttributeTable;
   /** For rows that were damaged outside. */
   readonly repair: RowRepair;
   readonly #clock: Clock;
@@ -78,10 +86,6 @@ export class InstanceTable {
   readonly #readParent: Database.Statement;
   readonly #readNotice: Database.Statement;
   readonly #quarantine: Database.Statement;
-  readonly #list: Database.Statement;
-  readonly #listByStatus: Database.Statement;
-  readonly #listChildren: Database.Statement;
-  readonly #listChildrenByStatus: Database.Statement;
   readonly #countMessages: Database.Statement;
 
   constructor(database: Database.Database, parts: { readonly clock: Clock; readonly codes: CodeTable; readonly changes: StoreChanges }) {
@@ -89,12 +93,13 @@ export class InstanceTable {
     this.#clock = parts.clock;
     this.#codes = parts.codes;
     this.#changes = parts.changes;
+    this.attributes = new AttributeTable(database);
     this.repair = new RowRepair(database);
     this.#insertInstance = database.prepare(
       `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, last_event_id, ready_at, lock_token, hold_until,
          message_seq, handed_seq, handed_at, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id,
-         on_parent_close, parent_notice, created_at, updated_at)
-       VALUES (?, ?, ?, ?, 'Pending', ?, ?, 0, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+         on_parent_close, parent_notice, created_at, updated_at, attributes)
+       VALUES (?, ?, ?, ?, 'Pending', ?, ?, 0, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     // Two statements instead of an UPDATE with a CASE and RETURNING: that one opens a temporary table and costs more than both.
     this.#selectQueue = database.prepare(
@@ -119,10 +124,7 @@ export class InstanceTable {
          WHERE orchestrator_queue.instance_id = instances.instance_id AND message_id < ${Number.MAX_SAFE_INTEGER}), 0)
        WHERE instance_id = ?`,
     );
-    const columns = `instance_id AS instanceId, name, version, status, execution_id AS executionId, last_event_id AS lastEventId, output,
-      custom_status AS customStatus, custom_status_version AS customStatusVersion, parent_instance_id, parent_execution_id, parent_event_id,
-      on_parent_close AS onParentClose, priority, created_at AS createdAtMs, updated_at AS updatedAtMs`;
-    this.#readRecord = database.prepare(`SELECT ${columns} FROM instances WHERE instance_id = ?`);
+    this.#readRecord = database.prepare(`SELECT ${RECORD_COLUMNS} FROM instances WHERE instance_id = ?`);
     this.#readParent = database.prepare(
       'SELECT parent_instance_id, parent_execution_id, parent_event_id FROM instances WHERE instance_id = ?',
     );
@@ -134,12 +136,6 @@ export class InstanceTable {
     this.#readNotice = database.prepare(
       'SELECT parent_instance_id AS instanceId, parent_notice AS payload FROM instances WHERE instance_id = ?',
     );
-    const list = (where: string): Database.Statement =>
-      database.prepare(`SELECT ${columns} FROM instances WHERE ${where} ORDER BY instance_id LIMIT ?`);
-    this.#list = list('instance_id > ?');
-    this.#listByStatus = list('instance_id > ? AND status = ?');
-    this.#listChildren = list('instance_id > ? AND parent_instance_id = ?');
-    this.#listChildrenByStatus = list('instance_id > ? AND parent_instance_id = ? AND status = ?');
     this.#countMessages = database.prepare('SELECT count(*) FROM orchestrator_queue').pluck();
   }
 
@@ -171,8 +167,10 @@ export class InstanceTable {
       start.parentNotice,
       nowMs,
       nowMs,
+      start.attributes === null ? null : start.attributes.text,
     );
     if (changes === 0) return 'exists';
+    if (start.attributes !== null) this.attributes.put(instanceId, start.attributes);
     this.#insertMessage.run([instanceId, START, 1, nowMs, null, start.payload]);
     if (taker !== null) {
       const item = { instanceId, name, version, executionId, parent, lastEventId: 0, createdAtMs: nowMs, status: 'Pending' as const };
@@ -342,21 +340,6 @@ export class InstanceTable {
     return toParentLink(this.#readParent.get(instanceId) as ParentColumns);
   }
 
-  list(params: {
-    readonly afterInstanceId: string;
-    readonly limit: number;
-    readonly status: InstanceStatus | undefined;
-    readonly parentInstanceId: string | undefined;
-  }): readonly InstanceRecord[] {
-    const { afterInstanceId, limit, status, parentInstanceId } = params;
-    const byStatus = status === undefined ? [] : [status];
-    const byParent = parentInstanceId === undefined ? [] : [parentInstanceId];
-    const all = status === undefined ? this.#list : this.#listByStatus;
-    const children = status === undefined ? this.#listChildren : this.#listChildrenByStatus;
-    const list = parentInstanceId === undefined ? all : children;
-    return (list.all(afterInstanceId, ...byParent, ...byStatus, limit) as RecordRow[]).map(toRecord);
-  }
-
   countMessages(): number {
     return this.#countMessages.get() as number;
   }
@@ -416,7 +399,13 @@ export function isReadableInstance(row: Pick<QueueRow, 'name' | 'status' | 'exec
   return isPlaced && typeof row.name === 'string' && typeof row.status === 'string';
 }
 
-function toRecord(row: RecordRow): InstanceRecord {
+/**
+ * Makes a record of its row.
+ *
+ * @param row - the columns
+ * @returns the record
+ */
+export function toRecord(row: RecordRow): InstanceRecord {
   const { parent_instance_id, parent_execution_id, parent_event_id, ...rest } = row;
   return { ...rest, parent: toParentLink({ parent_instance_id, parent_execution_id, parent_event_id }) };
 }

@@ -200,4 +200,23 @@ export const MIGRATIONS: readonly string[] = [
            e.value ->> 'id' AS event_id, e.value ->> 'kind' AS kind, e.value ->> 'atMs' AS at_ms, e.value AS event
     FROM history h JOIN instances i ON i.instance_key = h.instance_key, json_each(h.events) e;
   `,
+  `
+  -- For people who look: when an instance ended (NULL: it has not), and the search attributes that it has (JSON; NULL none).
+  ALTER TABLE instances ADD COLUMN ended_at INTEGER;
+  ALTER TABLE instances ADD COLUMN attributes TEXT;
+  UPDATE instances SET ended_at = updated_at WHERE status IN ('Completed', 'Failed', 'Cancelled', 'Terminated');
+  -- Living ones of a name, and ended ones in the order of their ends: two entries in the life of an instance, none for its turns.
+  CREATE INDEX instances_listing ON instances (name, ended_at);
+  -- What people look for: few rows, whatever the store has.
+  CREATE INDEX instances_stopped ON instances (status) WHERE status IN ('Failed', 'Cancelled', 'Terminated', 'Suspended', 'Quarantined');
+
+  -- Search attributes one by one; values are JSON.
+  CREATE TABLE instance_attributes (
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    instance_key INTEGER NOT NULL,
+    PRIMARY KEY (key, value, instance_key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX instance_attributes_instance ON instance_attributes (instance_key);
+  `,
 ];

@@ -88,6 +88,7 @@ export class OrchestratorQueue {
   readonly #countAttempts: Database.Statement;
   readonly #selectLock: Database.Statement;
   readonly #update: Database.Statement;
+  readonly #end: Database.Statement;
   readonly #setCustomStatus: Database.Statement;
   readonly #insertPage: Database.Statement;
   readonly #deleteMessage: Database.Statement;
@@ -153,10 +154,14 @@ export class OrchestratorQueue {
        FROM instances WHERE instance_id = ?`,
     );
     // Values only: a subquery or a fence in here makes SQLite open temporary tables, which costs more than a SELECT before (50 µs, not 8).
-    this.#update = prepare(
-      `UPDATE instances SET status = ?, output = ?, version = ?, code_id = ?, last_event_id = ?, updated_at = ?, message_seq = ?, ready_at = ?,
-         lock_token = NULL, hold_until = 0, handed_seq = NULL, handed_at = NULL WHERE instance_key = ?`,
-    );
+    const update = (more: string): Database.Statement =>
+      prepare(
+        `UPDATE instances SET status = ?, output = ?, version = ?, code_id = ?, last_event_id = ?, updated_at = ?, message_seq = ?, ready_at = ?,
+           ${more}lock_token = NULL, hold_until = 0, handed_seq = NULL, handed_at = NULL WHERE instance_key = ?`,
+      );
+    this.#update = update('');
+    // Apart, so that only the last turn touches the index of it.
+    this.#end = update('ended_at = ?, ');
     this.#setCustomStatus = prepare(
       'UPDATE instances SET custom_status = ?, custom_status_version = custom_status_version + 1 WHERE instance_id = ?',
     );
@@ -350,7 +355,9 @@ export class OrchestratorQueue {
     }
     const messageSeq = isEnded(ack.status) ? this.#dropAll(ack, row) : this.#exchange(ack, row, nowMs);
     const readyAtMs = this.#readyAfterTurn(ack, row, nowMs);
-    this.#update.run(ack.status, ack.output, ack.version, codeId, lastEventId, nowMs, messageSeq, readyAtMs, row.instance_key);
+    const cells = [ack.status, ack.output, ack.version, codeId, lastEventId, nowMs, messageSeq, readyAtMs] as const;
+    if (isEnded(ack.status)) this.#end.run(...cells, nowMs, row.instance_key);
+    else this.#update.run(...cells, row.instance_key);
     if (ack.customStatus !== undefined) this.#setCustomStatus.run(ack.customStatus, instanceId);
     if (next !== null) {
       this.#insertPast.run(ack.version, lastEventId, nowMs, instanceId);

@@ -10,6 +10,9 @@ import { readText } from './damage.ts';
 import { laneOf } from './limits.ts';
 import type { SessionTable } from './sessions.ts';
 
+/** SQL: when a routed item may be handed out by its own time; of a locked one when the lock ends. */
+export const ROUTED_VISIBLE_AT = `ready_at + iif(lock_token IS NULL, priority * ${PRIORITY_HEAD_START_MS}, 0)`;
+
 /** Where a routed item goes, by its columns. */
 type RoutingColumns = { readonly tag: string | null; readonly sessionId: string | null; readonly priority: number };
 

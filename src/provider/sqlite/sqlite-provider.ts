@@ -15,9 +15,20 @@ import type Database from 'better-sqlite3';
 import type { Clock } from '../../types/clock.ts';
 import { encodeRecord } from '../../types/codec.ts';
 import { ArgumentError, ProviderError } from '../../types/errors.ts';
-import type { InstanceRecord, InstanceStatus } from '../../types/instance.ts';
+import type { InstanceRecord } from '../../types/instance.ts';
 import { isEnded } from '../../types/instance.ts';
 import { show } from '../../types/show.ts';
+import type {
+  DeleteOutcome,
+  ExecutionRecord,
+  InstanceDump,
+  InstanceList,
+  InstanceQuery,
+  QueueEdit,
+  QueueItem,
+  QueueQuery,
+  WaitingCounts,
+} from '../management.ts';
 import { Parking, type ServedRound } from '../parking.ts';
 import { systemClock } from '../system-clock.ts';
 import {
@@ -56,14 +67,17 @@ import {
 import type { StoreChanges } from './changes.ts';
 import type { CodeFilter, CodeTable } from './codes.ts';
 import type { InstanceControl } from './control.ts';
+import { Dumps } from './dumps.ts';
 import { unreadable } from './file-check.ts';
 import { GroupCommit, toProviderError, type Committed } from './group-commit.ts';
 import type { InstanceTable } from './instance-table.ts';
 import type { LeaseTable } from './leases.ts';
 import type { LimitTable } from './limits.ts';
+import { InstanceListing } from './listing.ts';
 import { LogSync } from './log-sync.ts';
 import { openDatabase } from './open-database.ts';
 import { OrchestratorQueue } from './orchestrator-queue.ts';
+import { QueueDesk } from './queue-desk.ts';
 import { RuntimeTable } from './runtimes.ts';
 import type { SessionMessageTable } from './session-messages.ts';
 import type { SessionTable } from './sessions.ts';
@@ -71,6 +85,7 @@ import { SetBack } from './set-back.ts';
 import { resolveSqliteOptions, type CommitStats, type SqliteOptions } from './sqlite-options.ts';
 import { openTables } from './store-tables.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
+import { Tidying } from './tidying.ts';
 import type { TurnDemand } from './turn-offer.ts';
 import { TurnEffectWriter } from './turn-effects.ts';
 import type { ValueTable } from './values.ts';
@@ -111,12 +126,16 @@ export class SqliteProvider implements Provider {
   readonly #values: ValueTable;
   readonly #control: InstanceControl;
   readonly #runtimes: RuntimeTable;
+  readonly #listing: InstanceListing;
+  readonly #tidying: Tidying;
+  readonly #desk: QueueDesk;
+  readonly #dumps: Dumps;
   readonly #setBack: SetBack;
   readonly #dataVersion: Database.Statement;
 
   readonly #orchestrationWaits: Parking<Fetched<OrchestrationItem>>;
   readonly #workWaits: Parking<Fetched<WorkItem>>;
-  readonly #instanceWaits: Parking<InstanceRecord | null>;
+  readonly #instanceWaits: Parking<{ readonly record: InstanceRecord | null }>;
   readonly #sessionWaits: Parking<readonly SessionMessage[]>;
   /** What the running transaction handed to parked callers. */
   #turnRound: ServedRound | null = null;
@@ -159,8 +178,8 @@ export class SqliteProvider implements Provider {
     const { clock } = options;
     const changes = this.#changes;
     const tables = openTables(database, { clock, changes });
-    const { codes, leases, instances, sessions, limits, sessionMessages, values, subscriptions, work, control } = tables;
-    const effects = new TurnEffectWriter({ values, subscriptions, sessionMessages, control, changes });
+    const { codes, leases, instances, sessions, limits, sessionMessages, values, subscriptions, work, control, routed } = tables;
+    const effects = new TurnEffectWriter({ attributes: instances.attributes, values, subscriptions, sessionMessages, control, changes });
     this.#orchestrations = new OrchestratorQueue(database, { clock, instances, work, codes, control, subscriptions, effects, leases });
     this.#codes = codes;
     this.#leases = leases;
@@ -173,6 +192,10 @@ export class SqliteProvider implements Provider {
     this.#work = work;
     this.#control = control;
     this.#runtimes = new RuntimeTable(database, clock);
+    this.#listing = new InstanceListing(database);
+    this.#tidying = new Tidying(database, { clock, control });
+    this.#desk = new QueueDesk(database, { clock, instances, work });
+    this.#dumps = new Dumps(database, { clock, codes, instances, tidying: this.#tidying, values, subscriptions, routed });
     this.#setBack = new SetBack(database);
     this.#dataVersion = database.prepare('PRAGMA data_version').pluck();
     const onWake = (): void => this.#guarded(() => this.#lookForWork());
@@ -415,19 +438,44 @@ export class SqliteProvider implements Provider {
     return this.#read('readInstances', () => instanceIds.map((instanceId) => this.#instances.read(instanceId)));
   }
 
-  listInstances(params: {
-    readonly afterInstanceId: string | null;
-    readonly limit: number;
-    readonly status?: InstanceStatus;
-    readonly parentInstanceId?: string;
-  }): Promise<readonly InstanceRecord[]> {
-    const { afterInstanceId, limit, status, parentInstanceId } = params;
-    return this.#read('listInstances', () => {
-      if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
-        throw new ArgumentError(`Expected limit to be an integer from 1 to 1000, got ${show(limit)}`);
-      }
-      return this.#instances.list({ afterInstanceId: afterInstanceId ?? '', limit, status, parentInstanceId });
-    });
+  listInstances(query: Readonly<InstanceQuery>): Promise<InstanceList> {
+    return this.#read('listInstances', () => this.#listing.list(query));
+  }
+
+  countWaiting(instanceIds: readonly string[]): Promise<readonly WaitingCounts[]> {
+    return this.#read('countWaiting', () => instanceIds.map((instanceId) => this.#tidying.countWaiting(instanceId)));
+  }
+
+  listExecutions(instanceId: string): Promise<readonly ExecutionRecord[]> {
+    return this.#read('listExecutions', () => this.#tidying.executions(instanceId));
+  }
+
+  deleteInstances(requests: readonly { readonly instanceId: string; readonly isForced: boolean }[]): Promise<readonly DeleteOutcome[]> {
+    return this.#write('deleteInstances', requests, (request) => this.#tidying.delete(request));
+  }
+
+  pruneExecutions(
+    requests: readonly { readonly instanceId: string; readonly keepLast: number | null; readonly endedBeforeMs: number | null }[],
+  ): Promise<readonly number[]> {
+    return this.#write('pruneExecutions', requests, (request) => this.#tidying.prune(request));
+  }
+
+  peekQueue(query: Readonly<QueueQuery>): Promise<readonly QueueItem[]> {
+    return this.#read('peekQueue', () => this.#desk.peek(query));
+  }
+
+  editQueues(edits: readonly QueueEdit[]): Promise<readonly ('done' | 'gone')[]> {
+    return this.#write('editQueues', edits, (edit) => this.#desk.edit(edit));
+  }
+
+  exportInstances(instanceIds: readonly string[]): Promise<readonly (InstanceDump | null)[]> {
+    return this.#read('exportInstances', () =>
+      this.#database.transaction(() => instanceIds.map((instanceId) => this.#dumps.read(instanceId)))(),
+    );
+  }
+
+  importInstances(dumps: readonly InstanceDump[]): Promise<readonly ('imported' | 'exists')[]> {
+    return this.#write('importInstances', dumps, (dump) => this.#dumps.write(dump));
   }
 
   waitForInstance(params: {
@@ -447,14 +495,19 @@ export class SqliteProvider implements Provider {
     } catch (error) {
       return Promise.reject(error);
     }
-    const wait = this.#instanceWaits.park({
-      key: instanceId,
-      waitMs,
-      signal,
-      // Gone while waited for: null means "not yet" to a parking; `empty` answers it at the end of the wait.
-      attempt: () => this.#readWhen(instanceId, condition, waitMs) ?? null,
-      empty: () => this.#readWhen(instanceId, condition, 0) ?? null,
-    });
+    const attempt = (leftMs: number): { readonly record: InstanceRecord | null } | null => {
+      const record = this.#readWhen(instanceId, condition, leftMs);
+      return record === undefined ? null : { record };
+    };
+    const wait = this.#instanceWaits
+      .park({
+        key: instanceId,
+        waitMs,
+        signal,
+        attempt: () => attempt(waitMs),
+        empty: () => attempt(0) ?? { record: null },
+      })
+      .then(({ record }) => record);
     return condition.kind === 'received' ? wait.finally(this.#watchTurns(instanceId)) : wait;
   }
 

@@ -28,6 +28,7 @@ export type StoreTables = {
   readonly subscriptions: SubscriptionTable;
   readonly work: WorkQueue;
   readonly control: InstanceControl;
+  readonly routed: RoutedItems;
 };
 
 /**
@@ -53,5 +54,5 @@ export function openTables(
   const routed = new RoutedItems(database, { clock, sessions });
   const work = new WorkQueue(database, { clock, instances, routed, sessions, limits, selection, sessionMessages, leases });
   const control = new InstanceControl(database, { clock, instances, work, subscriptions, values, changes });
-  return { codes, leases, instances, sessions, limits, sessionMessages, values, subscriptions, work, control };
+  return { codes, leases, instances, sessions, limits, sessionMessages, values, subscriptions, work, control, routed };
 }

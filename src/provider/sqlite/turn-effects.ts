@@ -1,6 +1,7 @@
 // The rare parts of a turn in SQL: values, subscriptions, publications, messages to sessions, terminations. Neighbour: orchestrator-queue.ts
 // calls it inside the turn's transaction, after everything else.
 import type { AckEffects } from '../provider.ts';
+import type { AttributeTable } from './attributes.ts';
 import type { StoreChanges } from './changes.ts';
 import type { InstanceControl } from './control.ts';
 import type { SessionMessageTable } from './session-messages.ts';
@@ -9,6 +10,7 @@ import type { ValueTable } from './values.ts';
 
 /** Applies effects to their tables. */
 export class TurnEffectWriter {
+  readonly #attributes: AttributeTable;
   readonly #values: ValueTable;
   readonly #subscriptions: SubscriptionTable;
   readonly #sessionMessages: SessionMessageTable;
@@ -16,12 +18,14 @@ export class TurnEffectWriter {
   readonly #changes: StoreChanges;
 
   constructor(parts: {
+    readonly attributes: AttributeTable;
     readonly values: ValueTable;
     readonly subscriptions: SubscriptionTable;
     readonly sessionMessages: SessionMessageTable;
     readonly control: InstanceControl;
     readonly changes: StoreChanges;
   }) {
+    this.#attributes = parts.attributes;
     this.#values = parts.values;
     this.#subscriptions = parts.subscriptions;
     this.#sessionMessages = parts.sessionMessages;
@@ -31,6 +35,7 @@ export class TurnEffectWriter {
 
   /** In the order of the contract. */
   apply(instanceId: string, effects: AckEffects): void {
+    if (effects.attributes !== null) this.#attributes.replace(instanceId, effects.attributes);
     for (const { key, value } of effects.values) this.#values.set(instanceId, key, value);
     if (effects.values.length > 0) this.#changes.instances.add(instanceId);
     for (const { pattern, subscribed } of effects.subscriptions) {

@@ -11,7 +11,7 @@ import type { InstanceTable } from './instance-table.ts';
 import type { LeaseTable } from './leases.ts';
 import type { LimitTable } from './limits.ts';
 import { isDamage, readText } from './damage.ts';
-import { parseRouting, routingOf, type RoutedItems } from './routed-items.ts';
+import { parseRouting, ROUTED_VISIBLE_AT, routingOf, type RoutedItems } from './routed-items.ts';
 import type { SessionMessageTable } from './session-messages.ts';
 import type { SessionTable } from './sessions.ts';
 import { takesPlain, type WorkRow, type WorkSelect, type WorkSelection } from './work-selection.ts';
@@ -26,7 +26,7 @@ export type WorkDemand = {
   readonly items: WorkItem[];
 };
 
-type RecordRow = Omit<WorkItemRecord, 'isRunning'> & { readonly readyAtMs: number; readonly lockToken: string | null };
+type RecordRow = Omit<WorkItemRecord, 'isRunning'> & { readonly lockToken: string | null };
 
 /** Work items of all instances. */
 export class WorkQueue {
@@ -97,11 +97,10 @@ export class WorkQueue {
     this.#release = database.prepare(`UPDATE work_items SET lock_token = NULL, ready_at = ?, attempts = attempts - ? WHERE ${held}`);
     this.#renew = database.prepare(`UPDATE work_items SET ready_at = ? WHERE ${held}`);
     this.#beat = database.prepare(`UPDATE work_items SET ready_at = ?, heartbeat = ? WHERE ${held}`);
-    const columns = `execution_id AS executionId, event_id AS eventId, name, attempts AS attempt, heartbeat, ready_at AS readyAtMs,
-      lock_token AS lockToken`;
+    const columns = `execution_id AS executionId, event_id AS eventId, name, attempts AS attempt, heartbeat, lock_token AS lockToken`;
     this.#list = database.prepare(
-      `SELECT ${columns}, NULL AS tag, NULL AS sessionId FROM work_items WHERE instance_id = ?
-       UNION ALL SELECT ${columns}, tag, session_id FROM routed_items WHERE instance_id = ? ORDER BY executionId, eventId`,
+      `SELECT ${columns}, ready_at AS visibleAtMs, NULL AS tag, NULL AS sessionId, NULL AS limitKey FROM work_items WHERE instance_id = ?
+       UNION ALL SELECT ${columns}, ${ROUTED_VISIBLE_AT}, tag, session_id, limit_key FROM routed_items WHERE instance_id = ? ORDER BY executionId, eventId`,
     );
     this.#count = database.prepare('SELECT (SELECT count(*) FROM work_items) + (SELECT count(*) FROM routed_items)').pluck();
   }
@@ -336,9 +335,9 @@ export class WorkQueue {
 
   list(instanceId: string): readonly WorkItemRecord[] {
     const nowMs = this.#clock.nowMs();
-    return (this.#list.all(instanceId, instanceId) as RecordRow[]).map(({ readyAtMs, lockToken, ...row }) => ({
+    return (this.#list.all(instanceId, instanceId) as RecordRow[]).map(({ lockToken, ...row }) => ({
       ...row,
-      isRunning: lockToken !== null && readyAtMs > nowMs,
+      isRunning: lockToken !== null && row.visibleAtMs > nowMs,
     }));
   }
 

@@ -7,6 +7,7 @@ import { faulty, type FaultyProvider } from '../faulty.ts';
 import { Client } from '../../client/client.ts';
 import type { Provider } from '../../provider/provider.ts';
 import { SeededRandom } from '../../replay/random.ts';
+import type { InstanceList, ListPosition } from '../../provider/management.ts';
 import type { InstanceRecord } from '../../types/instance.ts';
 import { emptyRecord, observed, type Committed } from './observer.ts';
 import { checkRest, runKey, type ReadExecution, type StoredExecution } from './checks.ts';
@@ -148,12 +149,12 @@ export class World {
   async #check(): Promise<{ readonly instances: readonly InstanceRecord[]; readonly executions: readonly ReadExecution[] }> {
     const store = this.#connect('check');
     const instances: InstanceRecord[] = [];
-    for (let after: string | null = null; ;) {
-      const page: readonly InstanceRecord[] = await store.listInstances({ afterInstanceId: after, limit: PAGE });
-      instances.push(...page);
-      after = page.at(-1)?.instanceId ?? null;
-      if (page.length < PAGE) break;
-    }
+    let after: ListPosition | null = null;
+    do {
+      const page: InstanceList = await store.listInstances({ filter: {}, orderBy: 'id', descending: false, after, limit: PAGE });
+      instances.push(...page.records);
+      after = page.next;
+    } while (after !== null);
     const requests = instances.flatMap(({ instanceId, executionId }) =>
       Array.from({ length: executionId }, (_, index) => ({ instanceId, executionId: index + 1, afterEventId: 0 })),
     );

@@ -157,6 +157,8 @@ export function startInstance(model: Model, start: NewInstance): StartOutcome {
     output: null,
     customStatus: null,
     customStatusVersion: 0,
+    attributes: start.attributes?.text ?? null,
+    endedAtMs: null,
   };
   const times = { createdAtMs: model.nowMs, updatedAtMs: model.nowMs };
   const instance: Instance = {
@@ -283,6 +285,7 @@ export function ackTurn(model: Model, ack: OrchestrationAck, consumed: readonly 
     version: ack.version,
     lastEventId: ack.page?.lastEventId ?? record.lastEventId,
     status: ack.status,
+    endedAtMs: isEnded(ack.status) ? model.nowMs : null,
     output: ack.output,
     updatedAtMs: model.nowMs,
     ...(ack.customStatus === undefined ? {} : { customStatus: ack.customStatus, customStatusVersion: record.customStatusVersion + 1 }),
@@ -381,7 +384,7 @@ function terminate(
   { output, cancelPayload }: CloseChildren,
   closing: CloseChildren = { output, cancelPayload },
 ): void {
-  instance.record = { ...instance.record, status: 'Terminated', output, updatedAtMs: model.nowMs };
+  instance.record = { ...instance.record, status: 'Terminated', output, updatedAtMs: model.nowMs, endedAtMs: model.nowMs };
   clear(model, instance);
   closeChildren(model, instance.record.instanceId, closing);
 }
@@ -641,13 +644,18 @@ export function readValues(model: Model, instanceId: string, keys: readonly stri
 }
 
 /** `told`: what the store says, for what is open (M3). */
-export function readWorkItems(model: Model, instanceId: string, told?: readonly WorkItemRecord[]): readonly WorkItemRecord[] {
+export function readWorkItems(
+  model: Model,
+  instanceId: string,
+  told?: readonly Pick<WorkItemRecord, 'isRunning'>[],
+): readonly Omit<WorkItemRecord, 'visibleAtMs'>[] {
   return model.work
     .filter((work) => work.instanceId === instanceId)
     .toSorted((a, b) => a.executionId - b.executionId || a.eventId - b.eventId)
     .map((work, index) => {
       const { executionId, eventId, name, attempt, routing, heartbeat } = work;
-      const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null };
+      const limitKey = routing?.sessionId == null ? (routing?.limit?.key ?? null) : null;
+      const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null, limitKey };
       const isRunning = isLocked(model, work) && (work.lock?.hasExpired !== true || told?.[index]?.isRunning !== false);
       return { executionId, eventId, name, attempt, isRunning, ...where, heartbeat };
     });

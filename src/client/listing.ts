@@ -1,0 +1,211 @@
+// Lists, counts and trees of instances. Neighbours: client.ts shows them, filter.ts reads what callers ask for.
+//
+// A store looks at so many instances a call and no more: pages that it left short are filled here, with the event loop free in between.
+import type { InstanceOrder, InstanceQuery, WaitingCounts } from '../provider/management.ts';
+import { readOptions, type FieldNames } from '../types/arguments.ts';
+import { ArgumentError } from '../types/errors.ts';
+import { isEnded, type InstanceRecord } from '../types/instance.ts';
+import { show } from '../types/show.ts';
+import type { ClientStore } from './client-store.ts';
+import { FILTER_FIELDS, readCursor, toCursor, toFilter, type InstanceFilterOptions } from './filter.ts';
+import { notFound, toState, type InstanceState } from './instance-state.ts';
+
+/** Which instances to list, and how. */
+export type ListOptions = InstanceFilterOptions & {
+  /**
+   * `createdAt`: in the order of their starts. `endedAt`: in the order of their ends, only those that have ended. `id`: by code points.
+   * @default 'createdAt'
+   */
+  readonly orderBy?: InstanceOrder;
+  /** @default 'desc': newest first; by id 'asc' */
+  readonly direction?: 'asc' | 'desc';
+  /** `cursor` of the page before. @default the first page */
+  readonly cursor?: string;
+  /** Size of the page, 1 to 1000. @default 100 */
+  readonly limit?: number;
+};
+
+/** What an instance has in the queues. Numbers end at 1,000. */
+export type WaitingSummary = {
+  readonly activities: number;
+  readonly runningActivities: number;
+  readonly timers: number;
+  readonly nextTimerAt: Date | null;
+  /** Messages that its next turn takes. */
+  readonly messages: number;
+  readonly children: number;
+};
+
+/** A row of a list. */
+export type InstanceSummary<Output = unknown> = InstanceState<Output> & {
+  /** null: it has ended. With nothing in the queues a running instance waits for an event from outside. */
+  readonly waitingFor: WaitingSummary | null;
+};
+
+/** A page of a list. */
+export type InstancePage = {
+  readonly instances: readonly InstanceSummary[];
+  /** For the next page; null: that was all. */
+  readonly cursor: string | null;
+};
+
+/** An instance with its children, their children, and so on. */
+export type InstanceTree = {
+  readonly instance: InstanceState;
+  readonly children: readonly InstanceTree[];
+  /** True when there are more children than are shown. */
+  readonly isTruncated: boolean;
+};
+
+const LIST_LIMIT = { default: 100, maximum: 1000 };
+const COUNT_LIMIT = { default: 10_000, maximum: 1_000_000 };
+const TREE_LIMIT = { default: 1_000, maximum: 10_000 };
+
+/** Calls to the store for one page. Reason: a filter that nothing meets must not read a store of any size for one answer. */
+const MAX_ROUNDS = 20;
+
+const LIST_FIELDS: FieldNames<ListOptions> = { ...FILTER_FIELDS, orderBy: true, direction: true, cursor: true, limit: true };
+const ORDERS: Readonly<Record<InstanceOrder, true>> = { id: true, createdAt: true, endedAt: true };
+
+/**
+ * Lists instances.
+ *
+ * @param store - the store
+ * @param options - which, in which order, how many
+ * @returns a page
+ * @throws {ArgumentError} for a bad filter, order, cursor or limit
+ */
+export async function listInstances(store: ClientStore, options: ListOptions | undefined): Promise<InstancePage> {
+  const given = readOptions(options, 'the options of a list', LIST_FIELDS);
+  const { orderBy = 'createdAt', cursor, limit, direction = orderBy === 'id' ? 'asc' : 'desc', ...filter } = given;
+  if (!Object.hasOwn(ORDERS, orderBy)) throw new ArgumentError(`Expected \`orderBy\` to be createdAt, endedAt or id, got ${show(orderBy)}`);
+  if (direction !== 'asc' && direction !== 'desc') {
+    throw new ArgumentError(`Expected \`direction\` to be 'asc' or 'desc', got ${show(direction)}`);
+  }
+  const order = { orderBy, descending: direction === 'desc' };
+  const wanted = assertLimit(limit, LIST_LIMIT);
+  const query = { filter: toFilter(filter), ...order, after: readCursor(order, cursor) };
+  const records: InstanceRecord[] = [];
+  let next = query.after;
+  for (let round = 0; round < MAX_ROUNDS && records.length < wanted; round += 1) {
+    const page = await store.listInstances({ ...query, after: next, limit: wanted - records.length });
+    records.push(...page.records);
+    next = page.next;
+    if (next === null) break;
+  }
+  return { instances: await summarise(store, records), cursor: toCursor(order, next) };
+}
+
+/**
+ * Goes through all instances of a filter in the order of their starts, a page at a time.
+ *
+ * @param store - the store
+ * @param filter - which
+ * @yields {readonly InstanceRecord[]} pages, some of them empty
+ */
+export async function* eachPage(store: ClientStore, filter: InstanceQuery['filter']): AsyncGenerator<readonly InstanceRecord[]> {
+  let after: InstanceQuery['after'] = null;
+  do {
+    const page: Awaited<ReturnType<ClientStore['listInstances']>> = await store.listInstances({
+      filter,
+      orderBy: 'createdAt',
+      descending: false,
+      after,
+      limit: LIST_LIMIT.maximum,
+    });
+    yield page.records;
+    after = page.next;
+  } while (after !== null);
+}
+
+/**
+ * Counts instances.
+ *
+ * @param store - the store
+ * @param filter - which
+ * @param options - `limit`: where counting ends
+ * @returns how many, and whether that is all
+ * @throws {ArgumentError} for a bad filter or limit
+ */
+export async function countInstances(
+  store: ClientStore,
+  filter: InstanceFilterOptions | undefined,
+  options: { readonly limit?: number } | undefined,
+): Promise<{ readonly count: number; readonly isExact: boolean }> {
+  const { limit } = readOptions(options, 'the options of a count', { limit: true });
+  const wanted = assertLimit(limit, COUNT_LIMIT);
+  let count = 0;
+  for await (const page of eachPage(store, toFilter(filter))) {
+    count += page.length;
+    if (count > wanted) return { count: wanted, isExact: false };
+  }
+  return { count, isExact: true };
+}
+
+/**
+ * Reads an instance with its descendants, in the order of their starts.
+ *
+ * @param store - the store
+ * @param instanceId - the root
+ * @param options - `limit`: most instances in all
+ * @returns the tree
+ * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+ * @throws {ArgumentError} for a bad limit
+ */
+export async function readTree(
+  store: ClientStore,
+  instanceId: string,
+  options: { readonly limit?: number } | undefined,
+): Promise<InstanceTree> {
+  const { limit } = readOptions(options, 'the options of a tree', { limit: true });
+  let left = assertLimit(limit, TREE_LIMIT) - 1;
+  const [root] = await store.readInstances([instanceId]);
+  if (root === undefined || root === null) throw notFound(instanceId);
+
+  // Breadth first, so that a limit cuts off what is deepest.
+  type Node = { readonly record: InstanceRecord; readonly children: Node[]; isTruncated: boolean };
+  const top: Node = { record: root, children: [], isTruncated: false };
+  const queue = [top];
+  // The list grows while it is gone through.
+  for (const node of queue) {
+    for await (const records of eachPage(store, { parentInstanceId: node.record.instanceId })) {
+      const shown = records.slice(0, left);
+      left -= shown.length;
+      if (shown.length < records.length) node.isTruncated = true;
+      for (const record of shown) {
+        const child: Node = { record, children: [], isTruncated: false };
+        node.children.push(child);
+        queue.push(child);
+      }
+      if (node.isTruncated) break;
+    }
+  }
+  const toTree = ({ record, children, isTruncated }: Node): InstanceTree => ({
+    instance: toState(record),
+    children: children.map(toTree),
+    isTruncated,
+  });
+  return toTree(top);
+}
+
+async function summarise(store: ClientStore, records: readonly InstanceRecord[]): Promise<readonly InstanceSummary[]> {
+  const living = records.filter(({ status }) => !isEnded(status)).map(({ instanceId }) => instanceId);
+  const counts = living.length === 0 ? [] : await store.countWaiting(living);
+  const byId = new Map(living.map((instanceId, index) => [instanceId, counts[index]]));
+  return records.map((record) => {
+    const waiting = byId.get(record.instanceId);
+    return { ...toState(record), waitingFor: waiting === undefined ? null : toWaiting(waiting) };
+  });
+}
+
+function toWaiting({ nextTimerAtMs, ...counts }: WaitingCounts): WaitingSummary {
+  const { activities, runningActivities, timers, messages, children } = counts;
+  const nextTimerAt = nextTimerAtMs === null ? null : new Date(nextTimerAtMs);
+  return { activities, runningActivities, timers, nextTimerAt, messages, children };
+}
+
+function assertLimit(limit: number | undefined, range: { readonly default: number; readonly maximum: number }): number {
+  if (limit === undefined) return range.default;
+  if (Number.isInteger(limit) && limit >= 1 && limit <= range.maximum) return limit;
+  throw new ArgumentError(`Expected limit to be an integer from 1 to ${range.maximum}, got ${show(limit)}`);
+}
