@@ -1,5 +1,6 @@
 // Calls of the HTTP API: one function for all, so that the token, errors and the read-only mode are looked after in one place.
 import { signal } from '@preact/signals';
+import type { Query } from './types.ts';
 
 /** An answer that is no success, or none at all. */
 export class ApiError extends Error {
@@ -24,9 +25,6 @@ export type Meta = {
   readonly isReadOnly: boolean;
   readonly has: { readonly logs: boolean; readonly metrics: boolean; readonly stats: boolean };
 };
-
-/** Parameters of a URL; undefined ones are left out, arrays are repeated. */
-export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
 type SendInit = Omit<RequestInit, 'headers'> & { readonly headers?: Readonly<Record<string, string>> };
 

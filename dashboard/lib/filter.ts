@@ -1,5 +1,5 @@
 // The filter of the list and how it stands in the URL. Neighbours: pages/instances.tsx, components/filters.tsx.
-import type { Query } from './api.ts';
+import type { Query } from './types.ts';
 
 /** The filter as text, as it is typed; empty: no filter. */
 export type Filter = {

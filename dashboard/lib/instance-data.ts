@@ -3,7 +3,8 @@
 import { signal } from '@preact/signals';
 import type { HistoryEvent } from '../../src/types/history-event.ts';
 import { ApiError, read } from './api.ts';
-import { listen, type StreamEvent } from './stream.ts';
+import type { StreamEvent } from './event-parser.ts';
+import { listen } from './stream.ts';
 import type { Instance } from './types.ts';
 
 type HistoryPage = { readonly executionId: number; readonly events: readonly HistoryEvent[]; readonly nextAfterEventId: number | null };

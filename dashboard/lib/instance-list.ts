@@ -1,9 +1,9 @@
 // The rows of the list: the first page is live, by a stream; further pages are loaded as the user comes near them, and what is on the screen of
 // them is read again from time to time. Neighbour: pages/instances.tsx.
 import { signal } from '@preact/signals';
-import { read, type ApiError, type Query } from './api.ts';
+import { read, type ApiError } from './api.ts';
 import { listen } from './stream.ts';
-import type { InstancePage, InstanceRow } from './types.ts';
+import type { InstancePage, InstanceRow, Query } from './types.ts';
 
 const FIRST_PAGE = 100;
 const NEXT_PAGE = 500;

@@ -1,5 +1,8 @@
 // What the HTTP API answers, as the dashboard reads it: the client's types with dates as ISO text.
 
+/** Parameters of a URL; undefined ones are left out, arrays are repeated. */
+export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
+
 /** Values of search attributes. */
 export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
