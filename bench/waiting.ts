@@ -25,7 +25,6 @@ const SETTLE_MS = { full: 1_000, quick: 50 };
 const HEAP_BESIDES_CACHE_MIB = 48;
 /** The runtime's own default. */
 const DEFAULT_CACHE_MIB = 64;
-/** Instances on a page when the results are checked. */
 const MIB = 1024 * 1024;
 
 /** Instances by their number. Their ids are made when needed: a list of them all would be memory of the bench. */

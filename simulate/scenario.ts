@@ -4,8 +4,10 @@ import { defineActivity, type ActivityDefinition, type InstanceStatus } from 'du
 import { MemoryProvider, type FaultRates, type SimulatedOutside, type SimulationOptions } from 'duraloom/testing';
 import { SqliteProvider } from 'duraloom/sqlite';
 import fc from 'fast-check';
+import { isDeepStrictEqual } from 'node:util';
 import { SeededRandom } from '../src/replay/random.ts';
 import { answerActivity, PROGRAM, programOrchestrations, programs, type Program } from '../tests/support/programs.ts';
+import { attributesAfter } from '../tests/support/replay-harness.ts';
 import { runPurely, type Ending } from './pure-run.ts';
 import { steady } from './steady.ts';
 
@@ -125,7 +127,20 @@ class Workload {
       }
       if (!this.#isSteady) await this.#feed(living.map(({ instanceId }) => instanceId));
     }
+    await this.#checkAttributes();
     await this.#compare();
+  }
+
+  /** What instances are found by is what their histories say. */
+  async #checkAttributes(): Promise<void> {
+    const { client } = this.#outside;
+    const { instances } = await client.listInstances({ limit: 1_000 });
+    for (const { instanceId, attributes } of instances) {
+      const history = await client.readHistory(instanceId);
+      if (history.length > 0 && !isDeepStrictEqual(attributes, attributesAfter(history))) {
+        throw new Error(`${instanceId} has the attributes ${JSON.stringify(attributes)}, not those of its history`);
+      }
+    }
   }
 
   /** Everything that somebody may wait for; now and then what nobody asked for. */

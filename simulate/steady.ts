@@ -33,6 +33,8 @@ export function steady(program: Program, isBeside = false): Program {
     case 'keyValue':
       if (isBeside) return { op: 'value', value: program.key };
       return program.how === 'prune' ? { ...program, how: 'entries' } : program;
+    case 'attributes':
+      return isBeside ? { op: 'value', value: program.op } : program;
     case 'choice':
       return isBeside ? own(program.left) : { ...program, left: own(program.left), right: own(program.right) };
     case 'patch':

@@ -9,6 +9,7 @@ export {
   type ValueWaitOptions,
 } from './client/client.ts';
 export type { ClientStore } from './client/client-store.ts';
+export type { Wait, WaitingExplanation } from './client/explain.ts';
 export type { InstanceFilterOptions } from './client/filter.ts';
 export { InstanceHandle } from './client/instance-handle.ts';
 export type { InstanceState } from './client/instance-state.ts';
@@ -32,7 +33,7 @@ export type * from './provider/provider.ts';
 export { validateHistory } from './replay/validate-history.ts';
 export { withPrefix, type DefinitionSource, type PrefixedSource, type RegisteredName, type SchemaDescription } from './threads/registry.ts';
 export type { VersionPolicy } from './threads/versions.ts';
-export type { Attributes, AttributeValue, StoredAttributes } from './types/attributes.ts';
+export type { AttributeChange, Attributes, AttributeValue, StoredAttributes } from './types/attributes.ts';
 export type { Clock } from './types/clock.ts';
 export type * from './types/context.ts';
 export {

@@ -17,6 +17,7 @@ import { assertName, assertText } from '../types/names.ts';
 import { show } from '../types/show.ts';
 import { bulk, type BulkAction, type BulkOptions, type BulkResult } from './bulk.ts';
 import type { ClientStore } from './client-store.ts';
+import { explainWaiting, type WaitingExplanation } from './explain.ts';
 import type { InstanceFilterOptions } from './filter.ts';
 import { InstanceHandle } from './instance-handle.ts';
 import { hasEnded, notFound, quarantined, toResult, toState, type InstanceState } from './instance-state.ts';
@@ -525,6 +526,20 @@ export class Client {
     }));
   }
 
+  /**
+   * Finds out why an instance does not go on: what it waits for, since when, when the next attempt or timer is due, and whether a living runtime can
+   * take it.
+   *
+   * @param instanceId - which instance
+   * @returns what it waits for, with advice; nothing when it has ended
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {HistoryError} when its history is no JSON
+   * @throws {ProviderError} when the store fails
+   */
+  async explainWaiting(instanceId: string): Promise<WaitingExplanation> {
+    return await explainWaiting(this.#store, assertTarget(instanceId), this.#clock.nowMs());
+  }
+
   // --- operating -------------------------------------------------------------------------------------------------------------
 
   /**
@@ -666,12 +681,39 @@ export class Client {
    * @throws {HistoryError} when the stored text is no JSON
    */
   async readHistory(instanceId: string, executionId?: number): Promise<readonly HistoryEvent[]> {
-    if (executionId !== undefined && !Number.isSafeInteger(executionId)) {
-      throw new ArgumentError(`Expected execution id to be a whole number, got ${show(executionId)}`);
+    return await this.readHistoryAfter(instanceId, { afterEventId: 0, ...(executionId !== undefined && { executionId }) });
+  }
+
+  /**
+   * Reads what came to the history of an execution after an event, for those who follow it.
+   *
+   * @param instanceId - which instance
+   * @param options - `afterEventId`: the last event that is known, 0: none; `executionId`: which execution, default: the current one
+   * @returns the events after it, in order
+   * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+   * @throws {ArgumentError} for numbers that are none
+   * @throws {HistoryError} when the stored text is no JSON
+   */
+  async readHistoryAfter(
+    instanceId: string,
+    options: { readonly afterEventId: number; readonly executionId?: number },
+  ): Promise<readonly HistoryEvent[]> {
+    const given = readOptions(options, 'the options of a history', { afterEventId: true, executionId: true });
+    const { afterEventId = 0, executionId } = given;
+    for (const [what, id] of Object.entries({ 'event id': afterEventId, 'execution id': executionId ?? 1 })) {
+      if (!Number.isSafeInteger(id)) throw new ArgumentError(`Expected ${what} to be a whole number, got ${show(id)}`);
     }
     const record = await this.#read(instanceId);
-    const [pages = []] = await this.#store.readHistory([{ instanceId, executionId: executionId ?? record.executionId, afterEventId: 0 }]);
-    return parseHistoryPages(pages.map((page) => page.events)) as readonly HistoryEvent[];
+    const request = { instanceId, executionId: executionId ?? record.executionId };
+    const read = async (after: number): Promise<readonly HistoryEvent[]> => {
+      const [pages = []] = await this.#store.readHistory([{ ...request, afterEventId: after }]);
+      return parseHistoryPages(pages.map((page) => page.events)) as readonly HistoryEvent[];
+    };
+    const events = await read(afterEventId);
+    // The store keeps turns, and leaves out the one that the event is in the midst of.
+    const isWhole = afterEventId <= 0 || events[0]?.id === afterEventId + 1;
+    if (isWhole || (events.length === 0 && record.executionId === request.executionId && record.lastEventId <= afterEventId)) return events;
+    return (await read(0)).filter(({ id }) => id > afterEventId);
   }
 
   async #read(instanceId: string): Promise<InstanceRecord> {

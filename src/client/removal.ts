@@ -2,7 +2,7 @@
 import type { DeleteOutcome } from '../provider/management.ts';
 import { readOptions, readTime } from '../types/arguments.ts';
 import { encodeAttributes } from '../types/attributes.ts';
-import { decodeStored, encodePayload } from '../types/codec.ts';
+import { encodePayload } from '../types/codec.ts';
 import { ArgumentError, InstanceError } from '../types/errors.ts';
 import { parseHistoryPages } from '../types/history-text.ts';
 import type { InstanceRecord } from '../types/instance.ts';
@@ -120,22 +120,30 @@ function alive(instanceId: string, why: string): InstanceError {
 }
 
 async function restart(store: ClientStore, record: InstanceRecord): Promise<void> {
-  const { instanceId, executionId, attributes } = record;
+  const { instanceId, executionId } = record;
   const [pages = []] = await store.readHistory([{ instanceId, executionId, afterEventId: 0 }]);
   const [first] = parseHistoryPages(pages.slice(0, 1).map(({ events }) => events)) as readonly StartedEvent[];
   if (first?.kind !== 'OrchestrationStarted') {
     throw hasEnded(instanceId, 'ended before its first turn, so that its input is not known');
   }
   const { name } = first;
+  // As that execution began: what its code has set since, it may set again.
+  const attributes = first.attributes === undefined ? null : encodeAttributes(first.attributes);
   const [outcome] = await store.startInstances([
     {
       instanceId,
       name,
       version: null,
-      payload: encodeStart({ name, version: undefined, input: encodePayload(first.input, `input of '${instanceId}'`), parent: undefined }),
+      payload: encodeStart({
+        name,
+        version: undefined,
+        input: encodePayload(first.input, `input of '${instanceId}'`),
+        parent: undefined,
+        attributes: attributes?.text,
+      }),
       parent: null,
       parentNotice: null,
-      attributes: attributes === null ? null : encodeAttributes(decodeStored(attributes, `attributes of instance '${instanceId}'`)),
+      attributes,
       onParentClose: 'abandon',
       policy: 'replaceTerminal',
       priority: record.priority,
@@ -147,4 +155,4 @@ async function restart(store: ClientStore, record: InstanceRecord): Promise<void
   if (outcome === 'exists') throw alive(instanceId, 'was started again by somebody else meanwhile');
 }
 
-type StartedEvent = { readonly kind: string; readonly name: string; readonly input?: unknown };
+type StartedEvent = { readonly kind: string; readonly name: string; readonly input?: unknown; readonly attributes?: unknown };

@@ -1,6 +1,7 @@
 // What a client says to start an orchestration → what the provider stores. Neighbour: client.ts.
 import type { NewInstance, StartOutcome } from '../provider/provider.ts';
 import { readOptions, readTime, type FieldNames } from '../types/arguments.ts';
+import { encodeAttributes, type Attributes } from '../types/attributes.ts';
 import { encodePayload } from '../types/codec.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import { toMilliseconds, type Duration } from '../types/duration.ts';
@@ -32,6 +33,8 @@ export type StartOptions = {
   readonly startAt?: Date;
   /** 0 to 9: each level goes before what became ready up to a minute earlier. @default 0 */
   readonly priority?: number;
+  /** Search attributes that the instance begins with; its code may change them. One that is `true` is a tag. @default none */
+  readonly attributes?: Attributes;
 };
 
 /** One start of a batch. */
@@ -54,7 +57,14 @@ export type StartResult<Output = unknown> = {
 };
 
 /** The names of the options. */
-export const START_OPTIONS: FieldNames<StartOptions> = { version: true, onExisting: true, startAfter: true, startAt: true, priority: true };
+export const START_OPTIONS: FieldNames<StartOptions> = {
+  version: true,
+  onExisting: true,
+  startAfter: true,
+  startAt: true,
+  priority: true,
+  attributes: true,
+};
 
 /** Complete by type: a policy cannot be forgotten. */
 const POLICIES: Readonly<Record<StartPolicy, true>> = { fail: true, useExisting: true, replaceTerminal: true, terminateExisting: true };
@@ -71,6 +81,7 @@ export function toNewInstance(request: StartRequest): NewInstance {
   const { instanceId, orchestration, input, version, onExisting = 'fail', startAfter = 0, startAt, priority = 0 } = request;
   assertInstanceId(instanceId);
   const name = nameOf(orchestration);
+  const attributes = request.attributes === undefined ? null : encodeAttributes(request.attributes);
   if (version !== undefined) assertName(version, 'version');
   if (typeof onExisting !== 'string' || !Object.hasOwn(POLICIES, onExisting)) {
     throw new ArgumentError(`Expected onExisting to be one of ${Object.keys(POLICIES).join(', ')}, got ${show(onExisting)}`);
@@ -82,10 +93,16 @@ export function toNewInstance(request: StartRequest): NewInstance {
     instanceId,
     name,
     version: version ?? null,
-    payload: encodeStart({ name, version, input: encodePayload(input, `input of orchestration '${name}'`), parent: undefined }),
+    payload: encodeStart({
+      name,
+      version,
+      input: encodePayload(input, `input of orchestration '${name}'`),
+      parent: undefined,
+      attributes: attributes?.text,
+    }),
     parent: null,
     parentNotice: null,
-    attributes: null,
+    attributes,
     // Without a parent it has no effect.
     onParentClose: 'abandon',
     policy: onExisting,

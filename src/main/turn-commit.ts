@@ -36,7 +36,6 @@ export function toAck(item: OrchestrationItem, result: ReplayResult, outcome: Co
       ...start,
       parent: isChild ? { instanceId: item.instanceId, executionId: item.executionId, eventId } : null,
       delayMs: 0,
-      attributes: null,
       parentNotice: isChild ? replacedNotice(item, eventId) : null,
       // Only a start that may replace a living instance needs it: encoding it costs more than the rest of a start.
       closeChildren: start.policy === 'terminateExisting' ? closingOf(start.instanceId, 'was replaced') : null,
@@ -54,10 +53,10 @@ function replacedNotice({ executionId }: OrchestrationItem, eventId: number): st
 }
 
 function toEffects(item: OrchestrationItem, effects: TurnEffects): AckEffects {
-  const { values, subscriptions, publications, sessionMessages, terminations } = effects;
+  const { attributes, values, subscriptions, publications, sessionMessages, terminations } = effects;
   const { instanceId, executionId } = item;
   return {
-    attributes: null,
+    attributes,
     values,
     subscriptions,
     publications,

@@ -30,6 +30,7 @@ export type Decision =
   | { readonly kind: 'FutureCancelled'; readonly sourceId: number }
   | { readonly kind: 'ValueSet'; readonly key: string; readonly value: string }
   | { readonly kind: 'ValueDeleted'; readonly key: string }
+  | { readonly kind: 'AttributesSet'; readonly attributes: string }
   | { readonly kind: 'TopicSubscribed' | 'TopicUnsubscribed'; readonly pattern: string }
   | { readonly kind: 'TopicPublished'; readonly topic: string; readonly data: EncodedPayload }
   | { readonly kind: 'SessionMessageSent'; readonly sessionId: string; readonly data: EncodedPayload }
@@ -74,6 +75,8 @@ function encodeFields(decision: Decision): string {
       return `,"key":${quote(decision.key)},"value":${decision.value}`;
     case 'ValueDeleted':
       return `,"key":${quote(decision.key)}`;
+    case 'AttributesSet':
+      return `,"attributes":${decision.attributes}`;
     case 'TopicSubscribed':
     case 'TopicUnsubscribed':
       return `,"pattern":${quote(decision.pattern)}`;
@@ -139,6 +142,8 @@ export function matchesDecision(recorded: HistoryEvent, decision: Decision): boo
       return recorded.kind === decision.kind && recorded.key === decision.key && same(recorded.value, decision.value);
     case 'ValueDeleted':
       return recorded.kind === decision.kind && recorded.key === decision.key;
+    case 'AttributesSet':
+      return recorded.kind === decision.kind && same(recorded.attributes, decision.attributes);
     case 'TopicSubscribed':
     case 'TopicUnsubscribed':
       return recorded.kind === decision.kind && recorded.pattern === decision.pattern;
@@ -183,7 +188,7 @@ function encodeAny(value: unknown): EncodedPayload {
 /** Longest description of a decision in a message. */
 const DESCRIBED_UNITS = 300;
 /** Fields of a decision that hold encoded payloads. */
-const ENCODED: ReadonlySet<string> = new Set(['input', 'status', 'result', 'failure', 'value', 'data']);
+const ENCODED: ReadonlySet<string> = new Set(['input', 'status', 'result', 'failure', 'value', 'attributes', 'data']);
 /** Fields that tell a person nothing about what differs. */
 const HIDDEN: ReadonlySet<string> = new Set(['kind', 'id', 'atMs', 'fireAtMs', 'identity', 'executionId']);
 

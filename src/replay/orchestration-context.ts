@@ -1,5 +1,6 @@
 // The `ctx` that orchestration code gets: checks arguments, encodes payloads, and calls the engine. Neighbour: types/context.ts (the contract).
 import { readOptions, readTime, type FieldNames } from '../types/arguments.ts';
+import { encodeAttributeChange, encodeAttributes, type AttributeChange, type Attributes } from '../types/attributes.ts';
 import { encodePayload, encodeRecord } from '../types/codec.ts';
 import type {
   ActivityLimit,
@@ -78,6 +79,10 @@ class Context implements OrchestrationContext {
   get kv(): ValueStore {
     this.#kv ??= makeValueStore(this.#engine);
     return this.#kv;
+  }
+
+  get attributes(): Attributes {
+    return this.#engine.attributes;
   }
 
   get isReplaying(): boolean {
@@ -272,6 +277,10 @@ class Context implements OrchestrationContext {
     return this.#engine.getCustomStatus();
   }
 
+  setAttributes(change: AttributeChange): void {
+    this.#engine.setAttributes(encodeAttributeChange(change));
+  }
+
   /** Names of a package that was registered with a prefix mean its own definitions, unless they begin with '/'. */
   #nameOf(definition: unknown, what: 'activity' | 'orchestration'): string {
     const name = nameOf(definition, what);
@@ -297,6 +306,7 @@ const START_OPTIONS: FieldNames<DetachedStartOptions> = {
   startAfter: true,
   startAt: true,
   priority: true,
+  attributes: true,
 };
 const CHILD_OPTIONS: FieldNames<SubOrchestrationOptions> = { ...START_OPTIONS, instanceId: true, onParentClose: true };
 
@@ -309,7 +319,7 @@ function toStart(
   policy: StartPolicy,
   options: Omit<DetachedStartOptions, 'onExisting'>,
 ): Omit<StartRequest, 'instanceId' | 'onParentClose'> {
-  const { version, startAfter, startAt, priority = 0 } = options;
+  const { version, startAfter, startAt, priority = 0, attributes } = options;
   if (version !== undefined) assertName(version, 'version');
   if (!START_POLICIES.has(policy)) {
     throw new ArgumentError(
@@ -323,6 +333,7 @@ function toStart(
     startAfterMs: startAfter === undefined ? null : toMilliseconds(startAfter, 'startAfter'),
     startAtMs: startAt === undefined ? null : readTime(startAt, 'startAt'),
     priority: assertPriority(priority),
+    attributes: attributes === undefined ? null : encodeAttributes(attributes),
   };
 }
 

@@ -9,6 +9,15 @@
 // E5. A turn either ends normally and everything in its record is to be committed, or it is faulted and nothing is.
 // E6. Only open decisions take completions: the first completion wins, later and unknown ones are dropped (T13, T25).
 // E7. Whatever the end, what is still open is given up before the terminal event, children by their close policy (T38).
+import {
+  changeAttributes,
+  decodeAttributes,
+  encodeAttributes,
+  writeAttributes,
+  type Attributes,
+  type EncodedChange,
+  type StoredAttributes,
+} from '../types/attributes.ts';
 import { decodePayload, encodePayload, encodeRecord, parseRecord, quote, type EncodedPayload } from '../types/codec.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import { assert, CancelledError, DurableError, PayloadError, TimeoutError, type DeterminismError } from '../types/errors.ts';
@@ -106,6 +115,8 @@ export class ReplayEngine {
   /** Made when they are first asked for, as the sets below: most instances have none. */
   #values: KeyValues | null = null;
   #subscriptions: Set<string> | null = null;
+  /** null: none were ever set. */
+  #attributes: StoredAttributes | null = null;
   /** Keys of events that were received, oldest first (T55). */
   #eventKeys: Set<string> | null = null;
   /** What `patched` has answered. */
@@ -176,6 +187,11 @@ export class ReplayEngine {
   get values(): KeyValues {
     this.#values ??= new KeyValues();
     return this.#values;
+  }
+
+  /** The search attributes; a fresh copy each time. */
+  get attributes(): Attributes {
+    return decodeAttributes(this.#attributes);
   }
 
   /** Put before the names that the code uses. */
@@ -286,6 +302,7 @@ export class ReplayEngine {
       ),
       customStatus: this.#customStatus ?? null,
       values: this.#values?.describe() ?? [],
+      attributes: this.#attributes?.text ?? null,
       subscriptions: [...(this.#subscriptions ?? [])],
       randomNumbersDrawn: this.#random?.drawn ?? 0,
     };
@@ -428,6 +445,15 @@ export class ReplayEngine {
     this.values.remove(key);
     if (this.#recorded === null) this.#turn.effects.values.push({ key, value: null });
     return true;
+  }
+
+  /** Changes the search attributes; the change was checked. */
+  setAttributes(change: EncodedChange): void {
+    this.#enterCall('setAttributes', '');
+    const attributes = changeAttributes(this.#attributes, change);
+    this.#decide({ kind: 'AttributesSet', attributes: writeAttributes(change) });
+    this.#attributes = attributes;
+    if (this.#recorded === null) this.#turn.effects.attributes = attributes;
   }
 
   subscribe(pattern: string): void {
@@ -672,6 +698,7 @@ export class ReplayEngine {
     this.#customStatus = encodePayload(start.customStatus, 'custom status');
     for (const { name, data } of start.carried ?? []) this.#mailbox.keep(name, data);
     if (start.values !== undefined) this.values.restore(start.values);
+    if (start.attributes !== undefined) this.#attributes = encodeAttributes(start.attributes);
     if (start.subscriptions !== undefined) this.#subscriptions = new Set(start.subscriptions);
     if (start.eventKeys !== undefined) this.#eventKeys = new Set(start.eventKeys);
     return true;
@@ -1039,6 +1066,7 @@ export class ReplayEngine {
     const values = this.#values?.carry() ?? [];
     const subscriptions = [...(this.#subscriptions ?? [])];
     const eventKeys = [...(this.#eventKeys ?? [])].slice(-MAX_CARRIED_EVENT_KEYS);
+    const hasAttributes = this.#attributes !== null && this.#attributes.list.length > 0;
     return encodeRecord({
       kind: 'OrchestrationStarted',
       executionId: this.executionId + 1,
@@ -1049,6 +1077,7 @@ export class ReplayEngine {
       carried: carried.length === 0 ? undefined : carried,
       customStatus: decodePayload(this.#customStatus),
       values: values.length === 0 ? undefined : values,
+      attributes: hasAttributes ? this.attributes : undefined,
       subscriptions: subscriptions.length === 0 ? undefined : subscriptions,
       eventKeys: eventKeys.length === 0 ? undefined : eventKeys,
     });
@@ -1138,6 +1167,7 @@ export type StartRequest = {
   readonly startAfterMs: number | null;
   readonly startAtMs: number | null;
   readonly priority: number;
+  readonly attributes: StoredAttributes | null;
 };
 
 /** How one attempt of an activity is asked for. */

@@ -1,4 +1,5 @@
 // What one turn asks for, collected while it runs. Neighbour: replay-engine.ts fills it; a faulted turn's record is thrown away (E5).
+import type { StoredAttributes } from '../types/attributes.ts';
 import { encodeRecord, type EncodedPayload } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
@@ -37,7 +38,15 @@ export class TurnRecord {
 
   /** Made when it is first asked for: most turns have none. */
   get effects(): Mutable<TurnEffects> {
-    this.#effects ??= { values: [], subscriptions: [], publications: [], sessionMessages: [], terminations: [], metrics: [] };
+    this.#effects ??= {
+      attributes: null,
+      values: [],
+      subscriptions: [],
+      publications: [],
+      sessionMessages: [],
+      terminations: [],
+      metrics: [],
+    };
     return this.#effects;
   }
 
@@ -67,20 +76,28 @@ export class TurnRecord {
     readonly onParentClose: ParentClosePolicy;
     readonly startAtMs: number | null;
     readonly priority: number;
+    readonly attributes: StoredAttributes | null;
   }): void {
-    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority } = start;
+    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority, attributes } = start;
     this.#starts.push({
       eventId: parent?.eventId ?? 0,
       instanceId,
       name,
       version: version ?? null,
-      payload: encodeStart({ name, version, input: start.input, parent: parent === null ? undefined : encodeRecord(parent) }),
+      payload: encodeStart({
+        name,
+        version,
+        input: start.input,
+        parent: parent === null ? undefined : encodeRecord(parent),
+        attributes: attributes?.text,
+      }),
       conflictPayload: parent === null ? null : encodeRecord(startConflict(instanceId, parent)),
       isChild: parent !== null,
       policy,
       onParentClose,
       startAtMs,
       priority,
+      attributes,
     });
   }
 

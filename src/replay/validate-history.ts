@@ -1,4 +1,5 @@
 // Checks a stored history before it is replayed: a pure function over untrusted data. Rules H1–H3 of types/history-event.ts.
+import { areAttributes, isAttributeChange } from '../types/attributes.ts';
 import { ENGINE_BEHAVIOUR, EVENT_ROLES, type EventKind, type HistoryEvent, type OrchestrationStarted } from '../types/history-event.ts';
 import { assert, HistoryError } from '../types/errors.ts';
 import { isSameLink } from '../types/names.ts';
@@ -36,6 +37,7 @@ const optionalValues: FieldRule = (value) =>
     value.every(
       (pair: unknown) => record(pair) && text(get(pair, 'key')) && get(pair, 'value') !== undefined && time(get(pair, 'updatedAtMs')),
     ));
+const optionalAttributes: FieldRule = (value) => value === undefined || areAttributes(value);
 const optionalCarried: FieldRule = (value) =>
   value === undefined || (Array.isArray(value) && value.every((event: unknown) => record(event) && text(get(event, 'name'))));
 
@@ -47,6 +49,7 @@ const START_FIELDS: Readonly<Record<string, FieldRule>> = {
   parent: optionalParent,
   carried: optionalCarried,
   values: optionalValues,
+  attributes: optionalAttributes,
   subscriptions: optionalTexts,
   eventKeys: optionalTexts,
 };
@@ -73,6 +76,7 @@ const FIELDS: Readonly<Record<EventKind, Readonly<Record<string, FieldRule>>>> =
   FutureCancelled: { sourceId: positive },
   ValueSet: { key: text, value: (value) => value !== undefined },
   ValueDeleted: { key: text },
+  AttributesSet: { attributes: isAttributeChange },
   TopicSubscribed: { pattern: text },
   TopicUnsubscribed: { pattern: text },
   TopicPublished: { topic: text },

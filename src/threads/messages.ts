@@ -14,7 +14,7 @@ import { isRouting, type ReplayResult, type TurnOutcome } from '../types/replay.
 import { DurableError } from '../types/errors.ts';
 import type { Failure } from '../types/failure.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
-import { isActivitySpecial, isCheckFinding, isFailure, isLogLine, isTurnEffects } from './wire-records.ts';
+import { isActivitySpecial, isCheckFinding, isFailure, isLogLine, isStoredAttributes, isTurnEffects } from './wire-records.ts';
 
 /** What travels: a flat list of scalars. */
 export type Wire = (string | number | null)[];
@@ -374,7 +374,7 @@ function writeResult(wire: Wire, result: ReplayResult): void {
   for (const start of result.starts) {
     const { policy, onParentClose, startAtMs, priority } = start;
     wire.push(start.eventId, start.instanceId, start.name, start.version, start.payload, start.conflictPayload, start.isChild ? 1 : 0);
-    wire.push(policy, onParentClose, startAtMs, priority);
+    wire.push(policy, onParentClose, startAtMs, priority, encodeOptional(start.attributes));
   }
   wire.push(result.cancelledActivities.length, ...result.cancelledActivities);
   wire.push(result.cancelledTimers.length, ...result.cancelledTimers);
@@ -420,6 +420,7 @@ function readResult(reader: Reader): ReplayResult {
       onParentClose: reader.oneOf(CLOSE_POLICIES),
       startAtMs: reader.optionalNumber(),
       priority: reader.integer(),
+      attributes: reader.optionalRecord(isStoredAttributes),
     })),
     cancelledActivities: reader.list(() => reader.integer()),
     cancelledTimers: reader.list(() => reader.integer()),

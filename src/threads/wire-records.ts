@@ -1,5 +1,6 @@
 // Checks of the rare records that travel as JSON text inside a batch. Neighbour: messages.ts reads them.
 import type { Parting } from '../replay/history-diff.ts';
+import type { StoredAttributes } from '../types/attributes.ts';
 import type { Failure } from '../types/failure.ts';
 import { LOG_LEVELS, type LogLine } from '../types/logger.ts';
 import type { TurnEffects } from '../types/replay.ts';
@@ -14,7 +15,7 @@ const isFlag: Check = (value) => typeof value === 'boolean';
 const isLabels: Check = (value) => isRecord(value) && Object.values(value).every(isText);
 const isMetricKind: Check = (value) => value === 'counter' || value === 'histogram' || value === 'gauge';
 
-const EFFECTS: Readonly<Record<keyof TurnEffects, Readonly<Record<string, Check>>>> = {
+const EFFECT_LISTS: Readonly<Record<Exclude<keyof TurnEffects, 'attributes'>, Readonly<Record<string, Check>>>> = {
   values: { key: isText, value: isTextOrNull },
   subscriptions: { pattern: isText, subscribed: isFlag },
   publications: { topic: isText, payload: isText },
@@ -49,10 +50,18 @@ const LEVELS: ReadonlySet<unknown> = new Set<LogLine['level']>(LOG_LEVELS);
  */
 export function isTurnEffects(value: unknown): value is TurnEffects {
   if (!isRecord(value)) return false;
-  return Object.entries(EFFECTS).every(([name, fields]) => {
-    const list = value[name];
-    return Array.isArray(list) && list.every((item) => hasFields(item, fields));
-  });
+  if (value['attributes'] !== null && !isStoredAttributes(value['attributes'])) return false;
+  return Object.entries(EFFECT_LISTS).every(([name, fields]) => isList(value[name], fields));
+}
+
+/**
+ * Checks the search attributes of an instance.
+ *
+ * @param value - parsed text
+ * @returns true when it has their text and a list of them
+ */
+export function isStoredAttributes(value: unknown): value is StoredAttributes {
+  return hasFields(value, { text: isText, list: (list) => isList(list, { key: isText, value: isText }) });
 }
 
 /**
@@ -94,6 +103,10 @@ export function isFailure(value: unknown): value is Failure {
  */
 export function isLogLine(value: unknown): value is LogLine {
   return isRecord(value) && LEVELS.has(value['level']) && typeof value['message'] === 'string' && isRecord(value['fields']);
+}
+
+function isList(value: unknown, fields: Readonly<Record<string, Check>>): boolean {
+  return Array.isArray(value) && value.every((item) => hasFields(item, fields));
 }
 
 function hasFields(value: unknown, fields: Readonly<Record<string, Check>>): boolean {

@@ -1,4 +1,5 @@
 // What orchestration and activity code can call. Neighbours: replay/orchestration-context.ts and threads/activity-thread.ts build these.
+import type { AttributeChange, Attributes } from './attributes.ts';
 import type { ActivityDefinition, OrchestrationDefinition } from './definition.ts';
 import type { Duration } from './duration.ts';
 import type { ParentClosePolicy, StartPolicy } from './history-event.ts';
@@ -128,6 +129,8 @@ export type SubOrchestrationOptions = {
   readonly startAt?: Date;
   /** 0 to 9. @default 0 */
   readonly priority?: number;
+  /** Search attributes that it begins with; it has its own. @default none */
+  readonly attributes?: Attributes;
 };
 
 /** Options of a detached start. */
@@ -233,6 +236,8 @@ export interface OrchestrationContext {
   readonly log: ReplaySafeLog;
   readonly metrics: OrchestrationMetrics;
   readonly kv: ValueStore;
+  /** Search attributes of this instance, from its start and as its code set them, also in an execution before. A fresh copy each time. */
+  readonly attributes: Attributes;
 
   /**
    * Schedules an activity at once; the future settles with its recorded result.
@@ -425,6 +430,16 @@ export interface OrchestrationContext {
   setCustomStatus(status: unknown): void;
   /** The custom status as this orchestration set it last, also in an execution before. */
   getCustomStatus(): unknown;
+
+  /**
+   * Changes the search attributes by which clients find this instance: `ctx.setAttributes({ customer: 'acme', vip: true, draft: null })`.
+   * One that is `true` is a tag.
+   *
+   * @param change - values to set, null to remove; what is not named stays
+   * @throws {ArgumentError} for more than `MAX_ATTRIBUTES` in all, a key of more than `MAX_NAME_LENGTH` characters, and a value that is no text of
+   *   at most `MAX_ATTRIBUTE_LENGTH` characters, finite number or boolean
+   */
+  setAttributes(change: AttributeChange): void;
 }
 
 /** First argument of an activity. */
@@ -474,7 +489,13 @@ export interface ActivityClient {
     instanceId: string,
     orchestration: OrchestrationDefinition<string, never, Output> | string,
     input?: unknown,
-    options?: { readonly version?: string; readonly onExisting?: StartPolicy; readonly startAfter?: Duration; readonly priority?: number },
+    options?: {
+      readonly version?: string;
+      readonly onExisting?: StartPolicy;
+      readonly startAfter?: Duration;
+      readonly priority?: number;
+      readonly attributes?: Attributes;
+    },
   ): Promise<{ readonly instanceId: string; result(options?: { readonly timeout?: Duration }): Promise<Output> }>;
   raiseEvent(
     instanceId: string,

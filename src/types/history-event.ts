@@ -6,6 +6,7 @@
 // H4. An orchestrator message is the input event that it will become, without `id` and `atMs`.
 //     So its text can be completed to the event's text without encoding the payload again.
 // A field that is absent stands for `undefined`: JSON cannot write it.
+import type { AttributeChange, Attributes } from './attributes.ts';
 import type { Failure } from './failure.ts';
 import type { ParentLink } from './names.ts';
 
@@ -44,6 +45,8 @@ export type OrchestrationStarted = {
   readonly customStatus?: unknown;
   /** Key-value pairs at the end of the execution before, in the order of their keys. */
   readonly values?: readonly CarriedValue[];
+  /** Search attributes from the start, or at the end of the execution before. */
+  readonly attributes?: Attributes;
   /** Topic patterns that the execution before was subscribed to. */
   readonly subscriptions?: readonly string[];
   /** Keys of external events that were received before, newest last, so that a repeated one is known. */
@@ -105,6 +108,8 @@ export type DecisionBody =
   | { readonly kind: 'FutureCancelled'; readonly sourceId: number }
   | { readonly kind: 'ValueSet'; readonly key: string; readonly value: unknown }
   | { readonly kind: 'ValueDeleted'; readonly key: string }
+  /** Values set, null removes, what is not named stays. */
+  | { readonly kind: 'AttributesSet'; readonly attributes: AttributeChange }
   | { readonly kind: 'TopicSubscribed'; readonly pattern: string }
   | { readonly kind: 'TopicUnsubscribed'; readonly pattern: string }
   | { readonly kind: 'TopicPublished'; readonly topic: string; readonly data?: unknown }
@@ -160,6 +165,7 @@ export const EVENT_ROLES: Readonly<Record<EventKind, 'input' | 'decision' | 'ter
   FutureCancelled: 'decision',
   ValueSet: 'decision',
   ValueDeleted: 'decision',
+  AttributesSet: 'decision',
   TopicSubscribed: 'decision',
   TopicUnsubscribed: 'decision',
   TopicPublished: 'decision',

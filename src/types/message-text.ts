@@ -15,7 +15,7 @@ export function field(name: string, payload: EncodedPayload): string {
 /**
  * Writes the message that starts an execution.
  *
- * @param start - `parent`: encoded parent link, undefined for none
+ * @param start - `parent`: encoded parent link; `attributes`: encoded search attributes; undefined for none
  * @returns JSON text of an `OrchestrationStarted` message
  */
 export function encodeStart(start: {
@@ -23,7 +23,9 @@ export function encodeStart(start: {
   readonly version: string | undefined;
   readonly input: EncodedPayload;
   readonly parent: EncodedPayload;
+  readonly attributes: EncodedPayload;
 }): string {
   const version = start.version === undefined ? '' : `,"version":${quote(start.version)}`;
-  return `{"kind":"OrchestrationStarted","name":${quote(start.name)}${version}${field('input', start.input)}${field('parent', start.parent)}}`;
+  const rare = field('parent', start.parent) + field('attributes', start.attributes);
+  return `{"kind":"OrchestrationStarted","name":${quote(start.name)}${version}${field('input', start.input)}${rare}}`;
 }

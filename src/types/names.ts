@@ -96,10 +96,20 @@ export function assertText(value: unknown, what: string, maxLength: number): ass
     const got = typeof value === 'string' ? `${value.length} characters` : show(value);
     throw new ArgumentError(`Expected ${what} to be a string of 1 to ${maxLength} characters, got ${got}`);
   }
-  // The store keeps UTF-8: a lone surrogate would come back as another id.
-  if (!(value as WellFormed).isWellFormed() || value.includes('\0')) {
-    throw new ArgumentError(`Expected ${what} to be well-formed text without NUL, got '${(value as WellFormed).toWellFormed()}'`);
-  }
+  assertWellFormed(value, what);
+}
+
+/**
+ * Checks text that a store keeps as it is.
+ *
+ * @param value - from a caller
+ * @param what - what it is, for the message
+ * @throws {ArgumentError} when it has broken Unicode or NUL
+ */
+export function assertWellFormed(value: string, what: string): void {
+  // The store keeps UTF-8: a lone surrogate would come back as another text.
+  if ((value as WellFormed).isWellFormed() && !value.includes('\0')) return;
+  throw new ArgumentError(`Expected ${what} to be well-formed text without NUL, got '${(value as WellFormed).toWellFormed()}'`);
 }
 
 /** Part of ES2024, present since Node 20; the pure folders are compiled against ES2023. */

@@ -1,4 +1,5 @@
 // What goes into one turn of an instance and what comes out: the seam between the replay core and everything around it.
+import type { StoredAttributes } from './attributes.ts';
 import type { EncodedPayload } from './codec.ts';
 import type { HistoryEvent, OrchestratorMessage, ParentClosePolicy, StartPolicy } from './history-event.ts';
 import { MAX_DURATION_MS, MAX_LIMIT_COUNT } from './limits.ts';
@@ -120,6 +121,8 @@ export type OutgoingStart = {
   readonly startAtMs: number | null;
   /** 0 to 9, see `ActivityRouting`. */
   readonly priority: number;
+  /** null: none. */
+  readonly attributes: StoredAttributes | null;
 };
 
 /** A child to end at once. */
@@ -127,6 +130,8 @@ export type Termination = { readonly instanceId: string; readonly eventId: numbe
 
 /** What turns ask for now and then: most ask for nothing of it. */
 export type TurnEffects = {
+  /** All search attributes after the turn; null: unchanged. */
+  readonly attributes: StoredAttributes | null;
   /** Key-value pairs to write, null to delete, in order. */
   readonly values: readonly { readonly key: string; readonly value: string | null }[];
   readonly subscriptions: readonly { readonly pattern: string; readonly subscribed: boolean }[];
@@ -194,6 +199,8 @@ export type Standing = {
   /** Encoded; null: none. */
   readonly customStatus: string | null;
   readonly values: readonly string[];
+  /** Encoded; null: none were ever set. */
+  readonly attributes: string | null;
   readonly subscriptions: readonly string[];
   /** Numbers taken from the instance's generator, also by `Math.random` and `crypto`. */
   readonly randomNumbersDrawn: number;

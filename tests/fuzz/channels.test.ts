@@ -71,7 +71,10 @@ const outcome = fc.oneof(
   fc.record({ kind: fc.constant('continuedAsNew' as const), name: text, version: textOrNull, payload: text }),
 );
 
+const attributes = fc.record({ text, list: fc.array(fc.record({ key: text, value: text }), few) });
+
 const effects = fc.record({
+  attributes: fc.option(attributes),
   values: fc.array(fc.record({ key: text, value: textOrNull }), few),
   subscriptions: fc.array(fc.record({ pattern: text, subscribed: fc.boolean() }), few),
   publications: fc.array(fc.record({ topic: text, payload: text }), few),
@@ -112,6 +115,7 @@ const result = fc.record({
       onParentClose: fc.constantFrom('cancel', 'abandon', 'terminate'),
       startAtMs: fc.option(time),
       priority: id,
+      attributes: fc.option(attributes),
     }),
     few,
   ),

@@ -6,6 +6,7 @@ import type { OrchestrationDefinition } from 'duraloom';
 import { createTestRuntime, exportHistory, type TestRuntime } from 'duraloom/testing';
 import * as activities from './activities.ts';
 import * as before from './orchestrations-before.ts';
+import * as withAttributes from './orchestrations-attributes.ts';
 import * as orchestrations from './orchestrations.ts';
 
 type Runtime = TestRuntime<typeof activities>;
@@ -89,6 +90,10 @@ const SCENARIOS: readonly ((runtime: Runtime) => Promise<unknown>)[] = [
     for (const name of ['two', 'three']) await handle.raiseEvent('go', name);
     await handle.result();
   },
+  async (runtime) => {
+    const options = { instanceId: 'attributes', attributes: { vip: false, customer: 'acme' } };
+    await (await runtime.start('attributes', 1, options)).result();
+  },
 ];
 
 async function run(runtime: Runtime, name: string, input?: unknown): Promise<void> {
@@ -106,7 +111,7 @@ async function fail(runtime: Runtime, name: string): Promise<void> {
 /** The code of the time of the recording. */
 function recordedCode(): readonly OrchestrationDefinition[] {
   const changed = Object.values(before);
-  const current = Object.values(orchestrations) as readonly OrchestrationDefinition[];
+  const current = Object.values({ ...orchestrations, ...withAttributes }) as readonly OrchestrationDefinition[];
   return [...changed, ...current.filter(({ name }) => !changed.some((definition) => definition.name === name))];
 }
 

@@ -25,7 +25,7 @@ describe('a cancelled orchestration', () => {
       code: 'ORCHESTRATION_CANCELLED',
       cause: { code: 'CANCELLED', message: 'no longer needed' },
     });
-    const states = (await client.listInstances()).instances;
+    const states = (await client.listInstances({ orderBy: 'id' })).instances;
     const levels = states.filter(({ instanceId }) => instanceId.startsWith('tower'));
     expect(levels.map(({ status }) => status)).toEqual(['Cancelled', 'Cancelled', 'Cancelled', 'Cancelled']);
     expect(levels.at(-1)?.instanceId).toBe(lowest);

@@ -466,11 +466,14 @@ describe.each(STORES)('a client of %s', (store) => {
     await runFirst(provider, 'a', { workItems: items });
     const item = await fetchOneWork(provider);
     await renewWork(provider, [item], 30_000, '{"percent":50}');
-    const common = { executionId: 1, heartbeat: undefined };
-    expect(await client.listActivities('a')).toEqual([
+    const common = { executionId: 1, heartbeat: undefined, limitKey: null };
+    const activities = await client.listActivities('a');
+    expect(activities.map(({ dueAt: _dueAt, ...rest }) => rest)).toEqual([
       { ...common, eventId: 2, name: 'ship', attempt: 1, isRunning: true, tag: null, sessionId: null, heartbeat: { percent: 50 } },
       { ...common, eventId: 3, name: 'charge', attempt: 0, isRunning: false, tag: 'gpu', sessionId: 's' },
     ]);
+    // A running one is due when its lock ends.
+    expect(activities[0]?.dueAt.getTime()).toBeGreaterThan(activities[1]?.dueAt.getTime() ?? Infinity);
     await runFirst(provider, 'b');
     expect(await client.listActivities('b')).toEqual([]);
     expect(await rejection(client.listActivities('nobody'))).toMatchObject({ code: 'INSTANCE_NOT_FOUND' });

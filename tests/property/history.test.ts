@@ -17,6 +17,7 @@ import { EVENT_ROLES, type CarriedValue, type HistoryEvent, type OrchestrationSt
 import type { ReplayResult } from '../../src/types/replay.ts';
 import { answerActivity, PROGRAM, programOrchestrations, programs, tally, type Program } from '../support/programs.ts';
 import {
+  attributesAfter,
   comparable,
   historyOf,
   instanceFaulted,
@@ -133,7 +134,7 @@ describe(seeded('histories of random programs'), () => {
       keys.filter((key) => (counts.get(key) ?? 0) < least).map((key) => `${key}: ${counts.get(key) ?? 0}`);
     const groups = ['array', 'record', 'native'].flatMap((as) => ['all', 'allSettled', 'any', 'race'].map((by) => `${as} ${by}`));
     const others =
-      'activity timer event child helper try choice loose abandoned shared again fail draw dangling retry topic read keyValue scope limit patch publish send unsubscribe measure'.split(
+      'activity timer event child helper try choice loose abandoned shared again fail draw dangling retry topic read keyValue attributes scope limit patch publish send unsubscribe measure'.split(
         ' ',
       );
     const shapes = ['loser cancelled', 'several messages', 'dropped message', 'cancelled child', 'long history', 'carried event'];
@@ -422,9 +423,16 @@ function checkEffects({ turns }: ExecutionLog, events: readonly HistoryEvent[]):
   expect(effects.flatMap(({ sessionMessages }) => sessionMessages)).toEqual(
     events.flatMap((event) => (event.kind === 'SessionMessageSent' ? [{ sessionId: event.sessionId, payload: jsonOf(event.data) }] : [])),
   );
+  const attributes = attributesAfter(events);
+  const told = effects.flatMap((one) => (one.attributes === null ? [] : [one.attributes]));
+  expect(told).toHaveLength(turns.filter(({ result }) => parseEvents(result.events).some(({ kind }) => kind === 'AttributesSet')).length);
+  if (told.length > 0) expect(JSON.parse(told.at(-1)?.text ?? '')).toEqual(attributes);
+  for (const { text, list } of told)
+    expect(Object.fromEntries(list.map(({ key, value }) => [key, JSON.parse(value)]))).toEqual(JSON.parse(text));
   const outcome = turns.at(-1)?.result.outcome;
   if (outcome?.kind !== 'continuedAsNew') return;
   const next = JSON.parse(outcome.payload) as OrchestrationStarted;
+  expect(next.attributes ?? {}).toEqual(attributes);
   expect(next.values ?? []).toEqual(valuesAfter(events));
   expect(next.subscriptions ?? []).toEqual(subscriptionsAfter(events));
   expect(next.eventKeys ?? []).toEqual(keysAfter(events));
@@ -658,6 +666,7 @@ function essence(event: HistoryEvent): unknown {
     case 'TopicReceived':
     case 'ValueSet':
     case 'ValueDeleted':
+    case 'AttributesSet':
     case 'TopicSubscribed':
     case 'TopicUnsubscribed':
     case 'TopicPublished':
@@ -687,6 +696,7 @@ const ALTERATIONS: Readonly<Record<string, readonly Alter[]>> = {
   ],
   ValueSet: [otherPayload('value'), replaceWith('key', (salt) => `other ${salt}`)],
   ValueDeleted: [replaceWith('key', (salt) => `other ${salt}`)],
+  AttributesSet: [replaceWith('attributes', (salt) => ({ altered: salt })), replaceWith('attributes', () => ({ altered: null }))],
   TopicSubscribed: [replaceWith('pattern', (salt) => `other ${salt}`)],
   TopicUnsubscribed: [replaceWith('pattern', (salt) => `other ${salt}`)],
   TopicPublished: [otherPayload('data'), replaceWith('topic', (salt) => `other ${salt}`)],

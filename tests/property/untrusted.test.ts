@@ -44,6 +44,7 @@ const event = fc.record(
     onParentClose: value,
     attempt: value,
     values: value,
+    attributes: fc.oneof(value, fc.dictionary(fc.constantFrom('a', '', '__proto__'), value)),
     subscriptions: value,
     eventKeys: value,
   },
@@ -65,6 +66,7 @@ const fine = {
   patchId: 'p',
   sessionId: 's',
   value: 1,
+  attributes: { a: 1 },
 };
 
 /** Kinds as they are in the middle of a history, and others now and then. */

@@ -305,7 +305,8 @@ async function stateOf({ provider }: Store): Promise<unknown> {
     await provider.readQueueDepths(),
     await listById(provider),
     await Promise.all(IDS.map((id) => provider.readValues(id, null))),
-    await Promise.all(IDS.map((id) => provider.readWorkItems(id))),
+    // When a lock ends that nobody renews is the store's to tell.
+    await Promise.all(IDS.map(async (id) => (await provider.readWorkItems(id)).map(({ visibleAtMs: _visibleAtMs, ...record }) => record))),
     await provider.readHistory(IDS.map((instanceId) => ({ instanceId, executionId: 1, afterEventId: 0 }))),
   ];
 }

@@ -31,7 +31,7 @@ const timer = (fireAtMs: number): Partial<ReplayResult> => ({
 });
 
 /** Parts of a start that most starts have. */
-const plainStart = { startAtMs: null, priority: 0 };
+const plainStart = { startAtMs: null, priority: 0, attributes: null };
 
 const childDefinition = orchestration('child', () => undefined);
 

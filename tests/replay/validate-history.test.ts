@@ -7,6 +7,7 @@ import {
   activityCompleted,
   activityFailed,
   activityScheduled,
+  attributesSet,
   cancelled,
   cancelRequested,
   childCompleted,
@@ -38,6 +39,9 @@ import {
 
 const failure = { name: 'Error', message: 'x' };
 
+const manyAttributes = (count: number): Readonly<Record<string, number>> =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`key ${index}`, index]));
+
 /** The error of a history that is refused. */
 function refusal(events: readonly unknown[]): HistoryError {
   try {
@@ -56,6 +60,7 @@ const everything: readonly Body[] = [
     parent: { instanceId: 'p', executionId: 1, eventId: 2 },
     carried: [{ name: 'e' }, { name: 'e', data: 1 }],
     customStatus: 'x',
+    attributes: { customer: 'acme' },
   }),
   activityScheduled('a', 1),
   activityScheduled('a'),
@@ -69,6 +74,7 @@ const everything: readonly Body[] = [
   statusSet(),
   valueSet('k', null),
   valueDeleted('k'),
+  attributesSet({ customer: null, vip: true }),
   topicSubscribed('t'),
   topicReceived('t', 1, 'key'),
   topicReceived('t'),
@@ -273,6 +279,7 @@ describe('validateHistory', () => {
         [{ key: 'k', value: 1, updatedAtMs: 1 }, { key: 'k' }],
       ],
     ],
+    [started(), 'attributes', [null, [], 'x', { a: null }, { a: [] }, { a: {} }, { '': 1 }, { a: 'x'.repeat(257) }, manyAttributes(33)]],
     [started(), 'subscriptions', [null, 't', [5], ['t', 5]]],
     [started(), 'eventKeys', [null, 'k', [null], ['k', null]]],
     [eventRaised('e'), 'key', [null, 5]],
@@ -284,6 +291,7 @@ describe('validateHistory', () => {
     [childScheduled('c', 'k'), 'onParentClose', [null, 'leave', 5]],
     [valueSet('k', 1), 'key', [undefined, 5]],
     [valueSet('k', 1), 'value', [undefined]],
+    [attributesSet({ a: 1 }), 'attributes', [undefined, null, [], 'x', { a: [] }, { a: {} }, { '': null }, manyAttributes(65)]],
     [valueDeleted('k'), 'key', [undefined, 5]],
     [topicSubscribed('t'), 'pattern', [undefined, 5]],
     [topicUnsubscribed('t'), 'pattern', [undefined, 5]],

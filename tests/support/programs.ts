@@ -1,6 +1,7 @@
 // Random orchestrations: a program is a JSON value, so that a parent can hand one to its child, and an ordinary async function runs it
 // against ctx. Programs have no loops: each ends once the world has answered everything. Neighbour: replay-harness.ts (the world).
 import fc from 'fast-check';
+import type { AttributeChange } from '../../src/types/attributes.ts';
 import type { ActivityOptions, OrchestrationContext } from '../../src/types/context.ts';
 import type { ParentClosePolicy } from '../../src/types/history-event.ts';
 import { orchestration, type AnyOrchestration, type Answer, type AskedActivity } from './replay-harness.ts';
@@ -39,6 +40,7 @@ export type Program =
       readonly key: string;
       readonly value: unknown;
     }
+  | { readonly op: 'attributes'; readonly change: AttributeChange }
   /** A scope or shield; `hops`: given up after so many microtasks, null: not at all. */
   | { readonly op: 'scope'; readonly body: Program; readonly isShield: boolean; readonly hops: number | null }
   | { readonly op: 'limit'; readonly limitMs: number; readonly body: Program }
@@ -110,7 +112,7 @@ function evaluate(ctx: OrchestrationContext, program: Program): unknown {
     case 'child':
       return ctx.scheduleSubOrchestration(PROGRAM_NAMES[program.as], program.body, {
         onParentClose: program.policy,
-        ...(program.ownId ? { instanceId: ctx.uuid() } : { version: '1.0.0' }),
+        ...(program.ownId ? { instanceId: ctx.uuid(), attributes: { child: true, as: program.as } } : { version: '1.0.0' }),
       });
     case 'detached':
       return ctx.startOrchestration(PROGRAM, ctx.uuid(), program.body);
@@ -138,6 +140,9 @@ function evaluate(ctx: OrchestrationContext, program: Program): unknown {
       return ctx.getValueFromInstance('root', program.key);
     case 'keyValue':
       return keyValue(ctx, program);
+    case 'attributes':
+      ctx.setAttributes(program.change);
+      return ctx.attributes;
     case 'scope': {
       const run = (): unknown => evaluate(ctx, program.body);
       const future = program.isShield ? ctx.shield(run) : ctx.scope(run);
@@ -381,6 +386,13 @@ const { program } = fc.letrec<{ program: Program }>((tie) => {
         how: fc.constantFrom('set', 'set', 'set', 'get', 'delete', 'setAndDelete', 'clear', 'entries', 'prune'),
         key,
         value: payload,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        op: fc.constant('attributes' as const),
+        change: fc.dictionary(fc.constantFrom('a', 'b', 'as', '1', 'é'), fc.constantFrom(null, true, false, 0, -0, -1.5, '', 'text', '😀')),
       }),
     },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('unsubscribe' as const), pattern }) },

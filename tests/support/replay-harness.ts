@@ -7,6 +7,7 @@ import { ReplayEngine } from '../../src/replay/replay-engine.ts';
 import type { ReplayHost } from '../../src/replay/replay-host.ts';
 import type { Scope } from '../../src/replay/scope.ts';
 import { validateHistory } from '../../src/replay/validate-history.ts';
+import type { AttributeChange, Attributes, AttributeValue } from '../../src/types/attributes.ts';
 import type { OrchestrationContext } from '../../src/types/context.ts';
 import { defineOrchestration, type OrchestrationDefinition, type OrchestrationSchemas } from '../../src/types/definition.ts';
 import type { Failure } from '../../src/types/failure.ts';
@@ -186,6 +187,7 @@ export type StartFields = {
   readonly carried?: readonly CarriedEvent[];
   readonly customStatus?: unknown;
   readonly values?: readonly CarriedValue[];
+  readonly attributes?: Attributes;
   readonly subscriptions?: readonly string[];
   readonly eventKeys?: readonly string[];
 };
@@ -223,6 +225,7 @@ export const startRequested = (name: string, instanceId: string, input?: unknown
   body('OrchestrationStartRequested', { name, instanceId, input, version });
 export const statusSet = (status?: unknown): Body => body('CustomStatusSet', { status });
 export const valueSet = (key: string, value: unknown): Body => body('ValueSet', { key, value });
+export const attributesSet = (attributes: AttributeChange): Body => body('AttributesSet', { attributes });
 export const valueDeleted = (key: string): Body => body('ValueDeleted', { key });
 export const topicSubscribed = (pattern: string): Body => body('TopicSubscribed', { pattern });
 export const topicUnsubscribed = (pattern: string): Body => body('TopicUnsubscribed', { pattern });
@@ -313,6 +316,19 @@ export function comparable(result: object): string {
 
 /** An engine that was rebuilt from its history. */
 export type Rebuilt = { readonly engine: ReplayEngine; readonly host: TestHost; readonly result: ReplayResult };
+
+/**
+ * Gives the search attributes that an instance has after some events.
+ *
+ * @param events - events of its current execution
+ */
+export function attributesAfter(events: readonly HistoryEvent[]): Attributes {
+  const attributes: Record<string, AttributeValue | null> = {};
+  for (const event of events) {
+    if (event.kind === 'OrchestrationStarted' || event.kind === 'AttributesSet') Object.assign(attributes, event.attributes);
+  }
+  return Object.fromEntries(Object.entries(attributes).flatMap(([key, value]) => (value === null ? [] : [[key, value] as const])));
+}
 
 /** Settings for a cold replay. */
 export type ReplaySettings = {

@@ -58,7 +58,8 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   'src/types': { folders: [], node: false, packages: [] },
   'src/replay': { folders: ['src/types'], node: false, packages: [] },
   'src/provider': { folders: ['src/types'], node: true, packages: [] },
-  'src/client': { folders: ['src/types', 'src/provider'], node: false, packages: [] },
+  // What an instance waits for is read from its history by the pure core.
+  'src/client': { folders: ['src/types', 'src/provider', 'src/replay'], node: false, packages: [] },
   'src/threads': {
     folders: ['src/types', 'src/replay', 'src/client'],
     // Threads live by the machine's clock, and never see a provider.

@@ -58,9 +58,9 @@ export class Dumps {
        ORDER BY visible_at, message_id`,
     );
     this.#readWork = database.prepare(
-      `SELECT execution_id AS executionId, event_id AS eventId, name, payload, NULL AS routing, heartbeat FROM work_items WHERE instance_id = ?1
+      `SELECT execution_id AS executionId, event_id AS eventId, name, payload, NULL AS routing, heartbeat FROM work_items WHERE instance_id = @id
        UNION ALL
-       SELECT execution_id, event_id, name, payload, routing, heartbeat FROM routed_items WHERE instance_id = ?1
+       SELECT execution_id, event_id, name, payload, routing, heartbeat FROM routed_items WHERE instance_id = @id
        ORDER BY executionId, eventId`,
     );
     this.#insertInstance = database.prepare(
@@ -113,7 +113,7 @@ export class Dumps {
         ...message,
         visibleAtMs: message.timerEventId === null ? 0 : visibleAtMs,
       })),
-      workItems: (this.#readWork.all(instanceId) as readonly WorkRow[]).map((item) => ({
+      workItems: (this.#readWork.all({ id: instanceId }) as readonly WorkRow[]).map((item) => ({
         ...item,
         routing: item.routing === null ? null : parseRouting(item.routing),
       })),

@@ -62,9 +62,9 @@ export class Tidying {
     );
     this.#selectExecutions = database.prepare(
       `SELECT execution_id AS executionId, name, version, 'ContinuedAsNew' AS status, last_event_id AS lastEventId, ended_at AS endedAtMs
-         FROM past_executions WHERE instance_id = ?1
+         FROM past_executions WHERE instance_id = @id
        UNION ALL
-       SELECT execution_id, name, version, status, last_event_id, ended_at FROM instances WHERE instance_id = ?1
+       SELECT execution_id, name, version, status, last_event_id, ended_at FROM instances WHERE instance_id = @id
        ORDER BY executionId`,
     );
     this.#selectPrunable = database
@@ -79,22 +79,22 @@ export class Tidying {
     this.#deletePast = database.prepare('DELETE FROM past_executions WHERE instance_id = ? AND execution_id = ?');
     const count = (from: string): string => `(SELECT count(*) FROM (SELECT 1 FROM ${from} LIMIT ${MAX_WAITING_COUNT}))`;
     this.#countWaiting = database.prepare(
-      `SELECT ${count('work_items WHERE instance_id = ?1')} AS plain,
-         ${count('routed_items WHERE instance_id = ?1')} AS routed,
-         ${count('work_items WHERE instance_id = ?1 AND lock_token IS NOT NULL AND ready_at > ?2')} AS runningPlain,
-         ${count('routed_items WHERE instance_id = ?1 AND lock_token IS NOT NULL AND ready_at > ?2')} AS runningRouted,
-         ${count('orchestrator_queue WHERE instance_id = ?1 AND timer_id IS NOT NULL')} AS timers,
-         (SELECT min(visible_at) FROM orchestrator_queue WHERE instance_id = ?1 AND timer_id IS NOT NULL) AS nextTimerAtMs,
-         ${count('orchestrator_queue WHERE instance_id = ?1 AND visible_at < 2')} AS messages,
-         ${count("instances WHERE parent_instance_id = ?1 AND status IN ('Pending', 'Running', 'Suspended', 'Quarantined')")} AS children,
+      `SELECT ${count('work_items WHERE instance_id = @id')} AS plain,
+         ${count('routed_items WHERE instance_id = @id')} AS routed,
+         ${count('work_items WHERE instance_id = @id AND lock_token IS NOT NULL AND ready_at > @now')} AS runningPlain,
+         ${count('routed_items WHERE instance_id = @id AND lock_token IS NOT NULL AND ready_at > @now')} AS runningRouted,
+         ${count('orchestrator_queue WHERE instance_id = @id AND timer_id IS NOT NULL')} AS timers,
+         (SELECT min(visible_at) FROM orchestrator_queue WHERE instance_id = @id AND timer_id IS NOT NULL) AS nextTimerAtMs,
+         ${count('orchestrator_queue WHERE instance_id = @id AND visible_at < 2')} AS messages,
+         ${count("instances WHERE parent_instance_id = @id AND status IN ('Pending', 'Running', 'Suspended', 'Quarantined')")} AS children,
          ready_at AS readyAtMs, lock_token AS lockToken
-       FROM instances WHERE instance_id = ?1`,
+       FROM instances WHERE instance_id = @id`,
     );
   }
 
   countWaiting(instanceId: string): WaitingCounts {
     const nowMs = this.#clock.nowMs();
-    const row = this.#countWaiting.get(instanceId, nowMs) as WaitingRow | undefined;
+    const row = this.#countWaiting.get({ id: instanceId, now: nowMs }) as WaitingRow | undefined;
     if (row === undefined) return NOTHING;
     const { plain, routed, runningPlain, runningRouted, lockToken, ...counts } = row;
     return {
@@ -106,7 +106,7 @@ export class Tidying {
   }
 
   executions(instanceId: string): readonly ExecutionRecord[] {
-    return this.#selectExecutions.all(instanceId) as readonly ExecutionRecord[];
+    return this.#selectExecutions.all({ id: instanceId }) as readonly ExecutionRecord[];
   }
 
   /** Deletes an instance with its descendants. */

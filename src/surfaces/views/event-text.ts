@@ -47,6 +47,8 @@ export function describeBriefly(event: HistoryEvent, history: readonly HistoryEv
     case 'ValueSet':
     case 'ValueDeleted':
       return event.key;
+    case 'AttributesSet':
+      return Object.keys(event.attributes).join(', ');
     case 'SessionMessageSent':
       return `session ${event.sessionId}`;
     case 'Patched':

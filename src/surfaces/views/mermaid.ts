@@ -182,6 +182,8 @@ function drawStep(history: readonly HistoryEvent[], event: HistoryEvent, partici
       return `Note over O: value ${escape(event.key)} set`;
     case 'ValueDeleted':
       return `Note over O: value ${escape(event.key)} deleted`;
+    case 'AttributesSet':
+      return `Note over O: attributes ${escape(Object.keys(event.attributes).join(', '))} set`;
     case 'TopicSubscribed':
       return `Note over O: subscribes to ${escape(event.pattern)}`;
     case 'TopicUnsubscribed':
