@@ -39,6 +39,8 @@ export function describeEvent(event: HistoryEvent, history: readonly HistoryEven
     case 'CancelRequested':
     case 'OrchestrationCancelled':
       return event.reason;
+    case 'AttributesSet':
+      return oneLine(event.attributes);
     case 'CustomStatusSet':
       return oneLine(event.status);
     case 'FutureCancelled':

@@ -74,8 +74,21 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     node: true,
     packages: [],
   },
-  // Pictures of a history as data and text; they run in a browser, too.
+  // Each call of the management API as data, and what is made of the table.
+  'src/surfaces/operations': { folders: ['src/types', 'src/client', 'src/main'], node: true, packages: ['zod'] },
+  'src/surfaces/http': {
+    folders: ['src/types', 'src/client', 'src/main', 'src/surfaces/operations', 'src/surfaces/mcp', 'src/surfaces/dashboard'],
+    node: true,
+    packages: ['hono', '@hono/node-server', 'zod'],
+  },
+  'src/surfaces/mcp': {
+    folders: ['src/types', 'src/client', 'src/main', 'src/surfaces/operations'],
+    node: true,
+    packages: ['@modelcontextprotocol/sdk', 'zod'],
+  },
+  // Where the built dashboard is. Its source is in the folder dashboard.
   'src/surfaces/dashboard': { folders: [], node: true, packages: [] },
+  // Pictures of a history as data and text; they run in a browser, too.
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {

@@ -6,7 +6,7 @@ import { Hono, type Context } from 'hono';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { encodeRecord } from '../../types/codec.ts';
 import { toSurfaceFailure } from '../operations/failures.ts';
-import { toFilter, type FilterOptions, type WireFilter } from '../operations/filters.ts';
+import { toFilter, type FilterOptions } from '../operations/filters.ts';
 import type { Operation, SurfaceContext } from '../operations/operation.ts';
 import { operations } from '../operations/operations.ts';
 import { EventStreams } from './event-streams.ts';
@@ -50,7 +50,10 @@ export class HttpApp {
    * @param options - checked
    * @param parts - what is served besides the API
    */
-  constructor(options: ResolvedHttpOptions, parts: { readonly context: SurfaceContext; readonly files: StaticFiles | null; readonly mcp: McpMount | null }) {
+  constructor(
+    options: ResolvedHttpOptions,
+    parts: { readonly context: SurfaceContext; readonly files: StaticFiles | null; readonly mcp: McpMount | null },
+  ) {
     this.#options = options;
     this.#context = parts.context;
     this.#files = parts.files;
@@ -109,7 +112,10 @@ export class HttpApp {
     // HEAD of a stream would make a stream that nobody reads.
     routes.use(`${API_PREFIX}/*`, async (context, next) =>
       context.req.method === 'HEAD'
-        ? problemResponse(refuse('METHOD_NOT_ALLOWED', 'Use GET', { headers: { allow: 'GET' } }), context.env.requestId)
+        ? problemResponse(
+            refuse('METHOD_NOT_ALLOWED', 'This route takes GET, not HEAD', { headers: { allow: 'GET' } }),
+            context.env.requestId,
+          )
         : await next(),
     );
     for (const operation of operations) {
@@ -158,12 +164,18 @@ export class HttpApp {
   }
 
   #refuseCall(operation: Operation, request: Request): Refusal | null {
-    if (!operation.isOffered(this.#context)) return refuse('NOT_OFFERED', `This server has nothing for ${operation.name}: it was started without`);
-    if (operation.isWrite && this.#context.isReadOnly) return refuse('READ_ONLY', 'This server only reads. Start another one without `readOnly`');
+    if (!operation.isOffered(this.#context))
+      return refuse('NOT_OFFERED', `This server has nothing for ${operation.name}: it was started without`);
+    if (operation.isWrite && this.#context.isReadOnly)
+      return refuse('READ_ONLY', 'This server only reads. Start another one without `readOnly`');
     return operation.http.method === 'POST' ? refuseType(request, 'application/json') : null;
   }
 
-  async #run(operation: Operation, input: Readonly<Record<string, unknown>>, call: { readonly request: Request; readonly requestId: string }): Promise<Response> {
+  async #run(
+    operation: Operation,
+    input: Readonly<Record<string, unknown>>,
+    call: { readonly request: Request; readonly requestId: string },
+  ): Promise<Response> {
     const waitMs = typeof input['waitMs'] === 'number' ? input['waitMs'] : 0;
     const giveUp = new AbortController();
     // A write goes on when its caller has gone: half of it would be worse.
@@ -179,7 +191,9 @@ export class HttpApp {
       const result = await Promise.race([running, timedOut]);
       if (result !== null) return jsonResponse(result, operation.http.status);
       giveUp.abort();
-      running.catch((error: unknown) => this.#options.logger.warn({ error, requestId: call.requestId }, `${operation.name} failed after its time`));
+      running.catch((error: unknown) =>
+        this.#options.logger.warn({ error, requestId: call.requestId }, `${operation.name} failed after its time`),
+      );
       const detail = operation.isWrite ? 'It may or may not be done: look before you try again' : 'Try again';
       return problemResponse(refuse('REQUEST_TIMEOUT', `The store did not answer in time. ${detail}`), call.requestId);
     } catch (error) {
@@ -202,7 +216,10 @@ export class HttpApp {
   ): Promise<Response> {
     const { key, body, input, request, requestId } = call;
     if (key.length === 0 || key.length > MAX_KEY_LENGTH) {
-      return problemResponse(refuse('IDEMPOTENCY_KEY_INVALID', `Expected Idempotency-Key to have 1 to ${MAX_KEY_LENGTH} characters`), requestId);
+      return problemResponse(
+        refuse('IDEMPOTENCY_KEY_INVALID', `Expected Idempotency-Key to have 1 to ${MAX_KEY_LENGTH} characters`),
+        requestId,
+      );
     }
     const { pathname, search } = new URL(request.url);
     const result = await this.#keys.run(key, [request.method, pathname, search, body], async () => {
@@ -210,7 +227,10 @@ export class HttpApp {
       return { status: response.status, contentType: response.headers.get('content-type') ?? '', body: await response.text() };
     });
     if (result === null) {
-      return problemResponse(refuse('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key belongs to another request. Take a new one'), requestId);
+      return problemResponse(
+        refuse('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key belongs to another request. Take a new one'),
+        requestId,
+      );
     }
     const { status, contentType, body: text } = result.answer;
     const headers = { 'content-type': contentType, ...(result.isReplayed && { 'idempotency-replayed': 'true' }) };
@@ -281,7 +301,7 @@ export class HttpApp {
     const allowed = operations.filter(({ http }) => matches(http.path, pathname)).map(({ http }) => http.method);
     if (allowed.length > 0) {
       const allow = [...new Set(allowed)].join(', ');
-      return problemResponse(refuse('METHOD_NOT_ALLOWED', `Use ${allow}`, { headers: { allow } }), requestId);
+      return problemResponse(refuse('METHOD_NOT_ALLOWED', `This route takes ${allow}, not ${method}`, { headers: { allow } }), requestId);
     }
     return problemResponse(refuse('ROUTE_NOT_FOUND', `There is nothing here. ${API_PREFIX}/openapi.json lists all routes`), requestId);
   }
@@ -289,9 +309,14 @@ export class HttpApp {
   /** The outside is told what it can act on; everything else goes to the log, under the id that the outside gets. */
   #fail(error: unknown, requestId: string): Response {
     const failure = toSurfaceFailure(error);
-    if (failure === null || failure.status === 500) this.#options.logger.error({ error, requestId }, 'a request failed');
+    if (failure === null || failure.status === 500 || failure.status === 503) {
+      this.#options.logger.error({ error, requestId }, 'a request failed');
+    }
     if (failure !== null) return problemResponse(refuseFailure(failure), requestId);
-    return problemResponse(refuse('INTERNAL_ERROR', 'Something unexpected went wrong. The log of the server has it under the request id'), requestId);
+    return problemResponse(
+      refuse('INTERNAL_ERROR', 'Something unexpected went wrong. The log of the server has it under the request id'),
+      requestId,
+    );
   }
 }
 
@@ -331,7 +356,8 @@ function readInput(
   operation: Operation,
   given: { readonly request: Request; readonly path: Readonly<Record<string, string>>; readonly body: string },
 ): Read<Readonly<Record<string, unknown>>> {
-  if (!isWellFormed(new URL(given.request.url).pathname)) return { refusal: refuse('REQUEST_INVALID', 'The path has broken percent-encoding') };
+  if (!isWellFormed(new URL(given.request.url).pathname))
+    return { refusal: refuse('REQUEST_INVALID', 'The path has broken percent-encoding') };
   const path = check(operation.input.path, given.path);
   if ('refusal' in path) return path;
   const parameters = readQuery(operation.input.query, new URL(given.request.url).searchParams);
@@ -361,5 +387,5 @@ function readFilter(parameters: URLSearchParams): Read<FilterOptions> {
   const query = readQuery(schema, parameters);
   if ('refusal' in query) return query;
   const filter = check(schema, query.value);
-  return 'refusal' in filter ? filter : { value: toFilter(filter.value as WireFilter) };
+  return 'refusal' in filter ? filter : { value: toFilter(filter.value) };
 }

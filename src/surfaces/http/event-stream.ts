@@ -93,10 +93,7 @@ export function eventStream(source: (signal: AbortSignal) => AsyncGenerator<stri
 }
 
 /** A source that fails ends with an event that says so. */
-async function nextPiece(
-  pieces: AsyncGenerator<string>,
-  onFailure: EventStreamOptions['onFailure'],
-): Promise<IteratorResult<string>> {
+async function nextPiece(pieces: AsyncGenerator<string>, onFailure: EventStreamOptions['onFailure']): Promise<IteratorResult<string>> {
   try {
     return await pieces.next();
   } catch (error) {

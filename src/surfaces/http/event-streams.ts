@@ -1,9 +1,10 @@
 // The routes of event streams: what they take, how many there are, and that all of them end. Neighbours: streams.ts says what they say, app.ts
 // mounts them.
 import * as z from 'zod';
+import { notFound } from '../../client/instance-state.ts';
 import { encodeRecord } from '../../types/codec.ts';
 import { toSurfaceFailure } from '../operations/failures.ts';
-import { filterShape, instanceIdSchema, toFilter, type ListOptions, type WireFilter } from '../operations/filters.ts';
+import { filterShape, instanceIdSchema, toFilter, type ListOptions } from '../operations/filters.ts';
 import type { LogFilter } from '../operations/log-source.ts';
 import type { SurfaceContext } from '../operations/operation.ts';
 import { readStats } from '../operations/system.ts';
@@ -85,9 +86,7 @@ export class EventStreams {
     if ('refusal' in id) return id;
     const resume = request.lastEventId === null ? null : readCursor(request.lastEventId);
     if (resume === null && request.lastEventId !== null) return wrongId('<executionId>:<eventId>');
-    if ((await this.#context.client.getState(request.id)) === null) {
-      return { refusal: { status: 404, code: 'INSTANCE_NOT_FOUND', detail: `there is no instance '${request.id}' in this store. Check the id` } };
-    }
+    if ((await this.#context.client.getState(request.id)) === null) throw notFound(request.id);
     return this.#serve(request, (signal) => followInstance(() => this.#feeds.get(request.id), resume, signal));
   }
 
@@ -96,30 +95,32 @@ export class EventStreams {
     if ('refusal' in query) return query;
     const { orderBy, direction, limit, ...filter } = query.value as z.output<typeof listQuery>;
     const options: ListOptions = {
-      ...toFilter(filter as WireFilter),
+      ...toFilter(filter),
       ...(orderBy !== undefined && { orderBy }),
       ...(direction !== undefined && { direction }),
       limit,
     };
-    const find = (): SharedPoll<Snapshot> => this.#snapshots.get(`instances ${encodeRecord(options)}`, {
-      read: async () => {
-        const { instances, cursor } = await this.#context.client.listInstances(options);
-        return toSnapshot({ instances: instances.map((instance) => toWireInstance(instance)), cursor });
-      },
-      print: ({ digest }) => digest,
-      pauseMs: this.#options.listPollMs,
-    });
+    const find = (): SharedPoll<Snapshot> =>
+      this.#snapshots.get(`instances ${encodeRecord(options)}`, {
+        read: async () => {
+          const { instances, cursor } = await this.#context.client.listInstances(options);
+          return toSnapshot({ instances: instances.map((instance) => toWireInstance(instance)), cursor });
+        },
+        print: ({ digest }) => digest,
+        pauseMs: this.#options.listPollMs,
+      });
     return this.#serve(request, (signal) => followSnapshots(find, { event: 'instances', lastDigest: request.lastEventId }, signal));
   }
 
   #stats(request: StreamRequest): Read<Response> {
     const query = read(nothing, request);
     if ('refusal' in query) return query;
-    const find = (): SharedPoll<Snapshot> => this.#snapshots.get('stats', {
-      read: async () => toSnapshot(await readStats(this.#context)),
-      print: ({ digest }) => digest,
-      pauseMs: this.#options.listPollMs,
-    });
+    const find = (): SharedPoll<Snapshot> =>
+      this.#snapshots.get('stats', {
+        read: async () => toSnapshot(await readStats(this.#context)),
+        print: ({ digest }) => digest,
+        pauseMs: this.#options.listPollMs,
+      });
     return this.#serve(request, (signal) => followSnapshots(find, { event: 'stats', lastDigest: null }, signal));
   }
 
@@ -131,13 +132,15 @@ export class EventStreams {
     const { afterSeq, ...filter } = query.value as z.output<typeof logQuery>;
     const { lastEventId } = request;
     if (lastEventId !== null && !/^\d{1,15}$/.test(lastEventId)) return wrongId('<seq>');
-    const from = lastEventId === null ? (afterSeq ?? 0) : Number(lastEventId);
+    const from = lastEventId === null ? (afterSeq ?? null) : Number(lastEventId);
     return this.#serve(request, (signal) => followLogs(logs, { filter: filter as LogFilter, afterSeq: from }, signal));
   }
 
   #serve({ request, requestId, cut }: StreamRequest, source: Source): Read<Response> {
     if (this.#open.size >= this.#options.maxStreams) {
-      return { refusal: refuse('TOO_MANY_STREAMS', `${this.#open.size} streams are open, as many as this server serves`, { retryAfterS: 5 }) };
+      return {
+        refusal: refuse('TOO_MANY_STREAMS', `${this.#open.size} streams are open, as many as this server serves`, { retryAfterS: 5 }),
+      };
     }
     const { response, end } = eventStream(source, {
       stallMs: this.#options.stallMs,

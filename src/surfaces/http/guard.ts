@@ -62,7 +62,10 @@ function checkHost({ allowedHosts }: ResolvedHttpOptions, request: Request): Ref
   const hosts = [request.headers.get('host') ?? '', new URL(request.url).host];
   const refused = hosts.find((host) => !isAllowed(hostnameOf(host), allowedHosts));
   if (refused === undefined) return null;
-  return refuse('HOST_NOT_ALLOWED', 'This server is not called by this name. Add the name to `allowedHosts`, or use an IP address or localhost');
+  return refuse(
+    'HOST_NOT_ALLOWED',
+    'This server is not called by this name. Add the name to `allowedHosts`, or use an IP address or localhost',
+  );
 }
 
 function isAllowed(hostname: string | null, allowedHosts: ReadonlySet<string>): boolean {

@@ -78,7 +78,8 @@ export async function createHttpApi(options: HttpApiOptions): Promise<HttpApi> {
 export async function serve(options: ServeOptions): Promise<HttpServer> {
   const { host = '127.0.0.1', port = DEFAULT_PORT, headersTimeoutMs = HEADERS_TIMEOUT_MS, ...rest } = options;
   if (typeof host !== 'string' || host === '') throw new OptionError(`Expected \`host\` to be an address, got ${show(host)}`);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new OptionError(`Expected \`port\` to be from 0 to 65535, got ${show(port)}`);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new OptionError(`Expected \`port\` to be from 0 to 65535, got ${show(port)}`);
   if (!Number.isInteger(headersTimeoutMs) || headersTimeoutMs < 1) {
     throw new OptionError(`Expected \`headersTimeoutMs\` to be a whole number from 1, got ${show(headersTimeoutMs)}`);
   }
@@ -161,7 +162,9 @@ async function listen(server: Server, address: { readonly host: string; readonly
       });
     });
   } catch (cause) {
-    throw new OptionError(`Cannot listen on ${address.host}, port ${address.port}: ${toFailure(cause).message}. Choose another \`port\``, { cause });
+    throw new OptionError(`Cannot listen on ${address.host}, port ${address.port}: ${toFailure(cause).message}. Choose another \`port\``, {
+      cause,
+    });
   }
 }
 

@@ -52,7 +52,7 @@ export function openApiDocument(context: SurfaceContext, hasToken: boolean): Jso
     if (http.method === 'POST' && !components.has(input.body)) components.add(input.body, { id: requestId(name) });
   }
   const { schemas } = z.toJSONSchema(components, { uri: (id) => `#/components/schemas/${id}`, io: 'input' });
-  const clean = Object.fromEntries(Object.entries(schemas).map(([id, { $schema: _, $id: __, ...schema }]) => [id, schema]));
+  const clean = Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, without(schema, '$schema', '$id')]));
   const paths: Record<string, Record<string, Json>> = {};
   for (const operation of operations.filter((offered) => offered.isOffered(context))) {
     const path = `${API_PREFIX}${operation.http.path}`;
@@ -71,6 +71,10 @@ export function openApiDocument(context: SurfaceContext, hasToken: boolean): Jso
     },
     ...(hasToken && { security: [{ token: [] }] }),
   };
+}
+
+function without(object: Json, ...names: readonly string[]): Json {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
 }
 
 /** Name of the component that describes the body of an operation. */
@@ -94,16 +98,23 @@ function describe(operation: Operation): Json {
       },
     }),
     responses: {
-      [String(http.status ?? 200)]: { description: summary, content: { 'application/json': { schema: { $ref: `#/components/schemas/${id}` } } } },
+      [String(http.status ?? 200)]: {
+        description: summary,
+        content: { 'application/json': { schema: { $ref: `#/components/schemas/${id}` } } },
+      },
       default: failure,
     },
   };
 }
 
 function parameters(place: 'path' | 'query', schema: z.ZodObject): readonly Json[] {
-  const json = z.toJSONSchema(schema, { io: 'input' }) as { readonly properties?: Readonly<Record<string, Json>>; readonly required?: readonly string[] };
+  const json = z.toJSONSchema(schema, { io: 'input' }) as {
+    readonly properties?: Readonly<Record<string, Json>>;
+    readonly required?: readonly string[];
+  };
   return Object.entries(json.properties ?? {}).map(([name, property]) => {
-    const { description, ...rest } = property;
+    const { description } = property;
+    const rest = without(property, 'description');
     const base = { name, in: place, required: json.required?.includes(name) ?? false, ...(description !== undefined && { description }) };
     // Attributes are of several types, which only JSON tells apart.
     return rest['type'] === 'object' ? { ...base, content: { 'application/json': { schema: rest } } } : { ...base, schema: rest };
@@ -112,10 +123,18 @@ function parameters(place: 'path' | 'query', schema: z.ZodObject): readonly Json
 
 /** What is no call with a JSON answer: streams and files of lines. */
 function streamPaths(context: SurfaceContext): Readonly<Record<string, Readonly<Record<string, Json>>>> {
-  const query = (name: string): readonly Json[] => parameters('query', operations.find((operation) => operation.name === name)?.input.query ?? z.object({}));
-  const without = (list: readonly Json[], ...names: readonly string[]): readonly Json[] => list.filter(({ name }) => !names.includes(String(name)));
+  const queryWithout = (name: string, ...left: readonly string[]): readonly Json[] => {
+    const schema = operations.find((operation) => operation.name === name)?.input.query;
+    return schema === undefined ? [] : parameters('query', schema).filter((parameter) => !left.includes(String(parameter['name'])));
+  };
   const id = { name: 'id', in: 'path', required: true, schema: { type: 'string' } };
-  const last = { name: 'lastEventId', in: 'query', required: false, schema: { type: 'string' }, description: 'As the header Last-Event-ID' };
+  const last = {
+    name: 'lastEventId',
+    in: 'query',
+    required: false,
+    schema: { type: 'string' },
+    description: 'As the header Last-Event-ID',
+  };
   const text = (type: string, description: string): Json => ({
     200: { description, content: { [type]: { schema: { type: 'string' } } } },
     default: failure,
@@ -126,17 +145,17 @@ function streamPaths(context: SurfaceContext): Readonly<Record<string, Readonly<
   const imported = { description: 'Imported', content: { 'application/json': { schema: { $ref: '#/components/schemas/Imported' } } } };
   return {
     '/instances/{id}/events': stream('followInstance', 'Follow history and state of an instance', [id, last]),
-    '/streams/instances': stream('followInstances', 'Follow a list of instances', [...without(query('listInstances'), 'cursor'), last]),
+    '/streams/instances': stream('followInstances', 'Follow a list of instances', [...queryWithout('listInstances', 'cursor'), last]),
     '/streams/stats': stream('followStats', 'Follow figures', [last]),
     ...(context.logs !== null && {
-      '/streams/logs': stream('followLogs', 'Follow log lines', [...without(query('readLogs'), 'limit'), last]),
+      '/streams/logs': stream('followLogs', 'Follow log lines', [...queryWithout('readLogs', 'limit'), last]),
     }),
     '/export': {
       get: {
         operationId: 'exportInstances',
         tags: ['streams'],
         summary: 'Export instances, one a line',
-        parameters: without(query('listInstances'), 'cursor', 'limit', 'orderBy', 'direction'),
+        parameters: queryWithout('listInstances', 'cursor', 'limit', 'orderBy', 'direction'),
         responses: text('application/x-ndjson', 'One instance a line'),
       },
     },

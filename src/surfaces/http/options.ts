@@ -129,7 +129,9 @@ export function resolveHttpOptions(options: HttpApiOptions): ResolvedHttpOptions
   if (logs !== null && !hasMethods(logs, ['read', 'subscribe'])) throw new OptionError('Expected `logs` to be a LogTail');
   if (metrics !== null && !hasMethods(metrics, ['metrics'])) throw new OptionError('Expected `metrics` to have metrics() and contentType');
   if (token !== undefined && (typeof token !== 'string' || token.length < MIN_TOKEN_LENGTH || !/^[\x21-\x7e]+$/.test(token))) {
-    throw new OptionError(`Expected \`token\` to have at least ${MIN_TOKEN_LENGTH} characters without spaces; make one with: openssl rand -hex 32`);
+    throw new OptionError(
+      `Expected \`token\` to have at least ${MIN_TOKEN_LENGTH} characters without spaces; make one with: openssl rand -hex 32`,
+    );
   }
   if (!(typeof dashboard === 'boolean' || typeof dashboard === 'string' || dashboard instanceof URL)) {
     throw new OptionError(`Expected \`dashboard\` to be true, false or a folder, got ${show(dashboard)}`);
@@ -168,7 +170,10 @@ function flag(value: unknown, name: string): boolean {
   return value;
 }
 
-function whole(value: unknown, { name, fallback, least }: { readonly name: string; readonly fallback: number; readonly least: number }): number {
+function whole(
+  value: unknown,
+  { name, fallback, least }: { readonly name: string; readonly fallback: number; readonly least: number },
+): number {
   if (value === undefined) return fallback;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value;
   throw new OptionError(`Expected \`${name}\` to be a whole number from ${least}, got ${show(value)}`);
@@ -182,6 +187,7 @@ function texts(value: unknown, name: string): readonly string[] {
 
 function toOrigin(text: string): string {
   const origin = URL.canParse(text) ? new URL(text).origin : 'null';
-  if (origin === 'null') throw new OptionError(`Expected \`allowedOrigins\` to hold origins such as 'https://ops.example.com', got ${show(text)}`);
+  if (origin === 'null')
+    throw new OptionError(`Expected \`allowedOrigins\` to hold origins such as 'https://ops.example.com', got ${show(text)}`);
   return origin;
 }

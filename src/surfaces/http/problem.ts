@@ -89,7 +89,15 @@ export function refuseFailure({ status, code, detail, retryAfterS }: SurfaceFail
  * @returns the problem
  */
 export function toProblem({ status, code, detail, issues }: Refusal, requestId: string): object {
-  return { type: `urn:duraloom:${code}`, title: STATUS_CODES[status] ?? 'Error', status, code, detail, requestId, ...(issues && { issues }) };
+  return {
+    type: `urn:duraloom:${code}`,
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    code,
+    detail,
+    requestId,
+    ...(issues && { issues }),
+  };
 }
 
 /**

@@ -100,7 +100,10 @@ export class SharedPolls<State> {
    * @param watched - how to look at it
    * @returns what to watch
    */
-  get(key: string, watched: { readonly read: () => Promise<State>; readonly print: (state: State) => string; readonly pauseMs: number }): SharedPoll<State> {
+  get(
+    key: string,
+    watched: { readonly read: () => Promise<State>; readonly print: (state: State) => string; readonly pauseMs: number },
+  ): SharedPoll<State> {
     const known = this.#polls.get(key);
     if (known !== undefined) return known;
     const poll: SharedPoll<State> = new SharedPoll({

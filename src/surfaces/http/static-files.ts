@@ -37,7 +37,8 @@ export class StaticFiles {
   constructor(folder: string | URL) {
     this.#folder = typeof folder === 'string' && !folder.startsWith('file:') ? folder : fileURLToPath(folder);
     this.#names = new Set(list(this.#folder));
-    if (!this.#names.has('index.html')) throw new OptionError(`Expected \`dashboard\` to be a folder with an index.html, got '${this.#folder}'`);
+    if (!this.#names.has('index.html'))
+      throw new OptionError(`Expected \`dashboard\` to be a folder with an index.html, got '${this.#folder}'`);
   }
 
   /**
@@ -71,7 +72,11 @@ function list(folder: string): readonly string[] {
   try {
     return readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(folder.replace(/[/\\]$/, '').length + 1).replaceAll(sep, '/'));
+      .map((entry) =>
+        join(entry.parentPath, entry.name)
+          .slice(folder.replace(/[/\\]$/, '').length + 1)
+          .replaceAll(sep, '/'),
+      );
   } catch (cause) {
     throw new OptionError(`The folder of the dashboard cannot be read: ${toFailure(cause).message}`, { cause });
   }

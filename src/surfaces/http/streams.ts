@@ -36,7 +36,8 @@ export async function* followInstance(find: () => InstanceFeed, resume: Cursor |
         yield encodeEvents([{ event: 'end', data: encodeRecord({ reason: 'deleted' }) }]);
         return;
       }
-      const isAnother = sent === null ? cursor !== null && (await feed.isAhead(cursor)) : sent.createdAt.getTime() !== state.createdAt.getTime();
+      const isAnother =
+        sent === null ? cursor !== null && (await feed.isAhead(cursor)) : sent.createdAt.getTime() !== state.createdAt.getTime();
       if (isAnother) {
         feed.forgetHistory();
         yield encodeEvents([{ event: 'reset', data: encodeRecord({ executionId: state.executionId }) }]);
@@ -122,13 +123,13 @@ export async function* followSnapshots(
  * Follows log lines.
  *
  * @param logs - keeps them
- * @param options - which, and the number of the last one that the reader has
+ * @param options - which, and the last one that the reader has; null: it begins with the newest
  * @param signal - ends it
  * @yields events as text
  */
 export async function* followLogs(
   logs: LogSource,
-  options: { readonly filter: LogFilter; readonly afterSeq: number },
+  options: { readonly filter: LogFilter; readonly afterSeq: number | null },
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   const wakeup = new Wakeup(signal);
@@ -136,13 +137,15 @@ export async function* followLogs(
   try {
     let { afterSeq } = options;
     while (!signal.aborted) {
-      const entries = logs.read({ ...options.filter, afterSeq, limit: LOG_LINES });
-      const last = entries.at(-1);
-      if (last === undefined) await wakeup.next();
-      else {
-        afterSeq = last.seq;
-        yield encodeEvents(entries.map((entry) => ({ event: 'log', id: String(entry.seq), data: encodeRecord(entry) })));
-      }
+      const page = logs.read({ ...options.filter, ...(afterSeq !== null && { afterSeq }), limit: LOG_LINES });
+      const isAtEnd = page.entries.length < LOG_LINES;
+      const gap = { event: 'gap', data: encodeRecord({ missed: page.missed }) };
+      const lines = page.entries.map((entry) => ({ event: 'log', id: String(entry.seq), data: encodeRecord(entry) }));
+      const events = [...(page.missed > 0 ? [gap] : []), ...lines];
+      afterSeq = page.lastSeq;
+      if (events.length > 0) yield encodeEvents(events);
+      // What came while the reader took these has woken already.
+      if (isAtEnd) await wakeup.next();
     }
   } finally {
     unsubscribe();

@@ -42,7 +42,7 @@ export function exportResponse(client: Client, filter: FilterOptions, onFailure:
  * @yields the value of each line that is not empty
  * @throws {ArgumentError} for a line that is no JSON, or too long
  */
-export async function* readLines(body: ReadableStream<Uint8Array> | null): AsyncGenerator<unknown> {
+export async function* readLines(body: ReadableStream<Uint8Array> | null): AsyncGenerator {
   if (body === null) return;
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const parts: string[] = [];
@@ -50,14 +50,15 @@ export async function* readLines(body: ReadableStream<Uint8Array> | null): Async
   let line = 0;
   const reader = body.getReader();
   try {
-    for (let isDone = false; !isDone; ) {
+    for (let isDone = false; !isDone;) {
       const next = await reader.read();
       isDone = next.done;
       const pieces = `${decode(decoder, next.value, line)}${isDone ? '\n' : ''}`.split('\n');
       for (const [index, piece] of pieces.entries()) {
         parts.push(piece);
         units += piece.length;
-        if (units > MAX_LINE_UNITS) throw new ArgumentError(`Line ${line + 1} has more than ${MAX_LINE_UNITS} characters. Import it by itself`);
+        if (units > MAX_LINE_UNITS)
+          throw new ArgumentError(`Line ${line + 1} has more than ${MAX_LINE_UNITS} characters. Import it by itself`);
         if (index === pieces.length - 1) continue;
         line += 1;
         const text = parts.join('').trim();
@@ -71,7 +72,7 @@ export async function* readLines(body: ReadableStream<Uint8Array> | null): Async
   }
 }
 
-function decode(decoder: TextDecoder, bytes: Uint8Array | undefined, line: number): string {
+function decode(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array | undefined, line: number): string {
   try {
     return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
   } catch (cause) {

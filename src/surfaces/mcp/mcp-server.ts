@@ -73,6 +73,7 @@ export async function serveStdio(options: StdioOptions): Promise<StdioServer> {
   const server = await createMcpServer(rest);
   const { StdioServerTransport } = await import('@modelcontextprotocol/sdk/server/stdio.js');
   const closed = new Promise<void>((resolve) => {
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK has no other way
     server.onclose = resolve;
   });
   const close = async (): Promise<void> => {
@@ -90,7 +91,8 @@ export async function serveStdio(options: StdioOptions): Promise<StdioServer> {
 }
 
 function toContext(options: McpOptions): ToolContext {
-  if (typeof options !== 'object' || options === null) throw new OptionError(`Expected the options of the MCP server, got ${show(options)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new OptionError(`Expected the options of the MCP server, got ${show(options)}`);
   assertKnownOptions(options, OPTIONS, ' of the MCP server');
   const { client, provider, runtimes = [], logs = null, allowWrites = false, logger = silentLogger } = options;
   if (!hasMethods(client, ['listInstances', 'getState'])) throw new OptionError('Expected `client` to be a Client');

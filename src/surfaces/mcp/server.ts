@@ -36,6 +36,7 @@ export function makeServer(context: ToolContext): Server {
     { name: 'duraloom', title: 'duraloom', version: PACKAGE_VERSION },
     { capabilities: { tools: {}, resources: {} }, instructions: INSTRUCTIONS },
   );
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK has no other way
   server.onerror = (error) => context.logger.warn({ error }, 'trouble on a connection of the MCP server');
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: listTools(context) }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal }) => {

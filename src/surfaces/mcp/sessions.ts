@@ -28,7 +28,11 @@ export class McpSessions {
    */
   constructor(
     context: ToolContext,
-    { maxSessions = MAX_SESSIONS, idleMs = IDLE_MS, maxBodyBytes }: { readonly maxSessions?: number; readonly idleMs?: number; readonly maxBodyBytes: number },
+    {
+      maxSessions = MAX_SESSIONS,
+      idleMs = IDLE_MS,
+      maxBodyBytes,
+    }: { readonly maxSessions?: number; readonly idleMs?: number; readonly maxBodyBytes: number },
   ) {
     this.#context = context;
     this.#limits = { maxSessions, idleMs, maxBodyBytes };

@@ -54,7 +54,13 @@ function toTool(operation: Operation, input: z.ZodObject): Tool {
     // Clients validate by draft 7.
     inputSchema: z.toJSONSchema(input, { target: 'draft-7', io: 'input' }) as Tool['inputSchema'],
     outputSchema: z.toJSONSchema(output, { target: 'draft-7', io: 'input' }) as Tool['outputSchema'],
-    annotations: { title: summary, readOnlyHint: !isWrite, destructiveHint: isDestructive, idempotentHint: isIdempotent, openWorldHint: false },
+    annotations: {
+      title: summary,
+      readOnlyHint: !isWrite,
+      destructiveHint: isDestructive,
+      idempotentHint: isIdempotent,
+      openWorldHint: false,
+    },
   };
 }
 
@@ -75,7 +81,9 @@ export function toToolName(name: string): string {
  * @returns the tools
  */
 export function listTools({ surface, allowWrites }: ToolContext): Tool[] {
-  return [...tools.values()].filter(({ operation }) => operation.isOffered(surface) && (allowWrites || !operation.isWrite)).map(({ tool }) => tool);
+  return [...tools.values()]
+    .filter(({ operation }) => operation.isOffered(surface) && (allowWrites || !operation.isWrite))
+    .map(({ tool }) => tool);
 }
 
 /**

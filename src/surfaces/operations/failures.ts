@@ -12,6 +12,7 @@ export type SurfaceFailure = {
 
 /** The record is complete by type: a new code cannot be forgotten. 500: it cannot come from a call of a client. */
 const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
+  ACTIVITY_DROPPED: 500,
   ACTIVITY_EXPIRED: 500,
   ACTIVITY_NOT_REGISTERED: 500,
   ACTIVITY_TIMEOUT: 500,
@@ -29,8 +30,10 @@ const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   GLOBAL_FORBIDDEN: 500,
   HISTORY_INVALID: 500,
   HISTORY_TOO_LONG: 500,
+  INSTANCE_ALIVE: 409,
   INSTANCE_ENDED: 409,
   INSTANCE_EXISTS: 409,
+  INSTANCE_HAS_PARENT: 409,
   INSTANCE_NOT_FOUND: 404,
   INSTANCE_QUARANTINED: 409,
   INVARIANT_BROKEN: 500,

@@ -18,7 +18,7 @@ export const instanceIdSchema: z.ZodString = z.string().min(1).max(MAX_INSTANCE_
 export const timeSchema: z.ZodISODateTime = z.iso.datetime({ offset: true }).describe('Time such as 2026-01-31T12:00:00Z');
 
 /** Search attributes. */
-export const attributesSchema: z.ZodRecord<z.ZodString, z.ZodUnion<[z.ZodString, z.ZodNumber, z.ZodBoolean]>> = z
+export const attributesSchema: z.ZodRecord<z.ZodString, z.ZodUnion<readonly [z.ZodString, z.ZodNumber, z.ZodBoolean]>> = z
   .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
   .describe('Search attributes; a tag is an attribute that is true');
 

@@ -1,6 +1,6 @@
 // Operations that start instances and look at them. Neighbours: control.ts changes them, operations.ts has the table.
 import * as z from 'zod';
-import type { InstanceState } from '../../client/instance-state.ts';
+import { notFound, type InstanceState } from '../../client/instance-state.ts';
 import type { StartOptions } from '../../client/start.ts';
 import { DurableError } from '../../types/errors.ts';
 import { MAX_NAME_LENGTH, MAX_PRIORITY } from '../../types/limits.ts';
@@ -62,13 +62,10 @@ function toStartOptions({ version, onExisting, startAfterMs, startAt, priority, 
   };
 }
 
-/** Refuses an unknown instance as the calls do that look it up themselves. */
 async function readState({ client }: SurfaceContext, instanceId: string): Promise<InstanceState> {
   const state = await client.getState(instanceId);
-  if (state !== null) return state;
-  // Rejects with the error for an unknown instance.
-  await client.listExecutions(instanceId);
-  throw new DurableError('INVARIANT_BROKEN', `instance '${instanceId}' came into being while it was read. Read it again`);
+  if (state === null) throw notFound(instanceId);
+  return state;
 }
 
 type Tree = { readonly instance: InstanceState; readonly children: readonly Tree[]; readonly isTruncated: boolean };

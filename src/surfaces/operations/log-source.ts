@@ -18,10 +18,19 @@ export type LogEntry = {
   readonly fields: Readonly<Record<string, unknown>>;
 };
 
-/** Keeps the last lines of a process. */
+/** What was read. */
+export type LogPage = {
+  readonly entries: readonly LogEntry[];
+  /** Up to where was looked. */
+  readonly lastSeq: number;
+  /** How many lines behind `afterSeq` are not kept any more. */
+  readonly missed: number;
+};
+
+/** Keeps the last lines of a process. Every `LogTail` is one. */
 export interface LogSource {
-  /** The oldest kept lines after `afterSeq` that fit the filter, at most `limit`. */
-  read(query: LogFilter & { readonly afterSeq?: number; readonly limit?: number }): readonly LogEntry[];
+  /** Lines behind `afterSeq`, oldest first; without it the newest ones. */
+  read(options: LogFilter & { readonly afterSeq?: number; readonly limit?: number }): LogPage;
   /** Calls the listener for each new line that fits; returns what ends that. */
   subscribe(filter: LogFilter, listener: (entry: LogEntry) => void): () => void;
 }

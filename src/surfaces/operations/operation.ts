@@ -79,6 +79,9 @@ export type OperationDefinition<Path extends z.ZodRawShape, Query extends z.ZodR
     ) => Promise<object>;
   };
 
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- a part of the input that an operation has not
+type NoFields = Record<never, never>;
+
 /**
  * Makes an operation: what is not said is a read that is a tool.
  *
@@ -86,9 +89,9 @@ export type OperationDefinition<Path extends z.ZodRawShape, Query extends z.ZodR
  * @returns the operation
  */
 export function defineOperation<
-  Path extends z.ZodRawShape = Record<never, never>,
-  Query extends z.ZodRawShape = Record<never, never>,
-  Body extends z.ZodRawShape = Record<never, never>,
+  Path extends z.ZodRawShape = NoFields,
+  Query extends z.ZodRawShape = NoFields,
+  Body extends z.ZodRawShape = NoFields,
 >(definition: OperationDefinition<Path, Query, Body>): Operation {
   const { path, query, body, run, ...rest } = definition;
   return {

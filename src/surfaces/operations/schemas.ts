@@ -362,8 +362,20 @@ export const surfaceStatsSchema: z.ZodType = named(
 export const logsSchema: z.ZodType = named(
   'LogPage',
   z.object({
-    entries: z.array(named('LogEntry', z.looseObject({ seq: count, level: z.enum(['debug', 'info', 'warn', 'error']), message: z.string() }))),
+    entries: z.array(
+      named(
+        'LogEntry',
+        z.object({
+          seq: count,
+          atMs: z.number(),
+          level: z.enum(['debug', 'info', 'warn', 'error']),
+          message: z.string(),
+          fields: z.record(z.string(), z.unknown()),
+        }),
+      ),
+    ),
     lastSeq: count.describe('`afterSeq` of the next call'),
+    missed: count.describe('Lines behind `afterSeq` that are not kept any more'),
   }),
 );
 

@@ -80,13 +80,13 @@ const readLogs: Operation = defineOperation({
   isOffered: ({ logs }) => logs !== null,
   run: ({ logs }, { instanceId, level, afterSeq, limit }) => {
     assert(logs !== null, 'an operation that is not offered was run');
-    const entries = logs.read({
+    const page = logs.read({
       ...(instanceId !== undefined && { instanceId }),
       ...(level !== undefined && { level }),
       ...(afterSeq !== undefined && { afterSeq }),
       limit,
     });
-    return Promise.resolve({ entries, lastSeq: entries.at(-1)?.seq ?? afterSeq ?? 0 });
+    return Promise.resolve(page);
   },
 });
 

@@ -37,7 +37,10 @@ export function toWireError(error: RemoteError): WireError {
  * @param state - of a client
  * @returns the same with its error as data
  */
-export function toWireInstance<State extends InstanceState>({ error, ...state }: State): Omit<State, 'error'> & { readonly error?: WireError } {
+export function toWireInstance<State extends InstanceState>({
+  error,
+  ...state
+}: State): Omit<State, 'error'> & { readonly error?: WireError } {
   return { ...state, ...(error !== undefined && { error: toWireError(error) }) };
 }
 
