@@ -1,6 +1,6 @@
 // Keyboard shortcuts: who has some registers them while it is on the screen; `?` lists them.
 import { signal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 
 /** A key and what it does. */
 export type Shortcut = { readonly keys: string; readonly label: string; readonly run: () => void };
@@ -15,6 +15,8 @@ let typed = '';
 let typedAtMs = 0;
 
 addEventListener('keydown', (event) => {
+  // Out of a field, so that the other keys mean something again.
+  if (event.key === 'Escape' && event.target instanceof HTMLInputElement) event.target.blur();
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
   if (document.querySelector('dialog[open]') !== null) return;
   const sequence = typed !== '' && event.timeStamp - typedAtMs < SEQUENCE_MS ? `${typed} ${event.key}` : event.key;
@@ -32,11 +34,13 @@ addEventListener('keydown', (event) => {
  * Registers shortcuts while the component is there.
  *
  * @param group - title of their group
- * @param list - the shortcuts; those of the first render are kept
+ * @param list - the shortcuts: always the same keys; what they do is that of the last render
  */
 export function useShortcuts(group: string, list: readonly Shortcut[]): void {
+  const latest = useRef(list);
+  latest.current = list;
   useEffect(() => {
-    const entry = { group, list };
+    const entry = { group, list: list.map(({ keys, label }, index) => ({ keys, label, run: () => latest.current[index]?.run() })) };
     shortcuts.value = [...shortcuts.value, entry];
     return () => {
       shortcuts.value = shortcuts.value.filter((one) => one !== entry);

@@ -151,7 +151,7 @@ export function QueuesPage(): JSX.Element {
         <Dialog title={`Drop ${titleOf(asked.value)}`} onClose={() => (asked.value = null)}>
           <p>
             {asked.value.kind === 'workItem'
-              ? 'The activity fails with “dropped by an operator”: the orchestration sees the failure and can go on.'
+              ? 'The activity fails as “dropped from its queue by an operator”: the orchestration sees the failure and can go on.'
               : 'The message is lost: the orchestration never gets it, and may wait for ever.'}{' '}
             This cannot be undone.
           </p>

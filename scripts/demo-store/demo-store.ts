@@ -94,14 +94,20 @@ async function fill(client: Client): Promise<void> {
   await client.startOrchestration('campaign-spring', 'campaign', ['north', 'south', 'west'], { attributes: { team: 'sales' } });
   for (const [number, customer] of ['Ada', 'Barbara', 'Edsger'].entries()) {
     const items = ['book', 'lamp', 'chair'].slice(0, number + 1);
-    await client.startOrchestration(`order-${1001 + number}`, 'order', { items, amount: 40 + number }, { attributes: { customer, vip: number === 0 } });
+    await client.startOrchestration(
+      `order-${1001 + number}`,
+      'order',
+      { items, amount: 40 + number },
+      { attributes: { customer, vip: number === 0 } },
+    );
   }
   await client.startOrchestration('order-1000', 'order', { items: ['desk'], amount: 300 }, { attributes: { customer: 'Linus' } });
   await client.raiseEvent('order-1000', 'approved', { by: 'Radia' });
   await client.startOrchestration('mailing-old', 'mailing', 'east');
   await client.startOrchestration('mailing-paused', 'mailing', 'centre');
   const isWaiting = async (id: string): Promise<boolean> => (await client.readHistory(id)).some(({ kind }) => kind === 'EventAwaited');
-  for (const id of ['order-1001', 'order-1002', 'order-1003', 'renewal-7', 'mailing-old', 'mailing-paused']) await until(() => isWaiting(id));
+  for (const id of ['order-1001', 'order-1002', 'order-1003', 'renewal-7', 'mailing-old', 'mailing-paused'])
+    await until(() => isWaiting(id));
   for (const id of ['order-1000', 'refund-3', 'ping-001']) await until(async () => (await client.getState(id))?.endedAt instanceof Date);
   await client.cancel('mailing-old', 'the region is no longer served');
   await until(async () => (await client.getState('mailing-old'))?.status === 'Cancelled');

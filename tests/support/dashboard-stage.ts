@@ -11,6 +11,7 @@ import { TestBrowser, type WatchedPage } from './browser.ts';
 
 const run = promisify(execFile);
 const root = new URL('../..', import.meta.url).pathname;
+const ASSETS = 'dashboard';
 
 /**
  * Bundles the dashboard.
@@ -24,12 +25,15 @@ export async function buildInto(folder: string): Promise<void> {
 /** Everything that a test of the dashboard needs. Close it in `afterAll`. */
 export class DashboardStage {
   readonly demo: DemoStore;
+  /** The folder with the bundled dashboard. */
+  readonly assets: string;
   readonly #browser: TestBrowser;
   readonly #folder: string;
   readonly #open = new Set<WatchedPage>();
 
   private constructor(demo: DemoStore, browser: TestBrowser, folder: string) {
     this.demo = demo;
+    this.assets = join(folder, ASSETS);
     this.#browser = browser;
     this.#folder = folder;
   }
@@ -41,7 +45,7 @@ export class DashboardStage {
    */
   static async open(): Promise<DashboardStage> {
     const folder = await mkdtemp(join(tmpdir(), 'duraloom-dashboard-'));
-    const assets = join(folder, 'dashboard');
+    const assets = join(folder, ASSETS);
     await buildInto(assets);
     return new DashboardStage(await openDemoStore(folder, assets), await TestBrowser.open(), folder);
   }
@@ -88,5 +92,7 @@ export async function findBarriers(page: Page): Promise<readonly string[]> {
   const { violations } = await page.evaluate<AxeResults>('axe.run()');
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary ?? ''}`).join(' | ')}`);
+    .map(
+      ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary ?? ''}`).join(' | ')}`,
+    );
 }

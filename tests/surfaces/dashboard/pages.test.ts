@@ -62,7 +62,7 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       const { page } = await stage.visit('#/?search=ping-00');
       await page.getByRole('button', { name: 'Instance', exact: true }).click();
       await waitForRows(page, ([first]) => first === 'ping-009');
-      await page.getByRole('button', { name: 'Instance ↓' }).click();
+      await page.getByRole('button', { name: 'Instance', exact: true }).click();
       await waitForRows(page, ([first]) => first === 'ping-001');
       expect(await page.locator('th[aria-sort]').getAttribute('aria-sort')).toBe('ascending');
     });
@@ -245,13 +245,13 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       await page.getByRole('dialog').getByRole('button', { name: 'Drop' }).click();
       await row.waitFor({ state: 'detached' });
       await until(async () => (await stage.demo.client.getState('film-2'))?.status === 'Failed');
-      expect((await stage.demo.client.getState('film-2'))?.error?.message).toContain('dropped by an operator');
+      expect((await stage.demo.client.getState('film-2'))?.error?.message).toContain('dropped from its queue by an operator');
     });
 
     test('lists the quarantined instances with their reason', async () => {
       const { page } = await stage.visit('#/queues');
       const section = page.getByRole('region', { name: 'Quarantined instances' });
-      await section.getByText('renewal-7').waitFor();
+      await section.getByRole('link', { name: 'renewal-7' }).waitFor();
       expect(await section.textContent()).toContain('does not follow its history');
     });
   });
@@ -264,11 +264,16 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
     const main = await page.locator('.chart', { hasText: 'Throughput' }).locator('.legend').textContent();
     for (let number = 0; number < 30; number += 1) await stage.demo.client.startOrchestration(`busy-${number}`, 'ping', 'x');
     await until(async () => (await page.locator('.chart', { hasText: 'Throughput' }).locator('.legend').textContent()) !== main);
-    const inked = await page.locator('.chart canvas').first().evaluate((canvas) => {
-      const { width, height } = canvas as unknown as { readonly width: number; readonly height: number };
-      const context = (canvas as unknown as { getContext(kind: '2d'): { getImageData(...box: number[]): { data: Iterable<number> } } }).getContext('2d');
-      return [...context.getImageData(0, 0, width, height).data].filter((value) => value > 0).length;
-    });
+    const inked = await page
+      .locator('.chart canvas')
+      .first()
+      .evaluate((canvas) => {
+        const { width, height } = canvas as unknown as { readonly width: number; readonly height: number };
+        const context = (
+          canvas as unknown as { getContext(kind: '2d'): { getImageData(...box: number[]): { data: Iterable<number> } } }
+        ).getContext('2d');
+        return [...context.getImageData(0, 0, width, height).data].filter((value) => value > 0).length;
+      });
     expect(inked).toBeGreaterThan(100);
     expect(await page.getByRole('region', { name: 'Living runtimes' }).textContent()).toContain('node-a');
   });
