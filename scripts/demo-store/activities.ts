@@ -1,17 +1,13 @@
 // Activities of the demo store.
 import { defineActivity } from 'duraloom';
 
-const tries = new Map<string, number>();
-
 /** Takes goods from the shelf. */
 export const reserve = defineActivity('reserve', async (_ctx, item: string) => ({ item, shelf: `S-${item.length}` }));
 
 /** Fails twice, then goes through: to have something to retry. */
 export const charge = defineActivity('charge', async (ctx, { order, amount }: { readonly order: string; readonly amount: number }) => {
-  const attempt = (tries.get(order) ?? 0) + 1;
-  tries.set(order, attempt);
-  ctx.log.info('charging', { attempt });
-  if (attempt < 3) throw new Error(`the bank did not answer (try ${attempt})`);
+  ctx.log.info('charging', { attempt: ctx.attempt });
+  if (ctx.attempt < 3) throw new Error(`the bank did not answer (try ${ctx.attempt})`);
   return { order, amount, receipt: `R-${order}` };
 });
 
