@@ -26,8 +26,9 @@ export { LogTail, type LogEntry, type LogFilter, type LogPage, type LogReadOptio
 export type { MetricSeries, MetricsSink } from './main/metrics.ts';
 export type { RuntimeOptions } from './main/options.ts';
 export type { ReplayMismatch } from './main/replay-checks.ts';
+export type { RetentionOptions, RetentionRuleOptions } from './main/retention-options.ts';
 export { Runtime, type ShutdownOptions } from './main/runtime.ts';
-export type * from './main/runtime-stats.ts';
+export type * from './client/runtime-stats.ts';
 export type * from './provider/management.ts';
 export type * from './provider/provider.ts';
 export { validateHistory } from './replay/validate-history.ts';

@@ -2,6 +2,7 @@
 //
 // Goes through the store a page at a time, in the order of starts, and acts on a small batch at a time: turns and activities go on in between.
 import { hasMethods, readOptions, type FieldNames } from '../types/arguments.ts';
+import type { Clock } from '../types/clock.ts';
 import { ArgumentError, DurableError } from '../types/errors.ts';
 import { isEnded, type InstanceRecord } from '../types/instance.ts';
 import { show } from '../types/show.ts';
@@ -68,6 +69,7 @@ type Outcome = DurableError | null;
  * @param action - what
  * @param filter - to which
  * @param options - how
+ * @param clock - as for `eachPage`
  * @returns what became of it
  * @throws {ArgumentError} for an unknown action, a bad filter or option
  */
@@ -76,6 +78,7 @@ export async function bulk(
   action: BulkAction,
   filter: InstanceFilterOptions,
   options: BulkOptions | undefined,
+  clock: Clock,
 ): Promise<BulkResult> {
   const given = readOptions(options, 'the options of a bulk call', BULK_OPTIONS);
   const { dryRun = false, force = false, reason = `${action} by a client`, limit = Number.POSITIVE_INFINITY, onProgress, signal } = given;
@@ -91,7 +94,7 @@ export async function bulk(
   const sample: string[] = [];
   // What is started anew comes last in the order of starts: it would be met again.
   const seen = new Set<string>();
-  for await (const page of eachPage(store, toFilter(filter))) {
+  for await (const page of eachPage(store, toFilter(filter), clock)) {
     for (let first = 0; first < page.length; first += BATCH) {
       const room = limit - counts.done - counts.failed;
       if (room <= 0 || signal?.aborted === true) return { ...counts, action, dryRun, failures, sample };

@@ -475,7 +475,7 @@ export class Client {
    * @throws {ProviderError} when the store fails
    */
   async listInstances(options?: ListOptions): Promise<InstancePage> {
-    return await listInstances(this.#store, options);
+    return await listInstances(this.#store, options, this.#clock);
   }
 
   /**
@@ -491,7 +491,7 @@ export class Client {
     filter?: InstanceFilterOptions,
     options?: { readonly limit?: number },
   ): Promise<{ readonly count: number; readonly isExact: boolean }> {
-    return await countInstances(this.#store, filter, options);
+    return await countInstances(this.#store, filter, options, this.#clock);
   }
 
   /**
@@ -505,7 +505,7 @@ export class Client {
    * @throws {ProviderError} when the store fails
    */
   async getTree(instanceId: string, options?: { readonly limit?: number }): Promise<InstanceTree> {
-    return await readTree(this.#store, assertTarget(instanceId), options);
+    return await readTree(this.#store, assertTarget(instanceId), options, this.#clock);
   }
 
   /**
@@ -594,7 +594,7 @@ export class Client {
    * @throws {ProviderError} when the store fails; batches before are done
    */
   async bulk(action: BulkAction, filter: InstanceFilterOptions, options?: BulkOptions): Promise<BulkResult> {
-    return await bulk(this.#store, action, filter, options);
+    return await bulk(this.#store, action, filter, options, this.#clock);
   }
 
   /**
@@ -642,7 +642,7 @@ export class Client {
    * @throws {ProviderError} when the store fails
    */
   exportInstances(filter?: InstanceFilterOptions): AsyncGenerator<ExportedInstance, void, undefined> {
-    return exportInstances(this.#store, filter);
+    return exportInstances(this.#store, filter, this.#clock);
   }
 
   /**

@@ -3,6 +3,7 @@
 // A store looks at so many instances a call and no more: pages that it left short are filled here, with the event loop free in between.
 import type { InstanceOrder, InstanceQuery, WaitingCounts } from '../provider/management.ts';
 import { readOptions, type FieldNames } from '../types/arguments.ts';
+import type { Clock } from '../types/clock.ts';
 import { ArgumentError } from '../types/errors.ts';
 import { isEnded, type InstanceRecord } from '../types/instance.ts';
 import { show } from '../types/show.ts';
@@ -72,10 +73,11 @@ const ORDERS: Readonly<Record<InstanceOrder, true>> = { id: true, createdAt: tru
  *
  * @param store - the store
  * @param options - which, in which order, how many
+ * @param clock - for giving way to others between calls
  * @returns a page
  * @throws {ArgumentError} for a bad filter, order, cursor or limit
  */
-export async function listInstances(store: ClientStore, options: ListOptions | undefined): Promise<InstancePage> {
+export async function listInstances(store: ClientStore, options: ListOptions | undefined, clock: Clock): Promise<InstancePage> {
   const given = readOptions(options, 'the options of a list', LIST_FIELDS);
   const { orderBy = 'createdAt', cursor, limit, direction = orderBy === 'id' ? 'asc' : 'desc', ...filter } = given;
   if (!Object.hasOwn(ORDERS, orderBy)) throw new ArgumentError(`Expected \`orderBy\` to be createdAt, endedAt or id, got ${show(orderBy)}`);
@@ -88,6 +90,7 @@ export async function listInstances(store: ClientStore, options: ListOptions | u
   const records: InstanceRecord[] = [];
   let next = query.after;
   for (let round = 0; round < MAX_ROUNDS && records.length < wanted; round += 1) {
+    if (round > 0) await giveWay(clock);
     const page = await store.listInstances({ ...query, after: next, limit: wanted - records.length });
     records.push(...page.records);
     next = page.next;
@@ -101,9 +104,14 @@ export async function listInstances(store: ClientStore, options: ListOptions | u
  *
  * @param store - the store
  * @param filter - which
+ * @param clock - for giving way to others between pages
  * @yields {readonly InstanceRecord[]} pages, some of them empty
  */
-export async function* eachPage(store: ClientStore, filter: InstanceQuery['filter']): AsyncGenerator<readonly InstanceRecord[]> {
+export async function* eachPage(
+  store: ClientStore,
+  filter: InstanceQuery['filter'],
+  clock: Clock,
+): AsyncGenerator<readonly InstanceRecord[]> {
   let after: InstanceQuery['after'] = null;
   do {
     const page: Awaited<ReturnType<ClientStore['listInstances']>> = await store.listInstances({
@@ -115,6 +123,7 @@ export async function* eachPage(store: ClientStore, filter: InstanceQuery['filte
     });
     yield page.records;
     after = page.next;
+    if (after !== null) await giveWay(clock);
   } while (after !== null);
 }
 
@@ -124,6 +133,7 @@ export async function* eachPage(store: ClientStore, filter: InstanceQuery['filte
  * @param store - the store
  * @param filter - which
  * @param options - `limit`: where counting ends
+ * @param clock - as for `eachPage`
  * @returns how many, and whether that is all
  * @throws {ArgumentError} for a bad filter or limit
  */
@@ -131,11 +141,12 @@ export async function countInstances(
   store: ClientStore,
   filter: InstanceFilterOptions | undefined,
   options: { readonly limit?: number } | undefined,
+  clock: Clock,
 ): Promise<{ readonly count: number; readonly isExact: boolean }> {
   const { limit } = readOptions(options, 'the options of a count', { limit: true });
   const wanted = assertLimit(limit, COUNT_LIMIT);
   let count = 0;
-  for await (const page of eachPage(store, toFilter(filter))) {
+  for await (const page of eachPage(store, toFilter(filter), clock)) {
     count += page.length;
     if (count > wanted) return { count: wanted, isExact: false };
   }
@@ -148,6 +159,7 @@ export async function countInstances(
  * @param store - the store
  * @param instanceId - the root
  * @param options - `limit`: most instances in all
+ * @param clock - as for `eachPage`
  * @returns the tree
  * @throws {InstanceError} `INSTANCE_NOT_FOUND`
  * @throws {ArgumentError} for a bad limit
@@ -156,6 +168,7 @@ export async function readTree(
   store: ClientStore,
   instanceId: string,
   options: { readonly limit?: number } | undefined,
+  clock: Clock,
 ): Promise<InstanceTree> {
   const { limit } = readOptions(options, 'the options of a tree', { limit: true });
   let left = assertLimit(limit, TREE_LIMIT) - 1;
@@ -168,7 +181,7 @@ export async function readTree(
   const queue = [top];
   // The list grows while it is gone through.
   for (const node of queue) {
-    for await (const records of eachPage(store, { parentInstanceId: node.record.instanceId })) {
+    for await (const records of eachPage(store, { parentInstanceId: node.record.instanceId }, clock)) {
       const shown = records.slice(0, left);
       left -= shown.length;
       if (shown.length < records.length) node.isTruncated = true;
@@ -186,6 +199,11 @@ export async function readTree(
     isTruncated,
   });
   return toTree(top);
+}
+
+/** Lets the event loop do something else. */
+function giveWay(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.defer(resolve));
 }
 
 async function summarise(store: ClientStore, records: readonly InstanceRecord[]): Promise<readonly InstanceSummary[]> {

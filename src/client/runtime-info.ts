@@ -1,6 +1,7 @@
 // What runtimes tell about themselves, and how clients read it. Neighbours: main/runtime-report.ts writes it, client.ts shows it.
 import type { RuntimeReport } from '../provider/provider.ts';
 import { decodeStored } from '../types/codec.ts';
+import type { RuntimeStats } from './runtime-stats.ts';
 
 /** Which activities a runtime takes by their tag. */
 export type RuntimeTags = 'default' | 'any' | 'none' | { readonly only: readonly string[] } | { readonly defaultAnd: readonly string[] };
@@ -27,6 +28,8 @@ export type RuntimeDescription = {
   readonly orchestrations: readonly RuntimeOrchestration[];
   readonly activities: readonly RuntimeActivity[];
   readonly tags: RuntimeTags;
+  /** `runtime.stats()` when it reported, a few seconds ago; null: an older version that tells none. */
+  readonly stats: RuntimeStats | null;
 };
 
 /** A living runtime on this store. */
@@ -53,5 +56,6 @@ export function toRuntimeInfo({ runtimeId, payload, seenAtMs }: RuntimeReport): 
     orchestrations: stored?.orchestrations ?? [],
     activities: stored?.activities ?? [],
     tags: stored?.tags ?? 'default',
+    stats: stored?.stats ?? null,
   };
 }

@@ -4,6 +4,7 @@
 import type { InstanceDump } from '../provider/management.ts';
 import { hasMethods, readOptions } from '../types/arguments.ts';
 import { encodeAttributes, type StoredAttributes } from '../types/attributes.ts';
+import type { Clock } from '../types/clock.ts';
 import { decodeStored } from '../types/codec.ts';
 import { ArgumentError } from '../types/errors.ts';
 import { INSTANCE_STATUSES, isEnded } from '../types/instance.ts';
@@ -34,14 +35,16 @@ const EXECUTION_STATUSES: readonly string[] = [...INSTANCE_STATUSES, 'ContinuedA
  *
  * @param store - the store
  * @param filter - which
+ * @param clock - as for `eachPage`
  * @yields {ExportedInstance} each as it was at one moment
  * @throws {ArgumentError} for a bad filter
  */
 export async function* exportInstances(
   store: ClientStore,
   filter: InstanceFilterOptions | undefined,
+  clock: Clock,
 ): AsyncGenerator<ExportedInstance, void, undefined> {
-  for await (const page of eachPage(store, toFilter(filter))) {
+  for await (const page of eachPage(store, toFilter(filter), clock)) {
     for (let first = 0; first < page.length; first += BATCH) {
       const ids = page.slice(first, first + BATCH).map(({ instanceId }) => instanceId);
       for (const instance of await store.exportInstances(ids)) {

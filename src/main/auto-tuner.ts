@@ -3,7 +3,7 @@
 import type { Clock } from '../types/clock.ts';
 import { startTuning, tune, type Bounds, type Observation, type TuneState } from './auto-tune.ts';
 import { toStats, type Look } from './runtime-figures.ts';
-import type { AutoTuneStats, FetchStats, RuntimeStats, ThreadStats } from './runtime-stats.ts';
+import type { AutoTuneStats, FetchStats, RuntimeStats, ThreadStats } from '../client/runtime-stats.ts';
 
 /** The two limits. */
 export type Limits = RuntimeStats['limits'];

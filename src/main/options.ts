@@ -14,6 +14,8 @@ import { type Logger, type LogThreshold } from '../types/logger.ts';
 import { show } from '../types/show.ts';
 import type { AutoTuneOptions } from './auto-tuner.ts';
 import type { MetricsSink } from './metrics.ts';
+import type { Retention } from './retention.ts';
+import { readRetention, type RetentionOptions } from './retention-options.ts';
 import type { ReplayMismatch } from './replay-checks.ts';
 import { checkLogLevel, makeRuntimeLogger } from './runtime-logger.ts';
 
@@ -117,6 +119,11 @@ export type RuntimeOptions = {
   readonly replayCheckRate?: number;
   /** Told of each check that found something, in the main thread; it is logged, too. The instance goes on: see `replayCheckRate`. @default none */
   readonly onReplayMismatch?: (mismatch: ReplayMismatch) => void;
+  /**
+   * Deletes what nobody needs any more, in small batches off the way of work: ended instances with their children, and executions that continued as
+   * new. Without: all stays until somebody deletes it. @default none
+   */
+  readonly retention?: RetentionOptions;
   /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
   readonly metrics?: MetricsSink;
   /** Where log lines go, of user code and of the runtime: any pino-compatible logger. See docs/guides/logs.md. @default none */
@@ -133,8 +140,18 @@ export type RuntimeOptions = {
 /** Options with every default filled in. */
 export type ResolvedRuntimeOptions = Omit<
   Required<RuntimeOptions>,
-  'orchestrations' | 'activities' | 'tags' | 'metrics' | 'onReplayMismatch' | 'replayThreadMemoryMb' | 'activityThreadMemoryMb' | 'autoTune'
+  | 'orchestrations'
+  | 'activities'
+  | 'tags'
+  | 'metrics'
+  | 'onReplayMismatch'
+  | 'replayThreadMemoryMb'
+  | 'activityThreadMemoryMb'
+  | 'autoTune'
+  | 'retention'
 > & {
+  /** null: nothing is deleted. */
+  readonly retention: Retention | null;
   readonly orchestrations: readonly DefinitionSource[];
   readonly activities: readonly DefinitionSource[];
   /** null: Node's own limit. */
@@ -189,6 +206,7 @@ const FIELDS: FieldNames<RuntimeOptions> = {
   versionPolicy: true,
   replayCheckRate: true,
   onReplayMismatch: true,
+  retention: true,
   metrics: true,
   logger: true,
   logLevel: true,
@@ -252,6 +270,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     versionPolicy: checkVersionPolicy(options.versionPolicy ?? {}),
     replayCheckRate: checkShare('replayCheckRate', options.replayCheckRate ?? 0),
     onReplayMismatch: checkListener('onReplayMismatch', options.onReplayMismatch),
+    retention: options.retention === undefined ? null : readRetention(options.retention),
     metrics: checkMetrics(options.metrics),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),

@@ -16,7 +16,7 @@ import type {
   RuntimeStats,
   RuntimeStoreStats,
   ThreadStats,
-} from './runtime-stats.ts';
+} from '../client/runtime-stats.ts';
 
 /** The counters of one thread at one moment. */
 export type ThreadLook = {

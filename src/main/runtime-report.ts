@@ -8,6 +8,7 @@ import type { TagFilter } from '../provider/provider.ts';
 import type { RegisteredName } from '../threads/registry.ts';
 import { encodeRecord } from '../types/codec.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
+import type { RuntimeStats } from '../client/runtime-stats.ts';
 
 /** What the threads of a runtime have registered. */
 export type RegisteredNames = { readonly orchestrations: readonly RegisteredName[]; readonly activities: readonly RegisteredName[] };
@@ -22,12 +23,14 @@ export class RuntimeReporter {
   /** Names this life of the runtime. */
   readonly runtimeId: string = randomUUID();
   readonly #options: ResolvedRuntimeOptions;
-  #payload = '';
+  readonly #stats: () => RuntimeStats | null;
+  #description: Omit<RuntimeDescription, 'stats'> | null = null;
   #stopTimer: (() => void) | null = null;
   #open: Promise<void> = Promise.resolve();
 
-  constructor(options: ResolvedRuntimeOptions) {
+  constructor(options: ResolvedRuntimeOptions, stats: () => RuntimeStats | null) {
     this.#options = options;
+    this.#stats = stats;
   }
 
   /**
@@ -37,7 +40,7 @@ export class RuntimeReporter {
    * @returns when the first report is stored, or has failed
    */
   start(names: RegisteredNames): Promise<void> {
-    this.#payload = encodeRecord(describe(this.#options, names));
+    this.#description = describe(this.#options, names);
     this.#schedule();
     return this.#report(TTL_MS);
   }
@@ -66,14 +69,18 @@ export class RuntimeReporter {
   async #report(ttlMs: number): Promise<void> {
     const { provider, logger } = this.#options;
     try {
-      await provider.reportRuntime({ runtimeId: this.runtimeId, payload: this.#payload, ttlMs });
+      const payload = encodeRecord({ ...this.#description, stats: this.#stats() });
+      await provider.reportRuntime({ runtimeId: this.runtimeId, payload, ttlMs });
     } catch (error) {
       logger.warn({ operation: 'reportRuntime', err: error }, 'the store failed in reportRuntime; the next report follows in time');
     }
   }
 }
 
-function describe({ nodeId, tags }: ResolvedRuntimeOptions, { orchestrations, activities }: RegisteredNames): RuntimeDescription {
+function describe(
+  { nodeId, tags }: ResolvedRuntimeOptions,
+  { orchestrations, activities }: RegisteredNames,
+): Omit<RuntimeDescription, 'stats'> {
   return {
     nodeId,
     orchestrations: orchestrations.map((registered) => ({ ...registered, version: registered.version ?? '' })),

@@ -23,8 +23,9 @@ import { clockOfThreads, resolveRuntimeOptions, type ResolvedRuntimeOptions, typ
 import { OrchestrationDispatcher, type EndedActivities } from './orchestration-dispatcher.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { lookAtThread, NO_ACTIVITIES, NO_TURNS, toStats, type Look } from './runtime-figures.ts';
+import { RetentionSweeper } from './retention.ts';
 import { RuntimeReporter } from './runtime-report.ts';
-import type { AutoTuneStats, RuntimeState, RuntimeStats } from './runtime-stats.ts';
+import type { AutoTuneStats, RuntimeState, RuntimeStats } from '../client/runtime-stats.ts';
 import { recordStats } from './stats-metrics.ts';
 import { StatsWindow } from './stats-window.ts';
 import { SystemDispatcher } from './system-dispatcher.ts';
@@ -53,6 +54,10 @@ export class Runtime {
   readonly #store: Pick<Provider, 'stats'>;
   readonly #loopDelay = new LoopDelay();
   readonly #window: StatsWindow<Look>;
+  /** Apart, so that a report does not shorten the window of who looks. */
+  readonly #reported: StatsWindow<Look>;
+  /** null: nothing is deleted. */
+  readonly #sweeper: RetentionSweeper | null;
   /** null: the limits stay as they are. */
   readonly #tuner: AutoTuner | null;
   #state: RuntimeState = 'starting';
@@ -66,10 +71,13 @@ export class Runtime {
       onLateFailure: (error) =>
         given.logger.warn({ err: error }, 'items of a fetch that was answered too late wait for the end of their lease'),
     });
-    const options = { ...given, provider: instrumented(patient, (kind, name, labels) => this.#metrics.series(kind, name, labels)) };
+    const provider = instrumented(patient, (kind, name, labels) => this.#metrics.series(kind, name, labels));
+    const { clock, logger, retention } = given;
+    this.#sweeper = retention === null ? null : new RetentionSweeper({ provider, clock, logger, retention });
+    const options = { ...given, provider: this.#sweeper === null ? provider : this.#sweeper.watch(provider) };
     this.#options = options;
     this.#system = new SystemDispatcher(options);
-    this.#reporter = new RuntimeReporter(options);
+    this.#reporter = new RuntimeReporter(options, () => this.#show(this.#reported));
     this.#work =
       options.activities.length === 0
         ? null
@@ -87,6 +95,7 @@ export class Runtime {
           );
     this.#store = given.provider;
     this.#window = new StatsWindow(() => this.#look());
+    this.#reported = new StatsWindow(() => this.#look());
     this.#tuner = this.#makeTuner();
   }
 
@@ -119,6 +128,7 @@ export class Runtime {
     runtime.#work?.dispatcher.start();
     runtime.#system.start();
     runtime.#tuner?.start();
+    runtime.#sweeper?.start(runtime.orchestrations.map(({ name }) => name));
     await runtime.#reporter.start(runtime);
     return runtime;
   }
@@ -149,8 +159,12 @@ export class Runtime {
 
   /** Figures of this moment and of the last second or more, to see what a runtime is busy with. See docs/tuning.md. */
   stats(): RuntimeStats {
+    return this.#show(this.#window);
+  }
+
+  #show(window: StatsWindow<Look>): RuntimeStats {
     const { turnsPerThread, activitiesPerThread } = this.#tuner?.limits ?? this.#options;
-    return toStats(this.#window.read(), {
+    return toStats(window.read(), {
       state: this.#state,
       limits: { turnsPerThread, activitiesPerThread },
       autoTune: this.#tuner?.stats ?? NOT_TUNED,
@@ -245,6 +259,7 @@ export class Runtime {
     this.#state = 'stopping';
     this.#loopDelay.stop();
     this.#tuner?.stop();
+    const swept = this.#sweeper?.stop();
     const dispatchers = [this.#replay?.dispatcher, this.#work?.dispatcher, this.#system].filter((dispatcher) => dispatcher !== undefined);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.stopFetching()));
     // From now on nothing is kept for this runtime: others take the next turns at once.
@@ -252,7 +267,7 @@ export class Runtime {
     await this.#within(timeoutMs, Promise.all(dispatchers.map((dispatcher) => dispatcher.idle())));
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
     this.#work?.waits.abort();
-    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close(), told]);
+    await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close(), told, swept]);
     this.#state = 'stopped';
   }
 

@@ -3,7 +3,7 @@
 // Q1. A counter of the figures becomes a counter of the metrics: what was added since the last time is added, so that a sink sees increments.
 import type { MetricLabels } from '../types/metrics.ts';
 import type { Metrics } from './metrics.ts';
-import type { ReplayThreadStats, RuntimeStats, ThreadStats } from './runtime-stats.ts';
+import type { ReplayThreadStats, RuntimeStats, ThreadStats } from '../client/runtime-stats.ts';
 
 /**
  * Records figures.

@@ -36,7 +36,10 @@ export type InstanceFilter = {
  */
 export type InstanceOrder = 'id' | 'createdAt' | 'endedAt';
 
-/** A place in a list, behind an instance that was looked at. What of it counts, and what the numbers mean, is the store's. */
+/**
+ * A place in a list, behind an instance that was looked at. What of it counts, and what the numbers mean, is the store's; only in the order of ends
+ * `at` is the time of the end.
+ */
 export type ListPosition = { readonly at: number; readonly seq: number; readonly instanceId: string };
 
 /** Parameters of a list. */

@@ -182,7 +182,7 @@ describe.each(STORES.filter((store) => store !== 'memory as data'))('on %s, a ru
     test('as long as it does', async () => {
       const stage = await openStore(store);
       const { client, clock } = stage;
-      const reporter = new RuntimeReporter(optionsFor(stage, { nodeId: 'node-1', tags: { only: ['gpu', 'gpu', 'arm'] } }));
+      const reporter = new RuntimeReporter(optionsFor(stage, { nodeId: 'node-1', tags: { only: ['gpu', 'gpu', 'arm'] } }), () => null);
       await reporter.start(names);
       await clock.advance(300_000);
       expect(await client.listRuntimes()).toEqual([
@@ -193,6 +193,7 @@ describe.each(STORES.filter((store) => store !== 'memory as data'))('on %s, a ru
           orchestrations: names.orchestrations,
           activities: [{ name: 'ship' }],
           tags: { only: ['gpu', 'arm'] },
+          stats: null,
         },
       ]);
       await reporter.stop();
@@ -208,7 +209,7 @@ describe.each(STORES.filter((store) => store !== 'memory as data'))('on %s, a ru
       [{ defaultAnd: ['gpu'] }, { defaultAnd: ['gpu'] }],
     ] as const)('with the tags %j', async (tags, shown) => {
       const stage = await openStore(store);
-      const reporter = new RuntimeReporter(optionsFor(stage, { tags }));
+      const reporter = new RuntimeReporter(optionsFor(stage, { tags }), () => null);
       await reporter.start(names);
       expect(await stage.client.listRuntimes()).toMatchObject([{ tags: shown }]);
       await reporter.stop();
@@ -218,7 +219,7 @@ describe.each(STORES.filter((store) => store !== 'memory as data'))('on %s, a ru
       const stage = await openStore(store);
       const { client, clock, provider } = stage;
       const logger = new LogBook();
-      const reporter = new RuntimeReporter(optionsFor(stage, { provider: failing(provider, { reportRuntime: 1 }), logger }));
+      const reporter = new RuntimeReporter(optionsFor(stage, { provider: failing(provider, { reportRuntime: 1 }), logger }), () => null);
       await reporter.start({ orchestrations: names.orchestrations, activities: [] });
       expect(await client.listRuntimes()).toEqual([]);
       expect(logger.lines).toMatchObject([{ level: 'warn', fields: { operation: 'reportRuntime' } }]);

@@ -115,14 +115,17 @@ export class InstanceListing {
     const { orderBy, limit } = query;
     const from = both(range, after(query));
     const order = orderOf(query);
-    const inner = {
-      sql: `SELECT instance_key FROM instances WHERE ${from.sql} ORDER BY ${order} LIMIT ${MAX_SCANNED}`,
-      params: from.params,
-    };
-    const rows = this.#read({ ...query, after: null }, { sql: `instance_key IN (${inner.sql})`, params: inner.params }, limit + 1);
+    const where = conditions(query.filter);
+    // From the inside: rows in order, as far as looking goes; those that are meant, until there are enough; all of them. A row that is not meant
+    // costs the cells that tell so.
+    const looked = `SELECT ${FILTER_COLUMNS} FROM instances WHERE ${from.sql} ORDER BY ${order} LIMIT ${MAX_SCANNED}`;
+    const found = `SELECT instance_key FROM (${looked}) AS instances WHERE ${where.sql} LIMIT ?`;
+    const columns = `${RECORD_COLUMNS}, instances.instance_key AS instanceKey`;
+    const statement = this.#prepare(`SELECT ${columns} FROM (${found}) AS found CROSS JOIN instances USING (instance_key)`);
+    const rows = statement.all(...from.params, ...where.params, limit + 1) as ListedRow[];
     if (rows.length > limit) return { ...toList(rows.slice(0, limit), orderBy, true), rows: rows.slice(0, limit) };
     const last = this.#prepare(
-      `SELECT ${RECORD_COLUMNS}, instance_key AS instanceKey FROM instances WHERE ${from.sql} ORDER BY ${order} LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
+      `SELECT ${columns} FROM instances WHERE ${from.sql} ORDER BY ${order} LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
     ).get(...from.params) as ListedRow | undefined;
     return { records: rows.map(toListed), next: last === undefined ? null : positionOf(last, orderBy), rows };
   }
@@ -145,6 +148,9 @@ export class InstanceListing {
     return statement;
   }
 }
+
+/** What conditions look at. */
+const FILTER_COLUMNS = 'instance_key, instance_id, name, status, version, parent_instance_id, created_at, updated_at';
 
 /** Statements that are kept. */
 const MAX_STATEMENTS = 200;

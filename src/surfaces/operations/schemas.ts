@@ -139,7 +139,6 @@ export const activitiesSchema: z.ZodType = named(
         limitKey: z.string().nullable(),
         heartbeat: json,
         dueAt: time,
-        lockedUntil: time.nullable(),
       }),
     ),
   }),
@@ -154,13 +153,11 @@ export const waitingSchema: z.ZodType = named(
     instanceId: z.string(),
     status,
     executionId: count,
-    checkedAt: time,
     summary: z.string().describe('What it waits for and what to do, in one sentence'),
     waits: z.array(
       z.discriminatedUnion('kind', [
         z.object({
           kind: z.literal('turn'),
-          since: time.nullable(),
           dueAt: time.nullable(),
           messages: count,
           isLocked: z.boolean(),
@@ -176,7 +173,6 @@ export const waitingSchema: z.ZodType = named(
           state: z.enum(['queued', 'running', 'delayed', 'missing']),
           attempt: count,
           dueAt: time.nullable(),
-          lockedUntil: time.nullable(),
           tag: z.string().nullable(),
           sessionId: z.string().nullable(),
           limitKey: z.string().nullable(),

@@ -1,5 +1,7 @@
 // Operations about what runs: the answering process, runtimes, their figures, log lines. Neighbour: operations.ts has the table.
 import * as z from 'zod';
+import type { RuntimeInfo } from '../../client/runtime-info.ts';
+import type { RuntimeStats } from '../../main/runtime-stats.ts';
 import { assert } from '../../types/errors.ts';
 import { instanceIdSchema } from './filters.ts';
 import { defineOperation, type Operation, type SurfaceContext } from './operation.ts';
@@ -32,8 +34,13 @@ const listRuntimes: Operation = defineOperation({
   description: 'Lists the living runtimes on this store with the orchestrations, activities and tags that each has.',
   http: { method: 'GET', path: '/runtimes' },
   output: runtimesSchema,
-  run: async ({ client }) => ({ runtimes: await client.listRuntimes() }),
+  run: async ({ client }) => ({ runtimes: (await client.listRuntimes()).map((runtime) => ({ ...runtime, stats: reportedStats(runtime) })) }),
 });
+
+/** Another version of duraloom reports no figures. */
+function reportedStats({ stats }: RuntimeInfo & { readonly stats?: RuntimeStats | null }): RuntimeStats | null {
+  return stats ?? null;
+}
 
 /**
  * Reads figures: of runtimes in this process those of the moment, of others what they reported last.
@@ -41,15 +48,16 @@ const listRuntimes: Operation = defineOperation({
  * @param context - where to look
  * @returns figures of runtimes and queues
  */
-export async function readStats({ client, runtimes: local }: SurfaceContext): Promise<object> {
+export async function readStats({ client, runtimes }: SurfaceContext): Promise<object> {
   const [queues, reported] = await Promise.all([client.getQueueDepths(), client.listRuntimes()]);
-  const here = new Map(local.map((runtime) => [runtime.runtimeId, runtime]));
+  const here = new Map(runtimes.map((runtime) => [runtime.runtimeId, runtime]));
   return {
     at: new Date(),
     queues,
-    runtimes: reported.map(({ runtimeId, nodeId, seenAt, stats }) => {
-      const runtime = here.get(runtimeId);
-      return { runtimeId, nodeId, seenAt, isHere: runtime !== undefined, stats: runtime === undefined ? stats : runtime.stats() };
+    runtimes: reported.map((runtime) => {
+      const { runtimeId, nodeId, seenAt } = runtime;
+      const local = here.get(runtimeId);
+      return { runtimeId, nodeId, seenAt, isHere: local !== undefined, stats: local?.stats() ?? reportedStats(runtime) };
     }),
   };
 }

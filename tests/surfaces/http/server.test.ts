@@ -1,6 +1,7 @@
 // What the server promises besides its routes: read-only, idempotency, limits, trouble with the store, mounting, files of the dashboard.
 import { Client } from 'duraloom';
 import { createHttpApi, serve } from 'duraloom/http';
+import { faulty } from 'duraloom/testing';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +11,7 @@ import { IdempotencyKeys } from '../../../src/surfaces/http/idempotency.ts';
 import { RateLimiter } from '../../../src/surfaces/http/rate-limit.ts';
 import { operations } from '../../../src/surfaces/operations/operations.ts';
 import { stage } from '../../support/integration-stage.ts';
-import { ask, openSurface, type Answer, type Surface } from '../surface-stage.ts';
+import { ask, openSurface, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
 
 /** A surface that is closed when the running test is over. */
 async function surfaceOf(options: Parameters<typeof openSurface>[0] = {}): Promise<Surface> {
@@ -146,9 +147,8 @@ test('an unexpected failure is logged under the id that the outside gets, which 
 test('a store that does not answer in time is no reason to wait', async () => {
   const stand = stage();
   const provider = await stand.openProvider();
-  const client = new Client(provider);
-  client.getQueueDepths = () => new Promise(() => undefined);
-  const server = await serve({ client, port: 0, requestTimeoutMs: 50 });
+  const hanging = faulty(provider, { seed: 1, rates: { readQueueDepths: { hang: 1 } } });
+  const server = await serve({ client: new Client(hanging), port: 0, requestTimeoutMs: 50 });
   stand.defer(() => server.close());
   expect(await ask(server, 'GET', '/api/v1/queues')).toMatchObject({ status: 504, body: { code: 'REQUEST_TIMEOUT' } });
 });
@@ -219,13 +219,17 @@ describe('files of the dashboard', () => {
       token: 'correct-horse-battery',
     });
     stand.defer(() => server.close());
-    const html = { accept: 'text/html', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
+    const html = { accept: 'text/html' };
     for (const path of ['/', '/instances/a%2Fb.c', '/queues']) {
       const { status, text, headers } = await ask(server, 'GET', path, { headers: html });
       expect({ path, status, text }).toEqual({ path, status: 200, text: '<title>dashboard</title>' });
       expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
       expect(headers.get('cache-control')).toBe('no-cache');
     }
+    const head = ['GET / HTTP/1.1', 'Host: localhost', 'Connection: close', 'Sec-Fetch-Site: cross-site'];
+    // A link from elsewhere is followed; a script from elsewhere gets nothing.
+    expect(await sendRaw(server.port, `${[...head, 'Sec-Fetch-Mode: navigate'].join('\r\n')}\r\n\r\n`)).toMatch(/^HTTP\/1.1 200/);
+    expect(await sendRaw(server.port, `${[...head, 'Sec-Fetch-Mode: no-cors'].join('\r\n')}\r\n\r\n`)).toMatch(/^HTTP\/1.1 403/);
     const script = await ask(server, 'GET', '/assets/index-Ab3dEf9_.js');
     expect([script.status, script.headers.get('content-type'), script.headers.get('cache-control')]).toEqual([
       200,
