@@ -20,6 +20,7 @@ type Shot = {
 };
 
 const FOLDER = join(dirname(import.meta.dirname), 'docs', 'images');
+const STORE_URL = new URL('demo-store', import.meta.url).href;
 /** Largest picture. Reason: they are part of the repository. */
 const MAX_BYTES = 150_000;
 /** How long the runtimes work before their charts are taken. */
@@ -32,20 +33,27 @@ const SHOTS: readonly Shot[] = [
   { name: 'missing-worker', place: '#/instances/film-1', marker: '.has-problem' },
   { name: 'timeline', place: '#/instances/order-1000?tab=timeline', marker: '.bar' },
   { name: 'time-travel', place: '#/instances/order-1000?tab=travel&event=14', marker: '.answer' },
-  { name: 'nondeterminism', place: '#/instances/renewal-7', marker: '.sides' },
+  { name: 'nondeterminism', place: '#/instances/renewal-7', marker: '.sides', height: 680 },
   { name: 'queues', place: '#/queues?queue=worker', marker: 'tr[data-index="0"]' },
   { name: 'phone', place: '#/instances/order-1001', marker: '.waits li', width: 390, height: 844 },
 ];
 
 const RUNTIMES: Shot = { name: 'runtimes', place: '#/runtimes', marker: '.chart canvas', height: 900 };
 
-async function take(browser: Browser, url: string, { name, place, marker, theme = 'light', width = 1280, height = 760 }: Shot): Promise<void> {
+async function take(
+  browser: Browser,
+  url: string,
+  { name, place, marker, theme = 'light', width = 1280, height = 760 }: Shot,
+): Promise<void> {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme: theme, reducedMotion: 'reduce' });
   await page.goto(`${url}/${place}`);
   await page.locator(marker).first().waitFor();
   await page.waitForLoadState('load');
   const path = join(FOLDER, `${name}.png`);
   if (name === RUNTIMES.name) await page.waitForTimeout(WORK_MS);
+  // Where the repository lies on this machine is nobody's business.
+  await page.evaluate(`for (const walker = document.createTreeWalker(document.body, 4); walker.nextNode(); )
+    walker.currentNode.nodeValue = walker.currentNode.nodeValue.replaceAll(${JSON.stringify(STORE_URL)}, 'file:///app')`);
   await page.screenshot({ path });
   await page.close();
   const { size } = statSync(path);
@@ -79,7 +87,7 @@ try {
   for (const shot of SHOTS) await take(browser, demo.server.url, shot);
   const stop = new AbortController();
   const working = work(demo, stop.signal);
-  await take(browser, demo.server.url, RUNTIMES);
+  await take(browser, (await demo.serve({ pollMs: 1000 })).url, RUNTIMES);
   stop.abort();
   await working;
 } finally {

@@ -83,7 +83,7 @@ function optionsOf(element: HTMLElement, { lines, format, isShare }: Required<Pi
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { drag: { x: false, y: false } },
-    scales: { y: { range: (_chart, _low, high) => [0, isShare ? 1 : Math.max(high * 1.1, 1e-3)] } },
+    scales: { y: { range: (_chart, _low, high) => [0, isShare ? 1.02 : Math.max(high * 1.1, 1e-3)] } },
     axes: [
       { ...axis, size: 28, space: 70, values: (_chart, ticks) => ticks.map(clockTime) },
       { ...axis, size: 56, values: (_chart, ticks) => ticks.map(format) },

@@ -41,7 +41,7 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
     explains: 'It goes on where it was.',
     isDestructive: false,
     takesReason: false,
-    applies: ({ status }) => status === 'Suspended' || status === 'Quarantined',
+    applies: ({ status }) => status === 'Suspended',
   },
   retry: {
     label: 'Retry',

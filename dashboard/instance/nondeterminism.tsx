@@ -19,7 +19,7 @@ export function Nondeterminism({ state, events }: Props): JSX.Element | null {
   if (view === null) return null;
   const { eventId, recorded, emitted, location, same, lines } = view;
   return (
-    <section class="panel" aria-labelledby="parting-title">
+    <section class="panel stack" aria-labelledby="parting-title">
       <h2 id="parting-title">Code and history part at event #{eventId}</h2>
       <p>
         The code that runs now does not decide as it did. Put the old way back, or guard the change with <code>ctx.patched</code>; then

@@ -46,7 +46,7 @@ export function WaitingPanel({ id, revision }: Props): JSX.Element {
             <ul class="waits">
               {explanation.waits.map((wait, index) => (
                 <li key={`${wait.kind} ${wait.eventId ?? index}`} class={wait.problem === null ? '' : 'has-problem'}>
-                  <WaitRow wait={wait} id={id} />
+                  <WaitRow wait={wait} id={id} summary={explanation.summary} />
                 </li>
               ))}
             </ul>
@@ -57,7 +57,9 @@ export function WaitingPanel({ id, revision }: Props): JSX.Element {
   );
 }
 
-function WaitRow({ wait, id }: { readonly wait: Wait; readonly id: string }): JSX.Element {
+type WaitProps = { readonly wait: Wait; readonly id: string; readonly summary: string };
+
+function WaitRow({ wait, id, summary }: WaitProps): JSX.Element {
   return (
     <>
       <div class="wait-head">
@@ -78,7 +80,7 @@ function WaitRow({ wait, id }: { readonly wait: Wait; readonly id: string }): JS
           <strong>Problem:</strong> {wait.problem}
         </p>
       )}
-      <Details wait={wait} />
+      <Details wait={wait} summary={summary} />
     </>
   );
 }
@@ -102,7 +104,7 @@ function nameOf(wait: Wait): string {
   }
 }
 
-function Details({ wait }: { readonly wait: Wait }): JSX.Element {
+function Details({ wait, summary }: Omit<WaitProps, 'id'>): JSX.Element {
   const facts: (readonly [string, ComponentChildren])[] = [];
   if (wait.state !== undefined) facts.push(['State', wait.state]);
   if (wait.kind === 'turn') {
@@ -120,7 +122,7 @@ function Details({ wait }: { readonly wait: Wait }): JSX.Element {
   if (wait.tag !== null && wait.tag !== undefined) facts.push(['Tag', wait.tag]);
   if (wait.sessionId !== null && wait.sessionId !== undefined) facts.push(['Session', wait.sessionId]);
   if (wait.limitKey !== null && wait.limitKey !== undefined) facts.push(['Limit', wait.limitKey]);
-  if (wait.reason !== undefined) facts.push(['Reason', wait.reason]);
+  if (wait.reason !== undefined && !summary.includes(wait.reason)) facts.push(['Reason', wait.reason]);
   if (wait.runtimes !== undefined) facts.push(['Can be taken by', wait.runtimes.length === 0 ? 'no runtime' : wait.runtimes.join(', ')]);
   return (
     <>

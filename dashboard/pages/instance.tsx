@@ -195,8 +195,8 @@ function Overview({ state, data }: PartProps): JSX.Element {
   return (
     <div class="columns">
       <div class="stack">
-        {!hasEnded(state.status) && !data.isDeleted.value && <WaitingPanel id={state.instanceId} revision={revision} />}
         <Nondeterminism state={state} events={events} />
+        {!hasEnded(state.status) && !data.isDeleted.value && <WaitingPanel id={state.instanceId} revision={revision} />}
         {state.error !== null && state.error !== undefined && <Failed state={state} />}
         <section class="panel" aria-labelledby="data-title">
           <h2 id="data-title">Data</h2>

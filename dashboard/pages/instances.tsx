@@ -8,6 +8,7 @@ import { Problem } from '../components/problem.tsx';
 import { Status, STATUSES } from '../components/status.tsx';
 import { VirtualTable, type Column } from '../components/virtual-table.tsx';
 import { loginNeeded, meta, read, token } from '../lib/api.ts';
+import { oneLine } from '../lib/describe-event.ts';
 import { countConditions, readFilter, TEXT_FIELDS, toConditions, toQuery, type Filter } from '../lib/filter.ts';
 import { formatNumber, plural } from '../lib/format.ts';
 import { describeWaiting, InstanceList } from '../lib/instance-list.ts';
@@ -222,10 +223,17 @@ function Row({ row, canSelect, isSelected, onToggle }: RowProps): JSX.Element {
   );
 }
 
-/** A custom status may be large: the row shows its beginning. */
+/** A custom status may be large: the row shows its beginning. One of few plain fields is shown without the signs of JSON. */
 function shortText(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+  const isFlat =
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every((part) => typeof part !== 'object');
+  return isFlat
+    ? oneLine(
+        Object.entries(value)
+          .map(([name, part]) => `${name}: ${String(part)}`)
+          .join(', '),
+      )
+    : oneLine(value);
 }
 
 function StatusFilter({ filter, counts }: { readonly filter: Filter; readonly counts: Counts | null }): JSX.Element {

@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import type { RuntimeStats } from '../../src/main/runtime-stats.ts';
+import type { RuntimeStats } from '../../src/client/runtime-stats.ts';
 import { Chart, type Line } from '../components/chart.tsx';
 import { Moment } from '../components/moment.tsx';
 import { Problem } from '../components/problem.tsx';

@@ -1,7 +1,7 @@
 // A store with interesting instances, and a runtime and a server on it. Neighbours: screenshots.ts, tests/surfaces/dashboard.
 import { join } from 'node:path';
 import { Client, LogTail, Runtime } from 'duraloom';
-import { serve, type HttpServer, type ServeOptions } from '../../src/http.ts';
+import { serve, type HttpServer, type ServeOptions } from 'duraloom/http';
 import { SqliteProvider } from 'duraloom/sqlite';
 
 /** What is there. */

@@ -1,6 +1,6 @@
 // What the dashboard does with hostile data, strangers, readers only, and servers that go away.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { serve } from '../../../src/http.ts';
+import { serve } from 'duraloom/http';
 import { hasBrowser } from '../../support/browser.ts';
 import { DashboardStage } from '../../support/dashboard-stage.ts';
 
