@@ -90,6 +90,7 @@ async function fill(client: Client): Promise<void> {
   }
   await client.startOrchestration('renewal-7', 'renewal', 'Grace');
   await client.startOrchestration('refund-3', 'refund', 120, { attributes: { customer: 'Alan' } });
+  await client.startOrchestration('tally-1', 'tally', 1);
   await client.startOrchestration('film-1', 'film', 'opening');
   await client.startOrchestration('campaign-spring', 'campaign', ['north', 'south', 'west'], { attributes: { team: 'sales' } });
   for (const [number, customer] of ['Ada', 'Barbara', 'Edsger'].entries()) {

@@ -45,6 +45,13 @@ export const mailing = defineOrchestration('mailing', async (ctx, region: string
   return `sent to ${region}`;
 });
 
+/** Goes on as new twice, then waits. */
+export const tally = defineOrchestration('tally', async (ctx, round: number) => {
+  ctx.setCustomStatus(`round ${round}`);
+  if (round < 3) return ctx.continueAsNew(round + 1);
+  return ctx.waitForEvent<string>('close');
+});
+
 /** Fails for good. */
 export const refund = defineOrchestration('refund', async (ctx, amount: number) => {
   const { payOut } = ctx.activities<typeof activities>();

@@ -205,6 +205,18 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       expect(await page.locator('#main').textContent()).toContain('Parent: campaign-spring');
     });
 
+    test('goes to an execution before the current one', async () => {
+      const { page } = await stage.visit('#/instances/tally-1?tab=history');
+      const chosen = page.getByLabel('Execution', { exact: true });
+      await chosen.locator('option', { hasText: '3 (current): Running' }).waitFor({ state: 'attached' });
+      await chosen.selectOption('1');
+      await page.locator('.events tr', { hasText: 'OrchestrationContinuedAsNew' }).waitFor();
+      expect(page.url()).toContain('execution=1');
+      await chosen.selectOption('3');
+      await page.locator('.events tr', { hasText: 'EventAwaited' }).waitFor();
+      expect(page.url()).not.toContain('execution');
+    });
+
     test('has Mermaid text of both kinds', async () => {
       const { page } = await stage.visit('#/instances/order-1000?tab=diagrams');
       await page.locator('pre', { hasText: 'sequenceDiagram' }).waitFor();
@@ -246,6 +258,20 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       await row.waitFor({ state: 'detached' });
       await until(async () => (await stage.demo.client.getState('film-2'))?.status === 'Failed');
       expect((await stage.demo.client.getState('film-2'))?.error?.message).toContain('dropped from its queue by an operator');
+    });
+
+    test('unlocks an item of a worker that died', async () => {
+      await stage.demo.client.startOrchestration('film-3', 'film', 'credits');
+      const select = { kind: 'queue', tags: { kind: 'only', tags: ['gpu'] }, session: null } as const;
+      await until(async () => (await stage.demo.client.peekQueue({ queue: 'worker', instanceId: 'film-3' })).items.length === 1);
+      await stage.demo.provider.fetchWorkItems({ maxItems: 10, lockMs: 600_000, waitMs: 0, select });
+      const { page } = await stage.visit('#/queues?queue=worker&instance=film-3');
+      const row = page.locator('tr', { hasText: 'film-3' });
+      await row.locator('.state', { hasText: 'locked' }).waitFor();
+      await row.getByRole('button', { name: 'Unlock' }).click();
+      await row.locator('.state', { hasText: 'ready' }).waitFor();
+      const { items } = await stage.demo.client.peekQueue({ queue: 'worker', instanceId: 'film-3' });
+      expect(items).toMatchObject([{ instanceId: 'film-3', lockedUntil: null }]);
     });
 
     test('lists the quarantined instances with their reason', async () => {

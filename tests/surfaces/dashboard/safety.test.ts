@@ -73,7 +73,7 @@ describe.skipIf(!hasBrowser)('the dashboard is careful', () => {
 
   test('asks for a token, refuses a wrong one, and forgets it with the tab', async () => {
     const server = await stage.demo.serve({ token: TOKEN });
-    const { page, close } = await stage.visit('#/?search=order-1001', {}, server.url);
+    const { page } = await stage.visit('#/?search=order-1001', {}, server.url);
     const field = page.getByLabel('Token');
     await field.fill('not-the-right-token');
     await page.keyboard.press('Enter');
@@ -91,7 +91,6 @@ describe.skipIf(!hasBrowser)('the dashboard is careful', () => {
     await field.waitFor();
     expect(await page.evaluate('sessionStorage.length')).toBe(0);
     expect(page.url()).not.toContain(TOKEN);
-    await close();
   });
 
   test('offers no action where the server is for reading only', async () => {
@@ -112,11 +111,11 @@ describe.skipIf(!hasBrowser)('the dashboard is careful', () => {
   test('hides the log where there is none', async () => {
     const { client, provider } = stage.demo;
     const server = await serve({ client, provider, dashboard: stage.assets, port: 0 });
-    const { page, close } = await stage.visit('#/instances/order-1001', {}, server.url);
+    const { page } = await stage.visit('#/instances/order-1001', {}, server.url);
     await page.locator('.waits li').first().waitFor();
     expect(await page.getByRole('link', { name: 'Logs' }).count()).toBe(0);
     expect(await page.getByRole('tab', { name: 'Logs' }).count()).toBe(0);
-    await close();
+    await stage.closePages();
     await server.close();
   });
 
