@@ -7,7 +7,16 @@ import { stage } from '../support/integration-stage.ts';
 
 const run = promisify(execFile);
 const fixture = (name: string): string => new URL(`fixtures/${name}`, import.meta.url).pathname;
-const PACKAGES = ['hono', '@hono/node-server', 'zod', '@modelcontextprotocol/sdk', 'commander', 'prom-client', 'cli-table3', 'cli-progress'];
+const PACKAGES = [
+  'hono',
+  '@hono/node-server',
+  'zod',
+  '@modelcontextprotocol/sdk',
+  'commander',
+  'prom-client',
+  'cli-table3',
+  'cli-progress',
+];
 
 test('a host that runs an orchestration on a file loads no surface and none of their packages', async () => {
   const stand = stage();

@@ -1,6 +1,6 @@
 // MCP over HTTP: a server for each session, so many and no more, and none for ever. Neighbours: server.ts, ../http/app.ts mounts it behind its guard.
 //
-// M1. A session that nobody uses for a while ends. When there are too many, the one that was used longest ago goes, unless it is in use.
+// M1. A session that nobody uses for a while ends. When there are too many, the one that was used longest ago goes.
 import type { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js';
 import { randomUUID } from 'node:crypto';

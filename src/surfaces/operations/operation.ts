@@ -2,7 +2,7 @@
 // the tools of the MCP server are derived from it, so that they cannot part.
 import * as z from 'zod';
 import type { Client } from '../../client/client.ts';
-import type { RuntimeStats } from '../../main/runtime-stats.ts';
+import type { RuntimeStats } from '../../client/runtime-stats.ts';
 import type { LogSource } from './log-source.ts';
 
 /** A runtime in this process. Every `Runtime` is one. */

@@ -1,7 +1,5 @@
 // Operations about what runs: the answering process, runtimes, their figures, log lines. Neighbour: operations.ts has the table.
 import * as z from 'zod';
-import type { RuntimeInfo } from '../../client/runtime-info.ts';
-import type { RuntimeStats } from '../../main/runtime-stats.ts';
 import { assert } from '../../types/errors.ts';
 import { instanceIdSchema } from './filters.ts';
 import { defineOperation, type Operation, type SurfaceContext } from './operation.ts';
@@ -34,13 +32,8 @@ const listRuntimes: Operation = defineOperation({
   description: 'Lists the living runtimes on this store with the orchestrations, activities and tags that each has.',
   http: { method: 'GET', path: '/runtimes' },
   output: runtimesSchema,
-  run: async ({ client }) => ({ runtimes: (await client.listRuntimes()).map((runtime) => ({ ...runtime, stats: reportedStats(runtime) })) }),
+  run: async ({ client }) => ({ runtimes: await client.listRuntimes() }),
 });
-
-/** Another version of duraloom reports no figures. */
-function reportedStats({ stats }: RuntimeInfo & { readonly stats?: RuntimeStats | null }): RuntimeStats | null {
-  return stats ?? null;
-}
 
 /**
  * Reads figures: of runtimes in this process those of the moment, of others what they reported last.
@@ -54,10 +47,9 @@ export async function readStats({ client, runtimes }: SurfaceContext): Promise<o
   return {
     at: new Date(),
     queues,
-    runtimes: reported.map((runtime) => {
-      const { runtimeId, nodeId, seenAt } = runtime;
+    runtimes: reported.map(({ runtimeId, nodeId, seenAt, stats }) => {
       const local = here.get(runtimeId);
-      return { runtimeId, nodeId, seenAt, isHere: local !== undefined, stats: local?.stats() ?? reportedStats(runtime) };
+      return { runtimeId, nodeId, seenAt, isHere: local !== undefined, stats: local?.stats() ?? stats };
     }),
   };
 }

@@ -25,7 +25,8 @@ afterEach(async () => {
 });
 
 const isStatus = ({ event }: SseEvent): boolean => event === 'status';
-const idsOf = (events: readonly SseEvent[]): readonly (string | null)[] => events.filter(({ event }) => event === 'history').map(({ id }) => id);
+const idsOf = (events: readonly SseEvent[]): readonly (string | null)[] =>
+  events.filter(({ event }) => event === 'history').map(({ id }) => id);
 
 describe('the stream of an instance', () => {
   test('gives history as it is committed, then the state, to its end', async () => {
@@ -38,7 +39,10 @@ describe('the stream of an instance', () => {
     const history = await surface.client.readHistory('a/1');
     const told = [...first, ...rest].filter(({ event }) => event === 'history').map(({ data }) => data);
     expect(told).toEqual(history.map((event) => ({ executionId: 1, event })));
-    expect(rest.slice(-2)).toMatchObject([{ event: 'status', data: { status: 'Completed', result: { recorded: 'yes' } } }, { data: { reason: 'ended' } }]);
+    expect(rest.slice(-2)).toMatchObject([
+      { event: 'status', data: { status: 'Completed', result: { recorded: 'yes' } } },
+      { data: { reason: 'ended' } },
+    ]);
     expect((await events.next()).done).toBe(true);
   });
 
@@ -88,7 +92,10 @@ describe('the stream of an instance', () => {
     await eventsUntil(events, isStatus);
     await other.runtime.shutdown();
     await other.provider.close();
-    expect((await eventsUntil(events, ({ event }) => event === 'error')).at(-1)?.data).toMatchObject({ code: 'PROVIDER_CLOSED', status: 503 });
+    expect((await eventsUntil(events, ({ event }) => event === 'error')).at(-1)?.data).toMatchObject({
+      code: 'PROVIDER_CLOSED',
+      status: 503,
+    });
     expect((await events.next()).done).toBe(true);
   });
 });
@@ -122,7 +129,10 @@ test('the stream of log lines begins with the newest, goes on behind a number, a
   surface.logs.error({ instanceId: 'logged' }, 'second');
   const [second] = await eventsUntil(events, () => true);
   expect(second?.data).toMatchObject({ message: 'second', level: 'error' });
-  const [resumed] = await eventsUntil(follow('/streams/logs?instanceId=logged&level=warn', { 'last-event-id': first?.id ?? '' }), () => true);
+  const [resumed] = await eventsUntil(
+    follow('/streams/logs?instanceId=logged&level=warn', { 'last-event-id': first?.id ?? '' }),
+    () => true,
+  );
   expect(resumed?.id).toBe(second?.id);
   for (let line = 0; line < 10_001; line += 1) surface.logs.debug({}, 'many lines');
   const [gap] = await eventsUntil(follow('/streams/logs', { 'last-event-id': first?.id ?? '' }), () => true);
@@ -184,7 +194,9 @@ test('a thousand readers, some of which take nothing, cost bounded memory, and a
   const readers = Array.from({ length: 1_000 }, () => readEvents(other.server, from));
   await Promise.all(readers.map((events) => eventsUntil(events, isStatus)));
   const before = process.memoryUsage();
-  const stuck = await Promise.all(Array.from({ length: 50 }, () => openStuck(other.server.port, '/api/v1/instances/crowd/events?lastEventId=1:0')));
+  const stuck = await Promise.all(
+    Array.from({ length: 50 }, () => openStuck(other.server.port, '/api/v1/instances/crowd/events?lastEventId=1:0')),
+  );
   onTestFinished(() => stuck.forEach((socket) => socket.destroy()));
   expect(other.server.figures().streams).toBe(1_050);
   expect(other.server.figures().watched).toBe(1);

@@ -49,8 +49,7 @@ function overPipes(...args: readonly string[]): Promise<McpClient> {
 
 /** A client that talks to the HTTP server. */
 function overHttp(headers: Readonly<Record<string, string>> = { authorization: `Bearer ${TOKEN}` }): Promise<McpClient> {
-  // The types of the SDK are not exact about optional fields.
-  return connect(new StreamableHTTPClientTransport(new URL(`${surface.server.url}/mcp`), { requestInit: { headers } }) as unknown as Transport);
+  return connect(new StreamableHTTPClientTransport(new URL(`${surface.server.url}/mcp`), { requestInit: { headers } }));
 }
 
 /** A client in the same process, for what needs no connection. */
@@ -77,7 +76,9 @@ describe.each([
     const id = `stuck/${Math.random()}`;
     expect(client.getServerVersion()?.name).toBe('duraloom');
     expect(client.getInstructions()).toContain('explain_waiting');
-    expect(await call(client, 'start_instance', { instanceId: id, name: 'approval', input: { amount: 3 } })).toMatchObject({ isError: false });
+    expect(await call(client, 'start_instance', { instanceId: id, name: 'approval', input: { amount: 3 } })).toMatchObject({
+      isError: false,
+    });
     await surface.client.waitForCustomStatus(id, { afterVersion: 0, timeout: '20s' });
     const list = await call(client, 'list_instances', { status: ['Running'], search: id });
     expect(list.result).toMatchObject({ instances: [{ instanceId: id, name: 'approval' }] });
@@ -107,7 +108,13 @@ describe.each([
       'duraloom://instances/{id}/history{?executionId,afterEventId}',
       'duraloom://instances/{id}',
     ]);
-    for (const wrong of ['duraloom://instances/nobody/history', 'duraloom://instances/%E0%A4%A', 'duraloom://else', 'file:///etc/passwd', `${uri}?limit=x`]) {
+    for (const wrong of [
+      'duraloom://instances/nobody/history',
+      'duraloom://instances/%E0%A4%A',
+      'duraloom://else',
+      'file:///etc/passwd',
+      `${uri}?limit=x`,
+    ]) {
       await expect(client.readResource({ uri: wrong })).rejects.toMatchObject({ code: -32_002 });
     }
   });
@@ -131,14 +138,19 @@ describe('tools', () => {
       expect(tool.outputSchema).toMatchObject({ type: 'object' });
       expect((tool.description ?? '').length).toBeGreaterThan(20);
     }
-    expect(tools.find(({ name }) => name === 'terminate_instance')?.annotations).toMatchObject({ readOnlyHint: false, destructiveHint: true });
+    expect(tools.find(({ name }) => name === 'terminate_instance')?.annotations).toMatchObject({
+      readOnlyHint: false,
+      destructiveHint: true,
+    });
     expect((await call(client, 'read_logs', { instanceId: 'asks/1' })).result).toMatchObject({ entries: [{ message: 'asking' }] });
   });
 
   test('that write are neither listed nor run when they are not allowed; logs are no tool where none are kept', async () => {
     const client = await overPipes();
     const names = (await client.listTools()).tools.map(({ name }) => name);
-    expect(names).toEqual(operations.filter(({ isTool, isWrite, name }) => isTool && !isWrite && name !== 'readLogs').map(({ name }) => toToolName(name)));
+    expect(names).toEqual(
+      operations.filter(({ isTool, isWrite, name }) => isTool && !isWrite && name !== 'readLogs').map(({ name }) => toToolName(name)),
+    );
     expect(await call(client, 'terminate_instance', { id: 'asks/1' })).toMatchObject({ isError: true, result: { code: 'READ_ONLY' } });
     expect((await surface.client.getState('asks/1'))?.status).toBe('Running');
     await expect(client.callTool({ name: 'read_logs', arguments: {} })).rejects.toMatchObject({ code: -32_602 });
@@ -149,14 +161,23 @@ describe('tools', () => {
     const client = await inMemory({ allowWrites: true });
     expect(await call(client, 'get_instance', { id: 'nobody' })).toMatchObject({
       isError: true,
-      result: { code: 'INSTANCE_NOT_FOUND', message: expect.stringContaining('nobody') as string, advice: expect.stringContaining('list_instances') as string },
+      result: {
+        code: 'INSTANCE_NOT_FOUND',
+        message: expect.stringContaining('nobody') as string,
+        advice: expect.stringContaining('list_instances') as string,
+      },
     });
-    expect(await call(client, 'start_instance', { instanceId: 'asks/1', name: 'approval' })).toMatchObject({ result: { code: 'INSTANCE_EXISTS' } });
+    expect(await call(client, 'start_instance', { instanceId: 'asks/1', name: 'approval' })).toMatchObject({
+      result: { code: 'INSTANCE_EXISTS' },
+    });
     expect(await call(client, 'wait_for_result', { id: 'asks/1', waitMs: 1 })).toMatchObject({ result: { code: 'WAIT_TIMEOUT' } });
     for (const args of [{}, { id: 5 }, { id: 'x', other: 1 }]) {
       expect(await call(client, 'get_instance', args)).toMatchObject({ isError: true, result: { code: 'REQUEST_INVALID' } });
     }
-    expect(await call(client, 'list_instances', { cursor: 'foreign' })).toMatchObject({ isError: true, result: { code: 'ARGUMENT_INVALID' } });
+    expect(await call(client, 'list_instances', { cursor: 'foreign' })).toMatchObject({
+      isError: true,
+      result: { code: 'ARGUMENT_INVALID' },
+    });
   });
 
   test('keep results small: pages get shorter and go on, long texts are cut', async () => {
@@ -164,7 +185,7 @@ describe('tools', () => {
     await expect.poll(async () => (await surface.client.getState('large'))?.eventCount).toBe(102);
     const client = await inMemory();
     const seen: number[] = [];
-    for (let after: unknown = 0; after !== null; ) {
+    for (let after: unknown = 0; after !== null;) {
       const { result, texts } = await call(client, 'read_history', { id: 'large', afterEventId: after });
       expect(texts[0]?.length).toBeLessThanOrEqual(MAX_RESULT_UNITS);
       seen.push(...(result['events'] as readonly { readonly id: number }[]).map(({ id }) => id));
@@ -191,14 +212,16 @@ describe('over HTTP', () => {
     const headers = { authorization: `Bearer ${TOKEN}`, accept: 'application/json, text/event-stream' };
     expect((await ask(surface.server, 'POST', '/mcp', { body: {}, headers: { ...headers, 'mcp-session-id': 'stolen' } })).status).toBe(404);
     expect((await ask(surface.server, 'GET', '/mcp', { headers })).status).toBe(400);
-    expect((await ask(surface.server, 'POST', '/mcp', { body: { jsonrpc: '2.0', id: 1, method: 'tools/list' }, headers })).status).toBe(400);
+    expect((await ask(surface.server, 'POST', '/mcp', { body: { jsonrpc: '2.0', id: 1, method: 'tools/list' }, headers })).status).toBe(
+      400,
+    );
     expect((await ask(surface.server, 'POST', '/mcp', { body: 'x'.repeat(6 * 1024 * 1024), headers })).status).toBe(413);
   });
 
   test('a server that only reads has no tools that write', async () => {
     const reading = await openSurface({ mcp: { allowWrites: true }, readOnly: true });
     onTestFinished(() => reading[Symbol.asyncDispose]());
-    const transport = new StreamableHTTPClientTransport(new URL(`${reading.server.url}/mcp`)) as unknown as Transport;
+    const transport = new StreamableHTTPClientTransport(new URL(`${reading.server.url}/mcp`));
     const { tools } = await (await connect(transport)).listTools();
     expect(tools.every(({ annotations }) => annotations?.readOnlyHint === true)).toBe(true);
   });
