@@ -25,6 +25,8 @@ const MODULES: Readonly<Record<string, string>> = {
     import { MemoryProvider } from 'duraloom/memory';
     import { SqliteProvider } from 'duraloom/sqlite';
     import { SimulatedClock } from 'duraloom/testing';
+    import { toTimeline } from 'duraloom/views';
+    if (toTimeline([]).outcome !== 'pending') throw new Error('duraloom/views is broken');
     if (new SimulatedClock(5).nowMs() !== 5) throw new Error('duraloom/testing is broken');
     const cases = conformanceCases.filter(({ contract }) => contract === 'creation');
     const open = async (clock) => ({ provider: new MemoryProvider({ clock }) });

@@ -171,7 +171,7 @@ export class Runtime {
     });
   }
 
-  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides/metrics.md for the list. */
+  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/metrics.md for the list. */
   metrics(): readonly MetricSeries[] {
     recordStats(this.#metrics, this.stats());
     return this.#metrics.show();

@@ -212,7 +212,10 @@ export type GroupWinner<Group extends FutureGroup> = Group extends readonly unkn
   ? { readonly key: number; readonly value: Awaited<Group[number]> }
   : { readonly [Key in keyof Group]: { readonly key: Key; readonly value: Awaited<Group[Key]> } }[keyof Group];
 
-/** Log lines that appear once, not again on replay. */
+/**
+ * Log lines. Those of an orchestration appear once, when their turn is committed, not again on replay; those of an activity once for each attempt.
+ * Fields may be any data; see docs/guides/logs.md.
+ */
 export interface ReplaySafeLog {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;

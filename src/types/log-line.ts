@@ -30,8 +30,9 @@ export function takeLogLine(level: LogLevel, message: unknown, fields: unknown):
 type Fields = { readonly fields: Readonly<Record<string, unknown>>; readonly units: number };
 
 function takeFields(given: unknown): Fields {
+  if (given === undefined) return { fields: {}, units: 0 };
+  if (typeof given !== 'object' || given === null) return takeFields({ value: given });
   try {
-    if (typeof given !== 'object' || given === null) return given === undefined ? { fields: {}, units: 0 } : limited({ value: given });
     return takePlain(given) ?? limited(given);
   } catch {
     return limited(asTexts(given));
@@ -55,7 +56,7 @@ function takePlain(given: object): Fields | null {
   return units > MAX_LOG_LINE_UNITS ? null : { fields, units };
 }
 
-function limited(given: unknown): Fields {
+function limited(given: object): Fields {
   const encoded = encodeRecord({ fields: withFailures(given) });
   if (encoded.length <= MAX_LOG_LINE_UNITS) {
     const { fields } = parseRecord(encoded) as { readonly fields?: unknown };
@@ -67,9 +68,9 @@ function limited(given: unknown): Fields {
 }
 
 /** JSON makes nothing of an error. Only at the top, where loggers expect it. */
-function withFailures(given: unknown): unknown {
+function withFailures(given: object): object {
   if (isError(given)) return { err: toFailure(given) };
-  if (typeof given !== 'object' || given === null || Array.isArray(given) || 'toJSON' in given) return given;
+  if (Array.isArray(given) || 'toJSON' in given) return given;
   return Object.fromEntries(
     Object.entries(given).map(([key, value]: [string, unknown]) => [key, isError(value) ? toFailure(value) : value]),
   );
@@ -80,9 +81,9 @@ function isError(value: unknown): boolean {
 }
 
 /** What is no JSON: BigInt, cycles, getters that throw. */
-function asTexts(fields: unknown): Readonly<Record<string, string>> {
+function asTexts(fields: object): Readonly<Record<string, string>> {
   try {
-    return Object.fromEntries(Object.entries(fields ?? {}).map(([key, value]) => [key, asText(value)]));
+    return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, asText(value)]));
   } catch {
     return { unreadable: asText(fields) };
   }

@@ -99,7 +99,7 @@ describe('a line in pino', () => {
     const provider = faulty(await stand.openProvider(), plan);
     await stand.startRuntime({ provider, ...quick, ...modules, nodeId: 'node-1', maxAttempts: 100, logger: book.logger });
     await run(new Client(provider), 'a', 'talks', 1);
-    const [line] = book.lines.filter(({ operation }) => operation === 'ackOrchestrationItems');
+    const line = book.lines.find(({ operation }) => operation === 'ackOrchestrationItems');
     expect(line).toMatchObject({ level: 40, nodeId: 'node-1', err: { type: 'ProviderError', code: 'PROVIDER_FAILED' } });
   });
 

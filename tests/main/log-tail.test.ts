@@ -128,10 +128,11 @@ describe('listening to a log tail', () => {
     onTestFinished(() => void process.off('warning', listen));
     const tail = new LogTail();
     const heard: string[] = [];
+    const rejects: unknown = () => Promise.reject(new RangeError('a broken socket'));
     tail.subscribe({}, () => {
       throw new RangeError('a broken socket');
     });
-    tail.subscribe({}, (() => Promise.reject(new RangeError('a broken socket'))) as () => void);
+    tail.subscribe({}, rejects as () => void);
     tail.subscribe({}, ({ message }) => heard.push(message));
     const told = new Promise((resolve) => process.once('warning', resolve));
     filled(tail, 3);

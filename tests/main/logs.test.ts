@@ -141,10 +141,10 @@ test('lines are counted as dropped when the runtime stops before the store has s
   await store.client.startOrchestration('a', 'talks');
   await store.pass(store.log.waitFor(({ fields }) => fields['operation'] === 'ackOrchestrationItems'));
   await store.pass(runtime.shutdown({ timeoutMs: 0 }));
-  const [dropped] = store.log.lines.filter(({ fields }) => 'dropped' in fields);
+  const dropped = store.log.lines.find(({ fields }) => 'dropped' in fields);
   expect(dropped).toMatchObject({ level: 'warn', fields: { instanceId: 'a', thread: 'replay-0', dropped: 1 } });
   expect(dropped?.message).toContain('did not say');
-  const [series] = runtime.metrics().filter(({ name }) => name === 'duraloom_log_lines_dropped_total');
+  const series = runtime.metrics().find(({ name }) => name === 'duraloom_log_lines_dropped_total');
   expect(series).toMatchObject({ labels: { thread: 'replay-0' }, value: 1 });
 });
 

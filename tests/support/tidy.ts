@@ -90,6 +90,7 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   'src/surfaces/dashboard': { folders: [], node: true, packages: [] },
   // Pictures of a history as data and text; they run in a browser, too.
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
+  'src/surfaces/metrics': { folders: ['src/types', 'src/main', 'src/provider'], node: true, packages: ['prom-client'] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
     folders: ['src/types', 'src/replay', 'src/provider', 'src/provider/memory', 'src/client', 'src/threads', 'src/main'],
