@@ -91,7 +91,7 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     await page.keyboard.press('g');
     await page.keyboard.press('q');
     await page.locator('h1', { hasText: 'Queues' }).waitFor();
-    expect(page.url()).toContain('#/queues');
+    await expect.poll(() => page.url()).toContain('#/queues');
   });
 
   test('a dialog keeps the focus inside and gives it back', async () => {
@@ -120,7 +120,7 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     await page.locator('tr[data-index="25"] button:focus').waitFor();
     await page.keyboard.press('Enter');
     await page.locator('.split-side', { hasText: '#26' }).waitFor();
-    expect(page.url()).toContain('event=26');
+    await expect.poll(() => page.url()).toContain('event=26');
   });
 
   test('tabs are moved through by arrow keys', async () => {
@@ -130,7 +130,7 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     await page.locator('[role="tab"][aria-selected="true"]:focus', { hasText: 'Timeline' }).waitFor();
     await page.keyboard.press('End');
     await page.locator('[role="tab"][aria-selected="true"]:focus', { hasText: 'Logs' }).waitFor();
-    expect(page.url()).toContain('tab=logs');
+    await expect.poll(() => page.url()).toContain('tab=logs');
   });
 
   test('? lists the shortcuts of the page', async () => {
@@ -145,7 +145,7 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     const { page } = await stage.visit('#/');
     await page.locator('tr[data-index="0"]').waitFor();
     const { instances } = await stage.demo.client.listInstances({ limit: 1000 });
-    expect(await page.locator('.instances table').getAttribute('aria-rowcount')).toBe(String(instances.length + 1));
+    await expect.poll(() => page.locator('.instances table').getAttribute('aria-rowcount')).toBe(String(instances.length + 1));
     expect(await page.locator('tr[data-index="3"]').getAttribute('aria-rowindex')).toBe('5');
   });
 

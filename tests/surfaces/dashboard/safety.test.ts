@@ -90,7 +90,7 @@ describe.skipIf(!hasBrowser)('the dashboard is careful', () => {
     await page.getByRole('button', { name: 'Sign out' }).click();
     await field.waitFor();
     expect(await page.evaluate('sessionStorage.length')).toBe(0);
-    expect(page.url()).not.toContain(TOKEN);
+    await expect.poll(() => page.url()).not.toContain(TOKEN);
   });
 
   test('offers no action where the server is for reading only', async () => {
