@@ -32,6 +32,7 @@ type Import = {
 
 const CHECKED_FOLDERS = new Set([
   'src',
+  'dashboard',
   'tests',
   'bench',
   'stress',
