@@ -53,6 +53,7 @@ const config: ViteUserConfig = {
         'src/transactions/**': MOST,
         'src/conformance/**': MOST,
         'src/testing/**': MOST,
+        'src/surfaces/**': MOST,
       },
     },
   },

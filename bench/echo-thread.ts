@@ -13,7 +13,15 @@ const toReply = ({ seq, input }: ActivityRequest): ActivityReply => ({ seq, comp
 
 parentPort?.on('message', (batch: Batch) => {
   const answer = isFlat(batch)
-    ? writeActivityBatch({ longestWaitMs: 0, logs: [], heartbeats: [], steps: [], replies: read(batch).map(toReply) })
+    ? writeActivityBatch({
+        longestWaitMs: 0,
+        logs: [],
+        logUnits: 0,
+        droppedLogs: 0,
+        heartbeats: [],
+        steps: [],
+        replies: read(batch).map(toReply),
+      })
     : batch.map(toReply);
   parentPort?.postMessage(answer);
 });

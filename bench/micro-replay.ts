@@ -187,6 +187,7 @@ const HOST: ReplayHost = {
   enter: (scope, run) => running.run(scope, run),
   currentScope: () => running.getStore(),
   noteCall: () => undefined,
+  takeLog: () => null,
   reportFault: (_engine, failure) => {
     throw new TypeError(failure.message);
   },

@@ -1,8 +1,9 @@
-// Builds dist: JavaScript, declarations and source maps from src. Then checks that what package.json exports is really there.
+// Builds dist: JavaScript, declarations and source maps from src, and the dashboard. Then checks that what package.json exports is really there.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { buildDashboard } from './build-dashboard.ts';
 
 const root = dirname(import.meta.dirname);
 
@@ -30,6 +31,7 @@ function missingExports(): readonly string[] {
 // A file that src no longer has must not live on in the package.
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 const status = runTsc('tsconfig.build.json');
+if (status === 0) await buildDashboard(join(root, 'dist', 'dashboard'));
 const missing = status === 0 ? missingExports() : [];
 if (missing.length > 0) console.error(`package.json exports files that do not exist: ${missing.join(', ')}`);
 process.exitCode = missing.length > 0 ? 1 : status;

@@ -22,6 +22,7 @@ export type { StartOptions, StartRequest, StartResult } from './client/start.ts'
 export type { ExportedInstance, ImportProgress } from './client/transfer.ts';
 export type { WaitOptions } from './client/wait.ts';
 export type { AutoTuneOptions } from './main/auto-tuner.ts';
+export { LogTail, type LogEntry, type LogFilter, type LogPage, type LogReadOptions, type LogTailOptions } from './main/log-tail.ts';
 export type { MetricSeries, MetricsSink } from './main/metrics.ts';
 export type { RuntimeOptions } from './main/options.ts';
 export type { ReplayMismatch } from './main/replay-checks.ts';
@@ -72,9 +73,20 @@ export {
 export { RemoteError, type Failure } from './types/failure.ts';
 export type * from './types/history-event.ts';
 export type { ExecutionStatus, InstanceRecord, InstanceStatus } from './types/instance.ts';
-export type { Logger, LogLevel } from './types/logger.ts';
+export type { Logger, LogLevel, LogLine, LogThreshold } from './types/logger.ts';
 export type { MetricLabels, MetricPoint } from './types/metrics.ts';
 export type { ParentLink } from './types/names.ts';
 export type { ActivityRouting, History } from './types/replay.ts';
 export type { StandardSchema } from './types/schema.ts';
+export {
+  readTraceHeaders,
+  type ActivitySpan,
+  type ExecutionSpan,
+  type FinishedSpan,
+  type OrchestrationSpan,
+  type SpanEvent,
+  type SpanIds,
+  type TraceContext,
+  type TraceSink,
+} from './types/trace.ts';
 export type * from './types/transaction.ts';

@@ -63,7 +63,18 @@ describe('golden histories', () => {
     expect(new Set(events.map(({ kind }) => kind))).toEqual(new Set(Object.keys(EVENT_ROLES)));
     const fields = new Set(events.flatMap((event) => Object.keys(event).map((field) => `${event.kind}.${field}`)));
     const optional = Object.entries({
-      OrchestrationStarted: ['input', 'parent', 'carried', 'customStatus', 'values', 'attributes', 'subscriptions', 'eventKeys'],
+      OrchestrationStarted: [
+        'input',
+        'parent',
+        'carried',
+        'customStatus',
+        'values',
+        'attributes',
+        'subscriptions',
+        'eventKeys',
+        'traceparent',
+        'tracestate',
+      ],
       ActivityScheduled: ['input', 'tag', 'sessionId', 'attempt'],
       ActivityCompleted: ['result'],
       ActivityFailed: ['heartbeat'],

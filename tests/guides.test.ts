@@ -37,7 +37,7 @@ function writeProject(): void {
   const modules = join(project, 'node_modules');
   mkdirSync(modules);
   symlinkSync(root, join(modules, 'duraloom'), 'junction');
-  for (const name of ['better-sqlite3', 'pg', 'zod', 'valibot', 'vitest', '@types'])
+  for (const name of ['better-sqlite3', 'pg', 'pino', 'zod', 'valibot', 'vitest', '@types', '@opentelemetry'])
     symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   const compilerOptions = { noEmit: true, declaration: false, isolatedDeclarations: false, customConditions: ['duraloom-source'] };
@@ -91,6 +91,7 @@ describe('documents', () => {
     'docs/reliability.md',
     'docs/provider-guide.md',
     'docs/tuning.md',
+    'docs/metrics.md',
     ...capabilities.map(({ name }) => `docs/guides/${name}.md`),
   ];
 

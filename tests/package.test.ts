@@ -1,7 +1,7 @@
 // The package as users get it: built, packed, installed into an empty project, and run there with plain .js modules, in threads.
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -25,6 +25,8 @@ const MODULES: Readonly<Record<string, string>> = {
     import { MemoryProvider } from 'duraloom/memory';
     import { SqliteProvider } from 'duraloom/sqlite';
     import { SimulatedClock } from 'duraloom/testing';
+    import { toTimeline } from 'duraloom/views';
+    if (toTimeline([]).outcome !== 'pending') throw new Error('duraloom/views is broken');
     if (new SimulatedClock(5).nowMs() !== 5) throw new Error('duraloom/testing is broken');
     const cases = conformanceCases.filter(({ contract }) => contract === 'creation');
     const open = async (clock) => ({ provider: new MemoryProvider({ clock }) });
@@ -90,6 +92,36 @@ describe('the packed package', () => {
     const { NODE_OPTIONS: _, ...env } = process.env;
     const failure: unknown = await run(oldNode ?? '', ['main.js'], { cwd: folder, env }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 1, signal: null, stderr: expect.stringContaining('NODE_TOO_OLD') as unknown });
+  });
+
+  test('has the program duraloom, which looks at the store that a host has left', async () => {
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const duraloom = async (...words: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }> =>
+      await run(process.execPath, [join(folder, 'node_modules/.bin/duraloom'), ...words], { cwd: folder, env });
+    expect((await duraloom('list', '--store', 'hello.db')).stdout).toMatch(/^hello-1 +hello +1\.0\.0 +Completed /m);
+    expect(JSON.parse((await duraloom('doctor', '--json', '--store', 'hello.db')).stdout)).toMatchObject({
+      checks: expect.arrayContaining([expect.objectContaining({ check: 'threads', outcome: 'ok' })]) as unknown,
+    });
+    await duraloom('init', 'project');
+    expect(JSON.parse(await readFile(join(folder, 'project/package.json'), 'utf8'))).toMatchObject({
+      dependencies: { duraloom: expect.stringMatching(/^\^\d/) as unknown },
+      scripts: { start: 'node host.ts' },
+    });
+    // As after an install without optional packages.
+    await rm(join(folder, 'node_modules/commander'), { recursive: true });
+    const failure: unknown = await duraloom('list').catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 1, stderr: expect.stringMatching(/npm install commander \(PACKAGE_MISSING\)\n$/) as unknown });
+  });
+
+  // As above.
+  test.skipIf(oldNode === null)('has a program that tells an old Node what it needs', async () => {
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const program = join(folder, 'node_modules/.bin/duraloom');
+    const failure: unknown = await run(oldNode ?? '', [program, 'list'], { cwd: folder, env }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^error: duraloom needs Node 22\.18.*\(NODE_TOO_OLD\)\n$/) as unknown,
+    });
   });
 
   test('gives types to its users', async () => {

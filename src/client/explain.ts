@@ -235,7 +235,7 @@ function takesTag(tags: RuntimeTags, tag: string | null): boolean {
 }
 
 function summarise({ status, instanceId }: InstanceRecord, waits: readonly Wait[]): string {
-  const stuck = waits.find(({ problem }) => problem !== null);
+  const problem = waits.map((wait) => wait.problem).find((text) => text !== null);
   const [first] = waits;
   if (first === undefined) {
     return status === 'Pending'
@@ -243,7 +243,7 @@ function summarise({ status, instanceId }: InstanceRecord, waits: readonly Wait[
       : 'It waits for nothing that its history shows: a turn of it is under way.';
   }
   const what = `It waits for ${waits.map(describe).slice(0, MAX_NAMED).join(' or ')}${waits.length > MAX_NAMED ? ` or ${waits.length - MAX_NAMED} more` : ''}.`;
-  if (stuck?.problem != null) return `${what} ${capitalise(stuck.problem)}.`;
+  if (problem !== undefined) return `${what} ${capitalise(problem)}.`;
   const event = waits.find((wait) => wait.kind === 'event');
   return event === undefined ? what : `${what} Raise it with client.raiseEvent('${instanceId}', '${event.name}', data).`;
 }

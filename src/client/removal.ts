@@ -8,6 +8,7 @@ import { parseHistoryPages } from '../types/history-text.ts';
 import type { InstanceRecord } from '../types/instance.ts';
 import { show } from '../types/show.ts';
 import { encodeStart } from '../types/message-text.ts';
+import type { TraceContext } from '../types/trace.ts';
 import type { ClientStore } from './client-store.ts';
 import { hasEnded, notFound } from './instance-state.ts';
 
@@ -126,7 +127,7 @@ async function restart(store: ClientStore, record: InstanceRecord): Promise<void
   if (first?.kind !== 'OrchestrationStarted') {
     throw hasEnded(instanceId, 'ended before its first turn, so that its input is not known');
   }
-  const { name } = first;
+  const { name, traceparent, tracestate } = first;
   // As that execution began: what its code has set since, it may set again.
   const attributes = first.attributes === undefined ? null : encodeAttributes(first.attributes);
   const [outcome] = await store.startInstances([
@@ -140,6 +141,7 @@ async function restart(store: ClientStore, record: InstanceRecord): Promise<void
         input: encodePayload(first.input, `input of '${instanceId}'`),
         parent: undefined,
         attributes: attributes?.text,
+        trace: traceparent === undefined ? null : { traceparent, ...(tracestate !== undefined && { tracestate }) },
       }),
       parent: null,
       parentNotice: null,
@@ -155,4 +157,9 @@ async function restart(store: ClientStore, record: InstanceRecord): Promise<void
   if (outcome === 'exists') throw alive(instanceId, 'was started again by somebody else meanwhile');
 }
 
-type StartedEvent = { readonly kind: string; readonly name: string; readonly input?: unknown; readonly attributes?: unknown };
+type StartedEvent = Partial<TraceContext> & {
+  readonly kind: string;
+  readonly name: string;
+  readonly input?: unknown;
+  readonly attributes?: unknown;
+};

@@ -11,6 +11,7 @@ import { MAX_PRIORITY } from '../types/limits.ts';
 import { encodeStart } from '../types/message-text.ts';
 import { assertInstanceId, assertName } from '../types/names.ts';
 import { show } from '../types/show.ts';
+import { assertTrace } from '../types/trace.ts';
 import type { InstanceHandle } from './instance-handle.ts';
 import { closingOf } from './requests.ts';
 
@@ -35,6 +36,13 @@ export type StartOptions = {
   readonly priority?: number;
   /** Search attributes that the instance begins with; its code may change them. One that is `true` is a tag. @default none */
   readonly attributes?: Attributes;
+  /**
+   * The span that the orchestration is below, as the W3C header says it; for those of a request see `readTraceHeaders`.
+   * @default none; a runtime that records traces begins one then
+   */
+  readonly traceparent?: string;
+  /** What vendors have added to the trace: the W3C header beside `traceparent`. */
+  readonly tracestate?: string;
 };
 
 /** One start of a batch. */
@@ -64,6 +72,8 @@ export const START_OPTIONS: FieldNames<StartOptions> = {
   startAt: true,
   priority: true,
   attributes: true,
+  traceparent: true,
+  tracestate: true,
 };
 
 /** Complete by type: a policy cannot be forgotten. */
@@ -89,6 +99,7 @@ export function toNewInstance(request: StartRequest): NewInstance {
   if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY) {
     throw new ArgumentError(`Expected priority to be an integer from 0 to ${MAX_PRIORITY}, got ${show(priority)}`);
   }
+  const trace = assertTrace(request);
   return {
     instanceId,
     name,
@@ -99,6 +110,7 @@ export function toNewInstance(request: StartRequest): NewInstance {
       input: encodePayload(input, `input of orchestration '${name}'`),
       parent: undefined,
       attributes: attributes?.text,
+      trace,
     }),
     parent: null,
     parentNotice: null,

@@ -28,7 +28,7 @@ export type ImportProgress = {
 
 /** How many are read or written at a time. Reason: a history may have megabytes. */
 const BATCH = 20;
-const EXECUTION_STATUSES: readonly string[] = [...INSTANCE_STATUSES, 'ContinuedAsNew'];
+const EXECUTION_STATUSES: ReadonlySet<unknown> = new Set([...INSTANCE_STATUSES, 'ContinuedAsNew']);
 
 /**
  * Reads instances one by one, in the order of their starts.
@@ -179,7 +179,7 @@ function isExecution(value: unknown): value is InstanceDump['executions'][number
     isId(executionId) &&
     isText(name) &&
     isTextOrNull(version) &&
-    EXECUTION_STATUSES.includes(status as string) &&
+    EXECUTION_STATUSES.has(status) &&
     isCount(lastEventId) &&
     isTimeOrNull(endedAtMs) &&
     isListOf(pages, isPage) &&

@@ -28,13 +28,13 @@ import type { Clock } from '../types/clock.ts';
 import { encodeRecord } from '../types/codec.ts';
 import { DurableError, TimeoutError, TransactionError } from '../types/errors.ts';
 import { fromFailure, toFailure, type Failure } from '../types/failure.ts';
+import { readStamp, toTraceContext, type SpanIds } from '../types/trace.ts';
 import type { ActivityControl, ReceiverEnd } from '../threads/control.ts';
 import {
   BrokenBatchError,
   readActivityBatch,
   writeActivityRequest,
   type ActivityBatch,
-  type ActivityLog,
   type StepReply,
   type Wire,
 } from '../threads/messages.ts';
@@ -45,11 +45,14 @@ import { BoundedMap } from './bounded-map.ts';
 import { ExecutionWatch } from './execution-watch.ts';
 import { FetchLoop, type FetchCounts } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { noteDropped, TOO_MANY_LINES } from './log-drops.ts';
 import type { EndedActivities } from './orchestration-dispatcher.ts';
 import type { Metrics, Series } from './metrics.ts';
 import { clockOfThreads, type ResolvedRuntimeOptions } from './options.ts';
+import { withOrigin } from './runtime-logger.ts';
 import { SessionPins } from './session-pins.ts';
 import { isFaultOfItem } from './store-fault.ts';
+import { spanOfAttempt, Traces, type AttemptEnd } from './traces.ts';
 import { computeBackoffMs } from './turn-commit.ts';
 
 type Running = {
@@ -66,6 +69,8 @@ type Running = {
   answerByMs: number;
   /** Details of its last heartbeat that are not stored yet. */
   heartbeat: string | null;
+  /** Of this attempt, once it was handed to a thread; null: its orchestration has no trace. */
+  span: SpanIds | null;
 };
 
 /** The answer of an activity on its way to the store, and the thread that gave it; null: it was made here. */
@@ -166,6 +171,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   #transactional: ReadonlySet<string> = NONE_NAMED;
   readonly #executions: ExecutionWatch;
   readonly #metrics: ActivityMetrics;
+  /** null: nobody records traces. */
+  readonly #traces: Traces | null;
   readonly #fetched: Series;
   readonly #fetchSizes: Series;
   readonly #terminate: (slot: Slot<ActivityControl>) => void;
@@ -192,6 +199,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#perThread = options.activitiesPerThread;
     this.#clock = clockOfThreads(options, options.activityThreads);
     this.#metrics = new ActivityMetrics(metrics);
+    this.#traces = options.traces === null ? null : new Traces(options.traces);
     this.#fetched = metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'worker' });
     this.#fetchSizes = metrics.series('histogram', 'duraloom_fetch_items', { queue: 'worker' });
     this.#terminate = terminate;
@@ -284,6 +292,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const heartbeats = this.#takeHeartbeats();
     this.#stopSupplyWatch?.();
     const running = [...this.#running.values()];
+    for (const one of running) if (one.state === 'running' || one.state === 'lost') this.#trace(one, { kind: 'lost' });
     this.#running.clear();
     this.#homeless = [];
     this.#suspects = [];
@@ -347,6 +356,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const named = broken === null ? slot.progress.read()?.seq : dead.find(({ seq }) => seq === broken.seq)?.seq;
     const culprit = named ?? thread?.alone?.seq ?? (suspects.length > 1 ? undefined : only?.seq);
     for (const running of dead) {
+      this.#trace(running, { kind: 'crashed', failure: toFailure(broken ?? error) });
       // W8: it ran alone, or was caught in the act.
       if (isOverdue && running.seq === culprit && running.state !== 'lost' && running.answerByMs < nowMs) {
         leaveThread(running, 'committing');
@@ -361,7 +371,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         this.#abandon([running.item], { delayMs: 0, countAttempt: false });
       }
     }
-    this.#options.logger.error({ code: error.code, lost: dead.length }, error.message);
+    this.#options.logger.error({ thread: nameOf(slot), code: error.code, lost: dead.length }, error.message);
     // Without a thread nothing is kept: perhaps none comes back.
     if (this.#threads.size === 0) this.#return([...this.#homeless, ...this.#suspects], 0);
     this.#place();
@@ -371,11 +381,11 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const thread = this.#threads.get(slot);
     const batch = thread === undefined ? null : this.#read(thread, wire);
     if (thread === undefined || batch === null) return;
-    const { longestWaitMs, logs, heartbeats, steps, replies } = batch;
+    const { longestWaitMs, heartbeats, steps, replies } = batch;
     const nowMs = this.#clock.monotonicMs();
     slot.tally.itemsReceived += replies.length + steps.length;
     slot.tally.waits.note(longestWaitMs);
-    for (const log of logs) this.#log(log);
+    this.#writeLogs(slot, batch);
     for (const { seq, details } of heartbeats) this.#noteHeartbeat(seq, details);
     const answers: Answer[] = [];
     for (const { seq, completionPayload, receivedSeq } of replies) {
@@ -384,6 +394,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const isLost = running.state === 'lost';
       this.#heartbeats.delete(running);
       this.#metrics.measure(running.item, outcomeOf(isLost, completionPayload), nowMs - running.startedMs);
+      if (isLost) this.#trace(running, { kind: 'lost' });
+      else if (completionPayload !== null) this.#trace(running, { kind: 'answered', completionPayload });
       leaveThread(running, 'committing');
       if (completionPayload === null) {
         if (isLost) this.#forget(running);
@@ -412,6 +424,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     const isLost = state === 'lost' || end === 'refused';
     const outcome = end === 'recorded' ? 'completed' : isLost ? 'lost' : 'failed';
     this.#metrics.measure(item, outcome, nowMs - startedMs);
+    this.#trace(running, end === 'recorded' ? { kind: 'recorded' } : isLost ? { kind: 'lost' } : { kind: 'failed', failure });
     leaveThread(running, 'committing');
     if (end === 'recorded') this.#noteRecorded(running);
     // Nothing rejects: failures are handled inside.
@@ -423,6 +436,14 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       // Whether it is recorded or not: an item that is gone cannot be given back.
       this.#charge(item, failure);
     }
+  }
+
+  /** An attempt is over, whatever becomes of its result. */
+  #trace({ item, span, thread, startedMs }: Running, end: AttemptEnd): void {
+    if (span === null || thread === null || this.#traces === null) return;
+    const endMs = this.#clock.nowMs();
+    const startMs = endMs - Math.max(0, this.#clock.monotonicMs() - startedMs);
+    this.#traces.ended({ item, span, threadIndex: thread.slot.index, startMs, endMs, end });
   }
 
   /** W11: a right that is gone for one connection is gone for the other. */
@@ -443,7 +464,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     }
     this.#forget(running);
     this.#forgetKey(item);
-    this.#options.logger.debug({ ...lockOf(item), outcome }, 'a transactional activity had no right to its item any more');
+    this.#options.logger.debug({ ...aboutItem(item), outcome }, 'a transactional activity had no right to its item any more');
     this.#fetches.pump();
   }
 
@@ -491,7 +512,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       return readActivityBatch(wire);
     } catch (error) {
       if (!(error instanceof BrokenBatchError)) throw error;
-      this.#options.logger.error({ code: error.code }, `an activity thread is ended: ${error.message}`);
+      this.#options.logger.error({ thread: nameOf(thread.slot), code: error.code }, `an activity thread is ended: ${error.message}`);
       thread.broken = error;
       this.#terminate(thread.slot);
       return null;
@@ -535,6 +556,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
         startedMs: 0,
         answerByMs: Number.POSITIVE_INFINITY,
         heartbeat: null,
+        span: null,
       };
       this.#running.set(running.seq, running);
       if (item.attempt > this.#options.maxAttempts) this.#fail(running, this.#tooManyAttempts(item));
@@ -730,7 +752,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       const back = seqs.map((seq) => this.#running.get(seq)).filter((running) => running?.thread === thread);
       this.#takeBack(back.filter((running) => running !== undefined));
     } catch (error) {
-      this.#options.logger.debug({ error }, 'an activity thread gave nothing back');
+      this.#options.logger.debug({ thread: nameOf(thread.slot), err: error }, 'an activity thread gave nothing back');
     }
     thread.recalling = false;
   }
@@ -753,6 +775,9 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     running.state = 'running';
     running.thread = thread;
     running.startedMs = this.#clock.monotonicMs();
+    const stamped = readStamp(item.payload);
+    running.span = stamped === null ? null : spanOfAttempt(stamped.trace, item);
+    const trace = running.span === null ? null : toTraceContext(running.span);
     const timeoutMs = routing?.timeoutMs ?? null;
     const lockToken = this.#transactional.has(item.name) ? item.lockToken : null;
     if (timeoutMs !== null) running.answerByMs = running.startedMs + timeoutMs + this.#options.activityGraceMs + OVERDUE_MS;
@@ -764,10 +789,10 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       executionId: item.executionId,
       eventId: item.eventId,
       name: item.name,
-      input: item.payload,
+      input: stamped?.input ?? item.payload,
       attempt: item.attempt,
       special:
-        routing === null && heartbeat === null && lockToken === null
+        routing === null && heartbeat === null && lockToken === null && trace === null
           ? null
           : {
               tag: routing?.tag ?? null,
@@ -776,6 +801,8 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
               extras: routing?.extras ?? null,
               heartbeat,
               lockToken,
+              traceparent: trace?.traceparent ?? null,
+              tracestate: trace?.tracestate ?? null,
             },
     });
   }
@@ -892,7 +919,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       }
       this.#forget(running);
       this.#forgetKey(running.item);
-      this.#options.logger.debug({ ...lockOf(running.item), outcome }, 'activity result was not wanted');
+      this.#options.logger.debug({ ...aboutItem(running.item), outcome }, 'activity result was not wanted');
     });
   }
 
@@ -977,7 +1004,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
       // The control of a closed thread throws at the call.
       await call();
     } catch (error) {
-      this.#options.logger.debug({ error }, 'an activity thread could not be told');
+      this.#options.logger.debug({ err: error }, 'an activity thread could not be told');
     }
   }
 
@@ -989,11 +1016,13 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
     this.#passes.delete(key);
   }
 
-  #log({ seq, line }: ActivityLog): void {
-    const item = this.#running.get(seq)?.item;
-    const origin =
-      item === undefined ? {} : { instanceId: item.instanceId, executionId: item.executionId, activity: item.name, attempt: item.attempt };
-    this.#options.logger[line.level]({ ...origin, ...line.fields }, line.message);
+  #writeLogs(slot: Slot<ActivityControl>, { logs, logUnits, droppedLogs }: ActivityBatch): void {
+    const { logger, nodeId } = this.#options;
+    const thread = nameOf(slot);
+    for (const { seq: _, line, ...origin } of logs)
+      logger[line.level](withOrigin({ ...origin, thread, nodeId }, line.fields), line.message);
+    slot.progress.takeLogs(logUnits);
+    noteDropped({ metrics: this.#parent.metrics, logger }, { dropped: droppedLogs, why: TOO_MANY_LINES, origin: { thread } });
   }
 
   // --- failures --------------------------------------------------------------------------------------------------------------
@@ -1085,7 +1114,7 @@ export class ActivityDispatcher implements PoolListener<ActivityControl> {
   }
 
   #storeTrouble(operation: string, error: unknown): void {
-    this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
+    this.#options.logger.warn({ operation, err: error }, `the store failed in ${operation}; it is tried again`);
   }
 }
 
@@ -1110,6 +1139,15 @@ function storeMismatch({ name }: WorkItem): TransactionError {
 function outcomeOf(isLost: boolean, completionPayload: string | null): ActivityOutcome {
   if (isLost) return 'lost';
   return completionPayload?.startsWith(COMPLETED) === true ? 'completed' : 'failed';
+}
+
+function nameOf({ index }: Slot<ActivityControl>): string {
+  return `activity-${index}`;
+}
+
+/** Fields of the log lines about an activity. */
+function aboutItem({ instanceId, executionId, eventId, name: activity, attempt }: WorkItem) {
+  return { instanceId, executionId, eventId, activity, attempt };
 }
 
 /** What names an item and the right to it. */

@@ -4,6 +4,7 @@
 // N1. What belongs to a turn counts when the turn is committed, once; replay and lost turns count nothing (T46).
 // N2. The number of series of a metric is bounded: labels of user code may hold anything. Beyond the bound all goes into one series.
 import type { MetricLabels, MetricPoint } from '../types/metrics.ts';
+import { bucketsByName } from './metric-catalogue.ts';
 
 /** Where measurements go besides the runtime's own figures, such as a bridge to a metrics library. Called in the main thread: be quick, do not throw. */
 export type MetricsSink = {
@@ -30,10 +31,6 @@ const MAX_METRICS = 1_000;
 /** Labels of what found no place. */
 const OVERFLOW: MetricLabels = { overflow: 'true' };
 
-/** Upper bounds by the unit that a name ends with. Seconds: from a fast activity to an hour. */
-const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1_800, 3_600];
-const NUMBERS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000, 10_000, 100_000];
-
 /** A series that can be added to. */
 export class Series {
   readonly #point: Omit<MetricPoint, 'value'>;
@@ -46,7 +43,7 @@ export class Series {
   constructor(point: Omit<MetricPoint, 'value'>, sink: MetricsSink | null) {
     this.#point = point;
     this.#sink = sink;
-    this.#bounds = point.kind !== 'histogram' ? [] : point.name.endsWith('_seconds') ? SECONDS : NUMBERS;
+    this.#bounds = point.kind === 'histogram' ? bucketsByName(point.name) : [];
     this.#counts = this.#bounds.map(() => 0);
   }
 

@@ -9,15 +9,16 @@ import { assertVersionPolicy, type VersionPolicy } from '../threads/versions.ts'
 import { assertKnownOptions, hasMethods, makeOptionError, readArray, readOptions, type FieldNames } from '../types/arguments.ts';
 import { isClock, type Clock } from '../types/clock.ts';
 import { OptionError } from '../types/errors.ts';
-import { toFailure } from '../types/failure.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
-import { silentLogger, type Logger, type LogLevel } from '../types/logger.ts';
+import { type Logger, type LogThreshold } from '../types/logger.ts';
 import { show } from '../types/show.ts';
+import type { TraceSink } from '../types/trace.ts';
 import type { AutoTuneOptions } from './auto-tuner.ts';
 import type { MetricsSink } from './metrics.ts';
 import type { Retention } from './retention.ts';
 import { readRetention, type RetentionOptions } from './retention-options.ts';
 import type { ReplayMismatch } from './replay-checks.ts';
+import { checkLogLevel, makeRuntimeLogger } from './runtime-logger.ts';
 
 type Backoff = { readonly initialMs: number; readonly maximumMs: number };
 
@@ -126,8 +127,18 @@ export type RuntimeOptions = {
   readonly retention?: RetentionOptions;
   /** Gets every measurement, such as a bridge to a metrics library. `runtime.metrics()` shows them without it. @default none */
   readonly metrics?: MetricsSink;
-  /** Where log lines go; any pino-compatible logger. @default none */
+  /**
+   * Gets each span of an orchestration or activity that ended here, and begins a trace for those that were started without one: the bridge of
+   * `duraloom/otel`. See docs/guides/tracing.md. @default none
+   */
+  readonly traces?: TraceSink;
+  /** Where log lines go, of user code and of the runtime: any pino-compatible logger. See docs/guides/logs.md. @default none */
   readonly logger?: Logger;
+  /**
+   * The least important level of lines that are made: those below do not even leave their threads. `silent`: none.
+   * @default what `isLevelEnabled` of the logger says when the runtime starts, as pino's does; without it 'debug'
+   */
+  readonly logLevel?: LogThreshold;
   /** Clock of leases and back-offs, for tests. @default the machine's clock */
   readonly clock?: Clock;
 };
@@ -139,6 +150,7 @@ export type ResolvedRuntimeOptions = Omit<
   | 'activities'
   | 'tags'
   | 'metrics'
+  | 'traces'
   | 'onReplayMismatch'
   | 'replayThreadMemoryMb'
   | 'activityThreadMemoryMb'
@@ -153,6 +165,7 @@ export type ResolvedRuntimeOptions = Omit<
   readonly replayThreadMemoryMb: number | null;
   readonly activityThreadMemoryMb: number | null;
   readonly metrics: MetricsSink | null;
+  readonly traces: Required<TraceSink> | null;
   readonly onReplayMismatch: ((mismatch: ReplayMismatch) => void) | null;
   /** null: limits stay where they are. */
   readonly autoTune: Required<AutoTuneOptions> | null;
@@ -203,7 +216,9 @@ const FIELDS: FieldNames<RuntimeOptions> = {
   onReplayMismatch: true,
   retention: true,
   metrics: true,
+  traces: true,
   logger: true,
+  logLevel: true,
   clock: true,
 };
 
@@ -235,6 +250,9 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
         : 'Expected `orchestrations` or `activities` (or both) to name at least one module, got none: this runtime would do nothing',
     );
   }
+  const nodeId = checkNodeId(options.nodeId ?? randomUUID());
+  const logLevel = checkLogLevel(options.logLevel, options.logger);
+  const logger = makeRuntimeLogger(options.logger, { nodeId, logLevel });
   return {
     provider,
     orchestrations,
@@ -251,7 +269,7 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     activityLockMs: integer('activityLockMs', 30_000),
     maxAttempts: integer('maxAttempts', 10),
     retryBackoff: checkBackoff(options.retryBackoff ?? { initialMs: 1_000, maximumMs: 60_000 }),
-    nodeId: checkNodeId(options.nodeId ?? randomUUID()),
+    nodeId,
     tags,
     maxSessions: integer('maxSessions', 10),
     sessionLeaseMs: integer('sessionLeaseMs', 30_000),
@@ -263,9 +281,11 @@ export function resolveRuntimeOptions(given: RuntimeOptions): ResolvedRuntimeOpt
     onReplayMismatch: checkListener('onReplayMismatch', options.onReplayMismatch),
     retention: options.retention === undefined ? null : readRetention(options.retention),
     metrics: checkMetrics(options.metrics),
+    traces: checkTraces(options.traces),
     replayThreadMemoryMb: memory('replayThreadMemoryMb'),
     activityThreadMemoryMb: memory('activityThreadMemoryMb'),
-    logger: checkLogger(options.logger ?? silentLogger),
+    logger,
+    logLevel,
     clock: checkClock(options.clock ?? systemClock),
   };
 }
@@ -323,7 +343,7 @@ function checkBounds([minName, maxName]: readonly [string, string], min: number,
   throw new OptionError(`Expected \`${minName}\` of \`autoTune\` to be at most \`${maxName}\`, got ${min} and ${max}`);
 }
 
-function checkShare(name: 'replayCheckRate', value: number): number {
+function checkShare(name: 'replayCheckRate' | 'traces.sampleRatio', value: number): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value;
   throw new OptionError(`Expected \`${name}\` to be a number from 0 to 1, got ${show(value)}`);
 }
@@ -406,30 +426,16 @@ function checkMetrics(metrics: MetricsSink | undefined): MetricsSink | null {
   return metrics;
 }
 
+function checkTraces(traces: TraceSink | undefined): Required<TraceSink> | null {
+  if (traces === undefined) return null;
+  if (!hasMethods(traces, ['record'])) throw new OptionError(`Expected \`traces\` to have the method record, got ${show(traces)}`);
+  const { sampleRatio = 1 } = readOptions(traces, '`traces`', { record: true, sampleRatio: true }, makeOptionError);
+  return { record: (span) => traces.record(span), sampleRatio: checkShare('traces.sampleRatio', sampleRatio) };
+}
+
 function checkClock(clock: Clock): Clock {
   if (isClock(clock)) return clock;
   throw new OptionError(`Expected \`clock\` to have nowMs, monotonicMs, setTimer and defer, got ${show(clock)}`);
-}
-
-function checkLogger(logger: Logger): Logger {
-  for (const level of ['debug', 'info', 'warn', 'error']) {
-    if (!hasMethods(logger, [level])) throw new OptionError(`Expected \`logger\` to have the method ${level}, got ${show(logger)}`);
-  }
-  return quiet(logger);
-}
-
-/** A logger that throws must not stop what it was told of in the middle. */
-function quiet(logger: Logger): Logger {
-  const logAt =
-    (level: LogLevel): Logger[LogLevel] =>
-    (fields, message) => {
-      try {
-        logger[level](fields, message);
-      } catch (error) {
-        process.emitWarning(`the logger threw in ${level}: ${toFailure(error).message}`, { code: 'DURALOOM_LOGGER' });
-      }
-    };
-  return { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
 }
 
 function toList(sources: RuntimeOptions['orchestrations'], name: string): readonly DefinitionSource[] {

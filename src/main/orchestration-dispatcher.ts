@@ -16,6 +16,7 @@
 //     themselves then, exactly once: `ahead` is settled when the turn is forgotten. What ends meanwhile is for the turn after it: acked by itself
 //     it would be fetched, and cost this turn and the live engine. An instance whose turns were in vain again and again, as those of one that gets
 //     many events are, is left to the fetch for a while, twice as long each time.
+// D9. A log line is written once its turn is known to be committed, and once. When the store did not say, the history does (doubtful-turns.ts).
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type {
   Provider,
@@ -45,13 +46,17 @@ import type { RegisteredName } from '../threads/registry.ts';
 import type { PoolListener, Slot } from '../threads/thread-pool.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { canRun, makeAccepts, type Refusal } from './capability.ts';
+import { DoubtfulTurns } from './doubtful-turns.ts';
 import { FetchLoop, type FetchCounts } from './fetch-loop.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { noteDropped, TOO_MANY_LINES } from './log-drops.ts';
 import type { Metrics, Series } from './metrics.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
 import { OrchestrationMetrics } from './orchestration-metrics.ts';
 import { ReplayChecks, type PickedTurn } from './replay-checks.ts';
+import { withOrigin } from './runtime-logger.ts';
 import { isFaultOfItem } from './store-fault.ts';
+import { Traces } from './traces.ts';
 import { computeBackoffMs, toAck, toQuarantine, type CommittedOutcome } from './turn-commit.ts';
 
 /** Activities of one instance that have just ended. */
@@ -83,6 +88,8 @@ type Turn = {
   state: 'waiting' | 'running' | 'committing';
   /** The thread that has it while it runs. */
   slot: Slot<ReplayControl> | null;
+  /** Name of the thread that had it last. */
+  thread: string | null;
   /** How its engine stood, and where, when the turn is to be checked. */
   picked: Pick<PickedTurn, 'standing' | 'home'> | null;
 };
@@ -163,6 +170,10 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #fetched: Series;
   readonly #fetchSizes: Series;
   readonly #measurements: OrchestrationMetrics;
+  /** Turns with log lines whose end is not known (D9). */
+  readonly #doubtful: DoubtfulTurns;
+  /** null: nobody records traces. */
+  readonly #traces: Traces | null;
   /** null: no turn is checked. */
   readonly #checks: ReplayChecks | null;
   /** Which code runs here. */
@@ -189,11 +200,13 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#provider = options.provider;
     this.#turnsPerThread = options.turnsPerThread;
     this.#measurements = new OrchestrationMetrics(parent.metrics);
+    this.#traces = options.traces === null ? null : new Traces(options.traces);
     const { clock, provider, logger, turnTimeoutMs, onReplayMismatch: onMismatch } = options;
     this.#checks =
       options.replayCheckRate === 0
         ? null
         : new ReplayChecks({ clock, provider, logger, metrics: parent.metrics, turnTimeoutMs, onMismatch });
+    this.#doubtful = new DoubtfulTurns({ provider, clock });
     this.#fetched = parent.metrics.series('counter', 'duraloom_items_fetched_total', { queue: 'orchestrator' });
     this.#fetchSizes = parent.metrics.series('histogram', 'duraloom_fetch_items', { queue: 'orchestrator' });
     const onError = (operation: string) => (error: unknown) => this.#storeTrouble(operation, error);
@@ -272,6 +285,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     if (this.#watchdog !== null) clearInterval(this.#watchdog);
     this.#leases.stop();
     this.#checks?.close();
+    this.#doubtful.close();
     const items = [...this.#current.values()].filter(({ ahead }) => ahead === null).map(({ item }) => item);
     // Their activities are given back by who runs them.
     this.#turns.clear();
@@ -301,7 +315,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       else if (turn.seq === culprit) this.#charge(turn, doomed?.toError(turn) ?? error);
       else innocent.push(turn);
     }
-    this.#options.logger.error({ code: error.code, requeued: innocent.length }, error.message);
+    this.#options.logger.error({ thread: nameOf(slot), code: error.code, requeued: innocent.length }, error.message);
     this.#giveUp(innocent, 0);
     this.#checks?.onDeath(slot, { seq: culprit ?? null, lastCall: doomed?.lastCall ?? null });
   }
@@ -322,6 +336,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         this.#checks?.onReply(slot, reply);
         continue;
       }
+      if (reply.kind === 'turn' && reply.result.logUnits > 0) slot.progress.takeLogs(reply.result.logUnits);
       const turn = this.#turns.get(reply.seq);
       if (turn?.slot !== slot) continue;
       thread.inFlight -= 1;
@@ -354,7 +369,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       return batch;
     } catch (error) {
       if (!(error instanceof BrokenBatchError)) throw error;
-      this.#options.logger.error({ code: error.code }, `a replay thread is ended: ${error.message}`);
+      this.#options.logger.error({ thread: nameOf(thread.slot), code: error.code }, `a replay thread is ended: ${error.message}`);
       thread.isBroken = true;
       this.#doom(thread, { seq: error.seq ?? thread.slot.progress.read()?.seq ?? null, lastCall: null, toError: () => error });
       return null;
@@ -413,7 +428,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #add(item: OrchestrationItem, nowMs: number, ahead: EndedActivities | null): Turn {
     if (ahead !== null) this.#turnsAhead += 1;
     this.#seq = (this.#seq + 1) & 0x7fff_ffff;
-    const turn: Turn = { seq: this.#seq, item, ahead, nowMs, state: 'waiting', slot: null, picked: null };
+    const turn: Turn = { seq: this.#seq, item, ahead, nowMs, state: 'waiting', slot: null, thread: null, picked: null };
     this.#turns.set(turn.seq, turn);
     this.#current.set(item.instanceId, turn);
     return turn;
@@ -426,6 +441,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const turns: Turn[] = [];
     const poisoned: Commit[] = [];
     for (const item of fetched.items) {
+      this.#doubtful.noteFetched(item);
       // An older turn of it is still here: its lease ran out, or it is optimistic. Where it runs, the engine gets ahead of the store (D3).
       if (this.#current.has(item.instanceId)) {
         this.#affinity.delete(item.instanceId);
@@ -490,6 +506,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     slot.tally.itemsSent += 1;
     turn.state = 'running';
     turn.slot = slot;
+    turn.thread = nameOf(slot);
     this.#affinity.set(item.instanceId, { slot, standing: null });
     let wire = wires.get(slot);
     if (wire === undefined) wires.set(slot, (wire = []));
@@ -527,7 +544,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
         this.#affinity.delete(turn.item.instanceId);
         return { turn, ack: ackOf(turn, result, outcome), result };
       case 'faulted':
-        this.#options.logger.error({ instanceId: turn.item.instanceId, failure: outcome.failure }, 'instance quarantined');
+        this.#options.logger.error({ ...aboutTurn(turn), failure: outcome.failure }, 'instance quarantined');
         return this.#quarantine(turn, outcome.failure);
       case 'notRegistered': {
         const failure = parseRecord(outcome.failure) as Failure;
@@ -538,30 +555,35 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     }
   }
 
-  #commit(commits: readonly Commit[]): void {
+  /** `isAgain`: each by itself, after the store has refused them all (D6). */
+  #commit(commits: readonly Commit[], isAgain = false): void {
     this.#provider.ackOrchestrationItems(commits.map((commit) => commit.ack)).then(
       (outcomes) => {
-        const following = commits.flatMap((commit, index) => this.#settle(commit, outcomes[index]) ?? []);
+        const following = commits.flatMap((commit, index) => this.#settle(commit, outcomes[index], isAgain) ?? []);
         if (following.length > 0) for (const { settle } of this.computeAhead(following)) settle(false);
         this.#fetches.pump();
       },
       (error: unknown) => {
         this.#storeTrouble('ackOrchestrationItems', error);
         const left = commits.filter(({ turn }) => this.#turns.has(turn.seq));
-        if (!isFaultOfItem(error)) {
+        if (isFaultOfItem(error) && commits.length > 1) {
+          for (const commit of left) this.#commit([commit], true);
+          return;
+        }
+        for (const { turn, result } of left) this.#writeLogsLater(turn, result);
+        if (isFaultOfItem(error)) for (const { turn } of left) this.#charge(turn, error);
+        else
           this.#giveUp(
             left.map(({ turn }) => turn),
             STORE_TROUBLE_MS,
           );
-        } else if (commits.length > 1) for (const commit of left) this.#commit([commit]);
-        else for (const { turn } of left) this.#charge(turn, error);
       },
     );
   }
 
   /** Returns the activities whose turn comes next (D8); null: there are none. */
-  #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined): EndedActivities | null {
-    const { turn } = commit;
+  #settle(commit: Commit, outcome: OrchestrationAckOutcome | undefined, isAgain: boolean): EndedActivities | null {
+    const { turn, result } = commit;
     if (outcome === 'committed') {
       const following = this.#isCurrent(turn) ? this.#takeFollowing(turn.item.instanceId) : null;
       this.#settleAhead(turn, true);
@@ -569,36 +591,60 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       this.#committed(commit);
       return following;
     }
+    if (isAgain) this.#writeLogsLater(turn, result);
     if (turn.ahead !== null) {
       // Something else happened to the instance first, which is no failure.
       this.#discard(turn);
       return null;
     }
     // Somebody else has the instance, or it is gone: what this process computed never happened (D3). Or a refused batch has stored it already (D6).
-    this.#options.logger.warn({ instanceId: turn.item.instanceId, outcome }, 'turn was not committed');
+    this.#options.logger.warn({ ...aboutTurn(turn), outcome }, 'turn was not committed');
     this.#discard(turn);
     if (outcome === 'conflict') this.#abandon([turn.item], { delayMs: STORE_TROUBLE_MS, countAttempt: true });
     else this.#lastFailures.delete(turn.item.instanceId);
     return null;
   }
 
-  #committed({ turn: { item, nowMs, picked }, ack, result }: Commit): void {
+  #committed({ turn, ack, result }: Commit): void {
+    const { item, nowMs, picked } = turn;
     this.#turnsCommitted += 1;
     const home = this.#affinity.get(item.instanceId);
     if (home !== undefined && !this.#current.has(item.instanceId)) home.standing = standingAfter(item, ack);
     const { metrics } = this.#parent;
-    if (result !== null) this.#measurements.measure({ item, result, nowMs });
-    else
+    if (result !== null) {
+      this.#measurements.measure({ item, result, nowMs });
+      this.#traces?.committed(item, result);
+    } else
       metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
     this.#lastFailures.delete(item.instanceId);
     if (ack.cancelledActivities.length > 0) this.#parent.cancelActivities(item.instanceId, item.executionId, ack.cancelledActivities);
-    for (const { level, message, fields } of result?.logs ?? []) {
-      this.#options.logger[level](
-        { instanceId: item.instanceId, executionId: item.executionId, orchestration: item.name, ...fields },
-        message,
-      );
-    }
+    if (result !== null) this.#writeLogs(turn, result);
     if (picked !== null && result !== null) this.#check(item, result, picked);
+  }
+
+  /** D9. */
+  #writeLogs(turn: Turn, { version, logs, droppedLogs }: ReplayResult): void {
+    const { logger, nodeId } = this.#options;
+    const origin = { ...aboutTurn(turn), version, nodeId };
+    for (const { level, message, fields } of logs) logger[level](withOrigin(origin, fields), message);
+    noteDropped({ metrics: this.#parent.metrics, logger }, { dropped: droppedLogs, why: TOO_MANY_LINES, origin });
+  }
+
+  /** D9. */
+  #writeLogsLater(turn: Turn, result: ReplayResult | null): void {
+    if (result === null || result.logs.length + result.droppedLogs === 0) return;
+    const { instanceId, executionId } = turn.item;
+    this.#doubtful.add({
+      instanceId,
+      executionId,
+      result,
+      onCommitted: () => this.#writeLogs(turn, result),
+      onUnknown: () => {
+        const dropped = result.logs.length + result.droppedLogs;
+        const why = 'the store did not say whether their turn was committed';
+        noteDropped({ metrics: this.#parent.metrics, logger: this.#options.logger }, { dropped, why, origin: aboutTurn(turn) });
+      },
+    });
   }
 
   #check({ instanceId, executionId, name }: OrchestrationItem, result: ReplayResult, picked: NonNullable<Turn['picked']>): void {
@@ -625,7 +671,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   #lose(turn: Turn): void {
     if (turn.state === 'committing' || !this.#isCurrent(turn)) return;
     const { instanceId } = turn.item;
-    this.#options.logger.warn({ instanceId }, 'the lease of a turn was lost; its answer will be dropped');
+    this.#options.logger.warn(aboutTurn(turn), 'the lease of a turn was lost; its answer will be dropped');
     this.#current.delete(instanceId);
     this.#affinity.delete(instanceId);
     this.#lastFailures.delete(instanceId);
@@ -704,7 +750,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       // The control of a closed thread throws at the call.
       await slot.control.evict([instanceId]);
     } catch (error) {
-      this.#options.logger.debug({ error }, 'evict failed');
+      this.#options.logger.debug({ instanceId, thread: nameOf(slot), err: error }, 'evict failed');
     }
   }
 
@@ -718,7 +764,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     this.#discard(turn);
     if (isOptimistic) return;
     this.#lastFailures.set(item.instanceId, failure);
-    this.#options.logger.warn({ instanceId: item.instanceId, code: failure.code, attempt: attemptOf(item) }, failure.message);
+    this.#options.logger.warn({ ...aboutTurn(turn), code: failure.code, attempt: attemptOf(item) }, failure.message);
     this.#abandon([item], { delayMs: computeBackoffMs(attemptOf(item), this.#options.retryBackoff), countAttempt: true });
   }
 
@@ -736,7 +782,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       `instance '${item.instanceId}' of '${item.name}' was tried ${this.#options.maxAttempts} times without success: ${why}`,
       last === undefined ? undefined : { cause: fromFailure(last) },
     );
-    this.#options.logger.error({ instanceId: item.instanceId }, error.message);
+    this.#options.logger.error(aboutInstance(item), error.message);
     return encodeRecord(toFailure(error));
   }
 
@@ -777,7 +823,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   #storeTrouble(operation: string, error: unknown): void {
-    this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
+    this.#options.logger.warn({ operation, err: error }, `the store failed in ${operation}; it is tried again`);
   }
 
   /** An instance waits that this runtime cannot run: another one may, now or after a deploy. Never rejects. */
@@ -835,7 +881,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     thread.silentMs = thread.inFlight === 0 ? 0 : thread.silentMs + passedMs;
     if (thread.silentMs <= this.#options.turnTimeoutMs) return;
     this.#options.logger.error(
-      { code: 'TURN_TIMEOUT', turnsInFlight: thread.inFlight },
+      { thread: nameOf(thread.slot), code: 'TURN_TIMEOUT', turnsInFlight: thread.inFlight },
       `a replay thread took up no turn for more than ${this.#options.turnTimeoutMs} ms and is ended: an orchestration goes on between its turns. Look for a loop behind an await of something that is not durable`,
     );
     this.#doom(thread, { seq: null, lastCall: '', toError: (turn) => this.#timeoutError(turn, '') });
@@ -883,6 +929,20 @@ function standingAfter(item: OrchestrationItem, { status, version, page, next, b
   if (status !== 'Running' || next !== null) return null;
   const { messages: _, lockToken: __, ...standing } = item;
   return { ...standing, status, version, lastEventId: page?.lastEventId ?? baseEventId };
+}
+
+function nameOf({ index }: Slot<ReplayControl>): string {
+  return `replay-${index}`;
+}
+
+/** Fields of the log lines about an instance. */
+function aboutInstance({ instanceId, executionId, name: orchestration, version }: OrchestrationItem) {
+  return { instanceId, executionId, orchestration, version };
+}
+
+/** Fields of the log lines about a turn. */
+function aboutTurn({ item, thread }: Turn) {
+  return { ...aboutInstance(item), thread: thread ?? 'main' };
 }
 
 function attemptOf(item: OrchestrationItem): number {

@@ -173,18 +173,19 @@ export class ReplayChecks {
 
   #skip(turn: PickedTurn, reason: string): void {
     this.#count(turn, 'skipped');
-    this.#options.logger.debug({ instanceId: turn.instanceId, orchestration: turn.orchestration }, `replay check skipped: ${reason}`);
+    const { instanceId, executionId, orchestration, version } = turn;
+    this.#options.logger.debug({ instanceId, executionId, orchestration, version }, `replay check skipped: ${reason}`);
   }
 
   #mismatch({ instanceId, executionId, orchestration, version, lastEventId: eventId }: PickedTurn, error: DurableError): void {
     const mismatch: ReplayMismatch = { instanceId, executionId, orchestration, version, eventId, error };
     this.#count({ orchestration }, 'mismatch');
     const { logger, onMismatch } = this.#options;
-    logger.error({ ...mismatch }, `replay check: ${error.message}`);
+    logger.error({ instanceId, executionId, orchestration, version, eventId, err: error }, `replay check: ${error.message}`);
     try {
       onMismatch?.(mismatch);
     } catch (cause) {
-      logger.error({ error: cause }, '`onReplayMismatch` has thrown');
+      logger.error({ instanceId, executionId, orchestration, version, err: cause }, '`onReplayMismatch` has thrown');
     }
   }
 

@@ -49,6 +49,7 @@ export class RetentionSweeper {
   #registered: readonly string[] = [];
   #stopTimer: (() => void) | null = null;
   #sweep: Promise<void> = Promise.resolve();
+  #endPause: () => void = () => undefined;
   #isStopped = false;
 
   constructor(parts: { readonly provider: Provider; readonly clock: Clock; readonly logger: Logger; readonly retention: Retention }) {
@@ -72,6 +73,7 @@ export class RetentionSweeper {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#stopTimer?.();
+    this.#endPause();
     await this.#sweep;
   }
 
@@ -195,6 +197,13 @@ export class RetentionSweeper {
   }
 
   #pause(): Promise<void> {
-    return new Promise((resolve) => this.#clock.setTimer(PAUSE_MS, resolve, true));
+    if (this.#isStopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#clock.setTimer(PAUSE_MS, resolve, true);
+      this.#endPause = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 }

@@ -72,7 +72,7 @@ export class RuntimeReporter {
       const payload = encodeRecord({ ...this.#description, stats: this.#stats() });
       await provider.reportRuntime({ runtimeId: this.runtimeId, payload, ttlMs });
     } catch (error) {
-      logger.warn({ operation: 'reportRuntime', error }, 'the store failed in reportRuntime; the next report follows in time');
+      logger.warn({ operation: 'reportRuntime', err: error }, 'the store failed in reportRuntime; the next report follows in time');
     }
   }
 }

@@ -68,7 +68,8 @@ export class Runtime {
     const patient = withDeadline(given.provider, {
       clock: given.clock,
       timeoutMs: given.storeTimeoutMs,
-      onLateFailure: (error) => given.logger.warn({ error }, 'items of a fetch that was answered too late wait for the end of their lease'),
+      onLateFailure: (error) =>
+        given.logger.warn({ err: error }, 'items of a fetch that was answered too late wait for the end of their lease'),
     });
     const provider = instrumented(patient, (kind, name, labels) => this.#metrics.series(kind, name, labels));
     const { clock, logger, retention } = given;
@@ -170,7 +171,7 @@ export class Runtime {
     });
   }
 
-  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/guides/metrics.md for the list. */
+  /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/metrics.md for the list. */
   metrics(): readonly MetricSeries[] {
     recordStats(this.#metrics, this.stats());
     return this.#metrics.show();
@@ -218,7 +219,7 @@ export class Runtime {
     try {
       return this.#store.stats?.() ?? null;
     } catch (error) {
-      this.#options.logger.debug({ error }, 'the store has no figures');
+      this.#options.logger.debug({ err: error }, 'the store has no figures');
       return null;
     }
   }
@@ -302,13 +303,15 @@ function makeOrchestrations(
     replayThreadMemoryMb: memoryMb,
     replayCheckRate: checkRate,
     versionPolicy,
+    logLevel,
   } = options;
   const limit = options.stickyCacheMb * 1024 * 1024;
+  const traceRatio = options.traces?.sampleRatio ?? null;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ReplayControl>(
-    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, memoryMb, activities: null },
+    { kind: 'replay', clock, threads, sources, versionPolicy, limit, checkRate, logLevel, traceRatio, memoryMb, activities: null },
     dispatcher,
-    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate }),
+    (parts) => new ReplayLoop({ ...parts, cacheBytes: limit, checkRate, logLevel, traceRatio }),
   );
   return { pool, dispatcher };
 }
@@ -341,12 +344,25 @@ function makeActivities(
     versionPolicy,
     activitiesPerThread: limit,
     activityGraceMs: graceMs,
+    logLevel,
   } = options;
   const clock = clockOfThreads(options, threads);
   const pool = new ThreadPool<ActivityControl>(
-    { kind: 'activity', clock, threads, sources, versionPolicy, limit, checkRate: 0, memoryMb, activities: { host, storeName, graceMs } },
+    {
+      kind: 'activity',
+      clock,
+      threads,
+      sources,
+      versionPolicy,
+      limit,
+      checkRate: 0,
+      logLevel,
+      traceRatio: null,
+      memoryMb,
+      activities: { host, storeName, graceMs },
+    },
     dispatcher,
-    (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs }),
+    (parts) => new ActivityLoop({ ...parts, slots: limit, host, storeName, graceMs, logLevel }),
   );
   return { pool, dispatcher, waits };
 }

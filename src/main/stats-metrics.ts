@@ -1,4 +1,4 @@
-// Figures of a runtime into metrics, when somebody reads them. Neighbours: runtime-stats.ts has the figures, docs/guides/metrics.md the list.
+// Figures of a runtime into metrics, when somebody reads them. Neighbours: runtime-stats.ts has the figures, metric-catalogue.ts the list.
 //
 // Q1. A counter of the figures becomes a counter of the metrics: what was added since the last time is added, so that a sink sees increments.
 import type { MetricLabels } from '../types/metrics.ts';

@@ -8,6 +8,7 @@ import { DurableError } from '../types/errors.ts';
 import { toFailure, type Failure } from '../types/failure.ts';
 import { field } from '../types/message-text.ts';
 import { READ_VALUE_ACTIVITY, SYSTEM_TAG } from '../types/names.ts';
+import { readStamp } from '../types/trace.ts';
 import { lockOf } from './activity-dispatcher.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import type { ResolvedRuntimeOptions } from './options.ts';
@@ -126,7 +127,7 @@ export class SystemDispatcher {
 
   async #readValue(item: WorkItem): Promise<Answered | null> {
     if (item.name !== READ_VALUE_ACTIVITY) return await this.#unknown(item);
-    const address = parseAddress(item.payload);
+    const address = parseAddress(readStamp(item.payload)?.input ?? item.payload);
     if (address === null) {
       const message = `the payload of '${item.name}' is not { instanceId, key }. It was changed outside duraloom, or a newer version wrote it`;
       return failed(item, toFailure(new DurableError('MESSAGE_INVALID', message)));
@@ -167,7 +168,7 @@ export class SystemDispatcher {
   }
 
   #storeTrouble(operation: string, error: unknown): void {
-    this.#options.logger.warn({ operation, error }, `the store failed in ${operation}; it is tried again`);
+    this.#options.logger.warn({ operation, err: error }, `the store failed in ${operation}; it is tried again`);
   }
 }
 

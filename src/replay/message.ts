@@ -27,6 +27,18 @@ export function parseMessage(text: string): ReceivedMessage {
   return { message: message as OrchestratorMessage, text };
 }
 
+/**
+ * Adds a trace to a start message that has none.
+ *
+ * @param received - the start message
+ * @param traceparent - as it is stored
+ * @returns the message with it
+ */
+export function withTraceparent({ message, text }: ReceivedMessage, traceparent: string): ReceivedMessage {
+  const traced = { ...message, traceparent } as OrchestratorMessage;
+  return { message: traced, text: text.endsWith('}') ? `${text.slice(0, -1)},"traceparent":"${traceparent}"}` : encodeRecord(traced) };
+}
+
 function invalid(reason: string, cause?: unknown): DurableError {
   return new DurableError(
     'MESSAGE_INVALID',

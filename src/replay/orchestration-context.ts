@@ -32,6 +32,7 @@ import { assertInstanceId, assertName, assertText, TOPIC_MAILBOX_PREFIX } from '
 import type { ActivityExtras, ActivityRouting, LimitRate, SharedLimit } from '../types/replay.ts';
 import { show } from '../types/show.ts';
 import { assertTopic, assertTopicPattern } from '../types/topics.ts';
+import type { TraceContext } from '../types/trace.ts';
 import { combine, type CombinatorKind } from './combinators.ts';
 import type { FutureCore } from './durable-future.ts';
 import { encodeValue } from './key-values.ts';
@@ -67,8 +68,12 @@ class Context implements OrchestrationContext {
     const logAt =
       (level: LogLevel) =>
       (message: string, fields: Readonly<Record<string, unknown>> = {}): void =>
-        engine.log({ level, message, fields });
+        engine.log(level, message, fields);
     this.log = { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
+  }
+
+  get trace(): TraceContext | null {
+    return this.#engine.trace;
   }
 
   get metrics(): OrchestrationMetrics {

@@ -33,13 +33,14 @@ import {
   type StartPolicy,
 } from '../types/history-event.ts';
 import { MAX_CARRIED_EVENT_KEYS, MAX_CARRIED_EVENT_UNITS, MAX_HISTORY_EVENTS, MAX_SUBSCRIPTIONS } from '../types/limits.ts';
-import type { LogLine } from '../types/logger.ts';
+import type { LogLevel } from '../types/logger.ts';
 import { field } from '../types/message-text.ts';
 import type { MetricPoint } from '../types/metrics.ts';
 import { childInstanceId, isSameLink, READ_VALUE_ACTIVITY, SYSTEM_TAG, TOPIC_MAILBOX_PREFIX, type ParentLink } from '../types/names.ts';
 import type { ActivityRouting, History, ReceivedMessage, ReplayResult, Standing, TurnInput, TurnOutcome } from '../types/replay.ts';
 import { checkNow } from '../types/schema.ts';
 import { matchesTopic } from '../types/topics.ts';
+import type { TraceContext } from '../types/trace.ts';
 import { describeDecision, encodeDecision, failureIdentity, matchesDecision, type Decision } from './decision.ts';
 import { FutureCore, type Settled } from './durable-future.ts';
 import {
@@ -54,10 +55,11 @@ import {
   tooManySubscriptionsError,
   type Culprit,
 } from './engine-errors.ts';
+import { ExecutionTracer } from './execution-tracer.ts';
 import { drive, isGenerator } from './generator.ts';
 import { KeyValues } from './key-values.ts';
 import { Mailbox } from './mailbox.ts';
-import { encodeInput, encodeStarted } from './message.ts';
+import { encodeInput, encodeStarted, withTraceparent } from './message.ts';
 import { userCodeContext } from './orchestration-context.ts';
 import { SeededRandom } from './random.ts';
 import type { ReplayHost } from './replay-host.ts';
@@ -122,6 +124,8 @@ export class ReplayEngine {
   /** What `patched` has answered. */
   #patches: Map<string, boolean> | null = null;
   #customStatus: EncodedPayload;
+  /** null: the execution has no trace. */
+  #tracer: ExecutionTracer | null = null;
   #cancelReason: string | null = null;
   readonly #rootScope: Scope = new Scope(this, null, false);
   /** True once the code has opened a scope: before that the host need not be asked. */
@@ -192,6 +196,11 @@ export class ReplayEngine {
   /** The search attributes; a fresh copy each time. */
   get attributes(): Attributes {
     return decodeAttributes(this.#attributes);
+  }
+
+  /** The span of the execution; null: it has no trace. */
+  get trace(): TraceContext | null {
+    return this.#tracer?.context ?? null;
   }
 
   /** Put before the names that the code uses. */
@@ -342,7 +351,7 @@ export class ReplayEngine {
     const tag = routing?.tag ?? undefined;
     const sessionId = routing?.sessionId ?? undefined;
     const id = this.#decide({ kind: 'ActivityScheduled', name, input, tag, sessionId, attempt: attempt > 1 ? attempt : undefined });
-    if (this.#recorded === null) this.#turn.activities.push({ eventId: id, name, input, routing });
+    if (this.#recorded === null) this.#turn.activities.push({ eventId: id, name, input: this.#tracer?.stamp(input) ?? input, routing });
     return this.#opened(scope, { kind: 'activity', id, name });
   }
 
@@ -397,7 +406,7 @@ export class ReplayEngine {
     const closing = onParentClose === 'cancel' ? undefined : onParentClose;
     const id = this.#decide({ kind: 'SubOrchestrationScheduled', name, version, instanceId, input, onParentClose: closing });
     if (this.#recorded === null) {
-      this.#turn.addStart({ ...start, name, instanceId, parent, startAtMs: this.#startAt(start) });
+      this.#turn.addStart({ ...start, name, instanceId, parent, startAtMs: this.#startAt(start), trace: this.trace });
       this.#measure({
         kind: 'counter',
         name: 'duraloom_suborchestration_calls_total',
@@ -412,7 +421,9 @@ export class ReplayEngine {
     this.#enterCall('startOrchestration', name);
     const { version, instanceId, input } = start;
     this.#decide({ kind: 'OrchestrationStartRequested', name, version, instanceId, input, onParentClose: undefined });
-    if (this.#recorded === null) this.#turn.addStart({ ...start, name, parent: null, startAtMs: this.#startAt(start) });
+    if (this.#recorded === null) {
+      this.#turn.addStart({ ...start, name, parent: null, startAtMs: this.#startAt(start), trace: this.trace });
+    }
   }
 
   #startAt({ startAfterMs, startAtMs }: StartRequest): number | null {
@@ -604,9 +615,18 @@ export class ReplayEngine {
     return decodePayload(this.#customStatus);
   }
 
-  log(line: LogLine): void {
-    this.#enterCall('log', line.level);
-    if (this.#recorded === null) this.#turn.logs.push(line);
+  log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#enterCall('log', level);
+    if (this.#recorded === null) this.#addLog(level, message, fields);
+  }
+
+  #addLog(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
+    // What is logged may run code when it is read, which does not happen on replay: nothing of the context may be called then.
+    const wasActive = this.#active;
+    this.#active = false;
+    const line = this.#host.takeLog(level, message, fields);
+    this.#active = wasActive;
+    if (line !== null) this.#turn.addLog(line);
   }
 
   /** Checks that a combinator may be used now (E4). */
@@ -653,7 +673,8 @@ export class ReplayEngine {
   }
 
   /** Appends an input event. Returns null when the code of the instance is not registered here. */
-  #record(received: ReceivedMessage, { nowMs, executionId: current = 1 }: TurnInput): InputBody | null {
+  #record(given: ReceivedMessage, { nowMs, executionId: current = 1 }: TurnInput): InputBody | null {
+    const received = this.#withTrace(given);
     const { message } = received;
     assert(message.kind !== 'InstanceFaulted', 'a fault is no event');
     this.#atMs = Math.max(this.#atMs, nowMs);
@@ -676,6 +697,14 @@ export class ReplayEngine {
     return { ...message, executionId, version: this.version, engine: 1 };
   }
 
+  /** Begins a trace where somebody records them and the start has none. */
+  #withTrace(received: ReceivedMessage): ReceivedMessage {
+    const { message } = received;
+    const { beginTrace } = this.#host;
+    if (beginTrace === undefined || message.kind !== 'OrchestrationStarted' || message.traceparent !== undefined) return received;
+    return withTraceparent(received, beginTrace());
+  }
+
   /** Finds the code of the execution. */
   #begin(start: Omit<OrchestrationStarted, 'version' | 'engine'>, version: string | undefined): boolean {
     const definition = this.#host.find(start.name, version);
@@ -692,12 +721,19 @@ export class ReplayEngine {
     if (start.attributes !== undefined) this.#attributes = encodeAttributes(start.attributes);
     if (start.subscriptions !== undefined) this.#subscriptions = new Set(start.subscriptions);
     if (start.eventKeys !== undefined) this.#eventKeys = new Set(start.eventKeys);
+    const { traceparent, tracestate } = start;
+    if (traceparent !== undefined) {
+      const key = `${this.instanceId} ${this.executionId} ${this.#atMs}`;
+      const trace = tracestate === undefined ? { traceparent } : { traceparent, tracestate };
+      this.#tracer = new ExecutionTracer(trace, { key, startMs: this.#atMs, isRecorded: this.#host.beginTrace !== undefined });
+    }
     return true;
   }
 
   /** E1: applies exactly one input event. */
   #apply(event: InputBody): void {
     this.#active = true;
+    this.#tracer?.note(event, this.#atMs);
     this.#guarded(() => this.#deliver(event));
   }
 
@@ -997,6 +1033,8 @@ export class ReplayEngine {
         this.#continueAsNew(final);
         break;
     }
+    const span = this.#recorded === null ? (this.#tracer?.finish(this.#atMs) ?? null) : null;
+    if (span !== null) this.#turn.effects.spans.push(span);
     this.#active = false;
   }
 
@@ -1071,6 +1109,7 @@ export class ReplayEngine {
       attributes: hasAttributes ? this.attributes : undefined,
       subscriptions: subscriptions.length === 0 ? undefined : subscriptions,
       eventKeys: eventKeys.length === 0 ? undefined : eventKeys,
+      ...this.#tracer?.next,
     });
   }
 
@@ -1098,7 +1137,7 @@ export class ReplayEngine {
     this.#measure({ kind: 'counter', name: 'duraloom_events_dropped_total', value: dropped, labels });
     if (this.#recorded !== null) return;
     const message = `continue-as-new dropped ${dropped} unread external events: they were larger than ${MAX_CARRIED_EVENT_UNITS} characters`;
-    this.#turn.logs.push({ level: 'warn', message, fields: { policy: overflow } });
+    this.#addLog('warn', message, { policy: overflow });
   }
 
   #culprit(): Culprit {

@@ -61,7 +61,7 @@ type Mutable<Record> = { -readonly [Name in keyof Record]: Record[Name] };
  * @returns its waits and deliveries
  */
 export function traceHistory(events: readonly HistoryEvent[]): Trace {
-  const tracer = new Tracer();
+  const tracer = new Tracer(new Set(events.flatMap((event) => (event.kind === 'FutureCancelled' ? [event.sourceId] : []))));
   for (const event of events) tracer.apply(event);
   return tracer;
 }
@@ -72,6 +72,11 @@ class Tracer implements Trace {
   readonly #open = new Map<number, Mutable<TracedWait>>();
   readonly #mailbox = new Mailbox<Mutable<TracedWait>>();
   readonly #patterns = new Set<string>();
+  readonly #cancelled: ReadonlySet<number>;
+
+  constructor(cancelled: ReadonlySet<number>) {
+    this.#cancelled = cancelled;
+  }
 
   apply(event: HistoryEvent): void {
     switch (event.kind) {
@@ -119,13 +124,14 @@ class Tracer implements Trace {
         this.#finish(event.sourceId, event.id, 'failed');
         break;
       case 'FutureCancelled':
-        this.#giveUp(event.sourceId, event.id);
+        this.#finish(event.sourceId, event.id, 'cancelled');
         break;
       case 'CancelRequested':
       case 'OrchestrationStartRequested':
       case 'CustomStatusSet':
       case 'ValueSet':
       case 'ValueDeleted':
+      case 'AttributesSet':
       case 'TopicPublished':
       case 'SessionMessageSent':
       case 'Patched':
@@ -155,16 +161,10 @@ class Tracer implements Trace {
   #await({ id, atMs, name }: Extract<HistoryEvent, { kind: 'EventAwaited' }>): void {
     const early = this.#take(name);
     const wait = this.#begin({ eventId: id, sinceMs: atMs, ...sourceOf(name) });
-    if (early === undefined) this.#mailbox.wait(name, wait);
-    else this.#hand(early, wait, id);
-  }
-
-  #giveUp(sourceId: number, endedBy: number): void {
-    const wait = this.#open.get(sourceId);
-    if (wait === undefined) return;
-    const { decision } = wait;
-    if (decision.kind === 'event' || decision.kind === 'topic') this.#mailbox.giveUp(nameOf(decision), wait);
-    this.#finish(sourceId, endedBy, 'cancelled');
+    if (early !== undefined) this.#hand(early, wait, id);
+    // What is given up later took nothing (H3). One event may end it before the message of that same event gets to it: a message of two topics
+    // that race.
+    else if (!this.#cancelled.has(id)) this.#mailbox.wait(name, wait);
   }
 
   #arrive({ id, atMs }: HistoryEvent, name: string, data: unknown): void {
@@ -195,8 +195,4 @@ function sourceOf(mailbox: string): TracedDelivery['source'] {
   return mailbox.startsWith(TOPIC_MAILBOX_PREFIX)
     ? { kind: 'topic', pattern: mailbox.slice(TOPIC_MAILBOX_PREFIX.length) }
     : { kind: 'event', name: mailbox };
-}
-
-function nameOf(source: TracedDelivery['source']): string {
-  return source.kind === 'topic' ? mailboxOf(source.pattern) : source.name;
 }

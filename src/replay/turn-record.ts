@@ -4,9 +4,12 @@ import { encodeRecord, type EncodedPayload } from '../types/codec.ts';
 import { DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import type { OrchestratorMessage, ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
+import { MAX_TURN_LOG_UNITS } from '../types/limits.ts';
+import type { SizedLine } from '../types/log-line.ts';
 import type { LogLine } from '../types/logger.ts';
 import { encodeStart } from '../types/message-text.ts';
 import type { ParentLink } from '../types/names.ts';
+import type { TraceContext } from '../types/trace.ts';
 import type { OutgoingMessage, OutgoingStart, ReplayResult, ScheduledActivity, ScheduledTimer, TurnEffects } from '../types/replay.ts';
 
 type Mutable<Effects> = { -readonly [Key in keyof Effects]: Effects[Key] extends readonly (infer Item)[] ? Item[] : Effects[Key] };
@@ -18,9 +21,11 @@ export class TurnRecord {
   readonly timers: ScheduledTimer[] = [];
   readonly cancelledActivities: number[] = [];
   readonly cancelledTimers: number[] = [];
-  readonly logs: LogLine[] = [];
   customStatus: string | null | undefined;
   readonly #firstEventId: number;
+  readonly #logs: LogLine[] = [];
+  #logUnits = 0;
+  #droppedLogs = 0;
   readonly #messages: OutgoingMessage[] = [];
   readonly #starts: OutgoingStart[] = [];
   #effects: Mutable<TurnEffects> | null = null;
@@ -42,8 +47,20 @@ export class TurnRecord {
       sessionMessages: [],
       terminations: [],
       metrics: [],
+      spans: [],
     };
     return this.#effects;
+  }
+
+  /** Adds a log line, or drops it when there are too many. */
+  addLog({ line, units }: SizedLine): void {
+    // Once full, it stays full: what is kept is the beginning, without gaps.
+    if (this.#droppedLogs > 0 || this.#logUnits + units > MAX_TURN_LOG_UNITS) {
+      this.#droppedLogs += 1;
+      return;
+    }
+    this.#logs.push(line);
+    this.#logUnits += units;
   }
 
   addMessage(instanceId: string, payload: string): void {
@@ -62,8 +79,10 @@ export class TurnRecord {
     readonly startAtMs: number | null;
     readonly priority: number;
     readonly attributes: StoredAttributes | null;
+    /** What the new instance is below; null: nothing. */
+    readonly trace: TraceContext | null;
   }): void {
-    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority, attributes } = start;
+    const { name, instanceId, version, parent, policy, onParentClose, startAtMs, priority, attributes, trace } = start;
     this.#starts.push({
       eventId: parent?.eventId ?? 0,
       instanceId,
@@ -75,6 +94,7 @@ export class TurnRecord {
         input: start.input,
         parent: parent === null ? undefined : encodeRecord(parent),
         attributes: attributes?.text,
+        trace,
       }),
       conflictPayload: parent === null ? null : encodeRecord(startConflict(instanceId, parent)),
       isChild: parent !== null,
@@ -98,7 +118,9 @@ export class TurnRecord {
       cancelledActivities: this.cancelledActivities,
       cancelledTimers: this.cancelledTimers,
       customStatus: this.customStatus,
-      logs: this.logs,
+      logs: this.#logs,
+      logUnits: this.#logUnits,
+      droppedLogs: this.#droppedLogs,
       effects: this.#effects,
     };
   }

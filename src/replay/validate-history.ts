@@ -5,6 +5,7 @@ import { assert, HistoryError } from '../types/errors.ts';
 import { isSameLink } from '../types/names.ts';
 import type { History } from '../types/replay.ts';
 import { matchesTopic } from '../types/topics.ts';
+import { isStoredTraceparent, isStoredTracestate } from '../types/trace.ts';
 
 type FieldRule = (value: unknown) => boolean;
 
@@ -52,6 +53,8 @@ const START_FIELDS: Readonly<Record<string, FieldRule>> = {
   attributes: optionalAttributes,
   subscriptions: optionalTexts,
   eventKeys: optionalTexts,
+  traceparent: (value) => value === undefined || isStoredTraceparent(value),
+  tracestate: (value) => value === undefined || isStoredTracestate(value),
 };
 
 const completion: Readonly<Record<string, FieldRule>> = { executionId: positive, sourceId: positive };

@@ -26,7 +26,7 @@ type Waiter = <Value>(wait: Promise<Value>) => Promise<Value>;
  * @returns the same with `sleep`
  */
 export function makeTestContext(ctx: ActivityContext, clock: SimulatedClock, waiting: Waiter): TestActivityContext {
-  const { instanceId, executionId, eventId, name, attempt, tag, sessionId, deadline, log } = ctx;
+  const { instanceId, executionId, eventId, name, attempt, tag, sessionId, deadline, log, trace } = ctx;
   let client: ActivityClient | null = null;
   return {
     instanceId,
@@ -38,6 +38,7 @@ export function makeTestContext(ctx: ActivityContext, clock: SimulatedClock, wai
     sessionId,
     deadline,
     log,
+    trace,
     get heartbeatDetails() {
       return ctx.heartbeatDetails;
     },

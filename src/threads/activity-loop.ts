@@ -7,6 +7,7 @@
 // A3. Starting activities yields to the event loop every few milliseconds, so that answers and cancellations flow meanwhile.
 // A4. Cancellations come over a port of their own: one that overtakes its request is remembered until the request comes.
 // A5. An activity that is to end has a grace period to do so; after it, it is answered for and its slot is free, whatever it still does.
+// A6. Log lines go with the next batch. Those that main has not taken yet are bounded: beyond it they are dropped and counted.
 import { threadId } from 'node:worker_threads';
 import { Client } from '../client/client.ts';
 import type { Clock } from '../types/clock.ts';
@@ -15,6 +16,9 @@ import type { ActivityClient, ActivityContext } from '../types/context.ts';
 import type { ActivityDefinition } from '../types/definition.ts';
 import { ArgumentError, assert, CancelledError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
+import { MAX_THREAD_LOG_UNITS } from '../types/limits.ts';
+import { takeLogLine, type SizedLine } from '../types/log-line.ts';
+import { isWanted, type LogThreshold } from '../types/logger.ts';
 import { field } from '../types/message-text.ts';
 import { checkSoon } from '../types/schema.ts';
 import type { StepCompletion } from '../types/transaction.ts';
@@ -43,6 +47,9 @@ const START_BUDGET_MS = 2;
 /** Most cancellations that are remembered (A4). Reason: most are of activities that have ended; an overtaken request is one message behind. */
 const EARLY_CANCELS_MAX = 4_096;
 
+/** How often it is told that lines were dropped when there is nothing else to tell, in milliseconds. Reason: main has too much to read already. */
+const DROPPED_MS = 100;
+
 /** Most inboxes that are kept; an idle one only remembers a number. */
 const MAX_INBOXES = 1_000;
 
@@ -60,6 +67,8 @@ export type ActivityLoopOptions = {
   readonly graceMs: number;
   /** Ends the thread: what it was sent cannot be trusted. */
   readonly fail: (error: unknown) => void;
+  /** The least important log lines that anybody wants. Default: 'debug'. */
+  readonly logLevel?: LogThreshold;
 };
 
 /** The loop of one activity thread. */
@@ -72,6 +81,7 @@ export class ActivityLoop implements ActivityControl {
   readonly #storeName: string;
   readonly #graceMs: number;
   readonly #fail: (error: unknown) => void;
+  readonly #logLevel: LogThreshold;
   readonly #registry = new Registry('activity');
   readonly #waiting = new Map<number, { readonly request: ActivityRequest; readonly sinceMs: number }>();
   readonly #running = new Map<number, RunningActivity>();
@@ -83,6 +93,10 @@ export class ActivityLoop implements ActivityControl {
   #replies: ActivityReply[] = [];
   #steps: StepReply[] = [];
   #logs: ActivityLog[] = [];
+  #logUnits = 0;
+  #droppedLogs = 0;
+  /** null: nobody needs to be told that lines were dropped. */
+  #stopDropTimer: (() => void) | null = null;
   /** Newest details by seq: those in between are no news. */
   #heartbeats = new Map<number, string>();
   /** Made when the first activity asks for it. */
@@ -98,6 +112,7 @@ export class ActivityLoop implements ActivityControl {
     this.#storeName = options.storeName;
     this.#graceMs = options.graceMs;
     this.#fail = options.fail;
+    this.#logLevel = options.logLevel ?? 'debug';
   }
 
   load(sources: readonly ThreadSource[]): Promise<LoadResult> {
@@ -140,6 +155,7 @@ export class ActivityLoop implements ActivityControl {
 
   /** The loop is over: lets go of the databases of transactional activities. */
   dispose(): void {
+    this.#stopDropTimer?.();
     for (const source of this.#registry.sources) {
       source.close().catch((error: unknown) => {
         process.emitWarning(`a transaction source could not be closed: ${toFailure(error).message}`, {
@@ -257,8 +273,7 @@ export class ActivityLoop implements ActivityControl {
       const context: RunningActivity = new RunningActivity(request, {
         nowMs: () => this.#clock.nowMs(),
         log: (level, message, fields) => {
-          this.#logs.push({ seq, line: { level, message, fields } });
-          this.#flushSoon();
+          if (isWanted(this.#logLevel, level)) this.#log(context, takeLogLine(level, message, fields));
         },
         heartbeat: (details) => {
           this.#heartbeats.set(seq, details);
@@ -276,6 +291,27 @@ export class ActivityLoop implements ActivityControl {
       this.#answer(request, failed(request, error));
       return null;
     }
+  }
+
+  /** A6. */
+  #log({ request, eventId, attempt }: RunningActivity, { line, units }: SizedLine): void {
+    if (this.#progress.sendLogs(units) <= MAX_THREAD_LOG_UNITS) {
+      const { seq, instanceId, executionId, name: activity } = request;
+      this.#logs.push({ seq, instanceId, executionId, eventId, attempt, activity, line });
+      this.#logUnits += units;
+      this.#flushSoon();
+      return;
+    }
+    this.#progress.takeLogs(units);
+    this.#droppedLogs += 1;
+    this.#stopDropTimer ??= this.#clock.setTimer(
+      DROPPED_MS,
+      () => {
+        this.#stopDropTimer = null;
+        if (this.#droppedLogs > 0) this.#flushSoon();
+      },
+      true,
+    );
   }
 
   /** A5. */
@@ -341,11 +377,16 @@ export class ActivityLoop implements ActivityControl {
       const waitedMs = oldest === undefined ? 0 : this.#clock.monotonicMs() - oldest.sinceMs;
       const heartbeats = Array.from(this.#heartbeats, ([seq, details]): ActivityHeartbeat => ({ seq, details }));
       const longestWaitMs = Math.max(this.#longestWaitMs, waitedMs);
-      const batch = { longestWaitMs, steps: this.#steps, replies: this.#replies, logs: this.#logs, heartbeats };
+      this.#stopDropTimer?.();
+      this.#stopDropTimer = null;
+      const logs = { logs: this.#logs, logUnits: this.#logUnits, droppedLogs: this.#droppedLogs };
+      const batch = { longestWaitMs, steps: this.#steps, replies: this.#replies, ...logs, heartbeats };
       this.#longestWaitMs = 0;
       this.#replies = [];
       this.#steps = [];
       this.#logs = [];
+      this.#logUnits = 0;
+      this.#droppedLogs = 0;
       if (heartbeats.length > 0) this.#heartbeats = new Map();
       this.#port.postMessage(writeActivityBatch(batch));
     });

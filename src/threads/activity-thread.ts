@@ -15,7 +15,7 @@ import type { ThreadTask } from './replay-thread.ts';
  * @returns when the work port is closed
  */
 export function activityThread(task: ThreadTask): Promise<void> {
-  const { workPort, controlPort, activities } = task;
+  const { workPort, controlPort, activities, logLevel } = task;
   assert(activities !== null, 'an activity thread has a host');
   // A promise that an activity forgot must not take down the others on this thread.
   process.on('unhandledRejection', (reason) => {
@@ -37,6 +37,7 @@ export function activityThread(task: ThreadTask): Promise<void> {
     host,
     storeName,
     graceMs,
+    logLevel,
     fail: endThread,
   });
   serveControl(loop, controlPort);

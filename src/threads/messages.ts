@@ -12,7 +12,7 @@ import type { ParentClosePolicy, StartPolicy } from '../types/history-event.ts';
 import type { LogLine } from '../types/logger.ts';
 import { isRouting, type ReplayResult, type TurnOutcome } from '../types/replay.ts';
 import { DurableError } from '../types/errors.ts';
-import { toFailure, type Failure } from '../types/failure.ts';
+import type { Failure } from '../types/failure.ts';
 import { encodeRecord, parseRecord } from '../types/codec.ts';
 import { isActivitySpecial, isCheckFinding, isFailure, isLogLine, isStoredAttributes, isTurnEffects } from './wire-records.ts';
 
@@ -106,6 +106,9 @@ export type ActivitySpecial = {
   readonly heartbeat: string | null;
   /** The right to the work item, for those that record their end themselves; null: main does it. */
   readonly lockToken: string | null;
+  /** The span of this attempt; null: it has no trace. */
+  readonly traceparent: string | null;
+  readonly tracestate: string | null;
 };
 
 /** Answer to an activity, activity thread → main. */
@@ -132,8 +135,17 @@ export type StepReply = {
 /** See `StepReply`. */
 export type StepEnd = 'recorded' | 'refused' | 'unrecorded';
 
-/** Log lines of one activity. */
-export type ActivityLog = { readonly seq: number; readonly line: LogLine };
+/** A log line of an activity, with its origin: it may come when main has forgotten the activity. */
+export type ActivityLog = {
+  readonly seq: number;
+  readonly instanceId: string;
+  readonly executionId: number;
+  /** As the activity sees them: of the first attempt of a retry, and counted over all. */
+  readonly eventId: number;
+  readonly attempt: number;
+  readonly activity: string;
+  readonly line: LogLine;
+};
 
 /** Details of the last heartbeat of one activity. */
 export type ActivityHeartbeat = { readonly seq: number; readonly details: string };
@@ -143,6 +155,9 @@ export type ActivityBatch = {
   /** Longest time that an activity waited in the thread before it started, in milliseconds, since the batch before. */
   readonly longestWaitMs: number;
   readonly logs: readonly ActivityLog[];
+  /** Size of the lines in all, see `MAX_THREAD_LOG_UNITS`, and how many were dropped since the batch before. */
+  readonly logUnits: number;
+  readonly droppedLogs: number;
   readonly heartbeats: readonly ActivityHeartbeat[];
   readonly steps: readonly StepReply[];
   readonly replies: readonly ActivityReply[];
@@ -369,8 +384,8 @@ function writeResult(wire: Wire, result: ReplayResult): void {
   // 0: unchanged; 1: the next field is the new status, null for a reset.
   if (result.customStatus === undefined) wire.push(0);
   else wire.push(1, result.customStatus);
-  wire.push(result.logs.length);
-  for (const line of result.logs) wire.push(encodeLog(line));
+  wire.push(result.logUnits, result.droppedLogs, result.logs.length);
+  for (const line of result.logs) wire.push(encodeRecord(line));
   wire.push(encodeOptional(result.effects));
 }
 
@@ -413,6 +428,8 @@ function readResult(reader: Reader): ReplayResult {
     cancelledActivities: reader.list(() => reader.integer()),
     cancelledTimers: reader.list(() => reader.integer()),
     customStatus: reader.integer() === 0 ? undefined : reader.optionalText(),
+    logUnits: reader.integer(),
+    droppedLogs: reader.integer(),
     logs: reader.list(() => reader.record(isLogLine)),
     effects: reader.optionalRecord(isTurnEffects),
   };
@@ -494,8 +511,10 @@ export function readActivityRequests(wire: Wire): ActivityRequest[] {
 
 /** Writes the batch of an activity thread. */
 export function writeActivityBatch(batch: ActivityBatch): Wire {
-  const wire: Wire = [batch.longestWaitMs, batch.logs.length];
-  for (const { seq, line } of batch.logs) wire.push(seq, encodeLog(line));
+  const wire: Wire = [batch.longestWaitMs, batch.logUnits, batch.droppedLogs, batch.logs.length];
+  for (const { seq, instanceId, executionId, eventId, attempt, activity, line } of batch.logs) {
+    wire.push(seq, instanceId, executionId, eventId, attempt, activity, encodeRecord(line));
+  }
   wire.push(batch.heartbeats.length);
   for (const { seq, details } of batch.heartbeats) wire.push(seq, details);
   wire.push(batch.steps.length);
@@ -508,35 +527,22 @@ export function writeActivityBatch(batch: ActivityBatch): Wire {
 export function readActivityBatch(wire: Wire): ActivityBatch {
   const reader = new Reader(wire);
   const longestWaitMs = reader.number();
-  const logs = reader.list(() => ({ seq: reader.seq(), line: reader.record(isLogLine) }));
+  const logUnits = reader.integer();
+  const droppedLogs = reader.integer();
+  const logs = reader.list(() => ({
+    seq: reader.seq(),
+    instanceId: reader.text(),
+    executionId: reader.integer(),
+    eventId: reader.integer(),
+    attempt: reader.integer(),
+    activity: reader.text(),
+    line: reader.record(isLogLine),
+  }));
   const heartbeats = reader.list(() => ({ seq: reader.seq(), details: reader.text() }));
   const steps = reader.list(() => ({ seq: reader.seq(), end: reader.oneOf(STEP_ENDS), failure: reader.optionalRecord(isFailure) }));
   const replies: ActivityReply[] = [];
   while (!reader.atEnd) replies.push({ seq: reader.seq(), completionPayload: reader.optionalText(), receivedSeq: reader.optionalNumber() });
-  return { longestWaitMs, logs, heartbeats, steps, replies };
+  return { longestWaitMs, logs, logUnits, droppedLogs, heartbeats, steps, replies };
 }
 
 const STEP_ENDS: ReadonlySet<StepEnd> = new Set<StepEnd>(['recorded', 'refused', 'unrecorded']);
-
-/** A line that is no JSON (BigInt, cycles, getters that throw) must not cost the batch that it is in. */
-function encodeLog(line: LogLine): string {
-  const message = asText(line.message);
-  try {
-    return encodeRecord({ ...line, message });
-  } catch {
-    return encodeRecord({ level: line.level, message, fields: asTexts(line.fields) });
-  }
-}
-
-function asTexts(fields: unknown): Readonly<Record<string, string>> {
-  try {
-    return Object.fromEntries(Object.entries(fields ?? {}).map(([key, value]) => [key, asText(value)]));
-  } catch {
-    return { unreadable: asText(fields) };
-  }
-}
-
-/** Never throws. */
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : toFailure(value).message;
-}

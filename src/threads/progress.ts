@@ -2,12 +2,14 @@
 // stuck (19 ns a turn, measured), and without asking it.
 // Neighbours: the loops write it, thread-pool.ts reads it for the watchdog, for figures, and after a thread's death.
 
-const WORDS = 4;
+const WORDS = 6;
 const LABEL_MAX = 120;
 const RUNNING = 0;
 const SEQ = 1;
 const COUNTER = 2;
 const LABEL_LENGTH = 3;
+const LOGS_SENT = 4;
+const LOGS_TAKEN = 5;
 /** Where the figures begin: behind the label, at a multiple of their size. */
 const FIGURES_AT = WORDS * 4 + LABEL_MAX * 2;
 
@@ -82,6 +84,18 @@ export class Progress {
       counter: Atomics.load(this.#words, COUNTER),
       label: String.fromCharCode(...this.#label.subarray(0, length)),
     };
+  }
+
+  /** The thread sends log lines of that size. Returns the size of all that main has not taken yet. */
+  sendLogs(units: number): number {
+    const sent = Atomics.add(this.#words, LOGS_SENT, units) + units;
+    // Both wrap around.
+    return (sent - Atomics.load(this.#words, LOGS_TAKEN)) | 0;
+  }
+
+  /** Main has taken log lines of that size, or they are not sent after all. */
+  takeLogs(units: number): void {
+    Atomics.add(this.#words, LOGS_TAKEN, units);
   }
 
   /** Notes what a replay thread has done. Plain stores: a figure that is a moment old does no harm. */

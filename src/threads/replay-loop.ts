@@ -9,6 +9,7 @@
 // L5. A check begins in a macrotask of its own, when no turn waits. It has an engine of its own, touches no other and not the cache, and what
 //     its code does later is nobody's: the live engine reports that by itself.
 // L6. Only user code runs as code of an instance; nothing of ours that it sets off does, in this thread or inline in main.
+// L7. Log lines go with the result of their turn. While main has too many of this thread that it has not taken, those of a turn are dropped.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isMainThread, threadId } from 'node:worker_threads';
 import { parseMessage } from '../replay/message.ts';
@@ -21,8 +22,12 @@ import { encodeRecord } from '../types/codec.ts';
 import { HistoryError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
 import { parseHistoryPages } from '../types/history-text.ts';
+import { MAX_THREAD_LOG_UNITS } from '../types/limits.ts';
+import { takeLogLine } from '../types/log-line.ts';
+import { isWanted, type LogThreshold } from '../types/logger.ts';
 import type { History, ReplayResult } from '../types/replay.ts';
 import { asLoadResult, type LoadResult, type ReplayControl } from './control.ts';
+import { beginTrace } from './begin-trace.ts';
 import { chooseDrain, type Drain } from './drain.ts';
 import { installGuards } from './guarded-globals.ts';
 import {
@@ -68,6 +73,10 @@ export type ReplayLoopOptions = {
   readonly fail: (error: unknown) => void;
   /** Share of the turns to be checked, 0 to 1. Default: 0. */
   readonly checkRate?: number;
+  /** The least important log lines that anybody wants. Default: 'debug'. */
+  readonly logLevel?: LogThreshold;
+  /** Share of the traces that begin here that are sampled, 0 to 1; null: nobody records traces. Default: null. */
+  readonly traceRatio?: number | null;
 };
 
 /** What the loop does one at a time (L2). */
@@ -112,16 +121,22 @@ export class ReplayLoop implements ReplayControl {
     this.#cacheBytes = options.cacheBytes;
     this.#fail = options.fail;
     this.#checkRate = options.checkRate ?? 0;
+    const logLevel = options.logLevel ?? 'debug';
+    const traceRatio = options.traceRatio ?? null;
     this.#host = {
       find: (name, version) => this.#registry.find(name, version),
       describeRegistered: () => this.#registry.describe(),
       enter: (scope, run) => running.run(scope, run),
       currentScope: () => running.getStore(),
       noteCall: (call) => this.#progress.label(call),
+      // L6.
+      takeLog: (level, message, fields) =>
+        isWanted(logLevel, level) ? running.run(undefined, () => takeLogLine(level, message, fields)) : null,
       reportFault: (engine, failure) =>
         this.#reportFault(engine, encodeRecord({ kind: 'InstanceFaulted', executionId: engine.executionId, failure })),
+      beginTrace: traceRatio === null ? undefined : () => beginTrace(traceRatio),
     };
-    this.#checkHost = { ...this.#host, reportFault: () => undefined };
+    this.#checkHost = { ...this.#host, takeLog: () => null, reportFault: () => undefined, beginTrace: undefined };
   }
 
   load(sources: readonly ThreadSource[], policy: VersionPolicy): Promise<LoadResult> {
@@ -237,8 +252,17 @@ export class ReplayLoop implements ReplayControl {
   #finish(reply: JobReply): void {
     this.#progress.end();
     this.#current = null;
-    this.#replies.push(reply);
+    this.#replies.push(reply.kind === 'turn' ? this.#withinLogLimit(reply) : reply);
     if (this.#clock.monotonicMs() - this.#flushedAtMs > FLUSH_AFTER_MS) this.#flush();
+  }
+
+  /** L7. */
+  #withinLogLimit(reply: Extract<TurnReply, { kind: 'turn' }>): TurnReply {
+    const { result } = reply;
+    if (result.logs.length === 0) return reply;
+    if (this.#progress.sendLogs(result.logUnits) <= MAX_THREAD_LOG_UNITS) return reply;
+    this.#progress.takeLogs(result.logUnits);
+    return { ...reply, result: { ...result, logs: [], logUnits: 0, droppedLogs: result.droppedLogs + result.logs.length } };
   }
 
   /** Yields where microtasks are to be drained. */
@@ -364,6 +388,8 @@ function faulted(request: TurnRequest, error: unknown): ReplayResult {
     customStatus: undefined,
     consumedMessages: 0,
     logs: [],
+    logUnits: 0,
+    droppedLogs: 0,
     effects: null,
     turns: 0,
   };

@@ -1,6 +1,7 @@
 // Entry of a replay thread: one long task of the Piscina pool that lives until its work port is closed.
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../provider/system-clock.ts';
+import type { LogThreshold } from '../types/logger.ts';
 import { serveControl } from './control.ts';
 import { endThread } from './end-thread.ts';
 import { Progress } from './progress.ts';
@@ -15,6 +16,10 @@ export type ThreadTask = {
   readonly limit: number;
   /** Replay threads: share of the turns to be checked, 0 to 1. */
   readonly checkRate: number;
+  /** The least important log lines that anybody wants. */
+  readonly logLevel: LogThreshold;
+  /** Replay threads: see `ReplayLoopOptions`. */
+  readonly traceRatio: number | null;
   /** For activity threads only. */
   readonly activities: {
     readonly hostPort: MessagePort;
@@ -30,8 +35,9 @@ export type ThreadTask = {
  * @returns when the work port is closed
  */
 export function replayThread(task: ThreadTask): Promise<void> {
-  const { workPort, controlPort, limit: cacheBytes, checkRate } = task;
+  const { workPort, controlPort, limit: cacheBytes, checkRate, logLevel, traceRatio } = task;
   const progress = new Progress(task.progress);
-  serveControl(new ReplayLoop({ port: workPort, clock: systemClock, progress, cacheBytes, checkRate, fail: endThread }), controlPort);
+  const common = { port: workPort, clock: systemClock, progress, cacheBytes, fail: endThread };
+  serveControl(new ReplayLoop({ ...common, checkRate, logLevel, traceRatio }), controlPort);
   return new Promise((resolve) => workPort.on('close', resolve));
 }

@@ -4,6 +4,7 @@ import type { ActivityClient, ActivityContext, ReplaySafeLog } from '../types/co
 import { ArgumentError, CancelledError, TimeoutError } from '../types/errors.ts';
 import type { LogLevel } from '../types/logger.ts';
 import type { ActivityExtras } from '../types/replay.ts';
+import type { TraceContext } from '../types/trace.ts';
 import type { ActivityRequest } from './messages.ts';
 import type { SessionInbox } from './session-inbox.ts';
 
@@ -71,6 +72,12 @@ export class RunningActivity implements ActivityContext {
   get heartbeatDetails(): unknown {
     const stored = this.request.special?.heartbeat ?? null;
     return stored === null ? this.#extras?.heartbeat : decodeStored(stored, `heartbeat of activity '${this.name}'`);
+  }
+
+  get trace(): TraceContext | null {
+    const { traceparent = null, tracestate = null } = this.request.special ?? {};
+    if (traceparent === null) return null;
+    return tracestate === null ? { traceparent } : { traceparent, tracestate };
   }
 
   get client(): ActivityClient {

@@ -10,6 +10,7 @@ import { MessageChannel, type Worker } from 'node:worker_threads';
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError, assert, DefinitionError, DurableError } from '../types/errors.ts';
 import { toFailure } from '../types/failure.ts';
+import type { LogThreshold } from '../types/logger.ts';
 import { show } from '../types/show.ts';
 import { serveHost, type ActivityHost } from './activity-host.ts';
 import { callControl, toLoadError, type ThreadControl } from './control.ts';
@@ -68,6 +69,10 @@ export type PoolOptions = {
   readonly limit: number;
   /** See `ThreadTask.checkRate`. */
   readonly checkRate: number;
+  /** See `ThreadTask.logLevel`. */
+  readonly logLevel: LogThreshold;
+  /** See `ThreadTask.traceRatio`. */
+  readonly traceRatio: number | null;
   /** Activity threads only: what main does for them. */
   readonly activities: { readonly host: ActivityHost; readonly storeName: string; readonly graceMs: number } | null;
   /** Most memory of a thread's heap, in MiB; null: Node's default. */
@@ -328,7 +333,7 @@ export class ThreadPool<Control extends ThreadControl> {
     const channel = new MessageChannel();
     const progress = new Progress();
     const abort = new AbortController();
-    const { limit, checkRate, activities } = this.#options;
+    const { limit, checkRate, logLevel, traceRatio, activities } = this.#options;
     const hosting = activities === null ? null : new MessageChannel();
     const task: ThreadTask = {
       workPort: work.port2,
@@ -336,6 +341,8 @@ export class ThreadPool<Control extends ThreadControl> {
       progress: progress.buffer,
       limit,
       checkRate,
+      logLevel,
+      traceRatio,
       activities:
         activities === null || hosting === null
           ? null

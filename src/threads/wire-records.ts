@@ -2,8 +2,9 @@
 import type { Parting } from '../replay/history-diff.ts';
 import type { StoredAttributes } from '../types/attributes.ts';
 import type { Failure } from '../types/failure.ts';
-import type { LogLine } from '../types/logger.ts';
+import { LOG_LEVELS, type LogLine } from '../types/logger.ts';
 import type { TurnEffects } from '../types/replay.ts';
+import type { SpanEvent } from '../types/trace.ts';
 import type { ActivitySpecial, CheckFinding } from './messages.ts';
 
 type Check = (value: unknown) => boolean;
@@ -15,6 +16,8 @@ const isFlag: Check = (value) => typeof value === 'boolean';
 const isLabels: Check = (value) => isRecord(value) && Object.values(value).every(isText);
 const isMetricKind: Check = (value) => value === 'counter' || value === 'histogram' || value === 'gauge';
 
+const SPAN_EVENT: Readonly<Record<keyof SpanEvent, Check>> = { name: isText, atMs: Number.isFinite, subject: isText };
+
 const EFFECT_LISTS: Readonly<Record<Exclude<keyof TurnEffects, 'attributes'>, Readonly<Record<string, Check>>>> = {
   values: { key: isText, value: isTextOrNull },
   subscriptions: { pattern: isText, subscribed: isFlag },
@@ -22,6 +25,17 @@ const EFFECT_LISTS: Readonly<Record<Exclude<keyof TurnEffects, 'attributes'>, Re
   sessionMessages: { sessionId: isText, payload: isText },
   terminations: { instanceId: isText, eventId: Number.isSafeInteger },
   metrics: { kind: isMetricKind, name: isText, value: Number.isFinite, labels: isLabels },
+  spans: {
+    traceId: isText,
+    spanId: isText,
+    parentSpanId: isTextOrNull,
+    flags: Number.isSafeInteger,
+    tracestate: isTextOrNull,
+    startMs: Number.isFinite,
+    endMs: Number.isFinite,
+    events: (events) => Array.isArray(events) && events.every((event) => hasFields(event, SPAN_EVENT)),
+    droppedEvents: Number.isSafeInteger,
+  },
 };
 
 const SPECIAL: Readonly<Record<keyof ActivitySpecial, Check>> = {
@@ -31,6 +45,8 @@ const SPECIAL: Readonly<Record<keyof ActivitySpecial, Check>> = {
   extras: isTextOrNull,
   heartbeat: isTextOrNull,
   lockToken: isTextOrNull,
+  traceparent: isTextOrNull,
+  tracestate: isTextOrNull,
 };
 
 const PARTING: Readonly<Record<keyof Parting, Check>> = {
@@ -40,7 +56,7 @@ const PARTING: Readonly<Record<keyof Parting, Check>> = {
   diff: isText,
 };
 
-const LEVELS: ReadonlySet<unknown> = new Set<LogLine['level']>(['debug', 'info', 'warn', 'error']);
+const LEVELS: ReadonlySet<unknown> = new Set<LogLine['level']>(LOG_LEVELS);
 
 /**
  * Checks the rare parts of a turn.
@@ -96,13 +112,13 @@ export function isFailure(value: unknown): value is Failure {
 }
 
 /**
- * Checks a log line. Its fields are user data: JSON may have made anything of them.
+ * Checks a log line. What is in its fields is user data.
  *
  * @param value - parsed text
  * @returns true when it can be given to a logger
  */
 export function isLogLine(value: unknown): value is LogLine {
-  return isRecord(value) && LEVELS.has(value['level']) && typeof value['message'] === 'string';
+  return isRecord(value) && LEVELS.has(value['level']) && typeof value['message'] === 'string' && isRecord(value['fields']);
 }
 
 function isList(value: unknown, fields: Readonly<Record<string, Check>>): boolean {

@@ -4,6 +4,7 @@ import type { ActivityDefinition, OrchestrationDefinition } from './definition.t
 import type { Duration } from './duration.ts';
 import type { ParentClosePolicy, StartPolicy } from './history-event.ts';
 import type { MetricLabels } from './metrics.ts';
+import type { TraceContext } from './trace.ts';
 
 declare global {
   // This folder is compiled without DOM and Node types; the interface merges with the real one where the package is used.
@@ -212,7 +213,10 @@ export type GroupWinner<Group extends FutureGroup> = Group extends readonly unkn
   ? { readonly key: number; readonly value: Awaited<Group[number]> }
   : { readonly [Key in keyof Group]: { readonly key: Key; readonly value: Awaited<Group[Key]> } }[keyof Group];
 
-/** Log lines that appear once, not again on replay. */
+/**
+ * Log lines. Those of an orchestration appear once, when their turn is committed, not again on replay; those of an activity once for each attempt.
+ * Fields may be any data; see docs/guides/logs.md.
+ */
 export interface ReplaySafeLog {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -238,6 +242,8 @@ export interface OrchestrationContext {
   readonly kv: ValueStore;
   /** Search attributes of this instance, from its start and as its code set them, also in an execution before. A fresh copy each time. */
   readonly attributes: Attributes;
+  /** The span of this execution, to hand on to others; null: it was started without a trace. The same on every replay. */
+  readonly trace: TraceContext | null;
 
   /**
    * Schedules an activity at once; the future settles with its recorded result.
@@ -481,6 +487,8 @@ export interface ActivityContext {
   /** Aborts when the orchestration no longer wants the result, or when the runtime lost the right to deliver it. */
   readonly signal: AbortSignal;
   readonly log: ReplaySafeLog;
+  /** The span of this attempt, for what it calls: `fetch(url, { headers: { ...ctx.trace } })`. null: its orchestration has no trace. */
+  readonly trace: TraceContext | null;
 }
 
 /** What activities can do with other instances: the parts of `Client` that need no closing. See there. */
@@ -489,7 +497,7 @@ export interface ActivityClient {
     instanceId: string,
     orchestration: OrchestrationDefinition<string, never, Output> | string,
     input?: unknown,
-    options?: {
+    options?: Partial<TraceContext> & {
       readonly version?: string;
       readonly onExisting?: StartPolicy;
       readonly startAfter?: Duration;

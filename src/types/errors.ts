@@ -48,6 +48,7 @@ export type ErrorCode =
   | 'REPLAY_FAILED'
   | 'SCHEMA_MISMATCH'
   | 'SCHEMA_TOO_NEW'
+  | 'SURFACE_DEPENDENCY_MISSING'
   | 'TEST_STUCK'
   | 'THREAD_DIED'
   | 'TIMEOUT'

@@ -51,6 +51,9 @@ export type OrchestrationStarted = {
   readonly subscriptions?: readonly string[];
   /** Keys of external events that were received before, newest last, so that a repeated one is known. */
   readonly eventKeys?: readonly string[];
+  /** The span that this execution is below; with a parent id of zeros the trace begins here. Absent: it has no trace. See `TraceContext`. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 };
 
 /** Facts that come from outside. */

@@ -51,3 +51,15 @@ export const MAX_LIMIT_COUNT = 1_000_000;
 
 /** Longest timer or timeout: 100 years, in milliseconds. Reason: later dates are a unit mistake. */
 export const MAX_DURATION_MS: number = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/** Largest message, and largest encoded fields, of a log line of user code, in UTF-16 units; what is larger is cut. Reason: lines are for people. */
+export const MAX_LOG_LINE_UNITS: number = 64 * 1024;
+
+/** Most log lines of one turn, in UTF-16 units of their text, a line at least 200; the rest is dropped and counted. Reason: a loop that logs. */
+export const MAX_TURN_LOG_UNITS: number = 512 * 1024;
+
+/**
+ * Most log lines of one thread that main has not taken yet, counted likewise. Reason: a thread may log faster than main can write, and what comes in
+ * one batch is written in one go: with some 10,000 lines that takes 0.1 s, in which the host does nothing else.
+ */
+export const MAX_THREAD_LOG_UNITS: number = 2 * 1024 * 1024;

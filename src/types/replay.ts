@@ -5,6 +5,7 @@ import type { HistoryEvent, OrchestratorMessage, ParentClosePolicy, StartPolicy 
 import { MAX_DURATION_MS, MAX_LIMIT_COUNT } from './limits.ts';
 import type { LogLine } from './logger.ts';
 import type { MetricPoint } from './metrics.ts';
+import type { ExecutionSpan } from './trace.ts';
 
 /** A message with the text it was parsed from: the text becomes the event's text. */
 export type ReceivedMessage = { readonly message: OrchestratorMessage; readonly text: string };
@@ -92,6 +93,7 @@ export type ActivityExtras = {
 export type ScheduledActivity = {
   readonly eventId: number;
   readonly name: string;
+  /** With the trace of the execution before it, if it has one (`stamp`). */
   readonly input: EncodedPayload;
   /** null: anywhere, at once, without limits. */
   readonly routing: ActivityRouting | null;
@@ -141,6 +143,8 @@ export type TurnEffects = {
   readonly sessionMessages: readonly { readonly sessionId: string; readonly payload: string }[];
   readonly terminations: readonly Termination[];
   readonly metrics: readonly MetricPoint[];
+  /** The span of the execution, when it ended in this turn and its trace is recorded. */
+  readonly spans: readonly ExecutionSpan[];
 };
 
 /** How a turn left its instance. */
@@ -180,6 +184,9 @@ export type ReplayResult = {
   /** How many messages, from the first, were used up. Fewer than given only at continue-as-new: the rest is for the next execution. */
   readonly consumedMessages: number;
   readonly logs: readonly LogLine[];
+  /** Size of the lines in all, see `MAX_TURN_LOG_UNITS`, and how many more there were. */
+  readonly logUnits: number;
+  readonly droppedLogs: number;
   /** null: none of it. */
   readonly effects: TurnEffects | null;
   /** Turns of this execution so far, this one included. */

@@ -9,6 +9,7 @@
 // | activities that kill their thread or are not registered                     | tests/integration/misbehaviour.test.ts, bad-input.test.ts |
 // | the formula of the back-off                                                 | tests/integration/bad-input.test.ts                   |
 import { defineActivity, defineOrchestration, type InstanceHandle, type OrchestrationContext } from 'duraloom';
+import { toNondeterminism } from 'duraloom/views';
 import { describe, expect, test } from 'vitest';
 import { PATIENCE, rejection, stage } from '../support/integration-stage.ts';
 import { causeOf, codeOf, describeInHouses, Gate, type House } from './fixtures/house.ts';
@@ -48,7 +49,14 @@ describeInHouses('an instance whose code does not fit its history', (house) => {
     await breakIn(house, release, handle);
     const error = await isQuarantined(handle);
     expect(error.cause).toMatchObject({ code: 'NONDETERMINISM' });
-    expect(await handle.state()).toMatchObject({ status: 'Quarantined', error: { code: 'NONDETERMINISM' } });
+    const state = await handle.state();
+    expect(state).toMatchObject({ status: 'Quarantined', error: { code: 'NONDETERMINISM' } });
+    // Both sides and the place have crossed thread and store as data.
+    expect(toNondeterminism(state.error, await house.client.readHistory(handle.instanceId))).toMatchObject({
+      recorded: 'EventAwaited {name: "go"}',
+      emitted: 'EventAwaited {name: "something else"}',
+      location: { file: expect.stringContaining('quarantine.test.ts') as unknown },
+    });
     expect((await house.client.listInstances({ status: 'Quarantined' })).instances.map(({ instanceId }) => instanceId)).toContain(
       handle.instanceId,
     );

@@ -89,6 +89,20 @@ const effects = fc.record({
     }),
     few,
   ),
+  spans: fc.array(
+    fc.record({
+      traceId: text,
+      spanId: text,
+      parentSpanId: textOrNull,
+      flags: id,
+      tracestate: textOrNull,
+      startMs: id,
+      endMs: id,
+      events: fc.array(fc.record({ name: text, atMs: id, subject: text }), few),
+      droppedEvents: id,
+    }),
+    few,
+  ),
 });
 
 const result = fc.record({
@@ -123,6 +137,8 @@ const result = fc.record({
   cancelledTimers: fc.array(id, few),
   customStatus: fc.option(textOrNull, { nil: undefined }),
   logs: fc.array(line, few),
+  logUnits: id,
+  droppedLogs: id,
   effects: fc.option(effects),
 });
 
@@ -151,6 +167,8 @@ const special = fc.record({
   extras: textOrNull,
   heartbeat: textOrNull,
   lockToken: textOrNull,
+  traceparent: textOrNull,
+  tracestate: textOrNull,
 });
 
 const activityRequest: fc.Arbitrary<ActivityRequest> = fc.record({
@@ -166,7 +184,9 @@ const activityRequest: fc.Arbitrary<ActivityRequest> = fc.record({
 
 const activityBatch: fc.Arbitrary<ActivityBatch> = fc.record({
   longestWaitMs: time,
-  logs: fc.array(fc.record({ seq: id, line }), few),
+  logs: fc.array(fc.record({ seq: id, instanceId: text, executionId: id, eventId: id, attempt: id, activity: text, line }), few),
+  logUnits: id,
+  droppedLogs: id,
   heartbeats: fc.array(fc.record({ seq: id, details: text }), few),
   steps: fc.array(
     fc.record({
@@ -400,6 +420,8 @@ const likelyActivity: fc.Arbitrary<ActivityRequest> = fc.record({
       extras: fc.option(fc.constantFrom('{"attempt":2,"firstEventId":2,"heartbeat":[1]}', 'null', '5', '{', '')),
       heartbeat: fc.option(fc.constantFrom('1', '{', '')),
       lockToken: textOrNull,
+      traceparent: textOrNull,
+      tracestate: textOrNull,
     }),
   ),
 });

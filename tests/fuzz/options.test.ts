@@ -83,7 +83,13 @@ const RUNTIME_OPTIONS: Readonly<Record<string, readonly ((value: unknown) => Rea
   tags: [(tags) => ({ tags }), (only) => ({ tags: { only } }), (tag) => ({ tags: { defaultAnd: ['gpu', tag] } })],
   versionPolicy: [(versionPolicy) => ({ versionPolicy }), (policy) => ({ versionPolicy: { nothing: policy } })],
   metrics: [(metrics) => ({ metrics }), (record) => ({ metrics: { record } })],
+  traces: [
+    (traces) => ({ traces }),
+    (record) => ({ traces: { record } }),
+    (sampleRatio) => ({ traces: { record: () => null, sampleRatio } }),
+  ],
   logger: [(logger) => ({ logger }), (info) => ({ logger: { debug: () => null, info, warn: () => null, error: () => null } })],
+  logLevel: [(logLevel) => ({ logLevel })],
   clock: [(clock) => ({ clock }), (nowMs) => ({ clock: { nowMs, monotonicMs: () => 0, setTimer: () => () => null, defer: () => null } })],
 };
 

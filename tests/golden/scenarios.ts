@@ -7,6 +7,7 @@ import { createTestRuntime, exportHistory, type TestRuntime } from 'duraloom/tes
 import * as activities from './activities.ts';
 import * as before from './orchestrations-before.ts';
 import * as withAttributes from './orchestrations-attributes.ts';
+import * as traces from './orchestrations-traces.ts';
 import * as orchestrations from './orchestrations.ts';
 
 type Runtime = TestRuntime<typeof activities>;
@@ -94,6 +95,10 @@ const SCENARIOS: readonly ((runtime: Runtime) => Promise<unknown>)[] = [
     const options = { instanceId: 'attributes', attributes: { vip: false, customer: 'acme' } };
     await (await runtime.start('attributes', 1, options)).result();
   },
+  async (runtime) => {
+    const trace = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', tracestate: 'vendor=1' };
+    await (await runtime.start('traced', 1, { instanceId: 'traced', ...trace })).result();
+  },
 ];
 
 async function run(runtime: Runtime, name: string, input?: unknown): Promise<void> {
@@ -111,7 +116,7 @@ async function fail(runtime: Runtime, name: string): Promise<void> {
 /** The code of the time of the recording. */
 function recordedCode(): readonly OrchestrationDefinition[] {
   const changed = Object.values(before);
-  const current = Object.values({ ...orchestrations, ...withAttributes }) as readonly OrchestrationDefinition[];
+  const current = Object.values({ ...orchestrations, ...withAttributes, ...traces }) as readonly OrchestrationDefinition[];
   return [...changed, ...current.filter(({ name }) => !changed.some((definition) => definition.name === name))];
 }
 

@@ -412,6 +412,6 @@ describe('a check in trouble', () => {
     await (await client.startOrchestration('n', 'numbers')).result({ timeout: PATIENCE });
     await book.waitFor('mismatch', 2);
     const lines = await logger.waitFor(({ message }) => message === '`onReplayMismatch` has thrown', 2);
-    expect(lines[0]?.fields['error']).toMatchObject({ message: 'listener' });
+    expect(lines[0]?.fields['err']).toMatchObject({ message: 'listener' });
   });
 });

@@ -144,8 +144,8 @@ describe('stats', () => {
 type Documented = { readonly kind: string; readonly labels: readonly string[] };
 
 function documented(): ReadonlyMap<string, Documented> {
-  const guide = readFileSync(join(root, 'docs/guides/metrics.md'), 'utf8');
-  const rows = [...guide.matchAll(/^\| `(duraloom_\w+)` *\| (\w+) *\| ([^|]*?) *\|/gm)];
+  const reference = readFileSync(join(root, 'docs/metrics.md'), 'utf8');
+  const rows = [...reference.matchAll(/^\| `(duraloom_\w+)` *\| (\w+) *\| [^|]*\| ([^|]*?) *\|/gm)];
   return new Map(rows.map(([, name = '', kind = '', labels = '']) => [name, { kind, labels: labels === '' ? [] : labels.split(', ') }]));
 }
 

@@ -15,7 +15,8 @@ import { HistoryError } from '../../src/types/errors.ts';
 import type { Failure } from '../../src/types/failure.ts';
 import { EVENT_ROLES, type CarriedValue, type HistoryEvent, type OrchestrationStarted } from '../../src/types/history-event.ts';
 import type { ReplayResult } from '../../src/types/replay.ts';
-import { answerActivity, PROGRAM, programOrchestrations, programs, tally, type Program } from '../support/programs.ts';
+import { cases, chooseBy, play } from '../support/program-cases.ts';
+import { programOrchestrations, tally } from '../support/programs.ts';
 import {
   attributesAfter,
   comparable,
@@ -27,26 +28,14 @@ import {
   run,
   TestHost,
   withoutStacks,
-  World,
   type Body,
-  type Choose,
-  type Drain,
   type ExecutionLog,
   type Steps,
   type WorldLog,
-  type WorldSettings,
 } from '../support/replay-harness.ts';
 import { fcParameters, seeded } from '../support/seed.ts';
 
 const definitions = programOrchestrations;
-
-/** A random program and the choices of its world; the world ends by itself when the choices are used up. */
-type Case = { readonly program: Program; readonly choices: readonly number[] };
-
-const cases: fc.Arbitrary<Case> = fc.record({
-  program: programs,
-  choices: fc.array(fc.nat(255), { maxLength: 250, size: 'max' }),
-});
 
 /** Without changes inside a version: a history without the mark of one is a history of the code before it, by design. */
 const unpatchedCases = cases.filter(({ program }) => {
@@ -54,31 +43,6 @@ const unpatchedCases = cases.filter(({ program }) => {
   tally(program, counts);
   return !counts.has('patch');
 });
-
-/** Takes one choice after the other; then always the first possibility. */
-function chooseBy(choices: readonly number[]): Choose {
-  let next = 0;
-  return (bound) => {
-    if (bound <= 1) return 0;
-    next += 1;
-    return (choices[next - 1] ?? 0) % bound;
-  };
-}
-
-/** Runs a case to its end. */
-function play({ program, choices }: Case, settings: Partial<WorldSettings> = {}, drain: Drain = 'tick'): Promise<WorldLog> {
-  const world = new World({
-    definitions,
-    root: { instanceId: 'root', name: PROGRAM, input: program },
-    choose: chooseBy(choices),
-    answer: answerActivity,
-    engines: 'sticky',
-    clock: 'advancing',
-    noise: true,
-    ...settings,
-  });
-  return run(world.play(), drain);
-}
 
 /** Everything that a world did, as text; two worlds are equal when their texts are. */
 function textOf({ executions, faults }: WorldLog): string {

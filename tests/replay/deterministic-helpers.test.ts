@@ -1,6 +1,7 @@
 // now, random, uuid, isReplaying, log and custom status: the same on every replay, and visible once.
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/replay/random.ts';
+import { MAX_TURN_LOG_UNITS } from '../../src/types/limits.ts';
 import {
   activityCompleted,
   begin,
@@ -131,6 +132,20 @@ describe('ctx.log', () => {
       { level: 'warn', message: 'w', fields: { b: [2] } },
       { level: 'error', message: 'e', fields: {} },
     ]);
+  });
+
+  it('keeps the first lines of a turn when there are too many, and says how many more there were', async () => {
+    const instance = await begin(async (ctx) => {
+      for (let line = 0; line < 5_000; line += 1) ctx.log.info('line', { line });
+      await ctx.scheduleActivity('a');
+      ctx.log.info('after');
+    });
+    const { logs, logUnits, droppedLogs } = instance.last;
+    expect(logs.map(({ fields }) => fields['line'])).toEqual(logs.map((_, index) => index));
+    expect(logs.length + droppedLogs).toBe(5_000);
+    expect([droppedLogs > 0, logUnits > MAX_TURN_LOG_UNITS - 1_000, logUnits <= MAX_TURN_LOG_UNITS]).toEqual([true, true, true]);
+    await instance.deliver(activityCompleted(2));
+    expect(instance.last).toMatchObject({ logs: [{ message: 'after' }], droppedLogs: 0 });
   });
 
   it('is no event', async () => {

@@ -82,6 +82,19 @@ describe('open decisions', () => {
       ["a message of topic 'x/*'"],
     ],
     [
+      'a message of two topics that race: the loser takes none',
+      [
+        { kind: 'TopicSubscribed', pattern: '**' },
+        { kind: 'TopicSubscribed', pattern: 'x' },
+        awaited(topic('**')),
+        awaited(topic('x')),
+        { kind: 'TopicReceived', topic: 'x' },
+        { kind: 'FutureCancelled', sourceId: 5 },
+        awaited(topic('x')),
+      ],
+      [],
+    ],
+    [
       'what came before the end of a subscription',
       [
         { kind: 'TopicSubscribed', pattern: 'x' },

@@ -63,6 +63,7 @@ describe('the code of an instance', () => {
       enter: (scope, code) => host.enter(scope, code),
       currentScope: () => host.currentScope(),
       noteCall: (call) => host.noteCall(call),
+      takeLog: () => null,
       reportFault: (faulty, failure) => host.reportFault(faulty, failure),
     });
     const result = await turn(engine, [start({ version: '^2.0.0', input: 5 })], T0);

@@ -1,7 +1,7 @@
-// A real browser for tests: Chromium, headless, with a fresh profile and without a network of its own. Used by tests of pages.
+// A real browser for tests: Chromium, headless, with a fresh profile that goes away with it. Used by tests of pages.
 //
 // Where there is none, suites skip themselves: `describe.skipIf(!hasBrowser)`, with the reason in a comment on the line above, and this file
-// says so once in the output. CHROMIUM names another executable.
+// says so once in the output. CHROMIUM names another executable; the path of none switches these tests off.
 import { existsSync } from 'node:fs';
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core';
 
@@ -17,11 +17,12 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+const named = process.env['CHROMIUM'];
+const candidates =
+  named === undefined || named === '' ? ['/usr/bin/chromium', '/usr/bin/chromium-browser', chromium.executablePath()] : [named];
+
 /** Path of the browser; null: there is none on this machine. */
-export const browserPath: string | null =
-  [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/chromium-browser', chromium.executablePath()].find(
-    (path) => path !== undefined && path !== '' && existsSync(path),
-  ) ?? null;
+const browserPath: string | null = candidates.find((path) => existsSync(path)) ?? null;
 
 /** False: tests in a browser are skipped. */
 export const hasBrowser: boolean = browserPath !== null;
@@ -36,7 +37,7 @@ export type WatchedPage = {
   /** Errors that nothing caught, and what was written to the console as an error or a warning. */
   readonly complaints: readonly string[];
   /** Closes the page with its cookies and storage. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 };
 
 /** A running browser. Close it in `afterAll`. */

@@ -11,6 +11,8 @@ import type { AttributeChange, Attributes, AttributeValue } from '../../src/type
 import type { OrchestrationContext } from '../../src/types/context.ts';
 import { defineOrchestration, type OrchestrationDefinition, type OrchestrationSchemas } from '../../src/types/definition.ts';
 import type { Failure } from '../../src/types/failure.ts';
+import { takeLogLine, type SizedLine } from '../../src/types/log-line.ts';
+import type { LogLevel } from '../../src/types/logger.ts';
 import type { CarriedEvent, CarriedValue, EventKind, HistoryEvent, ParentClosePolicy } from '../../src/types/history-event.ts';
 import { TOPIC_MAILBOX_PREFIX, type ParentLink } from '../../src/types/names.ts';
 import type {
@@ -128,6 +130,8 @@ export function orchestration<Input = unknown>(
 export class TestHost implements ReplayHost {
   readonly faults: { readonly instanceId: string; readonly failure: Failure }[] = [];
   readonly calls: string[] = [];
+  /** Set: as if somebody recorded traces. */
+  beginTrace: (() => string) | undefined;
   readonly #definitions: readonly AnyOrchestration[];
 
   constructor(definitions: readonly AnyOrchestration[]) {
@@ -154,6 +158,10 @@ export class TestHost implements ReplayHost {
 
   noteCall(call: string): void {
     this.calls.push(call.slice('ctx.'.length));
+  }
+
+  takeLog(level: LogLevel, text: unknown, fields: unknown): SizedLine {
+    return takeLogLine(level, text, fields);
   }
 
   reportFault(engine: ReplayEngine, failure: Failure): void {
@@ -184,6 +192,8 @@ export type StartFields = {
   readonly attributes?: Attributes;
   readonly subscriptions?: readonly string[];
   readonly eventKeys?: readonly string[];
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 };
 
 /** Start as a message. */

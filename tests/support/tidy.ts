@@ -32,6 +32,7 @@ type Import = {
 
 const CHECKED_FOLDERS = new Set([
   'src',
+  'dashboard',
   'tests',
   'bench',
   'stress',
@@ -73,14 +74,52 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     node: true,
     packages: [],
   },
+  // Each call of the management API as data, and what is made of the table.
+  'src/surfaces/operations': { folders: ['src/types', 'src/client', 'src/main'], node: true, packages: ['zod'] },
+  'src/surfaces/http': {
+    folders: ['src/types', 'src/client', 'src/main', 'src/surfaces/operations', 'src/surfaces/mcp', 'src/surfaces/dashboard'],
+    node: true,
+    packages: ['hono', '@hono/node-server', 'zod'],
+  },
+  'src/surfaces/mcp': {
+    folders: ['src/types', 'src/client', 'src/main', 'src/surfaces/operations'],
+    node: true,
+    packages: ['@modelcontextprotocol/sdk', 'zod'],
+  },
+  // Where the built dashboard is. Its source is in the folder dashboard.
+  'src/surfaces/dashboard': { folders: [], node: true, packages: [] },
   // Pictures of a history as data and text; they run in a browser, too.
   'src/surfaces/views': { folders: ['src/types', 'src/replay'], node: false, packages: [] },
+  // A program on the public API: what users could write themselves.
+  'src/surfaces/cli': {
+    folders: ['src/types', 'src/surfaces/dashboard'],
+    files: [
+      'src/index.ts',
+      'src/http.ts',
+      'src/mcp.ts',
+      'src/conformance.ts',
+      'src/memory.ts',
+      'src/postgres.ts',
+      'src/sqlite.ts',
+      'src/testing.ts',
+      'src/views.ts',
+      'src/provider/deadline.ts',
+      'src/provider/system-clock.ts',
+      // The version of a file that is not open.
+      'src/provider/sqlite/migrations.ts',
+    ],
+    node: true,
+    packages: ['better-sqlite3', 'cli-progress', 'cli-table3', 'commander'],
+  },
+  'src/surfaces/metrics': { folders: ['src/types', 'src/main', 'src/provider'], node: true, packages: ['prom-client'] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },
   'src/testing': {
     folders: ['src/types', 'src/replay', 'src/provider', 'src/provider/memory', 'src/client', 'src/threads', 'src/main'],
     node: true,
     packages: [],
   },
+  // By the API alone, never by an SDK: which one a host has is its own choice.
+  'src/surfaces/otel': { folders: ['src/types'], node: true, packages: ['@opentelemetry/api'] },
 };
 
 /** Driver packages of the folders `src/provider/<name>`. */

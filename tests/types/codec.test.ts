@@ -1,6 +1,6 @@
 // Text from the store that may have been changed outside, and values that refuse to become text.
 import { describe, expect, it } from 'vitest';
-import { decodeStored, encodePayload } from '../../src/types/codec.ts';
+import { decodeStored, encodePayload, formatPayload } from '../../src/types/codec.ts';
 
 describe('a stored payload', () => {
   it.each([
@@ -41,5 +41,24 @@ describe('a value whose toJSON throws', () => {
     expect(() => encodePayload(value, 'input')).toThrow(
       expect.objectContaining({ code: 'PAYLOAD_NOT_SERIALIZABLE', message: `input is not a JSON value: ${reason}. Convert it first` }),
     );
+  });
+});
+
+describe('a value as text for a person', () => {
+  it.each<readonly [unknown, string]>([
+    [{ a: [1] }, '{\n  "a": [\n    1\n  ]\n}'],
+    ['text', '"text"'],
+    [null, 'null'],
+    [undefined, 'undefined'],
+    [Symbol('s'), 'Symbol(s)'],
+    [1n, '(cannot be shown: Do not know how to serialize a BigInt)'],
+  ])('%o is shown in some way', (value, text) => {
+    expect(formatPayload(value)).toBe(text);
+  });
+
+  it('may be nested too deep to be shown', () => {
+    let nested: unknown = 1;
+    for (let depth = 0; depth < 100_000; depth += 1) nested = [nested];
+    expect(formatPayload(nested)).toMatch(/^\(cannot be shown: /);
   });
 });

@@ -16,10 +16,11 @@ export const REPORT_STYLE = `
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1100px; margin: 0 auto; padding: 16px; }
-h1, h2, li, td, dd, summary { overflow-wrap: anywhere; unicode-bidi: isolate; }
+h1, h2, p, li, td, dd, code, summary { overflow-wrap: anywhere; unicode-bidi: isolate; }
 h1 { margin: 0; font-size: 1.5rem; }
 h2 { margin: 2rem 0 0.5rem; font-size: 1.15rem; }
 dl { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 12px 0; }
+dl > div { min-width: 0; }
 dt { color: var(--muted); font-size: 0.85rem; }
 dd { margin: 0; }
 .status { border: 1px solid currentcolor; border-radius: 12px; padding: 1px 10px; font-size: 0.85rem; }

@@ -6,6 +6,7 @@
 // T3. Attempts of a retry policy are one span. The pause between two is part of it once the next attempt is there; until then it is a timer like
 //     others: history does not say what a timer is for.
 import { traceHistory, type TracedWait } from '../../replay/trace.ts';
+import type { AttributeChange } from '../../types/attributes.ts';
 import type { Failure } from '../../types/failure.ts';
 import type { EventKind, HistoryEvent } from '../../types/history-event.ts';
 import { Lanes } from './lanes.ts';
@@ -65,6 +66,8 @@ export type TimelineMark = {
     | { readonly kind: 'status'; readonly status: unknown; readonly untilMs: number | null }
     | { readonly kind: 'value'; readonly key: string; readonly value: unknown; readonly untilMs: number | null }
     | { readonly kind: 'valueDeleted'; readonly key: string }
+    /** Search attributes; null removes. */
+    | { readonly kind: 'attributes'; readonly change: AttributeChange }
     | { readonly kind: 'received'; readonly name: string }
     | { readonly kind: 'topicReceived' | 'published'; readonly topic: string }
     | { readonly kind: 'subscribed' | 'unsubscribed'; readonly pattern: string }
@@ -248,6 +251,9 @@ function collectMarks(history: readonly HistoryEvent[]): readonly TimelineMark[]
       case 'ValueDeleted':
         endValue(event.atMs, event.key);
         marks.push({ kind: 'valueDeleted', ...at, key: event.key });
+        break;
+      case 'AttributesSet':
+        marks.push({ kind: 'attributes', ...at, change: event.attributes });
         break;
       case 'EventRaised':
         marks.push({ kind: 'received', ...at, name: event.name });

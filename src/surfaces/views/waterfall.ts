@@ -1,7 +1,7 @@
 // The waterfall of a report: one bar a span on a time axis, as SVG without scripts and styles of its own. Neighbours: timeline.ts, report.ts.
 import { html, type Html } from './html.ts';
-import { cutText, formatDuration } from './text.ts';
-import type { SpanOutcome, TimelineSpan } from './timeline.ts';
+import { cutText, formatDuration, keepEnds } from './text.ts';
+import type { SpanOutcome, SpanTimes, TimelineSpan } from './timeline.ts';
 
 const WIDTH = 1_000;
 /** Names are left of the axis. */
@@ -11,6 +11,8 @@ const AXIS_WIDTH = WIDTH - AXIS_X - 80;
 const ROW = 22;
 const HEAD = 28;
 const MAX_LABEL = 40;
+/** Attempts that one row shows. */
+const MAX_ATTEMPTS = 50;
 
 /**
  * Draws spans.
@@ -44,7 +46,8 @@ function drawRow(span: TimelineSpan, y: number, toX: (atMs: number | null) => nu
   const middle = y + ROW / 2;
   const [from, to] = [toX(span.startMs), toX(span.endMs)];
   const note = span.endMs === null ? 'open' : formatDuration(span.endMs - span.startMs);
-  const attempts = span.kind === 'activity' ? span.attempts : [span];
+  const { first, last } = keepEnds<SpanTimes>(span.kind === 'activity' ? span.attempts : [span], MAX_ATTEMPTS);
+  const attempts = [...first, ...last];
   return html`<text x="${AXIS_X - 10}" y="${middle + 4}" text-anchor="end">${cutText(nameSpan(span), MAX_LABEL)}</text>
     ${attempts.length === 1 ? null : html`<line class="pauses" x1="${from}" y1="${middle}" x2="${to}" y2="${middle}" />`}
     ${attempts.map(({ startMs, endMs, outcome }) => drawBar(outcome, y, [toX(startMs), toX(endMs)]))}

@@ -654,7 +654,7 @@ export function readWorkItems(
     .toSorted((a, b) => a.executionId - b.executionId || a.eventId - b.eventId)
     .map((work, index) => {
       const { executionId, eventId, name, attempt, routing, heartbeat } = work;
-      const limitKey = routing?.sessionId == null ? (routing?.limit?.key ?? null) : null;
+      const limitKey = (routing?.sessionId ?? null) === null ? (routing?.limit?.key ?? null) : null;
       const where = { tag: routing?.tag ?? null, sessionId: routing?.sessionId ?? null, limitKey };
       const isRunning = isLocked(model, work) && (work.lock?.hasExpired !== true || told?.[index]?.isRunning !== false);
       return { executionId, eventId, name, attempt, isRunning, ...where, heartbeat };

@@ -1,0 +1,69 @@
+// Loads data for a component: the last answer stays on the screen while the next one is on its way, and an error is shown beside it.
+import { useSignal, type Signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { loginNeeded } from './api.ts';
+
+/** What is known of something that is loaded. */
+export type Loaded<T> = {
+  readonly value: Signal<T | null>;
+  readonly error: Signal<unknown>;
+  readonly isLoading: Signal<boolean>;
+  /** Loads again; calls while it loads are joined to one after it. */
+  readonly reload: () => void;
+};
+
+/**
+ * Loads data when the component appears and whenever the key changes.
+ *
+ * @param key - what is loaded; null: nothing
+ * @param load - asks for it
+ * @returns what is known
+ */
+export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>): Loaded<T> {
+  const value = useSignal<T | null>(null);
+  const error = useSignal<unknown>(null);
+  const isLoading = useSignal(false);
+  const latest = useRef(load);
+  latest.current = load;
+  const again = useRef<() => void>(() => undefined);
+
+  useEffect(() => {
+    if (key === null) return undefined;
+    const stop = new AbortController();
+    let isBusy = false;
+    let isWanted = false;
+    const run = async (): Promise<void> => {
+      if (isBusy) {
+        isWanted = true;
+        return;
+      }
+      isBusy = true;
+      isLoading.value = true;
+      try {
+        const answer = await latest.current(stop.signal);
+        if (stop.signal.aborted) return;
+        value.value = answer;
+        error.value = null;
+      } catch (thrown) {
+        if (!stop.signal.aborted) error.value = thrown;
+      } finally {
+        isBusy = false;
+        if (!stop.signal.aborted) {
+          isLoading.value = false;
+          if (isWanted) {
+            isWanted = false;
+            void run();
+          }
+        }
+      }
+    };
+    again.current = () => void run();
+    void run();
+    return () => {
+      stop.abort();
+      again.current = () => undefined;
+    };
+  }, [key, loginNeeded.value]);
+
+  return { value, error, isLoading, reload: () => again.current() };
+}

@@ -1,0 +1,192 @@
+// A registry of prom-client that shows what runtimes have measured. Neighbours: families.ts makes the samples, queue-depths.ts asks the store,
+// metrics-handler.ts serves it.
+//
+// P1. Nothing is copied between scrapes: a scrape reads `runtime.metrics()` once for each runtime.
+// P2. A metric of an orchestration becomes one of the registry at the first scrape that has it.
+import type * as PromClient from 'prom-client';
+import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { bucketsByName, describeMetric } from '../../main/metric-catalogue.ts';
+import type { MetricSeries } from '../../main/metrics.ts';
+import type { Provider } from '../../provider/provider.ts';
+import { assertKnownOptions, hasMethods, makeOptionError, readArray, readOptions, type FieldNames } from '../../types/arguments.ts';
+import { OptionError } from '../../types/errors.ts';
+import type { MetricLabels, MetricPoint } from '../../types/metrics.ts';
+import { show } from '../../types/show.ts';
+import { toFamilies, type Family, type Sample } from './families.ts';
+import { loadPromClient } from './load-prom-client.ts';
+import { QueueDepthReader } from './queue-depths.ts';
+
+/** What can be shown: a `Runtime`. */
+export type MetricsSource = {
+  readonly nodeId: string;
+  metrics(): readonly MetricSeries[];
+};
+
+/** Options of `prometheusRegistry`. */
+export type PrometheusOptions = {
+  /** The registry to add to, such as one that has metrics of the host. @default a new one */
+  readonly registry?: Registry;
+  /** Begins all names. @default '' */
+  readonly prefix?: string;
+  /** Labels of all series of the runtimes. @default none */
+  readonly defaultLabels?: MetricLabels;
+  /** Adds the metrics of the process that prom-client has: memory, garbage collection, event loop, handles. @default false */
+  readonly nodeMetrics?: boolean;
+  /**
+   * Shows how long the queues of a store are. It is asked when somebody scrapes, at most every `everyMs` milliseconds: counting a long queue takes
+   * time. Range of `everyMs`: 100 to 3,600,000. @default none; everyMs 15000
+   */
+  readonly queueDepths?: { readonly provider: Pick<Provider, 'readQueueDepths'>; readonly everyMs?: number };
+};
+
+type Metric = Counter | Gauge | Histogram;
+
+const OPTIONS: FieldNames<PrometheusOptions> = { registry: true, prefix: true, defaultLabels: true, nodeMetrics: true, queueDepths: true };
+const DEPTH_OPTIONS: FieldNames<NonNullable<PrometheusOptions['queueDepths']>> = { provider: true, everyMs: true };
+
+/**
+ * Makes a registry that shows what runtimes measure. With several runtimes each series has the label `node`: their `nodeId`.
+ *
+ * @param runtimes - one or several
+ * @param options - names, labels, and what else is to be shown
+ * @returns a registry of prom-client; give it to `metricsHandler`, or call its `metrics()`
+ * @throws {OptionError} for an option that cannot be used
+ * @throws {DurableError} `SURFACE_DEPENDENCY_MISSING` when prom-client is not installed
+ */
+export async function prometheusRegistry(
+  runtimes: MetricsSource | readonly MetricsSource[],
+  options: PrometheusOptions = {},
+): Promise<Registry> {
+  const { registry: given, prefix, defaultLabels, nodeMetrics, depths } = resolve(options);
+  const sources = checkSources(runtimes);
+  const client = await loadPromClient();
+  const registry = given ?? new client.Registry();
+  const labelsOf = ({ nodeId }: MetricsSource): MetricLabels => (sources.length > 1 ? { ...defaultLabels, node: nodeId } : defaultLabels);
+  const shown = new Shown(client, registry);
+  const kinds = new Map<string, MetricPoint['kind']>();
+  const refresh = (): void => {
+    const measured = sources.map((source) => ({ series: source.metrics(), labels: labelsOf(source) }));
+    shown.update(toFamilies(measured, prefix, kinds));
+  };
+  // Every way to read a registry goes through this call: before it, all metrics are there (P2).
+  const getMetrics = registry.getMetricsAsArray.bind(registry);
+  registry.getMetricsAsArray = () => {
+    refresh();
+    return getMetrics();
+  };
+  if (depths !== null) {
+    const read = (): readonly Family[] => toFamilies([{ series: depths.show(), labels: defaultLabels }], prefix);
+    shown.updateLater(['duraloom_queue_depth', 'duraloom_queue_depth_failures_total'], prefix, async (name) => {
+      await depths.refresh();
+      return read().find((family) => family.name === name)?.samples ?? [];
+    });
+  }
+  if (nodeMetrics) client.collectDefaultMetrics({ register: registry, prefix, labels: defaultLabels });
+  return registry;
+}
+
+/** The metrics of a registry that are ours. */
+class Shown {
+  readonly #client: typeof PromClient;
+  readonly #registry: Registry;
+  readonly #samples = new Map<string, readonly Sample[]>();
+  readonly #refused = new Set<string>();
+
+  constructor(client: typeof PromClient, registry: Registry) {
+    this.#client = client;
+    this.#registry = registry;
+  }
+
+  update(families: readonly Family[]): void {
+    for (const family of families) {
+      const { name, samples } = family;
+      if (this.#refused.has(name)) continue;
+      if (!this.#samples.has(name)) this.#register(family, () => Promise.resolve(this.#samples.get(name) ?? []));
+      this.#samples.set(name, samples);
+    }
+  }
+
+  /** Metrics of the catalogue whose samples are read when they are asked for. */
+  updateLater(names: readonly string[], prefix: string, read: (name: string) => Promise<readonly Sample[]>): void {
+    for (const name of names) {
+      const described = describeMetric(name);
+      if (described !== null) this.#register({ ...described, name: prefix + name }, read);
+    }
+  }
+
+  #register({ name, kind, help }: Pick<Family, 'name' | 'kind' | 'help'>, read: (name: string) => Promise<readonly Sample[]>): void {
+    if (this.#registry.getSingleMetric(name) !== undefined) {
+      this.#refused.add(name);
+      process.emitWarning(
+        `the registry has a metric '${name}' already: that of the runtime is not shown. Set \`prefix\` to tell them apart`,
+        {
+          code: 'DURALOOM_METRIC_TAKEN',
+        },
+      );
+      return;
+    }
+    const metric = this.#make(name, kind, help);
+    // OpenMetrics takes the ending of a counter from its name, and sets it.
+    const get = async (): Promise<unknown> => ({ name: metric.name, help, type: kind, aggregator: 'sum', values: await read(name) });
+    // The second is how text is made of histograms.
+    Object.assign(metric, { get, getForPromString: get });
+    this.#registry.registerMetric(metric);
+  }
+
+  #make(name: string, kind: Family['kind'], help: string): Metric & { readonly name: string } {
+    const config = { name, help, registers: [] };
+    const metric =
+      kind === 'counter'
+        ? new this.#client.Counter(config)
+        : kind === 'gauge'
+          ? new this.#client.Gauge(config)
+          : new this.#client.Histogram({ ...config, buckets: [...bucketsByName(name)] });
+    return metric as Metric & { readonly name: string };
+  }
+}
+
+function resolve(options: PrometheusOptions) {
+  const given = readOptions<PrometheusOptions>(options, 'the options of prometheusRegistry', OPTIONS, makeOptionError);
+  assertKnownOptions(options, OPTIONS, ' of prometheusRegistry');
+  const { registry, prefix = '', defaultLabels = {}, nodeMetrics = false, queueDepths } = given;
+  if (registry !== undefined && !hasMethods(registry, ['registerMetric', 'getMetricsAsArray'])) {
+    throw new OptionError(`Expected \`registry\` to be a Registry of prom-client, got ${show(registry)}`);
+  }
+  if (typeof prefix !== 'string' || !/^(?:[a-zA-Z_:][a-zA-Z0-9_:]*)?$/.test(prefix)) {
+    throw new OptionError(`Expected \`prefix\` to be letters, digits, '_' and ':', and not to begin with a digit, got ${show(prefix)}`);
+  }
+  if (typeof nodeMetrics !== 'boolean') throw new OptionError(`Expected \`nodeMetrics\` to be true or false, got ${show(nodeMetrics)}`);
+  return { registry, prefix, defaultLabels: checkLabels(defaultLabels), nodeMetrics, depths: makeDepths(queueDepths) };
+}
+
+function checkLabels(labels: MetricLabels): MetricLabels {
+  const isFine =
+    typeof labels === 'object' &&
+    labels !== null &&
+    Object.entries(labels).every(
+      ([name, value]: [string, unknown]) => /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) && typeof value === 'string',
+    );
+  if (!isFine) throw new OptionError(`Expected \`defaultLabels\` to be an object of texts such as { host: 'a' }, got ${show(labels)}`);
+  return { ...labels };
+}
+
+function makeDepths(given: PrometheusOptions['queueDepths']): QueueDepthReader | null {
+  if (given === undefined) return null;
+  const { provider, everyMs = 15_000 } = readOptions(given, '`queueDepths`', DEPTH_OPTIONS, makeOptionError);
+  assertKnownOptions(given, DEPTH_OPTIONS, ' of `queueDepths`');
+  if (provider === undefined || !hasMethods(provider, ['readQueueDepths'])) {
+    throw new OptionError(`Expected \`provider\` of \`queueDepths\` to be a provider, got ${show(provider)}`);
+  }
+  if (!(typeof everyMs === 'number' && everyMs >= 100 && everyMs <= 3_600_000)) {
+    throw new OptionError(`Expected \`everyMs\` of \`queueDepths\` to be milliseconds from 100 to 3600000, got ${show(everyMs)}`);
+  }
+  return new QueueDepthReader({ provider, everyMs });
+}
+
+function checkSources(runtimes: MetricsSource | readonly MetricsSource[]): readonly MetricsSource[] {
+  const sources = (readArray(runtimes) ?? [runtimes]) as readonly MetricsSource[];
+  if (sources.length === 0 || !sources.every((source) => hasMethods(source, ['metrics']))) {
+    throw new OptionError(`Expected prometheusRegistry to get a runtime, or several of them, got ${show(runtimes)}`);
+  }
+  return sources;
+}

@@ -1,0 +1,80 @@
+// Commands about code and pictures: conformance of providers, diagrams and reports. No host is needed.
+import { Client, Runtime } from 'duraloom';
+import { SqliteProvider } from 'duraloom/sqlite';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makePlace, type CliPlace } from '../../support/cli.ts';
+
+let place: CliPlace;
+
+beforeAll(async () => {
+  place = await makePlace();
+  const provider = await SqliteProvider.open(join(place.folder, 'duraloom.db'));
+  const code = new URL('code.ts', import.meta.url);
+  const runtime = await Runtime.start({ provider, orchestrations: code, activities: code, activityThreads: 1 });
+  const client = new Client(provider);
+  await client.startOrchestration('drawn', 'greet', 'D');
+  await client.raiseEvent('drawn', 'approved', { by: 'B<script>' });
+  await client.raiseEvent('drawn', 'thanked');
+  await client.waitForResult('drawn');
+  await runtime.shutdown();
+  await client.startOrchestration('pending', 'greet', 'P');
+  await provider.close();
+});
+
+afterAll(() => place.remove());
+
+describe('diagram', { timeout: 120_000 }, () => {
+  test('draws Mermaid of an instance or a file, and a report', async () => {
+    const recorded = await place.run(['history', 'drawn', '--recorded']);
+    await writeFile(join(place.folder, 'drawn.json'), recorded.stdout);
+    const [sequence, gantt, report] = await Promise.all([
+      place.run(['diagram', 'drawn']),
+      place.run(['diagram', '--file', 'drawn.json', '--kind', 'gantt']),
+      place.run(['diagram', 'drawn', '--html', '-o', 'drawn.html']),
+    ]);
+    expect(sequence).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('sequenceDiagram') as unknown });
+    expect(gantt).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('gantt') as unknown });
+    expect(report).toMatchObject({ code: 0, stdout: '', stderr: 'Wrote drawn.html\n' });
+    const html = await readFile(join(place.folder, 'drawn.html'), 'utf8');
+    expect(html).toMatch(/^<!doctype html>/);
+    expect(html).not.toContain('<script>');
+    const [there, both, nothing, early, unknown] = await Promise.all([
+      place.run(['diagram', 'drawn', '--html', '-o', 'drawn.html']),
+      place.run(['diagram', 'drawn', '--html', '--kind', 'gantt']),
+      place.run(['diagram']),
+      place.run(['diagram', 'pending', '--html']),
+      place.run(['diagram', 'nobody']),
+    ]);
+    expect([there, both, nothing, early, unknown].map(({ code }) => code)).toEqual([4, 2, 2, 1, 3]);
+  });
+});
+
+describe('conformance', { timeout: 120_000 }, () => {
+  test('runs cases on providers of this package and of others, and lists them', async () => {
+    const target = `export const broken = { name: 'broken', open: async () => { throw new Error('does not open'); } };`;
+    await writeFile(join(place.folder, 'target.mjs'), target);
+    await writeFile(join(place.folder, 'none.mjs'), 'export const nothing = 1;');
+    const [list, memory, sqlite, broken, none, missing, wrong] = await Promise.all([
+      place.run(['conformance', '--list', '--contract', 'creation']),
+      place.run(['conformance', 'memory', '--contract', 'creation', '--json']),
+      place.run(['conformance', 'sqlite', '--contract', 'creation', '--verbose']),
+      place.run(['conformance', './target.mjs', '--contract', 'creation']),
+      place.run(['conformance', './none.mjs']),
+      place.run(['conformance', './missing.mjs']),
+      place.run(['conformance', 'memory', '--contract', 'creatoin']),
+    ]);
+    const cases = list.stdout.trim().split('\n').length;
+    expect(cases).toBeGreaterThan(3);
+    expect(JSON.parse(memory.stdout)).toMatchObject({ target: 'memory', failed: 0 });
+    expect(sqlite).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^passed {3}creation: [^]*conformance sqlite: \d+ passed, 0 failed/) as unknown,
+    });
+    expect(broken).toMatchObject({ code: 1, stdout: expect.stringContaining(`conformance broken: 0 passed, ${cases} failed`) as unknown });
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('exports no ConformanceTarget') as unknown });
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot be loaded.*memory, sqlite/) as unknown });
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean creation?') as unknown });
+  });
+});

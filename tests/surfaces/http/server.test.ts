@@ -1,0 +1,247 @@
+// What the server promises besides its routes: read-only, idempotency, limits, trouble with the store, mounting, files of the dashboard.
+import { Client } from 'duraloom';
+import { createHttpApi, serve } from 'duraloom/http';
+import { prometheusRegistry } from 'duraloom/metrics';
+import { faulty } from 'duraloom/testing';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { IdempotencyKeys } from '../../../src/surfaces/http/idempotency.ts';
+import { RateLimiter } from '../../../src/surfaces/http/rate-limit.ts';
+import { operations } from '../../../src/surfaces/operations/operations.ts';
+import { stage } from '../../support/integration-stage.ts';
+import { ask, openSurface, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
+
+/** A surface that is closed when the running test is over. */
+async function surfaceOf(options: Parameters<typeof openSurface>[0] = {}): Promise<Surface> {
+  const surface = await openSurface(options);
+  onTestFinished(() => surface[Symbol.asyncDispose]());
+  return surface;
+}
+
+test('a server that only reads refuses all that writes, and answers the rest', async () => {
+  const { server, client } = await surfaceOf({ readOnly: true });
+  await client.startOrchestration('there', 'approval');
+  for (const { http, isWrite } of operations.filter((operation) => operation.isWrite)) {
+    expect(isWrite).toBe(true);
+    const answer = await ask(server, http.method, `/api/v1${http.path.replace('{id}', 'there')}`, {
+      body: http.method === 'POST' ? {} : undefined,
+    });
+    expect({ path: http.path, status: answer.status, code: answer.body['code'] }).toEqual({
+      path: http.path,
+      status: 403,
+      code: 'READ_ONLY',
+    });
+  }
+  const headers = { 'content-type': 'application/x-ndjson' };
+  expect((await ask(server, 'POST', '/api/v1/import', { body: '', headers })).body).toMatchObject({ code: 'READ_ONLY' });
+  expect((await ask(server, 'GET', '/api/v1/instances/there')).status).toBe(200);
+  expect((await ask(server, 'GET', '/api/v1/meta')).body).toMatchObject({ isReadOnly: true });
+});
+
+describe('a request with an idempotency key', () => {
+  const start = (surface: Surface, instanceId: string, key: string): Promise<Answer> =>
+    ask(surface.server, 'POST', '/api/v1/instances', { body: { instanceId, name: 'approval' }, headers: { 'idempotency-key': key } });
+
+  test('gets the answer of the first time when it is sent again, failures included', async () => {
+    const surface = await surfaceOf();
+    const first = await start(surface, 'once', 'a');
+    const again = await start(surface, 'once', 'a');
+    expect(first.status).toBe(201);
+    expect(again).toMatchObject({ status: 201, body: first.body });
+    expect([first, again].map(({ headers }) => headers.get('idempotency-replayed'))).toEqual([null, 'true']);
+    expect((await start(surface, 'once', 'b')).body).toMatchObject({ code: 'INSTANCE_EXISTS' });
+    await surface.client.terminate('once');
+    await surface.client.deleteInstance('once');
+    expect((await start(surface, 'once', 'b')).body).toMatchObject({ code: 'INSTANCE_EXISTS' });
+    expect(await surface.client.getState('once')).toBeNull();
+  });
+
+  test('is refused when it says something else', async () => {
+    const surface = await surfaceOf();
+    await start(surface, 'one', 'a');
+    expect(await start(surface, 'other', 'a')).toMatchObject({ status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
+    expect(await start(surface, 'other', 'x'.repeat(256))).toMatchObject({ status: 400, body: { code: 'IDEMPOTENCY_KEY_INVALID' } });
+    expect(await surface.client.getState('other')).toBeNull();
+  });
+
+  test('waits for the first one that is under way', async () => {
+    const surface = await surfaceOf();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => start(surface, 'at-once', 'a')));
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 201));
+    expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === null)).toHaveLength(1);
+  });
+
+  test('runs again after a failure of the server, and after its time', async () => {
+    let nowMs = 0;
+    let runs = 0;
+    const keys = new IdempotencyKeys(() => nowMs);
+    const run = (status: number) => () => Promise.resolve({ status, contentType: '', body: String((runs += 1)) });
+    await keys.run('k', ['x'], run(503));
+    expect(await keys.run('k', ['x'], run(200))).toMatchObject({ isReplayed: false, answer: { body: '2' } });
+    expect(await keys.run('k', ['x'], run(200))).toMatchObject({ isReplayed: true, answer: { body: '2' } });
+    nowMs = 25 * 3_600_000;
+    expect(await keys.run('k', ['y'], run(200))).toMatchObject({ isReplayed: false, answer: { body: '3' } });
+    await expect(keys.run('broken', ['x'], () => Promise.reject(new TypeError('gone')))).rejects.toThrow('gone');
+    expect(await keys.run('broken', ['x'], run(200))).toMatchObject({ isReplayed: false });
+  });
+
+  test('is forgotten when many others came', async () => {
+    const keys = new IdempotencyKeys();
+    const run = (body: string) => () => Promise.resolve({ status: 200, contentType: '', body });
+    for (let index = 0; index < 40; index += 1) await keys.run(`k${index}`, ['x'], run('x'.repeat(1024 * 1024)));
+    expect(await keys.run('k0', ['x'], run('new'))).toMatchObject({ isReplayed: false });
+    expect(await keys.run('k39', ['x'], run('new'))).toMatchObject({ isReplayed: true });
+  });
+});
+
+test('an address gets so many requests at once and so many a second, and none is locked out for ever', () => {
+  let nowMs = 0;
+  const limiter = new RateLimiter({ perSecond: 2, burst: 3 }, () => nowMs);
+  expect([1, 1, 1, 1].map((cost) => limiter.take('a', cost))).toEqual([null, null, null, 1]);
+  expect(limiter.take('b', 1)).toBeNull();
+  nowMs = 500;
+  expect([limiter.take('a', 1), limiter.take('a', 1)]).toEqual([null, 1]);
+  limiter.take('b', 1_000);
+  nowMs = 4_000;
+  expect(limiter.take('b', 1)).toBeNull();
+});
+
+test('requests beyond the rate limit are told when to come again', async () => {
+  const { server } = await surfaceOf({ rateLimit: { perSecond: 1, burst: 2 } });
+  const answers = await Promise.all([1, 2, 3].map(() => ask(server, 'GET', '/api/v1/meta')));
+  expect(answers.map(({ status }) => status).toSorted((left, right) => left - right)).toEqual([200, 200, 429]);
+  expect(answers.find(({ status }) => status === 429)?.headers.get('retry-after')).toBe('1');
+});
+
+test('a closed store is unavailable, not a failure of the server', async () => {
+  const { server, provider, runtime } = await surfaceOf();
+  await runtime.shutdown();
+  await provider.close();
+  const answer = await ask(server, 'GET', '/api/v1/instances');
+  expect(answer).toMatchObject({ status: 503, body: { code: 'PROVIDER_CLOSED' } });
+  expect(answer.headers.get('retry-after')).toBe('2');
+  expect(await ask(server, 'GET', '/health')).toMatchObject({ status: 503, body: { status: 'unavailable' } });
+});
+
+test('an unexpected failure is logged under the id that the outside gets, which learns nothing else', async () => {
+  const stand = stage();
+  const provider = await stand.openProvider();
+  const logged: Readonly<Record<string, unknown>>[] = [];
+  const log = (fields: Readonly<Record<string, unknown>>): void => void logged.push(fields);
+  const client = new Client(provider);
+  const server = await serve({
+    client,
+    port: 0,
+    metrics: { contentType: 'text/plain; version=0.0.4', metrics: () => Promise.reject(new TypeError('secret path /etc')) },
+    logger: { debug: log, info: log, warn: log, error: log },
+  });
+  stand.defer(() => server.close());
+  const answer = await ask(server, 'GET', '/metrics');
+  expect(answer).toMatchObject({ status: 500, body: { code: 'INTERNAL_ERROR' } });
+  expect(answer.text).not.toContain('secret');
+  expect(logged).toMatchObject([{ requestId: answer.body['requestId'], error: { message: 'secret path /etc' } }]);
+});
+
+test('a store that does not answer in time is no reason to wait', async () => {
+  const stand = stage();
+  const provider = await stand.openProvider();
+  const hanging = faulty(provider, { seed: 1, rates: { readQueueDepths: { hang: 1 } } });
+  const server = await serve({ client: new Client(hanging), port: 0, requestTimeoutMs: 50 });
+  stand.defer(() => server.close());
+  expect(await ask(server, 'GET', '/api/v1/queues')).toMatchObject({ status: 504, body: { code: 'REQUEST_TIMEOUT' } });
+});
+
+test('a wait ends with its caller', async () => {
+  const { server, client } = await surfaceOf();
+  await client.startOrchestration('waits', 'approval');
+  const waiting = new AbortController();
+  const answer = fetch(`${server.url}/api/v1/instances/waits/result?waitMs=60000`, { signal: waiting.signal });
+  waiting.abort();
+  await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
+  await server.close();
+  await expect(fetch(`${server.url}/health`)).rejects.toBeDefined();
+});
+
+test('metrics are those of the registry', async () => {
+  const stand = stage();
+  const { provider, client, runtime } = await stand.open();
+  const server = await serve({ client, provider, port: 0, metrics: await prometheusRegistry(runtime) });
+  stand.defer(() => server.close());
+  const answer = await ask(server, 'GET', '/metrics');
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get('content-type')).toMatch(/^text\/plain/);
+  expect(answer.text).toMatch(/^# TYPE duraloom_/m);
+});
+
+describe('the API in a server of the host', () => {
+  test('answers its requests, below any path, and leaves its globals alone', async () => {
+    const stand = stage();
+    const client = new Client(await stand.openProvider());
+    const { Request: before } = globalThis;
+    const api = await createHttpApi({ client });
+    const host = createServer((request, response) => {
+      request.url = (request.url ?? '').replace(/^\/ops/, '');
+      void api.listener(request, response);
+    });
+    await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
+    stand.defer(() => new Promise<void>((resolve) => host.close(() => resolve())));
+    stand.defer(() => host.closeAllConnections());
+    const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}/ops`;
+    expect(await ask({ url }, 'GET', '/api/v1/instances')).toMatchObject({ status: 200, body: { instances: [] } });
+    expect(globalThis.Request).toBe(before);
+    await api.close();
+  });
+
+  test('speaks Request and Response', async () => {
+    const stand = stage();
+    const api = await createHttpApi({ client: new Client(await stand.openProvider()) });
+    const get = (url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
+      api.fetch(new Request(url, { headers }));
+    expect((await get('http://localhost/api/v1/instances', { host: 'localhost' })).status).toBe(200);
+    expect((await get('http://evil.example/api/v1/instances')).status).toBe(403);
+    await api.close();
+  });
+});
+
+describe('files of the dashboard', () => {
+  test('are served with their types; pages of the dashboard have addresses of their own', async () => {
+    const stand = stage();
+    const folder = join(stand.folder, 'site');
+    mkdirSync(join(folder, 'assets'), { recursive: true });
+    writeFileSync(join(stand.folder, 'secret.txt'), 'secret');
+    writeFileSync(join(folder, 'index.html'), '<title>dashboard</title>');
+    writeFileSync(join(folder, 'assets/index-Ab3dEf9_.js'), 'export {};');
+    const server = await serve({
+      client: new Client(await stand.openProvider()),
+      port: 0,
+      dashboard: folder,
+      token: 'correct-horse-battery',
+    });
+    stand.defer(() => server.close());
+    const html = { accept: 'text/html' };
+    for (const path of ['/', '/instances/a%2Fb.c', '/queues']) {
+      const { status, text, headers } = await ask(server, 'GET', path, { headers: html });
+      expect({ path, status, text }).toEqual({ path, status: 200, text: '<title>dashboard</title>' });
+      expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
+      expect(headers.get('cache-control')).toBe('no-cache');
+    }
+    const head = ['GET / HTTP/1.1', 'Host: localhost', 'Connection: close', 'Sec-Fetch-Site: cross-site'];
+    // A link from elsewhere is followed; a script from elsewhere gets nothing.
+    expect(await sendRaw(server.port, `${[...head, 'Sec-Fetch-Mode: navigate'].join('\r\n')}\r\n\r\n`)).toMatch(/^HTTP\/1.1 200/);
+    expect(await sendRaw(server.port, `${[...head, 'Sec-Fetch-Mode: no-cors'].join('\r\n')}\r\n\r\n`)).toMatch(/^HTTP\/1.1 403/);
+    const script = await ask(server, 'GET', '/assets/index-Ab3dEf9_.js');
+    expect([script.status, script.headers.get('content-type'), script.headers.get('cache-control')]).toEqual([
+      200,
+      'text/javascript; charset=utf-8',
+      'public, max-age=31536000, immutable',
+    ]);
+    expect((await ask(server, 'HEAD', '/')).headers.get('content-length')).toBe('24');
+    for (const path of ['/assets/other.js', '/secret.txt', '/../secret.txt', '/%2e%2e/secret.txt', '/assets/..%2f..%2fsecret.txt']) {
+      expect((await ask(server, 'GET', path)).body).toMatchObject({ status: 404 });
+    }
+    expect((await ask(server, 'GET', '/api/v1/meta')).status).toBe(401);
+  });
+});

@@ -1,0 +1,370 @@
+// Metrics for Prometheus: a real server is scraped, and what it says is read as strictly as Prometheus reads it.
+import { Client, defineOrchestration, Runtime, type Provider, type QueueDepths, type RuntimeOptions } from 'duraloom';
+import { MemoryProvider } from 'duraloom/memory';
+import { metricsHandler, prometheusRegistry, type MetricsHandlerOptions, type PrometheusOptions } from 'duraloom/metrics';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { Counter, Registry } from 'prom-client';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { intercept, type Around } from '../../main/troubled-store.ts';
+import { PATIENCE, quick, Stage } from '../../support/integration-stage.ts';
+import { parseExposition, type Family, type Sample } from './exposition.ts';
+
+const modules = {
+  orchestrations: new URL('fixtures/orchestrations.ts', import.meta.url),
+  activities: new URL('fixtures/activities.ts', import.meta.url),
+};
+
+/** Serves a registry for as long as the test runs. */
+async function serve(registry: Pick<Registry, 'metrics' | 'contentType'>, options?: MetricsHandlerOptions): Promise<string> {
+  const server = createServer(metricsHandler(registry, options)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** What a scrape sees. */
+async function scrape(registry: Registry): Promise<ReadonlyMap<string, Family>> {
+  const response = await fetch(`${await serve(registry)}/metrics`);
+  expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
+  return parseExposition(await response.text());
+}
+
+/** A sample by name and labels. */
+function find(families: ReadonlyMap<string, Family>, name: string, labels: Readonly<Record<string, string>> = {}): readonly Sample[] {
+  return [...families.values()]
+    .flatMap(({ samples }) => samples)
+    .filter((sample) => sample.name === name && Object.entries(labels).every(([label, value]) => sample.labels[label] === value));
+}
+
+async function inline(options: Partial<RuntimeOptions> = {}): Promise<{ readonly runtime: Runtime; readonly client: Client }> {
+  const provider = new MemoryProvider();
+  const sells = defineOrchestration('sells', (ctx, region: string) => ctx.metrics.counter('sales_total', 1, { region }));
+  const runtime = await Runtime.start({ provider, orchestrations: sells, replayThreads: 0, ...options });
+  onTestFinished(() => runtime.shutdown({ timeoutMs: 0 }));
+  return { runtime, client: new Client(provider) };
+}
+
+async function sell(client: Client, id: string, region: string): Promise<void> {
+  await (await client.startOrchestration(id, 'sells', region)).result({ timeout: PATIENCE });
+}
+
+describe('a runtime with threads that is scraped', () => {
+  const stage = new Stage();
+  let runtime: Runtime | null = null;
+  let families: ReadonlyMap<string, Family> = new Map();
+
+  beforeAll(async () => {
+    const provider = await stage.openProvider();
+    runtime = await stage.startRuntime({ provider, ...quick, ...modules });
+    const client = new Client(provider);
+    for (const [id, name] of [
+      ['a', 'sells'],
+      ['b', 'confuses'],
+    ] as const) {
+      await (await client.startOrchestration(id, name, 250)).result({ timeout: PATIENCE });
+    }
+  });
+  afterAll(() => stage[Symbol.asyncDispose]());
+
+  test('shows all that the runtime shows, with types, help and values', async () => {
+    if (runtime === null) throw new TypeError('the runtime was not started');
+    families = await scrape(await prometheusRegistry(runtime));
+    const names = new Set(runtime.metrics().map(({ name }) => name));
+    expect(names.size).toBeGreaterThan(40);
+    expect([...names].filter((name) => !families.has(name))).toEqual([]);
+    expect(families.get('duraloom_orchestration_completions_total')).toMatchObject({
+      type: 'counter',
+      help: 'Executions that ended: completed, failed, cancelled or continuedAsNew',
+    });
+    expect(find(families, 'duraloom_orchestration_completions_total', { orchestration: 'ships' })).toEqual([
+      {
+        name: 'duraloom_orchestration_completions_total',
+        labels: { orchestration: 'ships', version: '1.0.0', status: 'completed' },
+        value: 1,
+      },
+    ]);
+    expect(families.get('duraloom_turns_in_flight')).toMatchObject({ type: 'gauge', samples: [{ labels: {} }] });
+    expect(
+      find(families, 'duraloom_thread_utilisation')
+        .map(({ labels }) => String(labels['thread']))
+        .toSorted(),
+    ).toEqual(['activity-0', 'main', 'replay-0']);
+  });
+
+  test('has histograms whose buckets add up', () => {
+    const histograms = [...families.values()].filter(({ type }) => type === 'histogram');
+    expect(histograms.length).toBeGreaterThan(6);
+    for (const { name, samples } of histograms) {
+      for (const { labels, value: count } of samples.filter((sample) => sample.name === `${name}_count`)) {
+        const buckets = find(families, `${name}_bucket`, labels);
+        const counts = buckets.map(({ value }) => value);
+        expect(counts).toEqual(counts.toSorted((left, right) => left - right));
+        expect(buckets.at(-1)).toMatchObject({ labels: { le: '+Inf' }, value: count });
+        expect(buckets.length).toBeGreaterThan(10);
+      }
+    }
+    expect(find(families, 'duraloom_orchestration_duration_seconds_bucket', { orchestration: 'ships', le: '3600' })).toMatchObject([
+      { value: 1 },
+    ]);
+  });
+
+  test('shows what orchestrations measure, with names that Prometheus takes', () => {
+    expect(families.get('sales_total')).toMatchObject({
+      type: 'counter',
+      help: 'Measured by orchestrations with ctx.metrics',
+      samples: [{ labels: { region: 'eu "west"\n', tax_free: 'no' }, value: 1 }],
+    });
+    expect(find(families, 'sale_cents_sum')).toMatchObject([{ labels: { label_le: 'gal' }, value: 250 }]);
+    expect(find(families, 'last_sale_cents')).toMatchObject([{ value: 250 }]);
+  });
+
+  test('keeps apart kinds of one name, and adds up what has the same labels', () => {
+    expect([families.get('mixed')?.type, families.get('mixed_gauge')?.type]).toEqual(['counter', 'gauge']);
+    expect([find(families, 'mixed'), find(families, 'mixed_gauge')]).toMatchObject([[{ value: 2 }], [{ value: 7 }]]);
+    expect(find(families, 'same_total')).toMatchObject([{ labels: { a_b: 'x' }, value: 4 }]);
+    expect(find(families, 'same')).toMatchObject([{ labels: { a_b: 'x' }, value: 9 }]);
+    expect(find(families, 'same_seconds_count')).toMatchObject([{ labels: { a_b: 'x' }, value: 2 }]);
+    expect(find(families, 'same_seconds_bucket', { le: '0.005' })).toMatchObject([{ value: 1 }]);
+  });
+});
+
+describe('a registry', () => {
+  test('reads anew at each scrape, and shows at once what is new', async () => {
+    const { runtime, client } = await inline();
+    const registry = await prometheusRegistry(runtime);
+    expect((await scrape(registry)).has('sales_total')).toBe(false);
+    await sell(client, 'a', 'eu');
+    expect(find(await scrape(registry), 'sales_total')).toMatchObject([{ labels: { region: 'eu' }, value: 1 }]);
+    await sell(client, 'b', 'eu');
+    await sell(client, 'c', 'us');
+    expect(find(await scrape(registry), 'sales_total').map(({ value }) => value)).toEqual([2, 1]);
+    const json = await registry.getMetricsAsJSON();
+    expect(json.find(({ name }) => name === 'sales_total')).toMatchObject({ values: [{ value: 2 }, { value: 1 }] });
+    expect(await registry.getSingleMetricAsString('sales_total')).toContain('sales_total{region="eu"} 2');
+  });
+
+  test('has names with a prefix and labels of the host', async () => {
+    const { runtime, client } = await inline();
+    await sell(client, 'a', 'eu');
+    const families = await scrape(await prometheusRegistry(runtime, { prefix: 'shop_', defaultLabels: { host: 'a', region: 'all' } }));
+    expect([...families.keys()].every((name) => name.startsWith('shop_'))).toBe(true);
+    // Its own label goes first.
+    expect(find(families, 'shop_sales_total')).toMatchObject([{ labels: { host: 'a', region: 'eu' } }]);
+    expect(families.get('shop_duraloom_turns_in_flight')).toMatchObject({ help: 'Turns that are fetched, replayed or committed' });
+  });
+
+  test('shows several runtimes, told apart by their nodes', async () => {
+    const one = await inline({ nodeId: 'one' });
+    const two = await inline({ nodeId: 'two' });
+    for (const id of ['a', 'b']) await sell(one.client, id, 'eu');
+    await sell(two.client, 'a', 'eu');
+    const families = await scrape(await prometheusRegistry([one.runtime, two.runtime]));
+    expect(find(families, 'sales_total').map(({ labels, value }) => [labels['node'], value])).toEqual([
+      ['one', 2],
+      ['two', 1],
+    ]);
+    expect(find(families, 'duraloom_turns_committed_total')).toHaveLength(2);
+  });
+
+  test('adds to one of the host; a name that is taken stays with its owner, which is told', async () => {
+    const warned = once(process, 'warning');
+    const { runtime, client } = await inline();
+    await sell(client, 'a', 'eu');
+    const registry = new Registry();
+    const own = new Counter({ name: 'sales_total', help: 'of the host', registers: [registry] });
+    own.inc(5);
+    expect(await prometheusRegistry(runtime, { registry })).toBe(registry);
+    const families = await scrape(registry);
+    expect(families.get('sales_total')).toMatchObject({ help: 'of the host', samples: [{ value: 5 }] });
+    expect(families.has('duraloom_turns_committed_total')).toBe(true);
+    expect((await warned)[0]).toMatchObject({
+      message: expect.stringContaining("'sales_total'") as unknown,
+      code: 'DURALOOM_METRIC_TAKEN',
+    });
+  });
+
+  test('has the metrics of the process when they are wanted', async () => {
+    const { runtime } = await inline();
+    const families = await scrape(await prometheusRegistry(runtime, { nodeMetrics: true, defaultLabels: { host: 'a' } }));
+    expect(find(families, 'process_resident_memory_bytes')).toMatchObject([{ labels: { host: 'a' } }]);
+    expect((await scrape(await prometheusRegistry(runtime))).has('process_resident_memory_bytes')).toBe(false);
+  });
+
+  test('speaks OpenMetrics, too', async () => {
+    const { runtime, client } = await inline();
+    await sell(client, 'a', 'eu');
+    const registry = await prometheusRegistry(runtime);
+    registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
+    for (const _ of [1, 2]) {
+      const text = await registry.metrics();
+      expect(text).toContain('# TYPE sales counter\nsales_total{region="eu"} 1\n');
+      expect(text).toMatch(/# EOF\n$/);
+    }
+  });
+
+  test.each([
+    [[], {}, 'a runtime'],
+    [{}, {}, 'a runtime'],
+    [undefined, { prefix: '1' }, 'prefix'],
+    [undefined, { defaultLabels: { 'a-b': 'x' } }, 'defaultLabels'],
+    [undefined, { defaultLabels: { a: 5 } }, 'defaultLabels'],
+    [undefined, { registry: {} }, 'registry'],
+    [undefined, { nodeMetrics: 1 }, 'nodeMetrics'],
+    [undefined, { queueDepths: {} }, 'provider'],
+    [undefined, { queueDepths: { provider: new MemoryProvider(), everyMs: 5 } }, 'everyMs'],
+    [undefined, { path: '/' }, 'Unknown option'],
+  ])('is refused with a reason: %o %o', async (runtimes, options, reason) => {
+    const given = runtimes ?? { nodeId: 'a', metrics: () => [] };
+    await expect(prometheusRegistry(given as never, options as never)).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringContaining(reason) as unknown,
+    });
+  });
+});
+
+describe('queue depths', () => {
+  /** A registry that asks a store in which two messages and an activity wait. */
+  async function asking(
+    around: Around,
+    options: Partial<NonNullable<PrometheusOptions['queueDepths']>> = {},
+  ): Promise<{ readonly registry: Registry; readonly asked: () => number }> {
+    let calls = 0;
+    const provider: Provider = intercept(new MemoryProvider(), {
+      readQueueDepths: (call) => {
+        calls += 1;
+        return (around.readQueueDepths ?? ((own: () => Promise<QueueDepths>) => own()))(call);
+      },
+    });
+    const client = new Client(provider);
+    for (const id of ['a', 'b']) await client.startOrchestration(id, 'nobody');
+    const source = { nodeId: 'n', metrics: () => [] };
+    return { registry: await prometheusRegistry(source, { queueDepths: { provider, ...options } }), asked: () => calls };
+  }
+
+  test('are read when somebody scrapes, and not again at once', async () => {
+    const { registry, asked } = await asking({});
+    expect(asked()).toBe(0);
+    const families = await scrape(registry);
+    expect(find(families, 'duraloom_queue_depth').map(({ labels, value }) => [labels['queue'], value])).toEqual([
+      ['orchestrator', 2],
+      ['worker', 0],
+    ]);
+    expect(find(families, 'duraloom_queue_depth_failures_total')).toMatchObject([{ value: 0 }]);
+    await Promise.all([scrape(registry), scrape(registry)]);
+    expect(asked()).toBe(1);
+  });
+
+  test('that cannot be read fail no scrape: they are missing, and counted', async () => {
+    const { registry } = await asking({ readQueueDepths: () => Promise.reject(new RangeError('no store')) });
+    const families = await scrape(registry);
+    expect(find(families, 'duraloom_queue_depth')).toEqual([]);
+    expect(find(families, 'duraloom_queue_depth_failures_total')).toMatchObject([{ value: 1 }]);
+  });
+
+  test('of a store that does not answer keep nobody waiting for long', async () => {
+    const { registry, asked } = await asking({ readQueueDepths: () => new Promise(() => undefined) }, { everyMs: 100 });
+    const startedMs = performance.now();
+    for (const _ of [1, 2]) expect(find(await scrape(registry), 'duraloom_queue_depth')).toEqual([]);
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    // One question is enough.
+    expect(asked()).toBe(1);
+  });
+});
+
+describe('the handler', () => {
+  const registry = { metrics: () => Promise.resolve('up 1\n'), contentType: Registry.PROMETHEUS_CONTENT_TYPE } as Pick<
+    Registry,
+    'metrics' | 'contentType'
+  >;
+
+  test.each([
+    ['GET', '/metrics', 200, 'up 1\n'],
+    ['GET', '/metrics?format=text', 200, 'up 1\n'],
+    ['HEAD', '/metrics', 200, ''],
+    ['GET', '/', 404, 'Not found\n'],
+    ['GET', '/metrics/', 404, 'Not found\n'],
+    ['POST', '/metrics', 405, 'Only GET and HEAD\n'],
+  ])('answers %s %s with %i, to Node and to Fetch alike', async (method, path, status, body) => {
+    const origin = await serve(registry);
+    const responses = [
+      await fetch(`${origin}${path}`, { method }),
+      await metricsHandler(registry).fetch(new Request(`${origin}${path}`, { method })),
+    ];
+    for (const response of responses) {
+      expect([response.status, await response.text()]).toEqual([status, body]);
+      expect(response.headers.get('cache-control')).toBe('no-store');
+      expect(response.headers.get('allow')).toBe(status === 405 ? 'GET, HEAD' : null);
+    }
+    expect(responses[0]?.headers.get('content-length')).toBe(String(status === 200 ? 5 : body.length));
+  });
+
+  test('answers at another path, or at any', async () => {
+    const chosen = metricsHandler(registry, { path: '/internal/metrics' });
+    const any = metricsHandler(registry, { path: null });
+    const statusOf = async (handler: typeof chosen, path: string): Promise<number> =>
+      (await handler.fetch(new Request(`http://localhost${path}`))).status;
+    expect([await statusOf(chosen, '/internal/metrics'), await statusOf(chosen, '/metrics')]).toEqual([200, 404]);
+    expect([await statusOf(any, '/'), await statusOf(any, '/x')]).toEqual([200, 200]);
+  });
+
+  test('says nothing of a failure but that there was one; the process is told which', async () => {
+    const warned = once(process, 'warning');
+    const broken = { ...registry, metrics: () => Promise.reject(new RangeError('a secret')) };
+    const response = await fetch(`${await serve(broken)}/metrics`);
+    expect([response.status, await response.text()]).toEqual([500, 'The metrics could not be collected\n']);
+    expect((await warned)[0]).toMatchObject({ message: 'metrics could not be collected: a secret', code: 'DURALOOM_METRICS' });
+  });
+
+  test.each([
+    [undefined, {}, 'Await prometheusRegistry'],
+    [registry, { path: 'metrics' }, 'path'],
+    [registry, { paths: '/' }, 'Unknown option'],
+  ])('is refused with a reason: %o %o', (given, options, reason) => {
+    expect(() => metricsHandler(given as never, options as never)).toThrow(reason);
+  });
+});
+
+describe('prom-client', () => {
+  /** Runs a script in a process of its own, in which the package may be missing. */
+  async function runScript(script: string, isMissing: boolean): Promise<string> {
+    const hooks = `
+      import { registerHooks } from 'node:module';
+      globalThis.loaded = [];
+      registerHooks({ resolve: (specifier, context, next) => {
+        if (specifier === 'prom-client' && ${isMissing}) throw Object.assign(new Error("Cannot find package 'prom-client'"), { code: 'ERR_MODULE_NOT_FOUND' });
+        const found = next(specifier, context);
+        globalThis.loaded.push(found.url);
+        return found;
+      } });`;
+    const args = ['--import', `data:text/javascript,${encodeURIComponent(hooks)}`, '--input-type=module', '--eval', script];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname });
+    return stdout.trim();
+  }
+
+  test('that is not installed is named, with what to do', async () => {
+    const script = `
+      import { prometheusRegistry } from 'duraloom/metrics';
+      await prometheusRegistry({ nodeId: 'a', metrics: () => [] }).catch((error) => console.log(error.code, error.message));`;
+    expect(await runScript(script, true)).toBe(
+      "SURFACE_DEPENDENCY_MISSING duraloom/metrics needs the package 'prom-client', which is not installed. Install it: npm install prom-client",
+    );
+  });
+
+  test('is loaded when a registry is made, not before', async () => {
+    const script = `
+      import { prometheusRegistry } from 'duraloom/metrics';
+      const isLoaded = () => globalThis.loaded.some((url) => url.includes('/prom-client/'));
+      const before = isLoaded();
+      await prometheusRegistry({ nodeId: 'a', metrics: () => [] });
+      console.log(before, isLoaded());`;
+    expect(await runScript(script, false)).toBe('false true');
+  });
+});
