@@ -1,21 +1,22 @@
 // What the PostgreSQL provider asks for reads few rows, however many there are, also by plans that were made while the tables were empty (F4, F5).
 // The plans are those of the provider's own calls: the server tells them as notices (auto_explain), those inside of functions, too. They say how many
 // rows each part has read. Neighbour: sqlite-plans.test.ts.
-import { listById } from '../../src/conformance/case-kit.ts';
 import { PostgresProvider } from 'duraloom/postgres';
 import assert from 'node:assert/strict';
-import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   abandon,
   ackFor,
   abandonWork,
   activity,
+  attributes,
   closing,
   commit,
   effects,
   ended,
   link,
+  listById,
+  listQuery,
   newInstance,
   nextExecution,
   page,
@@ -25,22 +26,10 @@ import {
   timer,
   workAckFor,
 } from '../../src/conformance/case-kit.ts';
+import { placeOf } from '../../src/provider/management.ts';
 import type { OrchestrationItem } from '../../src/provider/provider.ts';
-import { freshSchema, postgresUrl, query } from '../support/postgres.ts';
-
-/** A part of a plan, as EXPLAIN has it in JSON. */
-type PlanNode = {
-  readonly 'Node Type': string;
-  readonly 'Relation Name'?: string;
-  readonly 'Index Name'?: string;
-  readonly 'Index Cond'?: string;
-  readonly 'Actual Rows'?: number;
-  readonly 'Actual Loops'?: number;
-  readonly 'Rows Removed by Filter'?: number;
-  readonly 'Rows Removed by Index Recheck'?: number;
-  readonly Plans?: readonly PlanNode[];
-};
-type Told = { readonly 'Query Text': string; readonly Plan: PlanNode };
+import { explainingPool, nodesOf, type Told } from '../support/postgres-plans.ts';
+import { freshSchema, query } from '../support/postgres.ts';
 
 /** For a call, on a machine that is busy with other things. To go through a million rows takes as long, but the plans would say so. */
 const MAX_CALL_MS = 2_000;
@@ -50,33 +39,6 @@ const LOCK_MS = 3_600_000;
 /** Planned for good after five times; on two connections. */
 const EMPTY_ROUNDS = 12;
 const HOT = /^(?:instances|messages|work_items|history)(?:_\d+)?$/;
-
-/** A pool whose connections tell the plan of each statement, and how many rows it has read. */
-function explainingPool(told: Told[]): pg.Pool {
-  const settings = {
-    session_preload_libraries: 'auto_explain',
-    'auto_explain.log_min_duration': 0,
-    'auto_explain.log_nested_statements': 'on',
-    'auto_explain.log_analyze': 'on',
-    'auto_explain.log_timing': 'off',
-    'auto_explain.log_format': 'json',
-    'auto_explain.log_level': 'notice',
-  };
-  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
-  const pool = new pg.Pool({ connectionString: postgresUrl(), max: 3, idleTimeoutMillis: 0, options: options.join(' ') });
-  onTestFinished(() => pool.end());
-  pool.on('connect', (client) => {
-    client.on('notice', ({ message = '' }) => {
-      const json = /^duration: .* plan:\n(\{[\s\S]*\})$/.exec(message)?.[1];
-      if (json !== undefined) told.push(JSON.parse(json) as Told);
-    });
-  });
-  return pool;
-}
-
-function nodesOf(node: PlanNode): readonly PlanNode[] {
-  return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
-}
 
 /** What reads a hot table in a way that grows with it, in words. */
 function faultsOf({ 'Query Text': text, Plan }: Told): readonly string[] {
@@ -118,7 +80,11 @@ async function callAll(provider: PostgresProvider, round: string): Promise<{ rea
 
   await timed(
     'start',
-    provider.startInstances([newInstance(id('a')), newInstance(id('b')), newInstance(id('child'), { parent: link(id('a')) })]),
+    provider.startInstances([
+      newInstance(id('a'), { attributes: attributes({ k: round }) }),
+      newInstance(id('b')),
+      newInstance(id('child'), { parent: link(id('a')) }),
+    ]),
   );
   await timed('replace', provider.startInstances([newInstance(id('b'), { policy: 'terminateExisting', closeChildren: closing })]));
   await timed(
@@ -211,6 +177,37 @@ async function callAll(provider: PostgresProvider, round: string): Promise<{ rea
   await timed('records', provider.readInstances([id('a'), id('b'), id('nobody')]));
   await timed('work of an instance', provider.readWorkItems(id('a')));
   await timed('list', listById(provider, { after: id('a'), limit: 10 }));
+  for (const orderBy of ['createdAt', 'endedAt'] as const) {
+    for (const filter of [
+      {},
+      { name: 'order' },
+      { statuses: ['Failed', 'Suspended'] as const },
+      { attributes: attributes({ k: round }).list },
+    ]) {
+      await timed('list in another order', provider.listInstances(listQuery({ filter, orderBy, descending: true, limit: 10 })));
+    }
+  }
+  await timed('counts', provider.countWaiting([id('a'), id('b'), 'filler 1', 'parent 1', 'nobody']));
+  await timed('executions', provider.listExecutions(id('a')));
+  for (const queue of ['orchestrator', 'worker'] as const) {
+    const [first] = await timed(`peek ${queue}`, provider.peekQueue({ queue, after: null, limit: 10 }));
+    assert.ok(first !== undefined);
+    await timed(`peek ${queue} on`, provider.peekQueue({ queue, after: placeOf(first), limit: 10 }));
+    await timed(`peek ${queue} of one`, provider.peekQueue({ queue, instanceId: id('a'), after: null, limit: 10 }));
+  }
+  const [message] = await provider.peekQueue({ queue: 'orchestrator', instanceId: id('b'), after: null, limit: 1 });
+  assert.ok(message?.kind === 'message');
+  await timed('unlock a message', provider.editQueues([{ kind: 'unlock', item: message }]));
+  await timed('move an activity back', provider.editQueues([{ kind: 'moveBack', item: { ...first, kind: 'workItem' } }]));
+  await timed('drop an activity', provider.editQueues([{ kind: 'drop', item: { ...second, kind: 'workItem' }, completionPayload: 'c' }]));
+  const [dump] = await timed('export', provider.exportInstances([id('a')]));
+  assert.ok(dump !== undefined && dump !== null);
+  const copy = { ...dump, record: { ...dump.record, instanceId: id('copy') } };
+  assert.deepEqual(await timed('import', provider.importInstances([copy])), ['imported']);
+  await timed('prune', provider.pruneExecutions([{ instanceId: id('copy'), keepLast: 1, endedBeforeMs: null }]));
+  assert.deepEqual(await timed('delete', provider.deleteInstances([{ instanceId: id('copy'), isForced: true }])), [
+    { kind: 'deleted', instances: 1 },
+  ]);
   await timed('children', listById(provider, { limit: 10, parentInstanceId: id('a') }));
   await timed(
     'wait for a message',
@@ -236,11 +233,11 @@ async function fill(schema: string, rows: number): Promise<void> {
   const now = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
   await Promise.all([
     query(`INSERT INTO ${table('instances')} (instance_id, name, code_id, status, priority, execution_id, first_execution_id, last_event_id, ready_at,
-        lock_token, hold_until, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, created_at, updated_at)
+        lock_token, hold_until, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close, created_at, updated_at, ended_at)
       SELECT 'filler ' || n, CASE WHEN n % 10 < 2 THEN 'other' ELSE 'order' END, CASE WHEN n % 10 < 2 THEN o.code ELSE o.own END,
         CASE WHEN n % 10 < 6 THEN 'Running' ELSE 'Completed' END, 0, 1, 1, 2,
         CASE WHEN n % 10 < 2 THEN o.now - 1000000 + n % 1000 WHEN n % 10 < 4 THEN o.now + 3600000 + n WHEN n % 10 < 5 THEN o.now + 7200000 + n END,
-        CASE WHEN n % 10 IN (2, 3) THEN 'x' END, 0, CASE WHEN n % 2 = 0 THEN 'parent ' || n / 4 END, 1, 1, 'cancel', o.now, o.now
+        CASE WHEN n % 10 IN (2, 3) THEN 'x' END, 0, CASE WHEN n % 2 = 0 THEN 'parent ' || n / 4 END, 1, 1, 'cancel', o.now + n, o.now, CASE WHEN n % 10 >= 6 THEN o.now END
       FROM generate_series(1, ${rows}) n, (SELECT ${code('other')} AS code, ${code('order')} AS own, ${now} AS now) o`),
     query(`INSERT INTO ${table('messages')} (instance_id, visible_at, message_id, order_at, timer_id, message_key, payload)
       SELECT 'filler ' || n, CASE WHEN n % 10 = 4 THEN ${now} + 7200000 ELSE 0 END, 1000000000 + n, 0, CASE WHEN n % 10 = 4 THEN 3 END,
@@ -265,6 +262,7 @@ describe.each([
     const told: Told[] = [];
     const schema = freshSchema();
     const pool = explainingPool(told);
+    onTestFinished(() => pool.end());
     const provider = await PostgresProvider.connect({ pool, schema, partitions, pollMs: LOCK_MS });
     onTestFinished(() => provider.close());
     // New statistics would make new plans.

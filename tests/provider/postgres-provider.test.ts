@@ -7,7 +7,23 @@ import { SkipReport } from '../support/skip-report.ts';
 /** Batches of thousands take seconds on a busy machine. */
 const CASE_TIMEOUT_MS = 60_000;
 /** On partitions: what finds its rows in another way there. The rest is the same code. */
-const PARTITIONED = new Set(['ready order', 'work items', 'instance locks', 'tags', 'sessions', 'listing', 'optimistic turns', 'batches']);
+const PARTITIONED = new Set([
+  'ready order',
+  'work items',
+  'instance locks',
+  'tags',
+  'sessions',
+  'optimistic turns',
+  'batches',
+  'listing',
+  'search attributes',
+  'delete',
+  'executions',
+  'waiting counts',
+  'peek',
+  'queue edits',
+  'export and import',
+]);
 
 describe.each([
   { name: 'postgres provider', partitions: 1, cases: conformanceCases },

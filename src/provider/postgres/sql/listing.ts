@@ -8,7 +8,7 @@
 import { looking } from './function.ts';
 
 /** Rows that a call looks at. Reason: 20 ms of the server. */
-const MAX_SCANNED = 10_000;
+const MAX_SCANNED = 5_000;
 /** S2. Reason: all of them are read for each page. */
 const MAX_SORTED = 2_000;
 /** Rows of an attribute that are counted, so that the rarest one is gone through. */
@@ -41,28 +41,45 @@ function names(condition: string): string {
  * SQL: a walk as a text for `format`, whose arguments are the place of a row in the list, the filter, where to go on from, and the order. The numbers of
  * parameters are those of EXECUTE.
  */
-function walk(name: string, sources: string, from: string): string {
-  const text = `SELECT '${name}' AS walk, s.source, x.* FROM ${sources} s (source) CROSS JOIN LATERAL (
-      SELECT i.instance_id, %1$s AS at, (%2$s) IS TRUE AS ok FROM ${from}%3$s ORDER BY %4$s LIMIT $1) x`;
+function walk(sources: string, from: string): string {
+  return quote(`SELECT x.* FROM ${sources} s (source) CROSS JOIN LATERAL (
+      SELECT y.*, row_number() OVER () AS n FROM (
+        SELECT i.instance_id, %1$s AS at, (%2$s) IS TRUE AS ok FROM ${from}%3$s ORDER BY %4$s LIMIT $1
+      ) y
+    ) x WHERE x.ok OR x.n = $1`);
+}
+
+function quote(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
 const ONE = `(VALUES (''))`;
 
+/** SQL: the instances with the attribute, as a text for \`format\`. */
+const WITH_ATTRIBUTE = `instance_attributes t JOIN instances i ON i.instance_id = ANY (ARRAY[t.instance_id]) WHERE ${hasAttribute('$7', '$8')}`;
+const LIVING = 'instances i WHERE i.ended_at IS NULL AND i.name COLLATE "C" = s.source';
+const ENDED_OF_NAME = 'instances i WHERE i.ended_at IS NOT NULL AND i.name COLLATE "C" = s.source';
+const RARE_ONES = `instances i WHERE i.status = s.source AND i.status IN ${RARE}`;
+
 /** SQL: all walks. */
 const WALKS = {
-  living: walk('living', 'unnest($4)', 'instances i WHERE i.ended_at IS NULL AND i.name COLLATE "C" = s.source'),
-  ended: walk('ended', 'unnest($5)', 'instances i WHERE i.ended_at IS NOT NULL AND i.name COLLATE "C" = s.source'),
-  rare: walk('rare', 'unnest($6)', `instances i WHERE i.status = s.source AND i.status IN ${RARE}`),
-  attribute: walk(
-    'attribute',
-    ONE,
-    `instance_attributes t JOIN instances i ON i.instance_id = ANY (ARRAY[t.instance_id]) WHERE ${hasAttribute('$7', '$8')}`,
-  ),
-  children: walk('children', '(VALUES (true), (false))', `instances i WHERE ${hasParent('$9')} AND (i.ended_at IS NULL) = s.source`),
-  ids: walk('ids', ONE, 'instances i WHERE true'),
-  sorted: walk('sorted', ONE, 'unnest($10) a (id) JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]) WHERE true'),
+  living: walk('unnest($4)', LIVING),
+  ended: walk('unnest($5)', ENDED_OF_NAME),
+  rare: walk('unnest($6)', RARE_ONES),
+  attribute: walk(ONE, WITH_ATTRIBUTE),
+  children: walk('(VALUES (true), (false))', `instances i WHERE ${hasParent('$9')} AND (i.ended_at IS NULL) = s.source`),
+  ids: walk(ONE, 'instances i WHERE true'),
 } as const;
+
+/** SQL: a walk through all that an index knows (S2). OFFSET 0: it is read by that index, not along another one that has the order. */
+function sorted(from: string): string {
+  return walk(ONE, `(SELECT i.* FROM ${from} OFFSET 0) i WHERE true`);
+}
+
+/** SQL: whether an index knows so few that they can be sorted. */
+function isFew(from: string): string {
+  return `(SELECT count(*) <= ${MAX_SORTED} FROM (SELECT FROM ${from} LIMIT ${MAX_SORTED + 1}) x)`;
+}
 
 /** The functions. */
 export const LISTING_FUNCTIONS: readonly string[] = [
@@ -78,18 +95,18 @@ DECLARE
   v_lives boolean := p_statuses IS NULL OR p_statuses && ARRAY['Pending', 'Running'];
   v_ended boolean := p_statuses IS NULL OR 'Completed' = ANY (p_statuses);
   v_has_ended boolean := p_statuses IS NULL OR p_statuses && ARRAY['Completed', 'Failed', 'Cancelled', 'Terminated'];
+  v_has_keys boolean := cardinality(p_keys) > 0;
   v_rare text[] := ARRAY(SELECT DISTINCT s.status FROM unnest(p_statuses) s (status)
     WHERE (s.status IN ('Suspended', 'Quarantined') AND NOT v_lives) OR (s.status IN ('Failed', 'Cancelled', 'Terminated') AND NOT v_ended));
   v_living_names text[] := '{}';
   v_ended_names text[] := '{}';
   v_key text;
   v_value text;
-  v_sorted text[];
+  v_sorted text;
   v_walks text[];
   v_sources integer := 1;
   v_beyond text := CASE WHEN p_descending THEN '<' ELSE '>' END;
   v_along text := CASE WHEN p_descending THEN ' DESC' ELSE '' END;
-  v_against text := CASE WHEN p_descending THEN '' ELSE ' DESC' END;
   v_place text := CASE p_order WHEN 'createdAt' THEN 'i.created_at' WHEN 'endedAt' THEN 'i.ended_at' ELSE '0::bigint' END;
   v_id text := 'i.instance_id';
   v_filter text := 'true';
@@ -99,44 +116,48 @@ DECLARE
   v_after text := p_after;
   v_take integer;
   v_scanned integer := 0;
-  v_count integer;
   v_ids text[];
   v_ats bigint[];
   v_found text[] := '{}';
   v_found_ats bigint[] := '{}';
 BEGIN
   -- What an index knows (S2), or a walk along it.
-  IF cardinality(p_keys) > 0 THEN
+  IF v_has_keys THEN
     SELECT a.key, a.value INTO v_key, v_value FROM unnest(p_keys, p_values) a (key, value)
       ORDER BY (SELECT count(*) FROM (SELECT FROM instance_attributes t WHERE ${hasAttribute('a.key', 'a.value')} LIMIT ${MAX_COUNTED}) x) LIMIT 1;
     IF p_order = 'createdAt' THEN
       v_walks := ARRAY[${WALKS.attribute}];
       v_place := 't.created_at';
       v_id := 't.instance_id';
-    ELSE
-      v_sorted := ARRAY(SELECT t.instance_id FROM instance_attributes t WHERE ${hasAttribute('v_key', 'v_value')} LIMIT ${MAX_SORTED + 1});
+    ELSIF ${isFew(`instance_attributes t WHERE ${hasAttribute('v_key', 'v_value')}`)} THEN
+      v_sorted := ${sorted(WITH_ATTRIBUTE)};
     END IF;
   ELSIF p_parent IS NOT NULL THEN
     IF p_order = 'id' THEN
       v_walks := ARRAY[${WALKS.children}];
       v_sources := 2;
-    ELSE
-      v_sorted := ARRAY(SELECT i.instance_id FROM instances i WHERE ${hasParent('p_parent')} LIMIT ${MAX_SORTED + 1});
+    ELSIF ${isFew(`instances i WHERE ${hasParent('p_parent')}`)} THEN
+      v_sorted := ${sorted(`instances i WHERE ${hasParent('$9')}`)};
     END IF;
   ELSIF p_order <> 'createdAt' AND NOT v_lives AND NOT v_ended THEN
-    v_sorted := ARRAY(SELECT i.instance_id FROM instances i WHERE i.status = ANY (v_rare) AND i.status IN ${RARE} LIMIT ${MAX_SORTED + 1});
+    IF ${isFew(`unnest(v_rare) s (source) CROSS JOIN LATERAL (SELECT FROM ${RARE_ONES}) i`)} THEN
+      v_sorted := ${sorted(`unnest($6) s (source) CROSS JOIN LATERAL (SELECT * FROM ${RARE_ONES}) i`)};
+    END IF;
   ELSIF p_order = 'id' AND (p_name IS NOT NULL OR NOT v_has_ended) THEN
     v_living_names := ${names('i.ended_at IS NULL')};
-    v_sorted := ARRAY(
-      SELECT x.instance_id FROM (
-        SELECT i.instance_id FROM instances i WHERE i.ended_at IS NULL AND i.name COLLATE "C" = ANY (v_living_names)
-        UNION ALL
-        SELECT i.instance_id FROM instances i WHERE i.ended_at IS NOT NULL AND i.name COLLATE "C" = p_name AND v_has_ended
-      ) x LIMIT ${MAX_SORTED + 1});
+    v_ended_names := CASE WHEN p_name IS NOT NULL AND v_has_ended THEN ARRAY[p_name] ELSE '{}' END;
+    IF ${isFew(`(
+        SELECT FROM unnest(v_living_names) s (source) CROSS JOIN LATERAL (SELECT FROM ${LIVING}) x
+        UNION ALL SELECT FROM unnest(v_ended_names) s (source) CROSS JOIN LATERAL (SELECT FROM ${ENDED_OF_NAME}) x) i`)} THEN
+      v_sorted := ${sorted(`(
+        SELECT x.* FROM unnest($4) s (source) CROSS JOIN LATERAL (SELECT * FROM ${LIVING}) x
+        UNION ALL SELECT x.* FROM unnest($5) s (source) CROSS JOIN LATERAL (SELECT * FROM ${ENDED_OF_NAME}) x) i`)};
+    END IF;
   END IF;
-  IF cardinality(v_sorted) <= ${MAX_SORTED} THEN v_walks := ARRAY[${WALKS.sorted}]; END IF;
   -- Else in the order of the list.
-  IF v_walks IS NULL AND p_order = 'id' THEN
+  IF v_sorted IS NOT NULL THEN
+    v_walks := ARRAY[v_sorted];
+  ELSIF v_walks IS NULL AND p_order = 'id' THEN
     v_walks := ARRAY[${WALKS.ids}];
   ELSIF v_walks IS NULL THEN
     v_walks := '{}';
@@ -150,31 +171,35 @@ BEGIN
     END IF;
     IF p_order = 'createdAt' AND cardinality(v_rare) > 0 THEN
       v_walks := array_append(v_walks, ${WALKS.rare});
+    ELSE
+      v_rare := '{}';
     END IF;
-    v_sources := CASE WHEN p_order = 'createdAt' AND v_lives THEN cardinality(v_living_names) ELSE 0 END
-      + cardinality(v_ended_names) + CASE WHEN p_order = 'createdAt' THEN cardinality(v_rare) ELSE 0 END;
+    v_sources := cardinality(v_living_names) + cardinality(v_ended_names) + cardinality(v_rare);
   END IF;
 
-  IF p_name IS NOT NULL THEN v_filter := v_filter || ' AND i.name COLLATE "C" = $11'; END IF;
-  IF p_statuses IS NOT NULL THEN v_filter := v_filter || ' AND i.status = ANY ($12)'; END IF;
-  IF p_version IS NOT NULL THEN v_filter := v_filter || ' AND i.version = $13'; END IF;
+  IF p_name IS NOT NULL THEN v_filter := v_filter || ' AND i.name COLLATE "C" = $10'; END IF;
+  IF p_statuses IS NOT NULL THEN v_filter := v_filter || ' AND i.status = ANY ($11)'; END IF;
+  IF p_version IS NOT NULL THEN v_filter := v_filter || ' AND i.version = $12'; END IF;
   IF p_parent IS NOT NULL THEN v_filter := v_filter || ' AND i.parent_instance_id = $9'; END IF;
-  IF p_created_from IS NOT NULL THEN v_filter := v_filter || ' AND i.created_at >= $14'; END IF;
-  IF p_created_before IS NOT NULL THEN v_filter := v_filter || ' AND i.created_at < $15'; END IF;
-  IF p_updated_from IS NOT NULL THEN v_filter := v_filter || ' AND i.updated_at >= $16'; END IF;
-  IF p_updated_before IS NOT NULL THEN v_filter := v_filter || ' AND i.updated_at < $17'; END IF;
-  IF p_search IS NOT NULL THEN v_filter := v_filter || ' AND strpos(i.instance_id, $18) > 0'; END IF;
-  IF cardinality(p_keys) > 0 THEN
-    v_filter := v_filter || ' AND NOT EXISTS (SELECT FROM unnest($19, $20) a (key, value) WHERE NOT EXISTS (
-      SELECT FROM instance_attributes t WHERE t.instance_id = i.instance_id AND t.key = a.key AND t.value = a.value))';
+  IF p_created_from IS NOT NULL THEN v_filter := v_filter || ' AND i.created_at >= $13'; END IF;
+  IF p_created_before IS NOT NULL THEN v_filter := v_filter || ' AND i.created_at < $14'; END IF;
+  IF p_updated_from IS NOT NULL THEN v_filter := v_filter || ' AND i.updated_at >= $15'; END IF;
+  IF p_updated_before IS NOT NULL THEN v_filter := v_filter || ' AND i.updated_at < $16'; END IF;
+  IF p_search IS NOT NULL THEN v_filter := v_filter || ' AND strpos(i.instance_id, $17) > 0'; END IF;
+  -- That of a walk along it is met. Not EXISTS: all that could exist might be read once.
+  IF v_has_keys THEN
+    v_filter := v_filter || (SELECT coalesce(string_agg(format(' AND (
+        SELECT o.value = %L FROM instance_attributes o WHERE o.instance_id = i.instance_id AND o.key = %L)', a.value, a.key), ''), '')
+      FROM unnest(p_keys, p_values) a (key, value)
+      WHERE v_place <> 't.created_at' OR a.key <> v_key OR a.value <> v_value);
   END IF;
   IF p_order = 'endedAt' THEN v_range := ' AND i.ended_at IS NOT NULL'; END IF;
   IF p_order = 'createdAt' THEN
-    IF p_created_from IS NOT NULL THEN v_range := v_range || format(' AND %s >= $14', v_place); END IF;
-    IF p_created_before IS NOT NULL THEN v_range := v_range || format(' AND %s < $15', v_place); END IF;
+    IF p_created_from IS NOT NULL THEN v_range := v_range || format(' AND %s >= $13', v_place); END IF;
+    IF p_created_before IS NOT NULL THEN v_range := v_range || format(' AND %s < $14', v_place); END IF;
   END IF;
 
-  v_take := CASE WHEN v_walks[1] = ${WALKS.sorted} THEN ${MAX_SORTED + 1} ELSE greatest(1, least(p_limit + 1, ${MAX_SCANNED} / greatest(v_sources, 1))) END;
+  v_take := CASE WHEN v_sorted IS NOT NULL THEN ${MAX_SORTED + 1} ELSE greatest(1, least(p_limit + 1, ${MAX_SCANNED} / greatest(v_sources, 1))) END;
   IF v_sources = 0 THEN v_after := NULL; END IF;
   WHILE v_sources > 0 LOOP
     v_text := format(array_to_string(v_walks, ' UNION ALL '), v_place, v_filter,
@@ -187,21 +212,18 @@ BEGIN
     -- f: the first of the places where walks ended that may go on.
     EXECUTE format('
       WITH w AS MATERIALIZED (%1$s), f AS MATERIALIZED (
-        SELECT e.at, e.instance_id FROM (
-          SELECT DISTINCT ON (w.walk, w.source) w.at, w.instance_id, count(*) OVER (PARTITION BY w.walk, w.source) AS n FROM w
-          ORDER BY w.walk, w.source, w.at%3$s, w.instance_id%3$s
-        ) e WHERE e.n = $1 ORDER BY e.at%2$s, e.instance_id%2$s LIMIT 1
+        SELECT w.at, w.instance_id FROM w WHERE w.n = $1 ORDER BY w.at%2$s, w.instance_id%2$s LIMIT 1
       )
-      SELECT (SELECT f.at FROM f), (SELECT f.instance_id FROM f), (SELECT count(*) FROM w),
+      SELECT (SELECT f.at FROM f), (SELECT f.instance_id FROM f),
         array_agg(w.at ORDER BY w.at%2$s, w.instance_id%2$s), array_agg(w.instance_id ORDER BY w.at%2$s, w.instance_id%2$s)
-      FROM w WHERE w.ok AND (NOT EXISTS (SELECT FROM f) OR (w.at, w.instance_id) %4$s= (SELECT f.at, f.instance_id FROM f))',
-        v_text, v_along, v_against, CASE WHEN p_descending THEN '>' ELSE '<' END)
-      INTO v_at, v_after, v_count, v_ats, v_ids
-      USING v_take, v_at, v_after, v_living_names, v_ended_names, v_rare, v_key, v_value, p_parent, v_sorted,
-        p_name, p_statuses, p_version, p_created_from, p_created_before, p_updated_from, p_updated_before, p_search, p_keys, p_values;
+      FROM w WHERE w.ok AND (NOT EXISTS (SELECT FROM f) OR (w.at, w.instance_id) %3$s= (SELECT f.at, f.instance_id FROM f))',
+        v_text, v_along, CASE WHEN p_descending THEN '>' ELSE '<' END)
+      INTO v_at, v_after, v_ats, v_ids
+      USING v_take, v_at, v_after, v_living_names, v_ended_names, v_rare, v_key, v_value, p_parent,
+        p_name, p_statuses, p_version, p_created_from, p_created_before, p_updated_from, p_updated_before, p_search;
     v_found := v_found || v_ids;
     v_found_ats := v_found_ats || v_ats;
-    v_scanned := v_scanned + v_count;
+    v_scanned := v_scanned + v_take * v_sources;
     EXIT WHEN cardinality(v_found) > p_limit OR v_after IS NULL OR v_scanned >= ${MAX_SCANNED};
     v_take := greatest(1, least(v_take * 4, (${MAX_SCANNED} - v_scanned) / v_sources + 1));
   END LOOP;
