@@ -19,7 +19,10 @@ export const TIDYING_FUNCTIONS: readonly string[] = [
     `TABLE (ord bigint, activities integer, running_activities integer, timers integer, next_timer_at bigint, messages integer, children integer,
        ready_at bigint, is_locked boolean)`,
     `
-DECLARE v_now bigint := now_ms(p_now);
+DECLARE
+  v_now bigint := now_ms(p_now);
+  -- Not a constant: the condition would be that of another index.
+  v_lives boolean := true;
 BEGIN
   RETURN QUERY SELECT a.ord, ${count(WORK)},
       (SELECT count(*)::integer FROM (SELECT w.lock_token, w.ready_at FROM ${WORK} LIMIT ${MAX_WAITING_COUNT}) w
@@ -27,7 +30,7 @@ BEGIN
       ${count('messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.timer_id IS NOT NULL')},
       (SELECT m.visible_at FROM messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.visible_at > 0 ORDER BY m.visible_at LIMIT 1),
       ${count('messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.visible_at = 0')},
-      ${count('instances c WHERE md5(c.parent_instance_id) = md5(a.id) AND (c.ended_at IS NULL) = true AND c.parent_instance_id = a.id')},
+      ${count('instances c WHERE md5(c.parent_instance_id) = md5(a.id) AND (c.ended_at IS NULL) = v_lives AND c.parent_instance_id = a.id')},
       i.ready_at, coalesce(i.lock_token IS NOT NULL AND i.ready_at > v_now, false)
     FROM unnest(p_ids) WITH ORDINALITY a (id, ord) LEFT JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
 END`,
