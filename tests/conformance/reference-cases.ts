@@ -164,8 +164,11 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
     },
   }),
   group('management', 7, {
-    list_instances: ['instances are listed in the order of their ids', 'pages follow each other without gaps or repetitions'],
-    list_instances_by_status: ['a status filters before the page is cut'],
+    list_instances: [
+      'instances are listed in the order of their ids',
+      'pages follow each other without gaps or repetitions, and the last one says so',
+    ],
+    list_instances_by_status: ['every filter finds what it says, in every order, alone and with others'],
     list_executions: ['executions are listed, the oldest first, the current one last'],
     get_instance_info: ['a listed record is the record that a read gives', 'a started instance is Pending and has what its start says'],
     get_execution_info: ['executions are listed, the oldest first, the current one last'],
