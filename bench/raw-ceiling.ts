@@ -135,10 +135,13 @@ function prepareSteps(database: Database.Database): readonly ((instanceId: strin
   const insertStart = prepareStart(database);
   const deleteMessages = database.prepare('DELETE FROM orchestrator_queue WHERE instance_id = ?');
   const selectKey = database.prepare('SELECT instance_key FROM instances WHERE instance_id = ?').pluck();
-  const updateInstance = database.prepare(
-    `UPDATE instances SET status = ?, output = ?, version = '1.0.0', last_event_id = ?, updated_at = ?,
-       lock_token = NULL, handed_seq = NULL, handed_at = NULL, ready_at = NULL WHERE instance_key = ?`,
-  );
+  const update = (more: string): Database.Statement =>
+    database.prepare(
+      `UPDATE instances SET status = ?, output = ?, version = '1.0.0', last_event_id = ?, updated_at = ?, ${more}
+         lock_token = NULL, handed_seq = NULL, handed_at = NULL, ready_at = NULL WHERE instance_key = ?`,
+    );
+  const updateInstance = update('');
+  const endInstance = update('ended_at = ?,');
   const insertPage = database.prepare(
     'INSERT INTO history (instance_key, execution_id, first_event_id, last_event_id, events) VALUES (?, 1, ?, ?, ?)',
   );
@@ -164,7 +167,7 @@ function prepareSteps(database: Database.Database): readonly ((instanceId: strin
       // The activities end, and the turn that follows from them: work items removed, instance completed, page written.
       const key = selectKey.get(instanceId);
       deleteWork.run(instanceId, scheduledId(0), scheduledId(WIDTH - 1));
-      updateInstance.run('Completed', String(WIDTH), SECOND_TURN_END, nowMs, key);
+      endInstance.run('Completed', String(WIDTH), SECOND_TURN_END, nowMs, nowMs, key);
       insertPage.run(key, FIRST_TURN_END + 1, SECOND_TURN_END, secondPage(nowMs));
     },
   ];

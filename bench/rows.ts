@@ -10,6 +10,7 @@ import type { RowTask } from './host.ts';
 import { measureIdleLatency } from './idle-latency.ts';
 import { measureCodec, measureCommit, measurePort } from './micro-channels.ts';
 import { measureColdReplay, measureDrain, measureHotTurn } from './micro-replay.ts';
+import { measureObserved } from './observed.ts';
 import { measurePayloads } from './payloads.ts';
 import { measureRecovery } from './recovery.ts';
 import type { RowResult } from './result.ts';
@@ -92,6 +93,12 @@ export const ROWS: readonly Row[] = [
     parts: [measureFleet],
     uses: HOST,
     stores: ['postgres'],
+  },
+  {
+    name: 'W13',
+    title: 'W1 with a registry that is scraped and a logger at warn, against W1 without',
+    parts: [measureObserved],
+    ...ON_FILE,
   },
   { name: 'M1', title: 'micro: drain of microtasks per event', parts: [measureDrain], ...ALONE },
   { name: 'M2', title: 'micro: cold replay of 1,000 events', parts: [measureColdReplay], ...ALONE },
