@@ -63,14 +63,15 @@ export function toFilter(given: InstanceFilterOptions | undefined): InstanceFilt
   for (const [what, text] of Object.entries({ name, version, tag })) if (text !== undefined) assertText(text, what, MAX_NAME_LENGTH);
   if (search !== undefined) assertText(search, 'search', MAX_INSTANCE_ID_LENGTH);
   const { createdAfter, createdBefore, updatedAfter, updatedBefore } = times;
-  const wanted = { ...attributes, ...(tag !== undefined && { [tag]: true as const }) };
-  if (attributes !== undefined) encodeAttributes(attributes);
+  // Checked before it is taken apart.
+  const wanted = attributes === undefined ? [] : encodeAttributes(attributes).list;
+  const tagged = tag === undefined ? [] : encodeAttributes({ [tag]: true }).list;
   return {
     ...(name !== undefined && { name }),
     ...(status !== undefined && { statuses: toStatuses(status) }),
     ...(version !== undefined && { version }),
     ...(parent !== undefined && { parentInstanceId: assertTarget(parent) }),
-    ...((attributes !== undefined || tag !== undefined) && { attributes: encodeAttributes(wanted).list }),
+    ...((attributes !== undefined || tag !== undefined) && { attributes: [...wanted, ...tagged] }),
     ...(createdAfter !== undefined && { createdFromMs: readTime(createdAfter, 'createdAfter') }),
     ...(createdBefore !== undefined && { createdBeforeMs: readTime(createdBefore, 'createdBefore') }),
     ...(updatedAfter !== undefined && { updatedFromMs: readTime(updatedAfter, 'updatedAfter') }),

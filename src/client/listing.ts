@@ -80,7 +80,8 @@ const ORDERS: Readonly<Record<InstanceOrder, true>> = { id: true, createdAt: tru
 export async function listInstances(store: ClientStore, options: ListOptions | undefined, clock: Clock): Promise<InstancePage> {
   const given = readOptions(options, 'the options of a list', LIST_FIELDS);
   const { orderBy = 'createdAt', cursor, limit, direction = orderBy === 'id' ? 'asc' : 'desc', ...filter } = given;
-  if (!Object.hasOwn(ORDERS, orderBy)) throw new ArgumentError(`Expected \`orderBy\` to be createdAt, endedAt or id, got ${show(orderBy)}`);
+  if (typeof orderBy !== 'string' || !Object.hasOwn(ORDERS, orderBy))
+    throw new ArgumentError(`Expected \`orderBy\` to be createdAt, endedAt or id, got ${show(orderBy)}`);
   if (direction !== 'asc' && direction !== 'desc') {
     throw new ArgumentError(`Expected \`direction\` to be 'asc' or 'desc', got ${show(direction)}`);
   }

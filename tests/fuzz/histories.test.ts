@@ -28,6 +28,7 @@ const everything = defineOrchestration('everything', async (ctx, input: { readon
   ctx.kv.set('key', { a: [1] });
   ctx.kv.set('other', 1);
   ctx.kv.delete('other');
+  ctx.setAttributes({ customer: 'acme', vip: true, old: null });
   const news = ctx.subscribe('news/*');
   ctx.subscribe('old').unsubscribe();
   ctx.publish('news/self', { now: ctx.now() });

@@ -504,8 +504,8 @@ describe.each(STORES)('a client of %s', (store) => {
     await provider.reportRuntime({ runtimeId: 'b', payload: '{}', ttlMs: 1_000 });
     const seenAt = new Date(clock.nowMs());
     expect(await client.listRuntimes()).toEqual([
-      { runtimeId: 'a', seenAt, ...described },
-      { runtimeId: 'b', seenAt, nodeId: 'b', orchestrations: [], activities: [], tags: 'default' },
+      { runtimeId: 'a', seenAt, ...described, stats: null },
+      { runtimeId: 'b', seenAt, nodeId: 'b', orchestrations: [], activities: [], tags: 'default', stats: null },
     ]);
     await clock.advance(1_001);
     expect(await client.listRuntimes()).toEqual([]);
