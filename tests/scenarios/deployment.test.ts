@@ -119,7 +119,7 @@ describe.each([
     await fleet.begin(fresher, 'ship');
     await fleet.go(fresher);
     expect(await fleet.results(fresher)).toEqual(fresher.map((id) => isVersion2(id)));
-    const waiting = (await client.listInstances({ status: 'Running' })).instances;
+    const waiting = (await client.listInstances({ status: 'Running', orderBy: 'id' })).instances;
     expect(waiting.map(({ instanceId, version }) => `${instanceId} ${version}`)).toEqual(late.map((id) => `${id} 1.0.0`));
     expect((await client.listInstances({ status: 'Quarantined' })).instances).toEqual([]);
 

@@ -100,7 +100,7 @@ inEveryMode({ module: 'flows.ts', runtime: { maxAttempts: 3 } }, (world) => {
     await world.reach('party', 'cake is ordered');
     await world.reach('party-cake', 'baking');
     await world.interrupt();
-    const children = (await world.client.listInstances({ parent: 'party-cake' })).instances;
+    const children = (await world.client.listInstances({ parent: 'party-cake', orderBy: 'id' })).instances;
     expect(children.map(({ instanceId }) => instanceId)).toEqual(['party-cake-garlic', 'party-cake-lemon', 'party-cake-vanilla']);
     await world.client.raiseEvents(flavours.map((flavour) => ({ instanceId: `party-cake-${flavour}`, name: 'oven is hot' })));
     expect(await world.result('party')).toEqual({
