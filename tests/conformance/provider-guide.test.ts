@@ -56,7 +56,7 @@ describe('the provider guide', { timeout: 120_000 }, () => {
     expect(contracts.filter((contract) => !guide.text.includes(`\`${contract}\``))).toEqual([]);
     const named = steps.flatMap((step) => step.contracts);
     expect(named.filter((name) => !contracts.includes(name))).toEqual([]);
-    expect(steps.length).toBe(11);
+    expect(steps.length).toBe(12);
   });
 
   test('has the cases of a step use methods of this step and of those before it', async () => {

@@ -28,7 +28,9 @@ const WORK_BY_KEY = 'the state of the orchestration is not told with its work: w
 const BY_PREDICATE = 'the filter is a function of the code, so ranges of versions are the business of who asks: src/main/capability.ts';
 const NO_SNAPSHOT = 'orchestrations read their values from history; the store only keeps a copy for others';
 const NO_DELTA = 'the store has one copy of the values that changes with each turn: there is nothing to merge';
-const REPLACED = 'also by replacing an instance, which removes the old one with all that it has';
+const TREE = 'a tree is read by its children, level by level: src/client/listing.ts';
+const EACH_BY_ITSELF = 'each instance goes with its descendants, or not; the others of the batch go without it (P1)';
+const BULK = 'what to delete is found by a list, and deleted by ids: src/client/bulk.ts';
 
 /** All groups. */
 export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
@@ -161,11 +163,14 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
     },
   }),
   group('management', 7, {
-    list_instances: ['instances are listed in the order of their ids', 'pages follow each other without gaps or repetitions'],
-    list_instances_by_status: ['a status filters before the page is cut'],
-    list_executions: ['the executions of an instance are listed with their times, statuses and numbers of events'],
+    list_instances: [
+      'instances are listed in the order of their ids',
+      'pages follow each other without gaps or repetitions, and the last one says so',
+    ],
+    list_instances_by_status: ['every filter finds what it says, in every order, alone and with others'],
+    list_executions: ['executions are listed, the oldest first, the current one last'],
     get_instance_info: ['a listed record is the record that a read gives', 'a started instance is Pending and has what its start says'],
-    get_execution_info: ['the executions of an instance are listed with their times, statuses and numbers of events'],
+    get_execution_info: ['executions are listed, the oldest first, the current one last'],
     get_system_metrics: ['instances, executions and events of the store are counted by status'],
     get_queue_depths: ['messages count until an ack removes them', 'timers that are not yet due count', 'work items count while they run'],
   }),
@@ -213,19 +218,13 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
       by: ['T3 the same event of two executions is two work items'],
       note: WORK_BY_KEY,
     },
-    fetch_returns_missing_state_when_instance_deleted: {
-      by: ['an instance that replaces another has nothing of it'],
-      note: `${WORK_BY_KEY}; ${REPLACED}`,
-    },
+    fetch_returns_missing_state_when_instance_deleted: { by: ['one that lives stays, unless it is forced'], note: WORK_BY_KEY },
     renew_returns_running_when_orchestration_active: ['a renewed work lock lasts lockMs from the renewal'],
     renew_returns_terminal_when_orchestration_completed: {
       by: ['T61 work of an ended instance is gone for who runs it'],
       note: WORK_BY_KEY,
     },
-    renew_returns_missing_when_instance_deleted: {
-      by: ['an activity of a replaced instance cannot complete into the new one'],
-      note: REPLACED,
-    },
+    renew_returns_missing_when_instance_deleted: ['an activity under way is gone'],
     ack_work_item_none_deletes_without_enqueue: ['an ack without completion only removes the work item'],
     cancelled_activities_deleted_from_worker_queue: ['T61 a cancelled activity that is queued never runs'],
     ack_work_item_fails_when_entry_deleted: ['T61 the result of a cancelled activity that runs is dropped'],
@@ -236,56 +235,57 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
       'one turn may ask for 5,000 things of each kind',
     ],
     same_activity_in_worker_items_and_cancelled_is_noop: ['T28 an activity that is scheduled and cancelled in one ack is absent'],
-    orphan_activity_after_instance_force_deletion: {
-      by: ['an activity of a replaced instance cannot complete into the new one', 'T61 work of an ended instance is gone for who runs it'],
-      note: REPLACED,
-    },
+    orphan_activity_after_instance_force_deletion: [
+      'an activity under way is gone',
+      'T61 work of an ended instance is gone for who runs it',
+    ],
   }),
   group('deletion', 13, {
-    delete_terminal_instances: ['deleting an ended instance removes all that it has, and counts it'],
-    delete_running_rejected_force_succeeds: ['deleting a living instance is refused unless it is forced'],
-    delete_nonexistent_instance: ['deleting an unknown instance is told'],
-    delete_cleans_queues_and_locks: {
-      by: [
-        'the id of a deleted instance can be used again, and nothing of the old one is left in queues and locks',
-        'an instance that replaces another has nothing of it',
-      ],
-      note: REPLACED,
-    },
-    cascade_delete_hierarchy: ['deleting an instance deletes its descendants, and a child is not deleted without its parent'],
-    force_delete_prevents_ack_recreation: {
-      by: [
-        'the ack of a turn under way does not bring a deleted instance back',
-        'a turn of a replaced instance loses its lock and recreates nothing',
-        'T31 an instance that is replaced during its turn is not brought back by the ack',
-      ],
-      note: REPLACED,
-    },
+    delete_terminal_instances: ['an instance that has ended goes with all that it had', 'a large family is deleted'],
+    delete_running_rejected_force_succeeds: ['one that lives stays, unless it is forced', 'those that rest live'],
+    delete_nonexistent_instance: ['an unknown instance is not found'],
+    delete_cleans_queues_and_locks: [
+      'the id can be used again, and nothing of before is there',
+      'one that lives stays, unless it is forced',
+    ],
+    cascade_delete_hierarchy: ['children and their children go along, and count', 'a child goes with its parent, and not before it'],
+    force_delete_prevents_ack_recreation: [
+      'a turn under way loses its lock',
+      'T31 an instance that is replaced during its turn is not brought back by the ack',
+    ],
     list_children: ['children are listed by their parent'],
     delete_get_parent_id: ['a fetch tells who the parent is and since when the instance exists', 'children are listed by their parent'],
-    delete_get_instance_tree: ['the tree of an instance can be listed from the root'],
-    delete_instances_atomic: ['several instances are deleted together or not at all'],
-    delete_instances_atomic_force: ['a forced deletion of several instances is all or nothing, too'],
-    delete_instances_atomic_orphan_detection: ['a deletion that would leave a child behind is refused'],
-    stale_activity_after_delete_recreate: {
-      by: [
-        'a late activity of a deleted instance does not reach a new one with its id',
-        'an activity of a replaced instance cannot complete into the new one',
-      ],
-      note: REPLACED,
-    },
+    delete_get_instance_tree: { by: ['children are listed by their parent'], note: TREE },
+    delete_instances_atomic: { by: ['many are deleted at once, each by itself, in order'], note: EACH_BY_ITSELF },
+    delete_instances_atomic_force: { by: ['many are deleted at once, each by itself, in order'], note: EACH_BY_ITSELF },
+    delete_instances_atomic_orphan_detection: [
+      'a child that lives keeps all of its family',
+      'living children that their parent abandons stay, without a parent',
+    ],
+    stale_activity_after_delete_recreate: [
+      'an activity under way is gone',
+      'an activity of a replaced instance cannot complete into the new one',
+    ],
   }),
   group('pruning', 4, {
-    prune_options_combinations: ['executions are pruned by number and by age'],
-    prune_safety: ['the current execution is never pruned, and an unknown instance is told'],
-    prune_bulk: ['executions of many instances are pruned up to a limit'],
-    prune_bulk_includes_running_instances: ['pruning many includes living instances'],
+    prune_options_combinations: [
+      'executions are pruned by their number',
+      'executions are pruned by their age',
+      'by number and age only those go that are both',
+      'without number and age none goes',
+    ],
+    prune_safety: ['the current execution and the values stay, also of an instance that has ended'],
+    prune_bulk: ['batches of 2,000 pass through the calls of operators'],
+    prune_bulk_includes_running_instances: ['an instance goes on after its past was pruned'],
   }),
   group('bulk deletion', 4, {
-    bulk_deletion_filter_combinations: ['filters of a bulk deletion are combined'],
-    bulk_deletion_safety_and_limits: ['a bulk deletion leaves living instances and children alone and stops at its limit'],
-    bulk_deletion_completed_before_filter: ['a bulk deletion by time of completion takes only what ended before'],
-    bulk_deletion_cascades_to_children: ['a bulk deletion deletes the descendants'],
+    bulk_deletion_filter_combinations: { by: ['every filter finds what it says, in every order, alone and with others'], note: BULK },
+    bulk_deletion_safety_and_limits: { by: ['many are deleted at once, each by itself, in order'], note: BULK },
+    bulk_deletion_completed_before_filter: {
+      by: ['instances that have ended are listed in the order of their ends, and only those'],
+      note: BULK,
+    },
+    bulk_deletion_cascades_to_children: ['children and their children go along, and count'],
   }),
   group('capability filter', 20, {
     fetch_with_filter_none_returns_any_item: ['a fetch without filter takes instances of any code'],
@@ -413,16 +413,19 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
     },
     cross_execution_overwrite: ['values outlive continue-as-new'],
     cross_execution_remove_readd: ['values outlive continue-as-new'],
-    prune_preserves_overwritten: ['pruning executions leaves values alone'],
-    prune_preserves_all_keys: ['pruning executions leaves values alone'],
-    prune_current_execution_protected: ['the current execution is never pruned, and an unknown instance is told'],
+    prune_preserves_overwritten: ['the current execution and the values stay, also of an instance that has ended'],
+    prune_preserves_all_keys: ['the current execution and the values stay, also of an instance that has ended'],
+    prune_current_execution_protected: ['the current execution and the values stay, also of an instance that has ended'],
     instance_isolation: ['values of one instance are not those of another'],
     clear_isolation: ['values of one instance are not those of another'],
-    delete_instance_cascades: {
-      by: ['deleting an instance deletes its values', 'values do not reach an instance that replaces theirs'],
-      note: REPLACED,
-    },
-    delete_instance_with_children: ['deleting an instance deletes the values of its children'],
+    delete_instance_cascades: [
+      'an instance that has ended goes with all that it had',
+      'values do not reach an instance that replaces theirs',
+    ],
+    delete_instance_with_children: [
+      'children and their children go along, and count',
+      'an instance that has ended goes with all that it had',
+    ],
     empty_value: ['an empty value is a value'],
     large_value: ['large values come back unchanged'],
     special_chars_in_key: ['hostile keys and values come back unchanged'],
@@ -440,13 +443,16 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
     delta_merged_on_completion: { by: ['values can be read of an instance that is Completed'], note: NO_DELTA },
     delta_merged_on_can: { by: ['values of the turn that continues as new count'], note: NO_DELTA },
     delta_delete_instance_cascades: {
-      by: ['deleting an instance deletes its values', 'values do not reach an instance that replaces theirs'],
-      note: `${NO_DELTA}; ${REPLACED}`,
+      by: ['an instance that has ended goes with all that it had', 'values do not reach an instance that replaces theirs'],
+      note: NO_DELTA,
     },
-    delta_prune_untouched_key_survives: { by: ['pruning executions leaves values alone'], note: NO_DELTA },
+    delta_prune_untouched_key_survives: {
+      by: ['the current execution and the values stay, also of an instance that has ended'],
+      note: NO_DELTA,
+    },
   }),
   group('later: figures of an instance', 3, {
-    get_instance_stats_counts: ['the executions of an instance are listed with their times, statuses and numbers of events'],
+    get_instance_stats_counts: ['executions are listed, the oldest first, the current one last'],
     get_instance_stats_bytes: ['the size of the history of an instance is told in bytes'],
     get_instance_stats_carry_forward: {
       by: ['the start of the next execution comes before messages that are left over'],
