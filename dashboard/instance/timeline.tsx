@@ -251,6 +251,8 @@ function markName(mark: TimelineMark): string {
       return `${mark.key} = ${oneLine(mark.value)}`;
     case 'valueDeleted':
       return `${mark.key} deleted`;
+    case 'attributes':
+      return `Attributes ${oneLine(mark.change)}`;
     case 'received':
       return `Received ${mark.name}`;
     case 'topicReceived':

@@ -244,9 +244,9 @@ export async function listAll(
   const records: InstanceRecord[] = [];
   let { after } = listQuery(changes);
   do {
-    const page: Awaited<ReturnType<Provider['listInstances']>> = await provider.listInstances(listQuery({ ...changes, after }));
-    records.push(...page.records);
-    after = page.next;
+    const found: Awaited<ReturnType<Provider['listInstances']>> = await provider.listInstances(listQuery({ ...changes, after }));
+    records.push(...found.records);
+    after = found.next;
   } while (after !== null);
   return records;
 }

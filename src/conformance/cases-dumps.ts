@@ -173,9 +173,7 @@ const moving = cases('export and import', {
       await history(provider, 'a', 1),
       await history(provider, 'a', 2),
       await provider.readValues('a', null),
-      (await provider.readWorkItems('a')).map(({ executionId, eventId, name, tag, sessionId, limitKey, heartbeat }) => ({
-        ...{ executionId, eventId, name, tag, sessionId, limitKey, heartbeat },
-      })),
+      (await provider.readWorkItems('a')).map(({ attempt: _attempt, isRunning: _isRunning, visibleAtMs: _visibleAtMs, ...item }) => item),
       await queued(provider),
       await listAll(provider, { filter: { attributes: attributes({ region: 'eu' }).list, name: 'refund', parentInstanceId: 'p' } }),
     ];

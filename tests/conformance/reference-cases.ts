@@ -28,9 +28,10 @@ const WORK_BY_KEY = 'the state of the orchestration is not told with its work: w
 const BY_PREDICATE = 'the filter is a function of the code, so ranges of versions are the business of who asks: src/main/capability.ts';
 const NO_SNAPSHOT = 'orchestrations read their values from history; the store only keeps a copy for others';
 const NO_DELTA = 'the store has one copy of the values that changes with each turn: there is nothing to merge';
-const TREE = 'a tree is read by its children, level by level: src/client/listing.ts';
-const EACH_BY_ITSELF = 'each instance goes with its descendants, or not; the others of the batch go without it (P1)';
-const BULK = 'what to delete is found by a list, and deleted by ids: src/client/bulk.ts';
+const TREE = 'the client puts a tree together of lists by parent';
+const FAMILIES = 'a delete is atomic for an instance with its descendants, which always go along; several instances go each by itself';
+const BULK = 'bulk calls are the client’s: a list by a filter, and the call for each that it gives';
+const REPLACED = 'also by replacing an instance, which removes the old one with all that it has';
 
 /** All groups. */
 export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
@@ -218,13 +219,19 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
       by: ['T3 the same event of two executions is two work items'],
       note: WORK_BY_KEY,
     },
-    fetch_returns_missing_state_when_instance_deleted: { by: ['one that lives stays, unless it is forced'], note: WORK_BY_KEY },
+    fetch_returns_missing_state_when_instance_deleted: {
+      by: ['an instance that replaces another has nothing of it'],
+      note: `${WORK_BY_KEY}; ${REPLACED}`,
+    },
     renew_returns_running_when_orchestration_active: ['a renewed work lock lasts lockMs from the renewal'],
     renew_returns_terminal_when_orchestration_completed: {
       by: ['T61 work of an ended instance is gone for who runs it'],
       note: WORK_BY_KEY,
     },
-    renew_returns_missing_when_instance_deleted: ['an activity under way is gone'],
+    renew_returns_missing_when_instance_deleted: {
+      by: ['an activity of a replaced instance cannot complete into the new one'],
+      note: REPLACED,
+    },
     ack_work_item_none_deletes_without_enqueue: ['an ack without completion only removes the work item'],
     cancelled_activities_deleted_from_worker_queue: ['T61 a cancelled activity that is queued never runs'],
     ack_work_item_fails_when_entry_deleted: ['T61 the result of a cancelled activity that runs is dropped'],
@@ -235,57 +242,66 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
       'one turn may ask for 5,000 things of each kind',
     ],
     same_activity_in_worker_items_and_cancelled_is_noop: ['T28 an activity that is scheduled and cancelled in one ack is absent'],
-    orphan_activity_after_instance_force_deletion: [
-      'an activity under way is gone',
-      'T61 work of an ended instance is gone for who runs it',
-    ],
+    orphan_activity_after_instance_force_deletion: {
+      by: ['an activity of a replaced instance cannot complete into the new one', 'T61 work of an ended instance is gone for who runs it'],
+      note: REPLACED,
+    },
   }),
   group('deletion', 13, {
-    delete_terminal_instances: ['an instance that has ended goes with all that it had', 'a large family is deleted'],
-    delete_running_rejected_force_succeeds: ['one that lives stays, unless it is forced', 'those that rest live'],
+    delete_terminal_instances: ['an instance that has ended goes with all that it had'],
+    delete_running_rejected_force_succeeds: ['one that lives stays, unless it is forced'],
     delete_nonexistent_instance: ['an unknown instance is not found'],
-    delete_cleans_queues_and_locks: [
-      'the id can be used again, and nothing of before is there',
-      'one that lives stays, unless it is forced',
-    ],
+    delete_cleans_queues_and_locks: {
+      by: ['the id can be used again, and nothing of before is there', 'an instance that replaces another has nothing of it'],
+      note: REPLACED,
+    },
     cascade_delete_hierarchy: ['children and their children go along, and count', 'a child goes with its parent, and not before it'],
-    force_delete_prevents_ack_recreation: [
-      'a turn under way loses its lock',
-      'T31 an instance that is replaced during its turn is not brought back by the ack',
-    ],
+    force_delete_prevents_ack_recreation: {
+      by: [
+        'a turn under way loses its lock',
+        'a turn of a replaced instance loses its lock and recreates nothing',
+        'T31 an instance that is replaced during its turn is not brought back by the ack',
+      ],
+      note: REPLACED,
+    },
     list_children: ['children are listed by their parent'],
     delete_get_parent_id: ['a fetch tells who the parent is and since when the instance exists', 'children are listed by their parent'],
     delete_get_instance_tree: { by: ['children are listed by their parent'], note: TREE },
-    delete_instances_atomic: { by: ['many are deleted at once, each by itself, in order'], note: EACH_BY_ITSELF },
-    delete_instances_atomic_force: { by: ['many are deleted at once, each by itself, in order'], note: EACH_BY_ITSELF },
-    delete_instances_atomic_orphan_detection: [
-      'a child that lives keeps all of its family',
-      'living children that their parent abandons stay, without a parent',
-    ],
-    stale_activity_after_delete_recreate: [
-      'an activity under way is gone',
-      'an activity of a replaced instance cannot complete into the new one',
-    ],
+    delete_instances_atomic: {
+      by: ['a child that lives keeps all of its family', 'many are deleted at once, each by itself, in order'],
+      note: FAMILIES,
+    },
+    delete_instances_atomic_force: { by: ['one that lives stays, unless it is forced', 'a large family is deleted'], note: FAMILIES },
+    delete_instances_atomic_orphan_detection: {
+      by: ['children and their children go along, and count', 'living children that their parent abandons stay, without a parent'],
+      note: FAMILIES,
+    },
+    stale_activity_after_delete_recreate: {
+      by: ['an activity under way is gone', 'an activity of a replaced instance cannot complete into the new one'],
+      note: REPLACED,
+    },
   }),
   group('pruning', 4, {
-    prune_options_combinations: [
-      'executions are pruned by their number',
-      'executions are pruned by their age',
-      'by number and age only those go that are both',
-      'without number and age none goes',
-    ],
+    prune_options_combinations: ['by number and age only those go that are both'],
     prune_safety: ['the current execution and the values stay, also of an instance that has ended'],
-    prune_bulk: ['batches of 2,000 pass through the calls of operators'],
+    prune_bulk: { by: ['executions are pruned by their number', 'executions are pruned by their age'], note: BULK },
     prune_bulk_includes_running_instances: ['an instance goes on after its past was pruned'],
   }),
   group('bulk deletion', 4, {
     bulk_deletion_filter_combinations: { by: ['every filter finds what it says, in every order, alone and with others'], note: BULK },
-    bulk_deletion_safety_and_limits: { by: ['many are deleted at once, each by itself, in order'], note: BULK },
+    bulk_deletion_safety_and_limits: {
+      by: [
+        'one that lives stays, unless it is forced',
+        'a child goes with its parent, and not before it',
+        'many are deleted at once, each by itself, in order',
+      ],
+      note: BULK,
+    },
     bulk_deletion_completed_before_filter: {
       by: ['instances that have ended are listed in the order of their ends, and only those'],
       note: BULK,
     },
-    bulk_deletion_cascades_to_children: ['children and their children go along, and count'],
+    bulk_deletion_cascades_to_children: { by: ['children and their children go along, and count'], note: BULK },
   }),
   group('capability filter', 20, {
     fetch_with_filter_none_returns_any_item: ['a fetch without filter takes instances of any code'],
@@ -418,14 +434,11 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
     prune_current_execution_protected: ['the current execution and the values stay, also of an instance that has ended'],
     instance_isolation: ['values of one instance are not those of another'],
     clear_isolation: ['values of one instance are not those of another'],
-    delete_instance_cascades: [
-      'an instance that has ended goes with all that it had',
-      'values do not reach an instance that replaces theirs',
-    ],
-    delete_instance_with_children: [
-      'children and their children go along, and count',
-      'an instance that has ended goes with all that it had',
-    ],
+    delete_instance_cascades: {
+      by: ['an instance that has ended goes with all that it had', 'values do not reach an instance that replaces theirs'],
+      note: REPLACED,
+    },
+    delete_instance_with_children: ['children and their children go along, and count'],
     empty_value: ['an empty value is a value'],
     large_value: ['large values come back unchanged'],
     special_chars_in_key: ['hostile keys and values come back unchanged'],
@@ -444,7 +457,7 @@ export const REFERENCE_GROUPS: readonly ReferenceGroup[] = [
     delta_merged_on_can: { by: ['values of the turn that continues as new count'], note: NO_DELTA },
     delta_delete_instance_cascades: {
       by: ['an instance that has ended goes with all that it had', 'values do not reach an instance that replaces theirs'],
-      note: NO_DELTA,
+      note: `${NO_DELTA}; ${REPLACED}`,
     },
     delta_prune_untouched_key_survives: {
       by: ['the current execution and the values stay, also of an instance that has ended'],

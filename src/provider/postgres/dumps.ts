@@ -61,7 +61,7 @@ function beginDraft({ ord: _ord, part: _part, a: engine, b, c: holdUntilMs, s: p
 }
 
 function addPart(draft: Draft, { part, a, b, c, s, t, u, v }: Row): void {
-  switch (part) {
+  switch (part as string) {
     case 'attribute':
       draft.list.push({ key: String(s), value: String(t) });
       break;
