@@ -1,6 +1,7 @@
 // Contract cases: batches, empty, large, with bad and with equal items (P1). Neighbours: case-kit.ts is what they are written with,
 // conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
+import type { InstanceDump, QueueEdit } from '../provider/management.ts';
 import type { ControlRequest, OrchestrationAck, Provider } from '../provider/provider.ts';
 import {
   abandonWork,
@@ -19,6 +20,7 @@ import {
   instanceIds,
   LOCK_MS,
   newInstance,
+  nextExecution,
   page,
   payloads,
   queued,
@@ -49,6 +51,12 @@ const sizes = cases('batches', {
       provider.renewWorkLocks([], LOCK_MS),
       provider.readInstances([]),
       provider.readValues('a', []),
+      provider.countWaiting([]),
+      provider.deleteInstances([]),
+      provider.pruneExecutions([]),
+      provider.editQueues([]),
+      provider.exportInstances([]),
+      provider.importInstances([]),
     ]);
     assert.deepEqual(
       answers,
@@ -80,6 +88,41 @@ const sizes = cases('batches', {
     assert.deepEqual(await queued(provider), [10_000, 0]);
     assert.deepEqual(await provider.controlInstances(all.map((instanceId) => ({ kind: 'suspend', instanceId }))), every('done'));
     await fetchNone(provider);
+  },
+  'batches of 2,000 pass through the calls of operators': async ({ provider }) => {
+    const all = Array.from({ length: 2_000 }, (_, index) => `i${String(index).padStart(4, '0')}`);
+    await provider.startInstances(all.map((instanceId) => newInstance(instanceId)));
+    const items = await fetchItems(provider, { maxItems: 2_000 });
+    await provider.ackOrchestrationItems(
+      items.map((item) => ackFor(item, { page: page(2), workItems: [activity(2)], next: nextExecution })),
+    );
+    assert.ok((await provider.countWaiting(all)).every(({ messages, activities }) => messages === 1 && activities === 1));
+    const prunes = all.map((instanceId) => ({ instanceId, keepLast: 1, endedBeforeMs: null }));
+    assert.deepEqual(
+      await provider.pruneExecutions(prunes),
+      all.map(() => 1),
+    );
+    const edits = all.map((instanceId): QueueEdit => ({
+      kind: 'moveBack',
+      item: { kind: 'workItem', instanceId, executionId: 1, eventId: 2 },
+    }));
+    assert.deepEqual(
+      await provider.editQueues(edits),
+      all.map(() => 'done'),
+    );
+    const dumps = (await provider.exportInstances(all)).filter((dump) => dump !== null);
+    assert.deepEqual(
+      dumps.map(({ record }) => record.instanceId),
+      all,
+    );
+    const outcomes = await provider.deleteInstances(all.map((instanceId) => ({ instanceId, isForced: true })));
+    assert.ok(outcomes.every(({ kind }) => kind === 'deleted'));
+    assert.deepEqual(await queued(provider), [0, 0]);
+    assert.deepEqual(
+      await provider.importInstances(dumps.slice(0, 200)),
+      all.slice(0, 200).map(() => 'imported'),
+    );
+    assert.deepEqual(await queued(provider), [200, 200]);
   },
   'T35 10,000 publications and 10,000 work items that are given back are each answered': async ({ provider }) => {
     const numbers = Array.from({ length: 10_000 }, (_, index) => index + 2);
@@ -331,6 +374,88 @@ const BATCHED = {
       refused: null,
       again: 'a',
       effectOf: null,
+    });
+  },
+  countWaiting: async (provider: Provider) => {
+    await start(provider, ...IDS);
+    return prepared<string>({
+      call: async (items) => (await provider.countWaiting(items)).map(({ messages }) => messages),
+      good: IDS,
+      bad: 'unknown',
+      done: [1, 1, 1],
+      refused: 0,
+      again: 1,
+      effectOf: null,
+    });
+  },
+  deleteInstances: async (provider: Provider) => {
+    await start(provider, ...IDS);
+    return prepared({
+      call: async (items) => (await provider.deleteInstances(items)).map(({ kind }) => kind),
+      good: each((instanceId) => ({ instanceId, isForced: true })),
+      bad: { instanceId: 'unknown', isForced: true },
+      done: ['deleted', 'deleted', 'deleted'],
+      refused: 'notFound',
+      again: 'notFound',
+      effectOf: async (instanceId) => (await provider.readInstances([instanceId]))[0] === null,
+    });
+  },
+  pruneExecutions: async (provider: Provider) => {
+    await start(provider, ...IDS);
+    for (const item of await fetchItems(provider)) await commit(provider, item, { page: page(2), next: nextExecution });
+    return prepared({
+      call: (items) => provider.pruneExecutions(items),
+      good: each((instanceId) => ({ instanceId, keepLast: 1, endedBeforeMs: null })),
+      bad: { instanceId: 'unknown', keepLast: 1, endedBeforeMs: null },
+      done: [1, 1, 1],
+      refused: 0,
+      again: 0,
+      effectOf: async (instanceId) => (await history(provider, instanceId)).length === 0,
+    });
+  },
+  editQueues: async (provider: Provider) => {
+    await lockedWork(provider);
+    const drop = (instanceId: string): QueueEdit => ({
+      kind: 'drop',
+      item: { kind: 'workItem', instanceId, executionId: 1, eventId: 2 },
+      completionPayload: 'c',
+    });
+    return prepared({
+      call: (items) => provider.editQueues(items),
+      good: each(drop),
+      bad: drop('unknown'),
+      done: ['done', 'done', 'done'],
+      refused: 'gone',
+      again: 'gone',
+      effectOf: async (instanceId) => (await provider.countWaiting([instanceId]))[0]?.messages === 1,
+    });
+  },
+  exportInstances: async (provider: Provider) => {
+    await start(provider, ...IDS);
+    return prepared<string>({
+      call: async (items) => (await provider.exportInstances(items)).map((dump) => dump?.record.instanceId ?? null),
+      good: IDS,
+      bad: 'unknown',
+      done: IDS,
+      refused: null,
+      again: 'a',
+      effectOf: null,
+    });
+  },
+  importInstances: async (provider: Provider) => {
+    await start(provider, ...IDS, 'other');
+    const dumps = (await provider.exportInstances([...IDS, 'other'])).filter((dump) => dump !== null);
+    const [a, b, c, other] = dumps;
+    assert.ok(a !== undefined && b !== undefined && c !== undefined && other !== undefined);
+    await provider.deleteInstances(IDS.map((instanceId) => ({ instanceId, isForced: true })));
+    return prepared<InstanceDump>({
+      call: (items) => provider.importInstances(items),
+      good: [a, b, c],
+      bad: other,
+      done: ['imported', 'imported', 'imported'],
+      refused: 'exists',
+      again: 'exists',
+      effectOf: async (instanceId) => (await provider.readInstances([instanceId]))[0] !== null,
     });
   },
 } satisfies Readonly<Record<string, (provider: Provider) => Promise<PreparedBatch>>>;

@@ -322,13 +322,19 @@ const moving = cases('export and import', {
     await enqueue(provider, 'a', 'm1');
     await clock.advance(2_000);
     await enqueue(provider, 'a', 'm2');
+    await move(provider);
+    await enqueue(provider, 'a', 'm3');
     const dump = await take(provider);
+    assert.deepEqual(
+      dump.messages.map(({ payload }) => payload),
+      ['m1', 'timer 5', 'm2', 'm3', 'timer 6'],
+    );
     await remove(provider, 'a');
     await clock.advance(60_000);
     await provider.importInstances([dump]);
-    await enqueue(provider, 'a', 'm3');
+    await enqueue(provider, 'a', 'm4');
     await provider.controlInstances([{ kind: 'resume', instanceId: 'a' }]);
-    assert.deepEqual(payloads(await fetchOne(provider)), ['m1', 'timer 5', 'm2', 'timer 6', 'm3']);
+    assert.deepEqual(payloads(await fetchOne(provider)), ['m1', 'timer 5', 'm2', 'm3', 'timer 6', 'm4']);
   },
   'who replaced another goes on counting': async ({ provider }) => {
     await run(provider, 'a', { next: nextExecution });

@@ -390,6 +390,7 @@ const NOTHING: WaitingCounts = {
 const counts = cases('waiting counts', {
   'an unknown instance and one that has ended have nothing': async ({ provider }) => {
     await run(provider, 'a', { status: 'Completed' });
+    await startChild(provider, 'child', 'nobody');
     assert.deepEqual(await provider.countWaiting(['nobody', 'a']), [NOTHING, NOTHING]);
     assert.deepEqual(await provider.countWaiting([]), []);
   },

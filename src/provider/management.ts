@@ -26,13 +26,14 @@ export type InstanceFilter = {
   readonly createdBeforeMs?: number;
   readonly updatedFromMs?: number;
   readonly updatedBeforeMs?: number;
-  /** Text that the id contains, just so. */
+  /** Text that the id contains, just so; the empty one is in all. */
   readonly search?: string;
 };
 
 /**
- * Order of a list. `id`: by code points. `createdAt`: as they were started. `endedAt`: as they ended; only those that have, so that retention finds
- * the oldest ones.
+ * Order of a list. `id`: by code points. `createdAt`: as they were started; where an imported one stands is the store's: by its own time, or by that
+ * of the import. `endedAt`: as they ended; only those that have, so that retention finds the oldest ones. Of what began or ended at the same time the
+ * store says which comes first, and always the same.
  */
 export type InstanceOrder = 'id' | 'createdAt' | 'endedAt';
 
@@ -53,7 +54,10 @@ export type InstanceQuery = {
   readonly limit: number;
 };
 
-/** A page of a list. */
+/**
+ * A page of a list. One page after the other shows each instance once that met the filter all the time and kept its place, whatever happens to the others
+ * meanwhile.
+ */
 export type InstanceList = {
   readonly records: readonly InstanceRecord[];
   /** Where to go on; null: that was all. A page may be short, or empty, and not be the last one (O1). */
@@ -64,6 +68,7 @@ export type InstanceList = {
 export type WaitingCounts = {
   /** Work items, running ones included. */
   readonly activities: number;
+  /** Beyond `MAX_WAITING_COUNT` activities a store may look at the first ones only. */
   readonly runningActivities: number;
   readonly timers: number;
   /** When the first timer is due, epoch milliseconds; null: none. */
@@ -92,7 +97,10 @@ export type ExecutionRecord = {
   readonly endedAtMs: number | null;
 };
 
-/** Outcome of a delete. `alive`: it, or a descendant that goes with it, has not ended. `hasParent`: its parent has not ended and waits for it. */
+/**
+ * Outcome of a delete. `alive`: it, or a descendant that goes with it, has not ended. `hasParent`: its parent has not ended and may wait for it, also when
+ * the delete is forced; another instance that has taken the id of the parent is none.
+ */
 export type DeleteOutcome =
   | { readonly kind: 'deleted'; /** Descendants included. */ readonly instances: number }
   | { readonly kind: 'notFound' | 'alive' | 'hasParent' };
@@ -125,7 +133,7 @@ export type QueueItem =
       readonly executionId: number;
       readonly eventId: number;
       readonly name: string;
-      /** From when on it may be handed out by its own time, epoch milliseconds; of a locked one when the lock ends. */
+      /** From when on it may be handed out by its own time, epoch milliseconds: any time that is over means now; of a locked one when the lock ends. */
       readonly visibleAtMs: number;
       readonly attempt: number;
       readonly lockedUntilMs: number | null;
@@ -156,7 +164,7 @@ export type QueueQuery = {
   readonly queue: 'orchestrator' | 'worker';
   /** Only its items; absent: all. */
   readonly instanceId?: string;
-  /** Behind which place; null: the first page. */
+  /** Behind which place, of the same queue and `instanceId`; null: the first page. */
   readonly after: QueuePlace | null;
   /** 1 to 1,000. */
   readonly limit: number;
@@ -165,28 +173,36 @@ export type QueueQuery = {
 /**
  * A wish about an item. `unlock`: whoever has it loses it, and it is handed out again at once; its attempts stay. `moveBack`: that, and its attempts
  * are forgotten (a timer keeps its time). `drop`: it goes, and whoever has it loses it; `completionPayload` is enqueued for the orchestration of a work
- * item, so that it does not wait for ever. An unlocked message frees its instance, with all its messages.
+ * item, so that it does not wait for ever.
+ *
+ * A message that is changed frees its instance, with all its messages: the hand-out counts for each of them. Unlocked or moved back, it ends the delay of
+ * a start or of another try, too; dropped, it does not, and who waits until it was received wakes. Instances that rest keep resting. What nobody took in
+ * time stays expired.
  */
 export type QueueEdit =
   | { readonly kind: 'unlock' | 'moveBack'; readonly item: QueueItemRef }
   | { readonly kind: 'drop'; readonly item: QueueItemRef; readonly completionPayload: string | null };
 
-/** An instance with all that belongs to it, to be taken along to another store. Locks, leases and attempts stay behind. */
+/**
+ * An instance with all that belongs to it, to be taken along to another store. Locks, leases and attempts stay behind, and so do messages to sessions:
+ * they belong to these. The time in which an activity must be taken begins anew.
+ */
 export type InstanceDump = {
   readonly record: InstanceRecord;
   /** Execution that it began with: 1, or more when it replaced another instance. */
   readonly firstExecutionId: number;
-  /** Engine behaviour of the current execution; 0 before its first turn. */
+  /** Engine behaviour of the current execution; 0 before its first turn. Nobody asks for that of one that has ended. */
   readonly engine: number;
   readonly parentNotice: string | null;
-  /** Nothing of it is handed out before, epoch milliseconds: a delayed start; null: at once. */
+  /** Nothing of it is handed out before, epoch milliseconds in the future: a delayed start or another try; null: at once, or it has ended. */
   readonly holdUntilMs: number | null;
+  /** Their order says nothing; null: none. */
   readonly attributes: StoredAttributes | null;
   /** Executions with a history or a record, oldest first; the last one is the current one. */
   readonly executions: readonly (ExecutionRecord & { readonly pages: readonly HistoryPage[] })[];
   readonly values: readonly StoredValue[];
   readonly subscriptions: readonly string[];
-  /** In the order of their hand-out. */
+  /** In the order of their hand-out, which they keep: also behind timers that have come due meanwhile. */
   readonly messages: readonly DumpedMessage[];
   readonly workItems: readonly DumpedWorkItem[];
 };
@@ -243,9 +259,10 @@ export interface ManagementStore {
   listExecutions(instanceId: string): Promise<readonly ExecutionRecord[]>;
 
   /**
-   * Deletes instances with their descendants and all that belongs to them; ids may be used again. Living children that their parent abandons stay,
-   * without a parent. Who waits for one of them wakes.
-   * Atomic: each instance with its descendants. Idempotent: yes (`notFound`). A turn or activity under way loses its lock.
+   * Deletes instances with their descendants and all that belongs to them; ids may be used again, and count executions from 1. Living children that
+   * their parent abandons stay, without a parent and its notice; such children that have ended go along. Who waits for one of them wakes.
+   * Atomic: each instance with its descendants. Idempotent: yes (`notFound`). A turn under way loses its lock (its ack is `instanceGone`), an activity
+   * under way is `gone`.
    *
    * @param requests - which; `isForced`: also living ones, with nobody told
    * @returns one outcome per item
@@ -257,7 +274,7 @@ export interface ManagementStore {
    * Deletes histories of past executions. The current one stays, and so do values.
    * Atomic: each item. Idempotent: yes.
    *
-   * @param requests - of which instances; an execution goes that is not among the last `keepLast` (the current one included; null: any number) and
+   * @param requests - of which instances; an execution goes that is not among the last `keepLast` (the current one included, which stays also for 0; null: any number) and
    *   ended before `endedBeforeMs` (null: at any time); both null: none goes
    * @returns how many went, for each
    * @throws {ProviderError} when the store fails

@@ -60,7 +60,7 @@ export type NewInstance = {
   readonly delayMs: number;
   /** What becomes of the living children of an instance that this one replaces; null: they stay. */
   readonly closeChildren: CloseChildren | null;
-  /** Search attributes; null: none. */
+  /** Search attributes; null or an empty list: none. */
   readonly attributes: StoredAttributes | null;
   /** Message for its parent, enqueued when this instance is replaced while it lives, or terminated with a parent that lives on in quarantine (T4). */
   readonly parentNotice: string | null;
@@ -244,7 +244,7 @@ export type OrchestrationAck = {
 
 /** Rare parts of a turn, in the order in which they are applied. */
 export type AckEffects = {
-  /** All search attributes from now on; null: unchanged. */
+  /** All search attributes from now on, an empty list: none; null: unchanged. */
   readonly attributes: StoredAttributes | null;
   /** Encoded values to write; null deletes. */
   readonly values: readonly { readonly key: string; readonly value: string | null }[];

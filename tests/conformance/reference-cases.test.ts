@@ -24,6 +24,12 @@ const BATCHED_METHODS = [
   'abandonWorkItems',
   'renewWorkLocks',
   'readInstances',
+  'countWaiting',
+  'deleteInstances',
+  'pruneExecutions',
+  'editQueues',
+  'exportInstances',
+  'importInstances',
 ];
 
 const references = REFERENCE_GROUPS.flatMap((group) => group.cases);

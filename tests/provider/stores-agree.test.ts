@@ -1,22 +1,26 @@
 // The stores give the same answers to the same calls: random calls with seeds, one after the other, on each.
 // Neighbours: src/conformance/ says what is right; this finds what its cases have not thought of.
-import { listById } from '../../src/conformance/case-kit.ts';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { InstanceDump, QueueEdit, QueueItem } from '../../src/provider/management.ts';
 import { MemoryProvider } from '../../src/provider/memory/memory-provider.ts';
 import type { NewInstance, OrchestrationAck, OrchestrationItem, Provider, WorkFetchParams, WorkItem } from '../../src/provider/provider.ts';
+import { isEnded } from '../../src/types/instance.ts';
 import { SimulatedClock } from '../../src/provider/simulated-clock.ts';
 import { SqliteProvider } from '../../src/provider/sqlite/sqlite-provider.ts';
 import {
   ackFor,
   activity,
+  attributes,
   closing,
   effects,
   fetchParams,
   link,
+  listAll,
+  listById,
   newInstance,
   nextExecution,
   renewWork,
@@ -98,7 +102,12 @@ function randomStart(choose: Chooser): NewInstance {
     priority: choose.rarely(3) ? choose.below(10) : 0,
     delayMs: choose.rarely(3) ? choose.below(3_000) : 0,
     startAtMs: choose.rarely(5) ? START_MS + choose.below(60_000) : null,
+    attributes: randomAttributes(choose),
   });
+}
+
+function randomAttributes(choose: Chooser): NewInstance['attributes'] {
+  return choose.one([null, attributes({}), attributes({ k: '1' }), attributes({ k: '2', other: '1' })]);
 }
 
 function randomAck(choose: Chooser, nowMs: number): Partial<OrchestrationAck> {
@@ -131,6 +140,7 @@ function randomAck(choose: Chooser, nowMs: number): Partial<OrchestrationAck> {
     closeChildren: status === 'Quarantined' ? closing : null,
     effects: choose.rarely(2)
       ? effects({
+          attributes: randomAttributes(choose),
           values: some(() => ({ key: choose.one(['k1', 'k2', '']), value: choose.one([null, '1', '']) })),
           subscriptions: some(() => ({ pattern: choose.one(['t/1', 't/*', '**']), subscribed: !choose.rarely(3) })),
           publications: some(() => ({ topic: choose.one(['t/1', 't/2', 'u']), payload: `p${choose.event()}`, ...key() })),
@@ -172,7 +182,7 @@ function randomCall(choose: Chooser): Call {
   const lockMs = choose.one([500, 2_000, 10_000]);
   const instanceId = choose.one(IDS);
   const how = { delayMs: choose.one([0, 0, 700]), countAttempt: choose.rarely(2) };
-  switch (choose.below(18)) {
+  switch (choose.below(22)) {
     case 0:
     case 1: {
       const start = randomStart(choose);
@@ -286,6 +296,34 @@ function randomCall(choose: Chooser): Call {
       const topic = choose.one(['t/1', 't/2', 'u']);
       return async ({ provider }) => [await provider.renewSessions(claim), await provider.publish([{ topic, payload: 'client' }])];
     }
+    case 18: {
+      const request = { instanceId, isForced: choose.rarely(2) };
+      return ({ provider }) => provider.deleteInstances([request]);
+    }
+    case 19: {
+      const request = { instanceId, keepLast: choose.one([null, 1, 2]), endedBeforeMs: choose.one([null, START_MS + choose.below(5_000)]) };
+      return ({ provider }) => provider.pruneExecutions([request]);
+    }
+    case 20: {
+      const kind = choose.one(['unlock', 'moveBack', 'drop'] as const);
+      const queue = choose.one(['orchestrator', 'worker'] as const);
+      return async ({ provider }) => {
+        const items = (await provider.peekQueue({ queue, after: null, limit: 1_000 })).toSorted(byContent);
+        const item = items[place % Math.max(1, items.length)];
+        // Which of those that have expired comes first is a store's own choice.
+        const expires = item?.kind === 'workItem' && item.routing !== null && item.routing.expiresAfterMs !== null;
+        if (item === undefined || (expires && kind !== 'drop')) return null;
+        const edit: QueueEdit = kind === 'drop' ? { kind, item, completionPayload: 'dropped' } : { kind, item };
+        return [item.payload, await provider.editQueues([edit])];
+      };
+    }
+    case 21:
+      // To another store and back.
+      return async ({ provider }) => {
+        const [dump = null] = await provider.exportInstances([instanceId]);
+        const [outcome] = await provider.deleteInstances([{ instanceId, isForced: true }]);
+        return dump === null ? outcome : [outcome, await provider.importInstances([dump])];
+      };
     default: {
       const sessionId = choose.one(['s1', 's2']);
       const takes = choose.rarely(2);
@@ -299,9 +337,53 @@ function randomCall(choose: Chooser): Call {
   }
 }
 
-/** All that a store tells of its state. */
-async function stateOf({ provider }: Store): Promise<unknown> {
+/** Which of several messages comes first that were sent at the same time is told by their ids, which are the store's own. */
+function byContent(a: QueueItem, b: QueueItem): number {
+  const [first, second] = [a, b].map((item) => [item.instanceId, item.payload, item.kind === 'workItem' ? item.executionId : 0].join(' '));
+  return (first ?? '') < (second ?? '') ? -1 : first === second ? 0 : 1;
+}
+
+/** Without ids and times that a store chooses. */
+function queueOf(items: readonly QueueItem[]): unknown {
+  return items.toSorted(byContent).map((item) => {
+    const { kind, instanceId, payload, attempt } = item;
+    const more = kind === 'message' ? [item.timerEventId, item.key] : [item.name, item.routing, item.heartbeat];
+    return [instanceId, payload, attempt, item.lockedUntilMs !== null, ...more];
+  });
+}
+
+function dumpOf(dump: InstanceDump | null): unknown {
+  const list = dump?.attributes?.list.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  if (dump === null) return null;
+  // Nobody asks for the engine of one that has ended.
+  return { ...dump, attributes: list ?? null, engine: isEnded(dump.record.status) ? null : dump.engine };
+}
+
+/** What operators see of a store. */
+async function seenByOperators({ provider }: Store): Promise<unknown> {
+  const [ended, ...lists] = await Promise.all([
+    listAll(provider, { orderBy: 'endedAt', limit: 2 }),
+    listAll(provider, { filter: { statuses: ['Running', 'Failed', 'Suspended'] } }),
+    listAll(provider, { filter: { attributes: attributes({ k: '1' }).list }, descending: true, limit: 2 }),
+    listAll(provider, { filter: { name: 'x', version: '1.0.0', parentInstanceId: 'a' } }),
+    listAll(provider, { filter: { createdFromMs: START_MS + 500, updatedBeforeMs: START_MS + 2_000, search: 'b' } }),
+  ]);
   return [
+    ended.map(({ instanceId, endedAtMs }) => `${endedAtMs} ${instanceId}`).toSorted(),
+    ...lists,
+    (await provider.countWaiting([...IDS, 'nobody'])).map(({ readyAtMs: _readyAtMs, ...counts }) => counts),
+    await Promise.all(IDS.map((id) => provider.listExecutions(id))),
+    (await provider.exportInstances(IDS)).map(dumpOf),
+    queueOf(await provider.peekQueue({ queue: 'orchestrator', after: null, limit: 1_000 })),
+    queueOf(await provider.peekQueue({ queue: 'worker', after: null, limit: 1_000 })),
+  ];
+}
+
+/** All that a store tells of its state. */
+async function stateOf(store: Store): Promise<unknown> {
+  const { provider } = store;
+  return [
+    await seenByOperators(store),
     await provider.readQueueDepths(),
     await listById(provider),
     await Promise.all(IDS.map((id) => provider.readValues(id, null))),

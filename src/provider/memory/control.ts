@@ -49,6 +49,8 @@ export function controlInstance(instances: Instances, request: ControlRequest, n
   }
   const isStopped = instance.record.status === 'Suspended' || instance.record.status === 'Quarantined';
   if (isStopped === (request.kind === 'suspend')) return 'unchanged';
+  // A hand-out that ends by it does not count.
+  if (request.kind === 'suspend') for (const message of instance.handedOut) message.attempt -= 1;
   const change = request.kind === 'suspend' ? ({ status: 'Suspended' } as const) : resumed(instance);
   instance.record = { ...instance.record, ...change, updatedAtMs: nowMs };
   instances.settle(instance);

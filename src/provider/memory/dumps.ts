@@ -1,4 +1,5 @@
 // Instances on their way to another store and from there. Neighbours: memory-store.ts calls it, ../management.ts says what a dump is.
+import { isEnded } from '../../types/instance.ts';
 import type { InstanceDump } from '../management.ts';
 import { compareCodePoints } from './code-points.ts';
 import { listExecutions, type Stored } from './management.ts';
@@ -20,7 +21,7 @@ export function dumpInstance({ instances, work }: Stored, instance: StoredInstan
     firstExecutionId,
     engine: code.engine,
     parentNotice,
-    holdUntilMs: instance.holdUntilMs > nowMs ? instance.holdUntilMs : null,
+    holdUntilMs: instance.holdUntilMs > nowMs && !isEnded(record.status) ? instance.holdUntilMs : null,
     attributes: record.attributes === null ? null : { text: record.attributes, list: attributes },
     executions: listExecutions(instance).map((execution) => ({ ...execution, pages: instance.pages.get(execution.executionId) ?? [] })),
     values: [...instance.values.values()].toSorted((a, b) => compareCodePoints(a.key, b.key)),

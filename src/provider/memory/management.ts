@@ -65,7 +65,7 @@ export function countWaiting({ instances, work }: Stored, instanceId: string, no
     runningActivities: items.filter((item) => isLocked(item, nowMs)).length,
     timers: timers.length,
     messages: (instance?.messages.length ?? 0) - timers.length,
-    children: instances.childrenOf(instanceId).filter(({ record }) => !isEnded(record.status)).length,
+    children: instance === undefined ? 0 : instances.childrenOf(instanceId).filter(({ record }) => !isEnded(record.status)).length,
   };
   const bounded = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Math.min(count, MAX_WAITING_COUNT)]));
   return {

@@ -123,12 +123,13 @@ export function importParameters(dump: InstanceDump): readonly unknown[] {
   const keyed = new Columns(3);
   for (const { key, value, updatedAtMs } of values) keyed.add(key, value, updatedAtMs);
   const queued = new Columns(5);
-  // What is visible at once keeps its place behind the timers before it.
+  // What is visible at once keeps its place behind the timers before it; what comes later has its place behind it, but before timers that are not due.
+  let latest = 0;
   let orderAt = 0;
   for (const { isStart, timerEventId, key, visibleAtMs, payload } of messages) {
-    if (timerEventId !== null) orderAt = Math.max(orderAt, visibleAtMs);
-    const place = timerEventId === null ? orderAt : visibleAtMs;
-    queued.add(isStart ? START_ORDER : place, timerEventId, visibleAtMs, key, payload);
+    if (timerEventId === null) orderAt = latest;
+    else latest = Math.max(latest, visibleAtMs);
+    queued.add(isStart ? START_ORDER : timerEventId === null ? orderAt : visibleAtMs, timerEventId, visibleAtMs, key, payload);
   }
   const work = new Columns(12);
   for (const item of workItems) {

@@ -3,7 +3,7 @@
 //
 // Semantics: those of memory/dumps.ts.
 import { looking, plpgsql } from './function.ts';
-import { codeId, firstReady, START_ORDER } from './instances.ts';
+import { codeId, ENDED, firstReady, START_ORDER } from './instances.ts';
 
 /** The functions. */
 export const DUMP_FUNCTIONS: readonly string[] = [
@@ -14,7 +14,7 @@ export const DUMP_FUNCTIONS: readonly string[] = [
     `
 BEGIN
   RETURN QUERY SELECT x.ord, 'instance', (SELECT c.engine FROM codes c WHERE c.code_id = i.code_id)::bigint, i.first_execution_id::bigint,
-      CASE WHEN i.hold_until > now_ms(p_now) THEN i.hold_until END, i.parent_notice, NULL, NULL, NULL, i
+      CASE WHEN i.hold_until > now_ms(p_now) AND i.status NOT IN ${ENDED} THEN i.hold_until END, i.parent_notice, NULL, NULL, NULL, i
     FROM unnest(p_ids) WITH ORDINALITY x (id, ord) JOIN instances i ON i.instance_id = ANY (ARRAY[x.id]);
   RETURN QUERY SELECT x.ord, 'attribute', NULL::bigint, NULL::bigint, NULL::bigint, t.key, t.value, NULL, NULL, NULL::instances
     FROM unnest(p_ids) WITH ORDINALITY x (id, ord) JOIN instance_attributes t ON t.instance_id = ANY (ARRAY[x.id]) ORDER BY x.ord, t.key;

@@ -30,7 +30,7 @@ BEGIN
       ${count('messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.timer_id IS NOT NULL')},
       (SELECT m.visible_at FROM messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.visible_at > 0 ORDER BY m.visible_at LIMIT 1),
       ${count('messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.visible_at = 0')},
-      ${count('instances c WHERE md5(c.parent_instance_id) = md5(a.id) AND (c.ended_at IS NULL) = v_lives AND c.parent_instance_id = a.id')},
+      CASE WHEN i.instance_id IS NULL THEN 0 ELSE ${count('instances c WHERE md5(c.parent_instance_id) = md5(a.id) AND (c.ended_at IS NULL) = v_lives AND c.parent_instance_id = a.id')} END,
       i.ready_at, coalesce(i.lock_token IS NOT NULL AND i.ready_at > v_now, false)
     FROM unnest(p_ids) WITH ORDINALITY a (id, ord) LEFT JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
 END`,
