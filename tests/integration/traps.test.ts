@@ -286,7 +286,8 @@ describe('turns', () => {
           };
         },
       });
-      await stand.startRuntime({ provider: counting, ...modules, ...quick, stickyCacheMb });
+      // With the timeouts of users: a thread that a busy machine keeps waiting would be ended, and its instance read again.
+      await stand.startRuntime({ provider: counting, ...modules, activityThreads: 1, stickyCacheMb });
       const client = new Client(provider);
       expect(await (await client.startOrchestration('t32', 'chain', 10)).result({ timeout: PATIENCE })).toBe(55);
       expect(histories).toBe(reads);
