@@ -433,7 +433,7 @@ test('T28: ten processes that start at once on an empty database all connect, an
     const provider = await PostgresProvider.connect(
       { connectionString: ${JSON.stringify(postgresUrl())}, schema: '${schema}', maxConnections: 3, connectTimeoutMs: 25000 });
     const [outcome] = await provider.startInstances([{ instanceId: 'one', name: 'x', version: null, payload: '{}', parent: null, onParentClose: 'cancel',
-      policy: 'fail', priority: 0, startAtMs: null, delayMs: 0, closeChildren: null, parentNotice: null }]);
+      policy: 'fail', priority: 0, startAtMs: null, delayMs: 0, closeChildren: null, parentNotice: null, attributes: null }]);
     await provider.close();
     console.log(outcome);
     process.disconnect();`,
