@@ -358,6 +358,7 @@ export class World implements AsyncDisposable {
       case 'runtimes':
         return '1';
       case 'history':
+      case 'instance_attributes':
         return `instance_key = (SELECT instance_key FROM instances WHERE instance_id = '${victim}')`;
       case 'leases':
         return `instance_ids LIKE '%"${victim}"%'`;

@@ -70,14 +70,14 @@ export class InstanceControl {
     );
     const unlocked = 'lock_token = NULL, handed_seq = NULL, handed_at = NULL';
     this.#terminate = database.prepare(
-      `UPDATE instances SET status = 'Terminated', output = ?, updated_at = ?, ended_at = ?, ready_at = NULL, hold_until = 0, ${unlocked}
+      `UPDATE instances SET status = 'Terminated', stopped_as = 'Terminated', output = ?, updated_at = ?, ended_at = ?, ready_at = NULL, hold_until = 0, ${unlocked}
        WHERE instance_id = ?`,
     );
     this.#suspend = database.prepare(
-      `UPDATE instances SET status = 'Suspended', updated_at = ?, ready_at = NULL, ${unlocked} WHERE instance_id = ?`,
+      `UPDATE instances SET status = 'Suspended', stopped_as = 'Suspended', updated_at = ?, ready_at = NULL, ${unlocked} WHERE instance_id = ?`,
     );
     this.#resume = database.prepare(
-      `UPDATE instances SET status = ?, output = NULL, updated_at = ?, ready_at = ?, ${unlocked} WHERE instance_id = ?`,
+      `UPDATE instances SET status = ?, stopped_as = NULL, output = NULL, updated_at = ?, ready_at = ?, ${unlocked} WHERE instance_id = ?`,
     );
     this.#forgetAttempts = database.prepare('UPDATE orchestrator_queue SET attempts = 0 WHERE instance_id = ? AND attempts > 0');
     this.#firstVisible = database.prepare('SELECT visible_at FROM orchestrator_queue WHERE instance_id = ? LIMIT 1').pluck();

@@ -27,6 +27,7 @@ const UNREADABLE_ID = 'unreadable:';
 /** What the columns of an instance hold that is quarantined. */
 const STOPPED: Readonly<Record<string, string>> = {
   status: "'Quarantined'",
+  stopped_as: "'Quarantined'",
   output: '$output',
   ready_at: 'NULL',
   lock_token: 'NULL',

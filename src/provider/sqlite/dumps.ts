@@ -4,7 +4,7 @@ import type { Clock } from '../../types/clock.ts';
 import type { DumpedMessage, DumpedWorkItem, InstanceDump } from '../management.ts';
 import { PRIORITY_HEAD_START_MS, type HistoryPage } from '../provider.ts';
 import type { CodeTable } from './codes.ts';
-import type { InstanceTable } from './instance-table.ts';
+import { stoppedAs, type InstanceTable } from './instance-table.ts';
 import { inOrder, type OrderedMessage } from './message-order.ts';
 import { parseRouting, type RoutedItems } from './routed-items.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
@@ -68,8 +68,8 @@ export class Dumps {
     this.#insertInstance = database.prepare(
       `INSERT INTO instances (instance_id, name, version, code_id, status, priority, execution_id, first_execution_id, last_event_id, ready_at, hold_until, message_seq,
          output, custom_status, custom_status_version, has_extras, parent_instance_id, parent_execution_id, parent_event_id, on_parent_close,
-         parent_notice, created_at, updated_at, ended_at, attributes)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+         parent_notice, created_at, updated_at, ended_at, attributes, stopped_as)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     );
     this.#insertPast = database.prepare(
       `INSERT INTO past_executions (instance_id, execution_id, name, version, last_event_id, ended_at) VALUES (?, ?, ?, ?, ?, ?)`,
@@ -154,6 +154,7 @@ export class Dumps {
       record.updatedAtMs,
       record.endedAtMs,
       record.attributes,
+      stoppedAs(status),
     );
     if (changes === 0) return 'exists';
     if (dump.attributes !== null) this.#parts.instances.attributes.put(instanceId, dump.attributes);

@@ -131,7 +131,7 @@ export class InstanceTable {
       'SELECT parent_instance_id, parent_execution_id, parent_event_id FROM instances WHERE instance_id = ?',
     );
     this.#quarantine = database.prepare(
-      `UPDATE instances SET status = 'Quarantined', output = ?, updated_at = ?, ready_at = NULL, lock_token = NULL, handed_seq = NULL,
+      `UPDATE instances SET status = 'Quarantined', stopped_as = 'Quarantined', output = ?, updated_at = ?, ready_at = NULL, lock_token = NULL, handed_seq = NULL,
          handed_at = NULL
        WHERE instance_id = ? AND status NOT IN ('Completed', 'Failed', 'Cancelled', 'Terminated', 'Quarantined')`,
     );
@@ -380,6 +380,16 @@ function placeWithMessage(row: QueueRow, nowMs: number): Place {
   const readyAtMs = row.hold_until > nowMs ? row.hold_until : nowMs - headStartMs(row);
   // Who was ready before stays so.
   return { ready_at: row.ready_at === null ? readyAtMs : Math.min(row.ready_at, readyAtMs), lock_token: null };
+}
+
+/**
+ * Gives what stands in `stopped_as`.
+ *
+ * @param status - of the instance
+ * @returns the status when people look for it; null: it goes well
+ */
+export function stoppedAs(status: InstanceStatus): InstanceStatus | null {
+  return status === 'Pending' || status === 'Running' || status === 'Completed' ? null : status;
 }
 
 function isStopped(status: InstanceStatus): boolean {

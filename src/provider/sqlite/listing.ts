@@ -3,16 +3,13 @@
 // I1. A call looks at MAX_SCANNED rows and no more. Where an index knows of no more than these that may be meant, they are all looked at and
 //     sorted; else the rows are read in the order of the list, and the page ends where looking ended.
 import type Database from 'better-sqlite3';
-import { isEnded, type InstanceStatus } from '../../types/instance.ts';
+import { isEnded } from '../../types/instance.ts';
 import { isPageLimit, makeLimitError } from '../list-limit.ts';
 import type { InstanceFilter, InstanceList, InstanceOrder, InstanceQuery, ListPosition } from '../management.ts';
-import { RECORD_COLUMNS, toRecord, type RecordRow } from './instance-table.ts';
+import { RECORD_COLUMNS, stoppedAs, toRecord, type RecordRow } from './instance-table.ts';
 
 /** Rows that one call looks at. Reason: about 10 ms of the event loop. */
 const MAX_SCANNED = 10_000;
-
-/** Statuses that `instances_stopped` knows. */
-const STOPPED: ReadonlySet<InstanceStatus> = new Set(['Failed', 'Cancelled', 'Terminated', 'Suspended', 'Quarantined']);
 
 /** SQL with its parameters. */
 type Part = { readonly sql: string; readonly params: readonly (string | number)[] };
@@ -72,10 +69,9 @@ export class InstanceListing {
     if (parentInstanceId !== undefined) {
       sources.push({ sql: 'SELECT instance_key FROM instances WHERE parent_instance_id = ?', params: [parentInstanceId] });
     }
-    if (statuses?.every((status) => STOPPED.has(status)) === true) {
-      const known = [...STOPPED].map((status) => `'${status}'`).join(', ');
+    if (statuses?.every((status) => stoppedAs(status) !== null) === true) {
       sources.push({
-        sql: `SELECT instance_key FROM instances INDEXED BY instances_stopped WHERE status IN (${known}) AND status IN (${marks(statuses)})`,
+        sql: `SELECT instance_key FROM instances INDEXED BY instances_stopped WHERE stopped_as IN (${marks(statuses)})`,
         params: statuses,
       });
     }

@@ -19,7 +19,7 @@ import type {
 import type { CodeFilter, CodeTable } from './codes.ts';
 import type { InstanceControl } from './control.ts';
 import { isDamage, readText } from './damage.ts';
-import { isReadableInstance, readyAtOnceMs, type InstanceTable } from './instance-table.ts';
+import { isReadableInstance, readyAtOnceMs, stoppedAs, type InstanceTable } from './instance-table.ts';
 import type { LeaseTable } from './leases.ts';
 import { inOrder } from './message-order.ts';
 import type { SubscriptionTable } from './subscriptions.ts';
@@ -90,6 +90,7 @@ export class OrchestratorQueue {
   readonly #selectLock: Database.Statement;
   readonly #update: Database.Statement;
   readonly #end: Database.Statement;
+  readonly #markStopped: Database.Statement;
   readonly #setCustomStatus: Database.Statement;
   readonly #insertPage: Database.Statement;
   readonly #deleteMessage: Database.Statement;
@@ -163,6 +164,7 @@ export class OrchestratorQueue {
     this.#update = update('');
     // Apart, so that only the last turn touches the index of it.
     this.#end = update('ended_at = ?, ');
+    this.#markStopped = prepare('UPDATE instances SET stopped_as = ? WHERE instance_key = ?');
     this.#setCustomStatus = prepare(
       'UPDATE instances SET custom_status = ?, custom_status_version = custom_status_version + 1 WHERE instance_id = ?',
     );
@@ -357,6 +359,8 @@ export class OrchestratorQueue {
     const messageSeq = isEnded(ack.status) ? this.#dropAll(ack, row) : this.#exchange(ack, row, nowMs);
     const readyAtMs = this.#readyAfterTurn(ack, row, nowMs);
     const cells = [ack.status, ack.output, ack.version, codeId, lastEventId, nowMs, messageSeq, readyAtMs] as const;
+    const stopped = stoppedAs(ack.status);
+    if (stopped !== null) this.#markStopped.run(stopped, row.instance_key);
     if (isEnded(ack.status)) this.#end.run(...cells, nowMs, row.instance_key);
     else this.#update.run(...cells, row.instance_key);
     if (ack.customStatus !== undefined) this.#setCustomStatus.run(ack.customStatus, instanceId);
