@@ -1,4 +1,5 @@
 // Event streams over real connections: what they say, how they go on after a cut, and what they leave behind.
+import { createHttpApi } from 'duraloom/http';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ask, eventsUntil, openSurface, readEvents, type SseEvent, type Surface } from '../surface-stage.ts';
@@ -182,6 +183,22 @@ test('a reader that takes nothing is cut', async () => {
   onTestFinished(() => void socket.destroy());
   await expect.poll(() => other.server.figures().streams, { timeout: 10_000 }).toBe(0);
   expect(other.server.figures().watched).toBe(0);
+});
+
+test('a reader without a connection to cut, who takes nothing or goes, leaves nothing behind', async () => {
+  const api = await createHttpApi({ client: surface.client, stallMs: 50, pollMs: 10 });
+  onTestFinished(() => api.close());
+  await surface.client.startOrchestration('watched', 'approval');
+  for (const path of ['/streams/stats', '/streams/instances', '/instances/watched/events']) {
+    const gone = new AbortController();
+    for (const signal of [new AbortController().signal, gone.signal]) {
+      const response = await api.fetch(new Request(`http://localhost/api/v1${path}`, { signal, headers: { host: 'localhost' } }));
+      const reader = response.body?.getReader();
+      expect((await reader?.read())?.done).toBe(false);
+    }
+    gone.abort();
+    await expect.poll(() => api.figures()).toEqual({ streams: 0, watched: 0 });
+  }
 });
 
 test('a thousand readers, some of which take nothing, cost bounded memory, and all others get the end', { timeout: 120_000 }, async () => {
