@@ -1,4 +1,5 @@
 // Event streams over real connections: what they say, how they go on after a cut, and what they leave behind.
+import { LogTail } from 'duraloom';
 import { createHttpApi } from 'duraloom/http';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -227,4 +228,17 @@ test('a thousand readers, some of which take nothing, cost bounded memory, and a
   expect(ends.every(([status]) => status?.data['status'] === 'Completed')).toBe(true);
   for (const socket of stuck) socket.destroy();
   await expect.poll(() => other.server.figures(), { timeout: 10_000 }).toEqual({ streams: 0, watched: 0 });
+});
+
+test('a reader of log lines who comes from the process before gets those of this one', async () => {
+  const logs = new LogTail();
+  const api = await createHttpApi({ client: surface.client, logs });
+  onTestFinished(() => api.close());
+  logs.info({}, 'first');
+  const response = await api.fetch(
+    new Request('http://localhost/api/v1/streams/logs', { headers: { host: 'localhost', 'last-event-id': '5000' } }),
+  );
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  onTestFinished(() => reader?.cancel());
+  expect((await reader?.read())?.value).toContain('"message":"first"');
 });
