@@ -54,8 +54,17 @@ describe('the span of an attempt', () => {
     const [first, second] = executions(spans);
     expect(attempts(spans)).toMatchObject([
       {
-        ...{ instanceId: 'a', executionId: 1, eventId: 2, name: 'echo', attempt: 1, tag: null, sessionId: 's', thread: 'activity-0' },
-        ...{ outcome: 'completed', failure: null, parentSpanId: first?.spanId },
+        instanceId: 'a',
+        executionId: 1,
+        eventId: 2,
+        name: 'echo',
+        attempt: 1,
+        tag: null,
+        sessionId: 's',
+        thread: 'activity-0',
+        outcome: 'completed',
+        failure: null,
+        parentSpanId: first?.spanId,
       },
       { instanceId: 'b', tag: 'gpu', sessionId: null, parentSpanId: second?.spanId },
     ]);

@@ -177,7 +177,9 @@ describe('a trace that begins with an orchestration', () => {
     expect(first?.parentSpanId).toBe('');
     expect(others.map(({ parentSpanId }) => parentSpanId)).toEqual(others.map(() => first?.spanId));
     expect(rounds.map(({ attributes }) => attributes['duraloom.outcome'])).toEqual([
-      ...['continuedAsNew', 'continuedAsNew', 'continuedAsNew'],
+      'continuedAsNew',
+      'continuedAsNew',
+      'continuedAsNew',
       'completed',
     ]);
 
