@@ -177,11 +177,11 @@ export function isStoredTracestate(value: unknown): boolean {
  * Makes the stored trace parent of an execution with which a trace begins.
  *
  * @param traceId - 32 hexadecimal digits, not all zero
- * @param isRecorded - whether the trace is sampled
+ * @param isToBeSampled - whether its spans are recorded
  * @returns the text (T1)
  */
-export function newTraceparent(traceId: string, isRecorded: boolean): string {
-  return `00-${traceId}-${NO_SPAN}-0${isRecorded ? SAMPLED : 0}`;
+export function newTraceparent(traceId: string, isToBeSampled: boolean): string {
+  return `00-${traceId}-${NO_SPAN}-0${isToBeSampled ? SAMPLED : 0}`;
 }
 
 /**
