@@ -106,7 +106,8 @@ export class HttpApp {
   }
 
   #makeRoutes(): Hono<{ Bindings: Bindings }> {
-    const routes = new Hono<{ Bindings: Bindings }>();
+    // The path as it is written, which is what the guard looks at: decoded, /%61pi would be a page to the one and the API to the other.
+    const routes = new Hono<{ Bindings: Bindings }>({ getPath: (request) => new URL(request.url).pathname });
     routes.onError((error, context) => this.#fail(error, { request: context.req.raw, requestId: context.env.requestId }));
     routes.notFound((context) => this.#notFound(context));
     // HEAD of a stream would make a stream that nobody reads.

@@ -228,6 +228,13 @@ describe('a server with a token', () => {
     expect((await ask(guarded.server, 'GET', '/health')).body).toEqual({ status: 'ok', store: 'ok' });
   });
 
+  test.each(['/%61pi/v1/instances', '/api%2Fv1/instances', '/%6Dcp', '/%6fpenapi.json', '/ap%69/v1/export'])(
+    'finds nothing at %s, which is only the API once it is decoded',
+    async (path) => {
+      refused(await ask(guarded.server, 'GET', path), 404, 'ROUTE_NOT_FOUND');
+    },
+  );
+
   test('answers who has it', async () => {
     const headers = { authorization: `Bearer ${TOKEN}` };
     expect((await ask(guarded.server, 'GET', '/api/v1/meta', { headers })).status).toBe(200);
