@@ -104,6 +104,12 @@ async function takeTurn(provider: Provider, items: readonly WorkItem[]): Promise
 }
 
 const committed = cases('optimistic turns', {
+  'an optimistic turn of an instance that was deleted is not for the one that has its id now': async ({ provider }) => {
+    const items = await working(provider);
+    const { createdAtMs } = await read(provider, 'a');
+    await isRefused(provider, items, { createdAtMs: createdAtMs - 1 });
+    assert.equal(await ackTurn(provider, items, { createdAtMs }), 'committed');
+  },
   'an optimistic turn takes its activities along and queues nothing': async ({ provider }) => {
     const items = await working(provider, { events: [2, 3] });
     assert.equal(await ackTurn(provider, items, { version: '1.1.0', customStatus: '"ahead"' }), 'committed');

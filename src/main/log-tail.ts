@@ -138,8 +138,9 @@ export class LogTail implements Logger {
       for (let seq = this.#lastSeq; seq >= firstSeq && entries.length < limit; seq -= 1) this.#collect(seq, filter, entries);
       return { entries: entries.toReversed(), lastSeq: this.#lastSeq, missed: 0 };
     }
-    let seq = Math.max(afterSeq, firstSeq - 1);
-    const missed = seq - afterSeq;
+    // A number of another tail, such as that of the process before, may be ahead.
+    let seq = Math.min(Math.max(afterSeq, firstSeq - 1), this.#lastSeq);
+    const missed = Math.max(0, seq - afterSeq);
     while (seq < this.#lastSeq && entries.length < limit) this.#collect((seq += 1), filter, entries);
     return { entries, lastSeq: seq, missed };
   }

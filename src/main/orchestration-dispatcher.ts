@@ -74,6 +74,8 @@ type Standing = Omit<OrchestrationItem, 'messages' | 'lockToken'>;
 /** Where the live engine of an instance is. */
 type Home = {
   readonly slot: Slot<ReplayControl>;
+  /** When the instance was started: another one may get its id, after a delete. */
+  readonly createdAtMs: number;
   /** null: a turn is under way, or of unknown outcome. */
   standing: Standing | null;
 };
@@ -462,12 +464,20 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     const cold: Turn[] = [];
     for (const turn of turns) {
       const { item } = turn;
-      const home = this.#affinity.get(item.instanceId);
+      const home = this.#homeOf(item);
       if (item.lastEventId > 0 && home === undefined) cold.push(turn);
       else this.#assign(turn, home?.slot ?? this.#leastBusy(), { history: null, wires });
     }
     post(wires);
     if (cold.length > 0) this.#sendCold(cold);
+  }
+
+  /** The live engine of an instance; not that of another one that had its id before. */
+  #homeOf({ instanceId, createdAtMs }: OrchestrationItem): Home | undefined {
+    const home = this.#affinity.get(instanceId);
+    if (home === undefined || home.createdAtMs === createdAtMs) return home;
+    this.#dropEngine(instanceId);
+    return undefined;
   }
 
   #sendCold(turns: readonly Turn[]): void {
@@ -507,7 +517,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
     turn.state = 'running';
     turn.slot = slot;
     turn.thread = nameOf(slot);
-    this.#affinity.set(item.instanceId, { slot, standing: null });
+    this.#affinity.set(item.instanceId, { slot, createdAtMs: item.createdAtMs, standing: null });
     let wire = wires.get(slot);
     if (wire === undefined) wires.set(slot, (wire = []));
     writeTurnRequest(wire, {
@@ -921,7 +931,9 @@ function canBeOptimistic({ item }: Turn, { outcome, consumedMessages }: ReplayRe
 
 function ackOf({ item, ahead }: Turn, result: ReplayResult, outcome: CommittedOutcome): OrchestrationAck {
   const ack = toAck(item, result, outcome);
-  return ahead === null ? ack : { ...ack, lockToken: null, consumedMessageIds: [], completed: ahead.completed };
+  return ahead === null
+    ? ack
+    : { ...ack, lockToken: null, consumedMessageIds: [], completed: ahead.completed, createdAtMs: item.createdAtMs };
 }
 
 /** What an instance is after a turn; null: nobody here knows. */

@@ -210,6 +210,8 @@ export type OrchestrationAck = {
    * unless the instance is running, not locked, not held and without a visible message, and all the items are held. Absent with a lock.
    */
   readonly completed?: readonly WorkItemAck[];
+  /** With `completed`: when the instance was started that the turn was computed for. Another one has taken its id meanwhile: `conflict`. */
+  readonly createdAtMs?: number;
   readonly executionId: number;
   /** Last event id that the turn was computed from; must equal the stored one. */
   readonly baseEventId: number;

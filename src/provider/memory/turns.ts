@@ -31,8 +31,9 @@ export function commitTurn(targets: TurnTargets, ack: OrchestrationAck, nowMs: n
   const isOptimistic = lockToken === null;
   const instance = isOptimistic ? instances.idle(ack.instanceId) : instances.locked({ instanceId: ack.instanceId, lockToken });
   if (instance === undefined) return isOptimistic ? 'conflict' : 'lockLost';
-  const { executionId, lastEventId } = instance.record;
+  const { executionId, lastEventId, createdAtMs } = instance.record;
   if (executionId !== ack.executionId || lastEventId !== ack.baseEventId) return 'conflict';
+  if (ack.createdAtMs !== undefined && ack.createdAtMs !== createdAtMs) return 'conflict';
   if (isOptimistic && !work.holdsAll(completed, nowMs)) return 'conflict';
 
   removeCompleted(targets, completed, nowMs);

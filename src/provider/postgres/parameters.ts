@@ -64,7 +64,7 @@ export function lockParameters(items: readonly WorkItemLock[]): readonly unknown
  * @returns the arrays, in the order of the function
  */
 export function ackParameters(acks: readonly OrchestrationAck[], offered: ReadonlySet<NewWorkItem>): readonly unknown[] {
-  const turns = new Columns(14);
+  const turns = new Columns(15);
   const used = new Columns(3);
   const work = new Columns(14);
   const timers = new Columns(5);
@@ -78,7 +78,7 @@ export function ackParameters(acks: readonly OrchestrationAck[], offered: Readon
     const number = index + 1;
     const status = [ack.status, ack.output, customStatus !== undefined, customStatus ?? null];
     const code = [next?.name ?? null, next?.version ?? null, next?.payload ?? null];
-    const place = [executionId, ack.baseEventId, ack.version, page?.lastEventId ?? null, page?.events ?? null];
+    const place = [executionId, ack.baseEventId, ack.createdAtMs ?? null, ack.version, page?.lastEventId ?? null, page?.events ?? null];
     turns.add(instanceId, ack.lockToken, ...place, ...status, ...code);
     for (const messageId of ack.consumedMessageIds) used.add(number, instanceId, messageId);
     for (const item of ack.workItems) work.add(number, instanceId, executionId, ...workCells(item), offered.has(item));

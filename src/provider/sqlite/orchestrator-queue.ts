@@ -32,6 +32,7 @@ type LockRow = {
   readonly hold_until: number;
   readonly execution_id: number;
   readonly last_event_id: number;
+  readonly created_at: number;
   readonly lock_token: string | null;
   readonly ready_at: number | null;
   readonly message_seq: number;
@@ -152,7 +153,7 @@ export class OrchestratorQueue {
       'UPDATE orchestrator_queue SET attempts = attempts + 1 WHERE instance_id = ? AND visible_at <= ? AND message_id <= ?',
     );
     this.#selectLock = prepare(
-      `SELECT instance_key, status, hold_until, execution_id, last_event_id, lock_token, ready_at, message_seq, handed_seq, handed_at, code_id, priority, has_extras
+      `SELECT instance_key, status, hold_until, execution_id, last_event_id, created_at, lock_token, ready_at, message_seq, handed_seq, handed_at, code_id, priority, has_extras
        FROM instances WHERE instance_id = ?`,
     );
     // Values only: a subquery or a fence in here makes SQLite open temporary tables, which costs more than a SELECT before (50 µs, not 8).
@@ -349,6 +350,7 @@ export class OrchestratorQueue {
     if (row === undefined) return 'instanceGone';
     if (ack.lockToken !== null && !holdsLock(row, ack.lockToken, nowMs)) return 'lockLost';
     if (row.execution_id !== executionId || row.last_event_id !== ack.baseEventId) return 'conflict';
+    if (ack.createdAtMs !== undefined && row.created_at !== ack.createdAtMs) return 'conflict';
     if (ack.lockToken !== null) this.#leases.finish(ack.lockToken);
     else if (!isIdle(row, nowMs) || !this.#work.removeAll(ack.completed ?? [], nowMs)) return 'conflict';
     const codeId = this.#codeAfterTurn(ack, row);

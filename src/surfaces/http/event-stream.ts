@@ -60,6 +60,8 @@ export function eventStream(source: (signal: AbortSignal) => AsyncGenerator<stri
     clearTimeout(stall);
     options.signal.removeEventListener('abort', end);
     ending.abort();
+    // One whose reader takes nothing more stands at a piece, where no signal reaches it: it would watch for ever.
+    void pieces.return(undefined);
     options.onEnd();
   };
   options.signal.addEventListener('abort', end, { once: true });

@@ -138,6 +138,11 @@ export async function* followLogs(
     let { afterSeq } = options;
     while (!signal.aborted) {
       const page = logs.read({ ...options.filter, ...(afterSeq !== null && { afterSeq }), limit: LOG_LINES });
+      if (afterSeq !== null && page.lastSeq < afterSeq) {
+        // The reader comes from the process before, whose lines had higher numbers.
+        afterSeq = 0;
+        continue;
+      }
       const isAtEnd = page.entries.length < LOG_LINES;
       const gap = { event: 'gap', data: encodeRecord({ missed: page.missed }) };
       const lines = page.entries.map((entry) => ({ event: 'log', id: String(entry.seq), data: encodeRecord(entry) }));

@@ -1,4 +1,6 @@
 // Event streams over real connections: what they say, how they go on after a cut, and what they leave behind.
+import { LogTail } from 'duraloom';
+import { createHttpApi } from 'duraloom/http';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ask, eventsUntil, openSurface, readEvents, type SseEvent, type Surface } from '../surface-stage.ts';
@@ -184,6 +186,22 @@ test('a reader that takes nothing is cut', async () => {
   expect(other.server.figures().watched).toBe(0);
 });
 
+test('a reader without a connection to cut, who takes nothing or goes, leaves nothing behind', async () => {
+  const api = await createHttpApi({ client: surface.client, stallMs: 50, pollMs: 10 });
+  onTestFinished(() => api.close());
+  await surface.client.startOrchestration('watched', 'approval');
+  for (const path of ['/streams/stats', '/streams/instances', '/instances/watched/events']) {
+    const gone = new AbortController();
+    for (const signal of [new AbortController().signal, gone.signal]) {
+      const response = await api.fetch(new Request(`http://localhost/api/v1${path}`, { signal, headers: { host: 'localhost' } }));
+      const reader = response.body?.getReader();
+      expect((await reader?.read())?.done).toBe(false);
+    }
+    gone.abort();
+    await expect.poll(() => api.figures()).toEqual({ streams: 0, watched: 0 });
+  }
+});
+
 test('a thousand readers, some of which take nothing, cost bounded memory, and all others get the end', { timeout: 120_000 }, async () => {
   const other = await openSurface({ rateLimit: false, maxStreams: 1_200, stallMs: 60_000, pollMs: 50 }, { turnTimeoutMs: 20_000 });
   onTestFinished(() => other[Symbol.asyncDispose]());
@@ -210,4 +228,17 @@ test('a thousand readers, some of which take nothing, cost bounded memory, and a
   expect(ends.every(([status]) => status?.data['status'] === 'Completed')).toBe(true);
   for (const socket of stuck) socket.destroy();
   await expect.poll(() => other.server.figures(), { timeout: 10_000 }).toEqual({ streams: 0, watched: 0 });
+});
+
+test('a reader of log lines who comes from the process before gets those of this one', async () => {
+  const logs = new LogTail();
+  const api = await createHttpApi({ client: surface.client, logs });
+  onTestFinished(() => api.close());
+  logs.info({}, 'first');
+  const response = await api.fetch(
+    new Request('http://localhost/api/v1/streams/logs', { headers: { host: 'localhost', 'last-event-id': '5000' } }),
+  );
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  onTestFinished(() => reader?.cancel());
+  expect((await reader?.read())?.value).toContain('"message":"first"');
 });

@@ -108,7 +108,7 @@ END`,
   // p_work_numbers: of a limit: concurrency, count and interval, with blanks between; each may be left out.
   // Arrays by turn: p_ids …; by what belongs to a turn: …_ack is the number of the turn, from 1, …_id its instance, …_execution its execution.
   plpgsql(
-    `ack_turns(p_now bigint, p_ids text[], p_tokens text[], p_executions integer[], p_bases integer[], p_versions text[], p_lasts integer[],
+    `ack_turns(p_now bigint, p_ids text[], p_tokens text[], p_executions integer[], p_bases integer[], p_createds bigint[], p_versions text[], p_lasts integer[],
   p_events text[], p_statuses text[], p_outputs text[], p_sets_custom boolean[], p_customs text[], p_next_names text[], p_next_versions text[],
   p_next_payloads text[],
   p_used_ack integer[], p_used_id text[], p_used bigint[],
@@ -153,14 +153,14 @@ BEGIN
       WHEN i.instance_id IS NULL THEN 'instanceGone'
       WHEN a.token IS NULL THEN CASE
         WHEN i.status = 'Running' AND i.lock_token IS NULL AND i.hold_until <= v_now AND i.execution_id = a.execution
-          AND i.last_event_id = a.base AND a.ord <> ALL (v_bad)
+          AND i.last_event_id = a.base AND i.created_at = coalesce(a.created, i.created_at) AND a.ord <> ALL (v_bad)
           AND NOT EXISTS (SELECT FROM messages m WHERE m.instance_id = ANY (ARRAY[a.id]) AND m.visible_at <= v_now)
         THEN 'committed' ELSE 'conflict' END
       WHEN i.lock_token IS DISTINCT FROM a.token OR i.ready_at IS NULL OR i.ready_at <= v_now THEN 'lockLost'
       WHEN i.execution_id <> a.execution OR i.last_event_id <> a.base THEN 'conflict'
       ELSE 'committed'
     END AS outcome
-    FROM unnest(p_ids, p_tokens, p_executions, p_bases) WITH ORDINALITY a (id, token, execution, base, ord)
+    FROM unnest(p_ids, p_tokens, p_executions, p_bases, p_createds) WITH ORDINALITY a (id, token, execution, base, created, ord)
     LEFT JOIN instances i ON i.instance_id = ANY (ARRAY[a.id])
   ) x;
   IF NOT true = ANY (v_ok) THEN
