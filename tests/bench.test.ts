@@ -69,6 +69,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   W9: ['mibPerSecond', 'millisecondsEach'],
   W10: ['openMs', 'completeMs', 'completedPerSecond'],
   W12: ['orchestrationsPerSecond', 'onePerSecond', 'twoToOne'],
+  W13: ['orchestrationsPerSecond', 'plainPerSecond', 'observedToPlain'],
   W11: ['finished', 'fullPerSecond', 'emptyPerSecond', 'fullToEmpty'],
   M1: ['microsPerEvent'],
   M2: ['microsPer1000Events', 'eventsPerSecond'],

@@ -256,7 +256,7 @@ function isId(value: unknown): value is number {
 }
 
 function isTime(value: unknown): value is number {
-  return Number.isFinite(value);
+  return Number.isSafeInteger(value);
 }
 
 function isTimeOrNull(value: unknown): value is number | null {

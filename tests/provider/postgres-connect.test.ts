@@ -444,5 +444,5 @@ test('T28: ten processes that start at once on an empty database all connect, an
   const ended = await Promise.all(children.map((child) => child.ended));
   expect(ended.map(({ code, stderr }) => [code, stderr])).toEqual(ended.map(() => [0, '']));
   expect(ended.map(({ stdout }) => stdout.trim()).toSorted()).toEqual([...Array.from({ length: 9 }, () => 'exists'), 'started']);
-  expect(await query(`SELECT version FROM "${schema}".duraloom`)).toEqual([{ version: 1 }, { version: 2 }]);
+  expect(await query(`SELECT version FROM "${schema}".duraloom ORDER BY version`)).toEqual([{ version: 1 }, { version: 2 }]);
 });

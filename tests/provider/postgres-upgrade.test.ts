@@ -2,6 +2,7 @@
 // statements that made the stores of each version, as they were; they are never changed. Neighbour: postgres-connect.test.ts.
 import { PostgresProvider } from 'duraloom/postgres';
 import { readFileSync } from 'node:fs';
+import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { attributes, commit, effects, fetchItems, listAll, only, page, read, start, startOne } from '../../src/conformance/case-kit.ts';
 import { freshSchema, openPostgres, postgresUrl, query } from '../support/postgres.ts';
@@ -102,6 +103,27 @@ test('processes of the version before go on in a store that another one has upgr
   expect(only(await listAll(provider, { filter: { search: 'new' }, orderBy: 'createdAt' })).status).toBe('Pending');
   await startOne(provider, 'newer', { attributes: attributes({ k: '1' }) });
   expect((await fetchItems(provider)).length).toBe(4);
+});
+
+test('an upgrade may take longer than connecting: it waits for a transaction that goes on in the store', { timeout: 60_000 }, async () => {
+  const schema = await makeOld(1);
+  const client = new pg.Client({ connectionString: postgresUrl() });
+  await client.connect();
+  onTestFinished(() => client.end());
+  await client.query(`BEGIN; LOCK TABLE "${schema}".instances IN ROW EXCLUSIVE MODE`);
+  const connectTimeoutMs = 400;
+  const startedMs = performance.now();
+  let isOver = false;
+  const connecting = PostgresProvider.connect({ connectionString: postgresUrl(), schema, maxConnections: 3, connectTimeoutMs });
+  void connecting.finally(() => {
+    isOver = true;
+  });
+  await expect.poll(() => performance.now() - startedMs, { timeout: 10_000 }).toBeGreaterThan(2 * connectTimeoutMs);
+  expect(isOver).toBe(false);
+  await client.query('COMMIT');
+  const provider = await connecting;
+  onTestFinished(() => provider.close());
+  expect(await listAll(provider)).toHaveLength(4);
 });
 
 test('of many processes that connect at once one upgrades the store, and all work with it', { timeout: 60_000 }, async () => {

@@ -92,15 +92,15 @@ describe('a span', () => {
     expect(toTraceContext(span)).toEqual({ traceparent: `00-${TRACE_ID}-${span.spanId}-00` });
   });
 
-  it('has the same id each time, and another one than 200,000 others of its trace', () => {
+  it('has the same id each time, and another one than 40,000 others of its trace', () => {
     const idOf = (key: string): string => spanBelow({ traceparent }, key).spanId;
     expect(idOf('order-1 1 1000')).toBe(idOf('order-1 1 1000'));
     const ids = new Set<string>();
-    for (let index = 0; index < 100_000; index += 1) {
+    for (let index = 0; index < 20_000; index += 1) {
       ids.add(idOf(`order-${index} 1 1000`));
       ids.add(idOf(`${index} token`));
     }
-    expect(ids.size).toBe(200_000);
+    expect(ids.size).toBe(40_000);
     expect(ids).not.toContain('0'.repeat(16));
   });
 });

@@ -2,7 +2,7 @@
 // and ends it.
 //
 // D1. `pg` is loaded here only, when a provider connects without a pool of the application: it is an optional peer dependency.
-// D2. Connecting ends within its time, whatever the server or the network does.
+// D2. Connecting ends within its time, whatever the server or the network does; where a store is upgraded, within the time for that.
 // D3. A connection may end at any moment, also between the one at which the pool hands it out and the one at which whoever asked for it goes on:
 //     somebody listens to its errors from its beginning on. Node ends a process for an error that nobody listens to.
 import type pg from 'pg';
@@ -14,8 +14,8 @@ import type { PooledPostgresClient, PostgresClient, PostgresPool, ResolvedPostgr
 export type OpenPool = Pick<PostgresPool, 'connect'> & {
   /** The server in words, without user and password. */
   readonly where: string;
-  /** Runs the first statements on a connection, within the time for connecting. */
-  prepare(run: (client: PostgresClient) => Promise<void>): Promise<void>;
+  /** Runs the first statements on a connection, within a time. */
+  prepare<Value>(run: (client: PostgresClient) => Promise<Value>, timeoutMs: number): Promise<Value>;
   /** Closes the connections, unless the pool is the application's. */
   end(): Promise<void>;
 };
@@ -31,7 +31,7 @@ const KEEP_ALIVE_MS = 5_000;
  * @throws {ProviderError} `DRIVER_MISSING`, `DATABASE_UNREACHABLE` for a connection string that is none
  */
 export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPool> {
-  const { pool: given, connectTimeoutMs } = options;
+  const { pool: given } = options;
   const { pool, where, end } =
     given === undefined ? await makePool(options) : { pool: given, where: "the application's pool", end: nothing };
   // A connection that ends, as with each restart of the server: its statement rejects, and the next one gets another one.
@@ -43,7 +43,7 @@ export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPo
   return {
     where,
     connect: () => pool.connect(),
-    prepare: (run) => prepare(pool, run, connectTimeoutMs),
+    prepare: (run, timeoutMs) => prepare(pool, run, timeoutMs),
     end: async () => {
       await end();
       // In a pool of our own connections may still be ending, and each may fail.
@@ -55,16 +55,17 @@ export async function openPool(options: ResolvedPostgresOptions): Promise<OpenPo
 }
 
 /** D2. A connection that was not answered on is closed, or the pool could not be ended. */
-async function prepare(pool: PostgresPool, run: (client: PostgresClient) => Promise<void>, timeoutMs: number): Promise<void> {
+async function prepare<Value>(pool: PostgresPool, run: (client: PostgresClient) => Promise<Value>, timeoutMs: number): Promise<Value> {
   const endMs = performance.now() + timeoutMs;
   const client = await takeClient(pool, timeoutMs);
   // D3, for a connection that the application's pool had already.
   const onError = (): void => undefined;
   client.on('error', onError);
   try {
-    await inTime(run(client), endMs - performance.now());
+    const value = await inTime(run(client), endMs - performance.now());
     client.removeListener('error', onError);
     client.release();
+    return value;
   } catch (error) {
     client.removeListener('error', onError);
     client.release(true);

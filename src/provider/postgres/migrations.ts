@@ -4,6 +4,7 @@
 // V1. Any number of processes may connect at once: one makes or changes the schema, the others wait for it (advisory lock, T28).
 // V2. All migrations of a connect are one transaction: the schema is at a version, or it is not there.
 // V3. Nothing is written into a schema that is not ours, and nothing at all when the version is right.
+// V4. An upgrade goes through all instances: it has a time of its own, and so have those who wait for it.
 import { ProviderError } from '../../types/errors.ts';
 import type { PostgresClient } from './postgres-options.ts';
 import { DUMP_FUNCTIONS } from './sql/dumps.ts';
@@ -42,18 +43,29 @@ const FUNCTIONS: readonly string[] = [
 /** The version that this code works with. */
 const SCHEMA_VERSION = MIGRATIONS.length;
 
+/** V4. How long an upgrade may take, with the wait for it, in milliseconds. */
+export const UPGRADE_TIMEOUT_MS = 600_000;
+
 /**
  * Brings a schema to the current version; makes it when it is not there.
  *
  * @param client - a connection that nobody else uses meanwhile
- * @param options - `schema`: its name; `where`: the server in words; `lockTimeoutMs`: how long to wait for others that do the same
+ * @param options - `schema`: its name; `where`: the server in words; `lockTimeoutMs`: how long to wait for others that do the same; `upgrades`: whether
+ *   an older one is upgraded
+ * @returns false: it is older, and nothing was done
  * @throws {ProviderError} `DATABASE_TOO_OLD`, `DATABASE_READ_ONLY`, `DATABASE_FOREIGN`, `SCHEMA_TOO_NEW`
  */
 export async function prepareSchema(
   client: PostgresClient,
-  options: { readonly schema: string; readonly where: string; readonly partitions: number; readonly lockTimeoutMs: number },
-): Promise<void> {
-  const { schema, where, lockTimeoutMs } = options;
+  options: {
+    readonly schema: string;
+    readonly where: string;
+    readonly partitions: number;
+    readonly lockTimeoutMs: number;
+    readonly upgrades: boolean;
+  },
+): Promise<boolean> {
+  const { schema, where, lockTimeoutMs, upgrades } = options;
   const run = async (text: string, values: readonly unknown[] = []): Promise<Readonly<Record<string, unknown>>> =>
     // Of several statements there are several answers, and none of interest.
     (await client.query({ text, values })).rows?.[0] ?? {};
@@ -66,8 +78,10 @@ export async function prepareSchema(
        pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only`,
   );
   if (Number(server) < OLDEST_SERVER) throw tooOld(where, String(name));
-  if ((await readVersion(client, schema, where)) === SCHEMA_VERSION) return;
+  const found = await readVersion(client, schema, where);
+  if (found === SCHEMA_VERSION) return true;
   if (isReadOnly === true) throw readOnly(where);
+  if (found > 0 && !upgrades) return false;
   await client.query({ text: 'BEGIN' });
   try {
     await run(`SELECT set_config('lock_timeout', $1, true)`, [String(lockTimeoutMs)]);
@@ -88,6 +102,7 @@ export async function prepareSchema(
       await run(FUNCTIONS.join('\n'));
     }
     await client.query({ text: 'COMMIT' });
+    return true;
   } catch (error) {
     await rollBack(client);
     throw error;

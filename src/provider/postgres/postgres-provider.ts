@@ -68,7 +68,7 @@ import { FetchWaits, type Look, type Reservation } from './fetch-waits.ts';
 import { DUMP_COLUMNS, importParameters, toDumps } from './dumps.ts';
 import { takeClient } from './in-time.ts';
 import { Lane, type LaneOperation } from './lane.ts';
-import { prepareSchema } from './migrations.ts';
+import { prepareSchema, UPGRADE_TIMEOUT_MS } from './migrations.ts';
 import { ANY, channelOf, Notifier, type Notice } from './notifier.ts';
 import { listParameters, peekParameters, toCounts, toDeleteOutcome, toExecution, toList, toQueueItem } from './operators.ts';
 import { ackParameters, isPlainStart, lockParameters, startParameters } from './parameters.ts';
@@ -178,14 +178,19 @@ export class PostgresProvider implements Provider {
    * @returns the open provider; close it when its runtimes and clients are done
    * @throws {OptionError} for an option outside its range
    * @throws {ProviderError} `DRIVER_MISSING`, `DATABASE_UNREACHABLE`, `DATABASE_DENIED`, `DATABASE_READ_ONLY`, `DATABASE_TOO_OLD`,
-   *   `DATABASE_FOREIGN`, `DATABASE_UNREADABLE`, `SCHEMA_TOO_NEW`, within `connectTimeoutMs`
+   *   `DATABASE_FOREIGN`, `DATABASE_UNREADABLE`, `SCHEMA_TOO_NEW`, within `connectTimeoutMs` unless the schema has to be upgraded
    */
   static async connect(options?: PostgresOptions): Promise<PostgresProvider> {
     const resolved = resolvePostgresOptions(options);
-    const endMs = performance.now() + resolved.connectTimeoutMs;
+    let endMs = performance.now() + resolved.connectTimeoutMs;
     const pool = await openPool(resolved);
     try {
-      await pool.prepare((client) => prepareSchema(client, { ...resolved, where: pool.where, lockTimeoutMs: resolved.connectTimeoutMs }));
+      const prepare = (upgrades: boolean, timeoutMs: number): Promise<boolean> =>
+        pool.prepare((client) => prepareSchema(client, { ...resolved, where: pool.where, lockTimeoutMs: timeoutMs, upgrades }), timeoutMs);
+      if (!(await prepare(false, resolved.connectTimeoutMs))) {
+        await prepare(true, UPGRADE_TIMEOUT_MS);
+        endMs = performance.now() + resolved.connectTimeoutMs;
+      }
       const provider = new PostgresProvider(pool, resolved);
       await provider.#notifier.start(endMs - performance.now());
       return provider;
