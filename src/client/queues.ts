@@ -6,6 +6,7 @@ import { ArgumentError } from '../types/errors.ts';
 import type { OrchestratorMessage } from '../types/history-event.ts';
 import type { ActivityRouting } from '../types/replay.ts';
 import { show } from '../types/show.ts';
+import { readStamp } from '../types/trace.ts';
 import type { ClientStore } from './client-store.ts';
 import { assertTarget } from './requests.ts';
 
@@ -131,6 +132,8 @@ function toEntry(item: QueueItem): QueueEntry {
     return { kind: 'message', instanceId, messageId, timerEventId, key, visibleAt, attempt, lockedUntil, message };
   }
   const { instanceId, executionId, eventId, name, visibleAtMs, attempt, routing, heartbeat, payload } = item;
+  // The trace stands before the input.
+  const encoded = readStamp(payload)?.input ?? payload;
   const where = `activity '${name}' of instance '${instanceId}'`;
   return {
     kind: 'workItem',
@@ -143,7 +146,7 @@ function toEntry(item: QueueItem): QueueEntry {
     lockedUntil,
     routing,
     heartbeat: decodeStored(heartbeat, `heartbeat of ${where}`),
-    input: decodeStored(payload === '' ? null : payload, `input of ${where}`),
+    input: decodeStored(encoded === '' ? null : encoded, `input of ${where}`),
   };
 }
 

@@ -42,6 +42,15 @@ function executions(spans: readonly FinishedSpan[]): readonly OrchestrationSpan[
 
 const echo = defineActivity('echo', (_ctx, value: unknown) => value);
 
+test('a look into the queue shows the input of an activity without its trace', async () => {
+  const play = defineOrchestration('play', (ctx) => ctx.scheduleActivity('nobody', { a: 1 }));
+  const { store } = await record({ orchestrations: play });
+  await store.client.startOrchestration('a', 'play', undefined, CALLER);
+  await expect.poll(async () => (await store.client.getState('a'))?.eventCount).toBe(2);
+  const { items } = await store.client.peekQueue({ queue: 'worker' });
+  expect(items).toMatchObject([{ kind: 'workItem', name: 'nobody', input: { a: 1 } }]);
+});
+
 describe('the span of an attempt', () => {
   test('says which, where and how long, below its execution', async () => {
     const play = defineOrchestration('play', (ctx) => ctx.scheduleActivity('echo', 1, { sessionId: 's' }));
