@@ -28,6 +28,9 @@ export type ImportProgress = {
 
 /** How many are read or written at a time. Reason: a history may have megabytes. */
 const BATCH = 20;
+const MAX_PRIORITY = 9;
+/** Beyond it there is no `Date`. */
+const MAX_TIME_MS = 8.64e15;
 const EXECUTION_STATUSES: ReadonlySet<unknown> = new Set([...INSTANCE_STATUSES, 'ContinuedAsNew']);
 
 /**
@@ -120,10 +123,15 @@ function toDump(record: unknown): InstanceDump | null {
     isTimeOrNull(holdUntilMs) &&
     isListOf(executions, isExecution) &&
     executions.at(-1)?.executionId === instance.executionId &&
+    executions.at(-1)?.lastEventId === instance.lastEventId &&
+    executions.every(({ executionId }, index) => executionId > (executions[index - 1]?.executionId ?? 0)) &&
     isListOf(values, isValue) &&
+    areDistinct(values.map(({ key }) => key)) &&
     isListOf(subscriptions, isText) &&
     isListOf(messages, isMessage) &&
+    areDistinct(messages.flatMap(({ key }) => key ?? [])) &&
     isListOf(workItems, isWorkItem) &&
+    areDistinct(workItems.map(({ executionId, eventId }) => `${executionId} ${eventId}`)) &&
     (!isEnded(instance.status) || (messages.length === 0 && workItems.length === 0));
   if (!isSound) return null;
   const attributes = readAttributes(instance.attributes);
@@ -160,10 +168,12 @@ function isInstanceRecord(value: unknown): value is InstanceDump['record'] {
   const { version, status, executionId, lastEventId, output, customStatus, customStatusVersion, attributes, parent, onParentClose } = value;
   const { priority, createdAtMs, updatedAtMs, endedAtMs } = value;
   return (
-    [version, output, customStatus, attributes].every(isTextOrNull) &&
+    [version, attributes].every(isTextOrNull) &&
+    [output, customStatus].every(isEncodedOrNull) &&
     INSTANCE_STATUSES.some((known) => known === status) &&
     isId(executionId) &&
     [lastEventId, customStatusVersion, priority].every(isCount) &&
+    (priority as number) <= MAX_PRIORITY &&
     [createdAtMs, updatedAtMs].every(isTime) &&
     (endedAtMs === null) === !isEnded(status as InstanceDump['record']['status']) &&
     isTimeOrNull(endedAtMs) &&
@@ -194,7 +204,7 @@ function isPage(value: unknown): value is InstanceDump['executions'][number]['pa
 }
 
 function isValue(value: unknown): value is InstanceDump['values'][number] {
-  return isObject(value) && isText(value['key']) && isText(value['value']) && isTime(value['updatedAtMs']);
+  return isObject(value) && isText(value['key']) && isEncoded(value['value']) && isTime(value['updatedAtMs']);
 }
 
 function isMessage(value: unknown): value is InstanceDump['messages'][number] {
@@ -218,7 +228,7 @@ function isWorkItem(value: unknown): value is InstanceDump['workItems'][number] 
     isText(name) &&
     typeof payload === 'string' &&
     (routing === null || isRouting(routing)) &&
-    isTextOrNull(heartbeat)
+    isEncodedOrNull(heartbeat)
   );
 }
 
@@ -236,6 +246,25 @@ function isText(value: unknown): value is string {
 
 function isTextOrNull(value: unknown): value is string | null {
   return value === null || isText(value);
+}
+
+/** A list shows it, and one that cannot be read would fail the list. */
+function isEncoded(value: unknown): value is string {
+  if (!isText(value)) return false;
+  try {
+    decodeStored(value, 'it');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isEncodedOrNull(value: unknown): value is string | null {
+  return value === null || isEncoded(value);
+}
+
+function areDistinct(keys: readonly string[]): boolean {
+  return new Set(keys).size === keys.length;
 }
 
 function isKey(value: unknown, maxLength: number): boolean {
@@ -256,7 +285,7 @@ function isId(value: unknown): value is number {
 }
 
 function isTime(value: unknown): value is number {
-  return Number.isSafeInteger(value);
+  return Number.isSafeInteger(value) && Math.abs(value as number) <= MAX_TIME_MS;
 }
 
 function isTimeOrNull(value: unknown): value is number | null {

@@ -471,6 +471,9 @@ describe.each(STORES)('a client of %s', (store) => {
     const { value: good } = await client.exportInstances().next();
     if (typeof good !== 'object') throw new TypeError('nothing exported');
     const { instance } = good;
+    const twice = <Part>(part: Part): readonly Part[] => [part, part];
+    const work = { executionId: 1, eventId: 2, name: 'x', payload: '', routing: null, heartbeat: null };
+    const message = { isStart: false, timerEventId: null, key: 'k', visibleAtMs: 0, payload: '{}' };
     const bad: readonly unknown[] = [
       null,
       { ...good, version: 2 },
@@ -478,6 +481,17 @@ describe.each(STORES)('a client of %s', (store) => {
       { ...good, instance: { ...instance, executions: [] } },
       { ...good, instance: { ...instance, messages: [{}] } },
       { ...good, instance: { ...instance, record: { ...instance.record, attributes: '{"a":{}}' } } },
+      ...[{ customStatus: '{' }, { createdAtMs: 9e15 }, { createdAtMs: 1.5 }, { priority: 10 }, { lastEventId: 77 }].map((change) => ({
+        ...good,
+        instance: { ...instance, record: { ...instance.record, ...change } },
+      })),
+      ...[twice({ key: 'k', value: '1', updatedAtMs: 1 }), [{ key: 'k', value: '{', updatedAtMs: 1 }]].map((values) => ({
+        ...good,
+        instance: { ...instance, values },
+      })),
+      { ...good, instance: { ...instance, executions: [...instance.executions, ...instance.executions] } },
+      { ...good, instance: { ...instance, workItems: twice(work) } },
+      { ...good, instance: { ...instance, messages: twice(message) } },
     ];
     await client.deleteInstance('a', { force: true });
     for (const record of bad) {
