@@ -465,6 +465,21 @@ describe.each(STORES)('a client of %s', (store) => {
     await other.close();
   });
 
+  test('takes along an instance with more timers than a call has arguments', { timeout: 60_000 }, async () => {
+    const { client, provider } = await openStore(store);
+    await runFirst(provider, 'a');
+    const { value: good } = await client.exportInstances().next();
+    if (typeof good !== 'object') throw new TypeError('nothing exported');
+    await client.deleteInstance('a', { force: true });
+    const atMs = 4_000_000_000_000;
+    const messages = Array.from({ length: 150_000 }, (_, index) => {
+      return { isStart: false, timerEventId: index + 2, key: null, visibleAtMs: atMs + index, payload: '{}' };
+    });
+    await client.importInstances([{ ...good, instance: { ...good.instance, messages } }]);
+    const { instances } = await client.listInstances();
+    expect(instances).toMatchObject([{ waitingFor: { timers: 1_000, nextTimerAt: new Date(atMs) } }]);
+  });
+
   test('imports nothing that is no export, and says which record it was', async () => {
     const { client, provider } = await openStore(store);
     await runFirst(provider, 'a');

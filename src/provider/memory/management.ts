@@ -70,7 +70,7 @@ export function countWaiting({ instances, work }: Stored, instanceId: string, no
   const bounded = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Math.min(count, MAX_WAITING_COUNT)]));
   return {
     ...(bounded as typeof counts),
-    nextTimerAtMs: timers.length === 0 ? null : Math.min(...timers.map(({ visibleAtMs }) => visibleAtMs)),
+    nextTimerAtMs: timers.reduce<number | null>((first, { visibleAtMs }) => Math.min(first ?? visibleAtMs, visibleAtMs), null),
     readyAtMs: instance?.readyAtMs ?? null,
     isLocked: instance !== undefined && isLocked(instance, nowMs),
   };

@@ -203,7 +203,11 @@ type DumpParts = {
 
 function readyAt({ record, messages, holdUntilMs }: InstanceDump, nowMs: number): number | null {
   if ((record.status !== 'Pending' && record.status !== 'Running') || messages.length === 0) return null;
-  const firstMs = Math.min(...messages.map(({ timerEventId, visibleAtMs }) => (timerEventId === null ? 0 : visibleAtMs)));
+  // There may be more messages than a call takes arguments.
+  const firstMs = messages.reduce(
+    (first, { timerEventId, visibleAtMs }) => Math.min(first, timerEventId === null ? 0 : visibleAtMs),
+    Number.POSITIVE_INFINITY,
+  );
   const atMs = Math.max(firstMs, holdUntilMs ?? 0);
   return atMs > nowMs ? atMs : nowMs - record.priority * PRIORITY_HEAD_START_MS;
 }
