@@ -194,12 +194,15 @@ export async function readTree(
       if (node.isTruncated) break;
     }
   }
+  // From the deepest ones up, without recursion: a chain of children may be deeper than the stack.
+  const trees = new Map<Node, InstanceTree>();
   const toTree = ({ record, children, isTruncated }: Node): InstanceTree => ({
     instance: toState(record),
-    children: children.map(toTree),
+    children: children.flatMap((child) => trees.get(child) ?? []),
     isTruncated,
   });
-  return toTree(top);
+  for (const node of queue.toReversed()) trees.set(node, toTree(node));
+  return trees.get(top) ?? toTree(top);
 }
 
 /** Lets the event loop do something else. */

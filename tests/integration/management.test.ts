@@ -517,3 +517,19 @@ describe.each(STORES)('a client of %s', (store) => {
     expect(await rejection(client.importInstances(5 as never))).toMatchObject({ code: 'ARGUMENT_INVALID' });
   });
 });
+
+test('a tree may be deeper than the stack', { timeout: 60_000 }, async () => {
+  const { client, provider } = await openStore('sqlite');
+  await runFirst(provider, 'c0');
+  const { value: good } = await client.exportInstances().next();
+  if (typeof good !== 'object') throw new TypeError('nothing exported');
+  const { instance } = good;
+  const chain = Array.from({ length: 9_000 }, (_, index) => {
+    const parent = { instanceId: `c${index}`, executionId: 1, eventId: 2 };
+    return { ...good, instance: { ...instance, record: { ...instance.record, instanceId: `c${index + 1}`, parent } } };
+  });
+  await client.importInstances(chain);
+  let [tree, depth] = [await client.getTree('c0', { limit: 10_000 }), 0];
+  for (let [child] = tree.children; child !== undefined; [child] = tree.children) [tree, depth] = [child, depth + 1];
+  expect([depth, tree.instance.instanceId]).toEqual([9_000, 'c9000']);
+});
