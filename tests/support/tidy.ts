@@ -119,7 +119,7 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
     packages: [],
   },
   // By the API alone, never by an SDK: which one a host has is its own choice.
-  'src/surfaces/otel': { folders: ['src/types'], node: true, packages: ['@opentelemetry/api'] },
+  'src/surfaces/otel': { folders: ['src/types', 'src/main'], node: true, packages: ['@opentelemetry/api'] },
 };
 
 /** Driver packages of the folders `src/provider/<name>`. */

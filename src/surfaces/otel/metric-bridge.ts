@@ -1,16 +1,12 @@
-// Measurements of duraloom as instruments of OpenTelemetry. Neighbours: open-telemetry.ts makes one, main/metrics.ts (what comes here).
+// Measurements of duraloom as instruments of OpenTelemetry. Neighbours: open-telemetry.ts makes one, main/metrics.ts (what comes here), main/metric-catalogue.ts (what it means).
 //
 // Names: the units that they end with become the units of instruments, `_total` goes. An exporter to Prometheus puts both back, so that names there are
 // those of docs/guides/metrics.md.
 import type { Meter, MetricOptions } from '@opentelemetry/api';
 import type { MetricLabels, MetricPoint } from '../../types/metrics.ts';
-import { descriptionOf } from './descriptions.ts';
+import { bucketsByName, describeMetric } from '../../main/metric-catalogue.ts';
 
 type Instrument = (value: number, labels: MetricLabels) => void;
-
-/** Upper bounds of histograms, as in main/metrics.ts. */
-const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1_800, 3_600];
-const NUMBERS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000, 10_000, 100_000];
 
 /** Units by the last part of a name. */
 const UNITS: ReadonlyMap<string, string> = new Map([
@@ -53,7 +49,7 @@ export class MetricBridge {
 
   #make(kind: MetricPoint['kind'], given: string): Instrument {
     const { name, unit } = toInstrumentName(given);
-    const options: MetricOptions = { unit, description: descriptionOf(given) };
+    const options: MetricOptions = { unit, description: describeMetric(given)?.help ?? '' };
     switch (kind) {
       case 'counter': {
         const counter = this.#meter.createCounter(name, options);
@@ -64,7 +60,7 @@ export class MetricBridge {
         return (value, labels) => gauge.record(value, labels);
       }
       case 'histogram': {
-        const advice = { explicitBucketBoundaries: unit === 's' ? SECONDS : NUMBERS };
+        const advice = { explicitBucketBoundaries: [...bucketsByName(given)] };
         const histogram = this.#meter.createHistogram(name, { ...options, advice });
         return (value, labels) => histogram.record(value, labels);
       }
