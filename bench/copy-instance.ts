@@ -1,5 +1,5 @@
 // Fills a database file with copies of one instance, by SQL: a million of them by the runtime would take longer than the rest of the bench.
-// The only place besides raw-ceiling.ts that knows how the schema names things. Neighbours: timers.ts (W7), full-store.ts (W11).
+// The only place besides raw-ceiling.ts that knows how the schema names things. Neighbours: timers.ts (W7), full-store.ts (W11), listing.ts (W14).
 import { openDatabase } from '../src/provider/sqlite/open-database.ts';
 
 /** Copies of one transaction. */
@@ -7,8 +7,8 @@ const CHUNK = 20_000;
 /** Columns that name the instance: tables have one of them, `instances` has both. */
 const ID_COLUMN = 'instance_id';
 const KEY_COLUMN = 'instance_key';
-/** Columns that hold due times. Those of copies are a millisecond apart, as they would be in life. */
-const TIME_COLUMNS = new Set(['ready_at', 'visible_at']);
+/** Columns that hold times. Those of copies are a millisecond apart, as they would be in life. */
+const TIME_COLUMNS = new Set(['ready_at', 'visible_at', 'created_at', 'updated_at', 'ended_at']);
 /** `visible_at` of what is not a timer is below this. */
 const FIRST_TIME = 1_000_000;
 

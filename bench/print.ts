@@ -76,8 +76,8 @@ export function toConclusion(verdicts: readonly Verdict[]): string {
   if (verdicts.length === 0) return '';
   const missed = verdicts.filter(({ met }) => !met);
   const lines = missed.map((verdict) => {
-    const { row, name = '', field } = verdict.target;
-    return `  ${[row, name, field].filter((part) => part !== '').join(' ')}: ${showNumber(verdict.value)}, ${showVerdict(verdict)}`;
+    const { row, field } = verdict.target;
+    return `  ${[row, verdict.name, field].filter((part) => part !== '').join(' ')}: ${showNumber(verdict.value)}, ${showVerdict(verdict)}`;
   });
   return [
     `\ntargets: ${verdicts.length - missed.length} of ${verdicts.length} met${missed.length === 0 ? '' : '; missed:'}`,

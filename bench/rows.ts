@@ -10,6 +10,7 @@ import type { RowTask } from './host.ts';
 import { measureIdleLatency } from './idle-latency.ts';
 import { measureCodec, measureCommit, measurePort } from './micro-channels.ts';
 import { measureColdReplay, measureDrain, measureHotTurn } from './micro-replay.ts';
+import { measureListing } from './listing.ts';
 import { measureObserved } from './observed.ts';
 import { measurePayloads } from './payloads.ts';
 import { measureRecovery } from './recovery.ts';
@@ -100,6 +101,7 @@ export const ROWS: readonly Row[] = [
     parts: [measureObserved],
     ...ON_FILE,
   },
+  { name: 'W14', title: 'lists of a million instances', parts: [measureListing], ...ON_FILE },
   { name: 'M1', title: 'micro: drain of microtasks per event', parts: [measureDrain], ...ALONE },
   { name: 'M2', title: 'micro: cold replay of 1,000 events', parts: [measureColdReplay], ...ALONE },
   { name: 'M3', title: 'micro: hot turn of one activity completion', parts: [measureHotTurn], ...ALONE },

@@ -70,6 +70,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   W10: ['openMs', 'completeMs', 'completedPerSecond'],
   W12: ['orchestrationsPerSecond', 'onePerSecond', 'twoToOne'],
   W13: ['orchestrationsPerSecond', 'plainPerSecond', 'observedToPlain'],
+  W14: ['p50Ms'],
   W11: ['finished', 'fullPerSecond', 'emptyPerSecond', 'fullToEmpty'],
   M1: ['microsPerEvent'],
   M2: ['microsPer1000Events', 'eventsPerSecond'],
@@ -81,7 +82,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
 /** Halves of the rows that take equally long. */
 const HALVES = [
   ['W1', 'W2', 'W2c', 'W3', 'W4', 'W5', 'M1', 'M2', 'M4'],
-  ['W1d', 'W6', 'W7', 'W8', 'W9', 'W10', 'W11', 'M5', 'M6'],
+  ['W1d', 'W6', 'W7', 'W8', 'W9', 'W10', 'W11', 'W13', 'W14', 'M5', 'M6'],
 ];
 
 describe.concurrent('npm run bench', { timeout: TIMEOUT_MS }, () => {

@@ -63,7 +63,7 @@ const COUNT_LIMIT = { default: 10_000, maximum: 1_000_000 };
 const TREE_LIMIT = { default: 1_000, maximum: 10_000 };
 
 /** Calls to the store for one page. Reason: a filter that nothing meets must not read a store of any size for one answer. */
-const MAX_ROUNDS = 20;
+const MAX_ROUNDS = 10;
 
 const LIST_FIELDS: FieldNames<ListOptions> = { ...FILTER_FIELDS, orderBy: true, direction: true, cursor: true, limit: true };
 const ORDERS: Readonly<Record<InstanceOrder, true>> = { id: true, createdAt: true, endedAt: true };

@@ -31,8 +31,8 @@ export type InstanceFilter = {
 };
 
 /**
- * Order of a list. `id`: by code points. `createdAt`: as they were started; where an imported one stands is the store's: by its own time, or by that
- * of the import. `endedAt`: as they ended; only those that have, so that retention finds the oldest ones. Of what began or ended at the same time the
+ * Order of a list. `id`: by code points. `createdAt`: as they were started; where one stands that was imported, or that began
+ * after the clock was set back, is the store's: by its own time, or by when it came. `endedAt`: as they ended; only those that have, so that retention finds the oldest ones. Of what began or ended at the same time the
  * store says which comes first, and always the same.
  */
 export type InstanceOrder = 'id' | 'createdAt' | 'endedAt';

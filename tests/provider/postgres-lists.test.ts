@@ -5,6 +5,7 @@ import { beforeAll, afterAll, describe, expect, test } from 'vitest';
 import { dropSchema, makeSchemaName, queryServer } from '../../postgres-server/schemas.ts';
 import { listQuery } from '../../src/conformance/case-kit.ts';
 import type { InstanceFilter, InstanceOrder, ListPosition } from '../../src/provider/management.ts';
+import { LIST_FILTERS, LIST_ORDERS, toCondition } from '../support/list-filters.ts';
 import { explainingPool, nodesOf, type Told } from '../support/postgres-plans.ts';
 import { postgresUrl } from '../support/postgres.ts';
 
@@ -16,6 +17,7 @@ const PAGES = 3;
 const LIMIT = 100;
 
 const schema = makeSchemaName('lists');
+const ATTRIBUTES = { table: `"${schema}".instance_attributes`, column: 'instance_id' };
 const told: Told[] = [];
 let pool: ReturnType<typeof explainingPool>;
 let provider: PostgresProvider;
@@ -41,53 +43,11 @@ async function fill(): Promise<void> {
     SELECT i.instance_id, 'region', '"eu"', i.created_at FROM ${table('instances')} i WHERE i.created_at % 4 = 0`);
 }
 
-const attribute = (key: string, value: string): { readonly key: string; readonly value: string } => ({ key, value: `"${value}"` });
-
-const FILTERS: Readonly<Record<string, InstanceFilter>> = {
-  all: {},
-  'a frequent name': { name: 'mail' },
-  'a rare name': { name: 'rare' },
-  'an unknown name': { name: 'nobody' },
-  'a rare status': { statuses: ['Failed'] },
-  'the rarest status': { statuses: ['Suspended'] },
-  'who lives': { statuses: ['Pending', 'Running', 'Suspended', 'Quarantined'] },
-  'who runs or failed': { statuses: ['Running', 'Failed'] },
-  'the common status': { statuses: ['Completed'] },
-  'who runs of a rare name': { name: 'rare', statuses: ['Running'] },
-  'a frequent name that failed': { name: 'order', statuses: ['Failed'] },
-  'a large family': { parentInstanceId: 'big' },
-  'a small family': { parentInstanceId: 'small' },
-  'a rare attribute': { attributes: [attribute('customer', 'c77')] },
-  'a frequent attribute': { attributes: [attribute('region', 'eu')] },
-  'two attributes': { attributes: [attribute('region', 'eu'), attribute('customer', 'c76')] },
-  'an attribute and a status': { attributes: [attribute('region', 'eu')], statuses: ['Running'] },
-  'a time of the start': { createdFromMs: 1_050_000, createdBeforeMs: 1_050_300 },
-  'a text': { search: '77' },
-};
-const ORDERS: readonly InstanceOrder[] = ['id', 'createdAt', 'endedAt'];
-
-/** The filter in plain SQL. */
-function where({ name, statuses, parentInstanceId, attributes = [], createdFromMs, createdBeforeMs, search }: InstanceFilter): string {
-  const conditions = [
-    ...(name === undefined ? [] : [`name = '${name}'`]),
-    ...(statuses === undefined ? [] : [`status IN (${statuses.map((status) => `'${status}'`).join(', ')})`]),
-    ...(parentInstanceId === undefined ? [] : [`parent_instance_id = '${parentInstanceId}'`]),
-    ...attributes.map(
-      ({ key, value }) =>
-        `EXISTS (SELECT FROM "${schema}".instance_attributes a WHERE a.instance_id = i.instance_id AND a.key = '${key}' AND a.value = '${value}')`,
-    ),
-    ...(createdFromMs === undefined ? [] : [`created_at >= ${createdFromMs}`]),
-    ...(createdBeforeMs === undefined ? [] : [`created_at < ${createdBeforeMs}`]),
-    ...(search === undefined ? [] : [`instance_id LIKE '%${search}%'`]),
-  ];
-  return ['true', ...conditions].join(' AND ');
-}
-
 async function expected(filter: InstanceFilter, orderBy: InstanceOrder, descending: boolean): Promise<readonly unknown[]> {
   const column = { id: 'instance_id', createdAt: 'created_at', endedAt: 'ended_at' }[orderBy];
   const direction = descending ? 'DESC' : 'ASC';
   const ended = orderBy === 'endedAt' ? ' AND ended_at IS NOT NULL' : '';
-  const rows = await run(`SELECT instance_id FROM "${schema}".instances i WHERE ${where(filter)}${ended}
+  const rows = await run(`SELECT instance_id FROM "${schema}".instances i WHERE ${toCondition(filter, ATTRIBUTES)}${ended}
     ORDER BY ${column} ${direction}, instance_id ${direction} LIMIT ${PAGES * LIMIT}`);
   return rows.map((row) => row['instance_id']);
 }
@@ -117,8 +77,8 @@ describe.each([{ phase: 'by plans for a new store' }, { phase: 'by plans that kn
     await fill();
   }, 240_000);
 
-  test.each(Object.entries(FILTERS))('%s: in every order, and few rows are looked at', { timeout: 120_000 }, async (_, filter) => {
-    for (const orderBy of ORDERS) {
+  test.each(Object.entries(LIST_FILTERS))('%s: in every order, and few rows are looked at', { timeout: 120_000 }, async (_, filter) => {
+    for (const orderBy of LIST_ORDERS) {
       for (const descending of [false, true]) {
         const wanted = await expected(filter, orderBy, descending);
         const found: string[] = [];

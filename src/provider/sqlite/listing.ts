@@ -1,20 +1,30 @@
 // Lists of instances in SQL. Neighbours: sqlite-provider.ts; migrations.ts has the indexes.
 //
-// I1. A call looks at MAX_SCANNED rows and no more. Where an index knows of no more than these that may be meant, they are all looked at and
-//     sorted; else the rows are read in the order of the list, and the page ends where looking ended.
+// A list is read by walks: each goes along an index in the order of the list, and they are merged.
+// I1. A call looks at a bounded number of rows. Where an index knows of no more than MAX_SCANNED that may be meant, but not in the order of the list,
+//     they are all looked at and sorted.
+// I2. A page shows nothing behind the place to which every walk has come: the next call goes on from there.
 import type Database from 'better-sqlite3';
 import { isEnded } from '../../types/instance.ts';
 import { isPageLimit, makeLimitError } from '../list-limit.ts';
 import type { InstanceFilter, InstanceList, InstanceOrder, InstanceQuery, ListPosition } from '../management.ts';
 import { RECORD_COLUMNS, stoppedAs, toRecord, type RecordRow } from './instance-table.ts';
 
-/** Rows that one call looks at. Reason: about 10 ms of the event loop. */
+/** Rows that one walk looks at. Reason: a millisecond of the event loop, or some when they are not in memory. */
 const MAX_SCANNED = 10_000;
+/** All walks of a call together. Most of them lie behind the place to which one of them has come, and are not read. */
+const MAX_SCANNED_IN_ALL = 100_000;
 
 /** SQL with its parameters. */
 type Part = { readonly sql: string; readonly params: readonly (string | number)[] };
 
+/** Rows in the order of a list. `index` is empty where SQLite has no other choice. */
+type Walk = { readonly index: string; readonly range: Part };
+
 type ListedRow = RecordRow & { readonly instanceKey: number };
+
+/** What a walk has found, and how far it has come; null: to its end. */
+type Walked = { readonly rows: readonly ListedRow[]; readonly end: ListPosition | null };
 
 /** Finds instances. */
 export class InstanceListing {
@@ -37,23 +47,26 @@ export class InstanceListing {
    */
   list(query: InstanceQuery): InstanceList {
     if (!isPageLimit(query.limit)) throw makeLimitError('listInstances', query.limit);
-    const { filter, orderBy, limit } = query;
-    const candidates = this.#candidates(filter);
+    const candidates = this.#candidates(query);
     if (candidates !== null) {
-      const wanted = [`instance_key IN (${candidates.sql})`, orderBy === 'endedAt' ? 'ended_at IS NOT NULL' : '']
-        .filter(Boolean)
-        .join(' AND ');
-      const rows = this.#read(query, { sql: wanted, params: candidates.params }, limit + 1);
-      return toList(rows.slice(0, limit), orderBy, rows.length > limit);
+      const isOrdered = query.orderBy === 'endedAt' ? 'ended_at IS NOT NULL' : 'true';
+      const range = { sql: `instance_key IN (${candidates.sql}) AND ${isOrdered}`, params: candidates.params };
+      return toList(query, this.#read(query, [range, startOf(query), stopOf(query)], 'instances NOT INDEXED'), null);
     }
-    if (orderBy === 'endedAt') return this.#listEnded(query);
-    const { rows, next } = this.#scan(query, { sql: 'true', params: [] });
-    return { records: rows.map(toListed), next };
+    const walks = this.#walks(query);
+    const scanned = Math.min(MAX_SCANNED, Math.ceil(MAX_SCANNED_IN_ALL / walks.length));
+    const walked = walks.map((walk) => this.#walk(query, walk, scanned));
+    const order = (a: ListPosition, b: ListPosition): number => (query.descending ? -1 : 1) * comparePlaces(a, b);
+    const place = (row: ListedRow): ListPosition => placeOf(row, query.orderBy);
+    const [end = null] = walked.flatMap((one) => one.end ?? []).toSorted(order);
+    const rows = walked.flatMap((one) => one.rows).filter((row) => end === null || order(place(row), end) <= 0);
+    // One walk has the order of the list already; that of ids is not ours to compare.
+    return toList(query, walks.length === 1 ? rows : rows.toSorted((a, b) => order(place(a), place(b))), end);
   }
 
   /** Rows that an index knows, when they are few enough to be sorted. */
-  #candidates(filter: InstanceFilter): Part | null {
-    for (const source of this.#sources(filter)) {
+  #candidates(query: InstanceQuery): Part | null {
+    for (const source of this.#sources(query)) {
       const counted = this.#prepare(`SELECT count(*) FROM (${source.sql} LIMIT ${MAX_SCANNED + 1})`).pluck();
       if ((counted.get(...source.params) as number) <= MAX_SCANNED) return source;
     }
@@ -61,7 +74,8 @@ export class InstanceListing {
   }
 
   /** What indexes can tell of a filter. */
-  #sources({ name, statuses, attributes = [], parentInstanceId }: InstanceFilter): readonly Part[] {
+  #sources({ filter, orderBy }: InstanceQuery): readonly Part[] {
+    const { name, statuses, attributes = [], parentInstanceId } = filter;
     const sources: Part[] = attributes.map(({ key, value }) => ({
       sql: 'SELECT instance_key FROM instance_attributes WHERE key = ? AND value = ?',
       params: [key, value],
@@ -75,8 +89,9 @@ export class InstanceListing {
         params: statuses,
       });
     }
-    const names = name === undefined ? (this.#names.all() as string[]) : [name];
-    if (statuses?.every((status) => !isEnded(status)) === true) {
+    if (orderBy === 'createdAt') return sources;
+    if (isLiving(filter)) {
+      const names = this.#namesOf(filter);
       sources.push({
         sql: `SELECT instance_key FROM instances INDEXED BY instances_listing WHERE name IN (${marks(names)}) AND ended_at IS NULL`,
         params: names,
@@ -88,52 +103,45 @@ export class InstanceListing {
     return sources;
   }
 
-  /** In the order of ends there is an index for each name: their rows are merged. */
-  #listEnded(query: InstanceQuery): InstanceList {
-    const { filter, descending, limit } = query;
-    const names = filter.name === undefined ? (this.#names.all() as string[]) : [filter.name];
-    const lists = names.map((name) => this.#scan(query, { sql: 'name = ? AND ended_at IS NOT NULL', params: [name] }));
-    const direction = descending ? -1 : 1;
-    const merged = lists
-      .flatMap(({ rows }) => rows)
-      .toSorted((a, b) => direction * ((a.endedAtMs ?? 0) - (b.endedAtMs ?? 0) || a.instanceKey - b.instanceKey));
-    // Behind the place where looking ended for one name, others may only be shown when that name was looked at further.
-    const ends = lists.map(({ next, rows }) => (next === null || rows.length >= limit ? null : next)).filter((next) => next !== null);
-    const end = ends.toSorted((a, b) => direction * (a.at - b.at || a.seq - b.seq)).at(0);
-    const shown =
-      end === undefined ? merged : merged.filter((row) => direction * ((row.endedAtMs ?? 0) - end.at || row.instanceKey - end.seq) <= 0);
-    const page = shown.slice(0, limit);
-    const isMore = shown.length > limit || lists.some(({ next }) => next !== null);
-    if (shown.length < limit && end !== undefined) return { records: page.map(toListed), next: end };
-    return toList(page, 'endedAt', isMore);
+  /** Ways along indexes that meet all that may be meant. */
+  #walks({ filter, orderBy }: InstanceQuery): readonly Walk[] {
+    const { name } = filter;
+    const ofEachName = (condition: string): readonly Walk[] =>
+      this.#namesOf(filter).map((one) => ({ index: 'instances_listing', range: { sql: `name = ? AND ${condition}`, params: [one] } }));
+    switch (orderBy) {
+      case 'id':
+        return [{ index: '', range: EVERYWHERE }];
+      case 'endedAt':
+        return isLiving(filter) ? [] : ofEachName('ended_at IS NOT NULL');
+      case 'createdAt':
+        if (isLiving(filter)) return ofEachName('ended_at IS NULL');
+        if (name === undefined) return [{ index: 'instances_created', range: EVERYWHERE }];
+        return [{ index: 'instances_names', range: { sql: 'name = ?', params: [name] } }];
+    }
   }
 
-  /** Reads rows in the order of the list and leaves out what is not meant. */
-  #scan(query: InstanceQuery, range: Part): { readonly rows: readonly ListedRow[]; readonly next: ListPosition | null } {
-    const { orderBy, limit } = query;
-    const from = both(range, after(query));
-    const order = orderOf(query);
-    const where = conditions(query.filter);
-    // From the inside: rows in order, as far as looking goes; those that are meant, until there are enough; all of them. A row that is not meant
-    // costs the cells that tell so.
-    const looked = `SELECT ${FILTER_COLUMNS} FROM instances WHERE ${from.sql} ORDER BY ${order} LIMIT ${MAX_SCANNED}`;
-    const found = `SELECT instance_key FROM (${looked}) AS instances WHERE ${where.sql} LIMIT ?`;
-    const columns = `${RECORD_COLUMNS}, instances.instance_key AS instanceKey`;
-    const statement = this.#prepare(`SELECT ${columns} FROM (${found}) AS found CROSS JOIN instances USING (instance_key)`);
-    const rows = statement.all(...from.params, ...where.params, limit + 1) as ListedRow[];
-    if (rows.length > limit) return { rows: rows.slice(0, limit), next: toList(rows.slice(0, limit), orderBy, true).next };
-    const last = this.#prepare(
-      `SELECT ${columns} FROM instances WHERE ${from.sql} ORDER BY ${order} LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
-    ).get(...from.params) as ListedRow | undefined;
-    return { rows, next: last === undefined ? null : positionOf(last, orderBy) };
+  #namesOf({ name }: InstanceFilter): readonly string[] {
+    return name === undefined ? (this.#names.all() as string[]) : [name];
   }
 
-  #read(query: InstanceQuery, range: Part, limit: number): readonly ListedRow[] {
-    const where = [range, conditions(query.filter), after(query)].reduce(both);
+  /** Looks at so many rows. Where that ends is found by the index alone: a row that is not meant costs the cells that tell so and nothing else. */
+  #walk(query: InstanceQuery, { index, range }: Walk, scanned: number): Walked {
+    const from = index === '' ? 'instances' : `instances INDEXED BY ${index}`;
+    const ahead = [range, startOf(query), stopOf(query)].reduce(both);
+    const end = this.#prepare(
+      `SELECT ${PLACES[query.orderBy]} FROM ${from} WHERE ${ahead.sql} ORDER BY ${orderOf(query)} LIMIT 1 OFFSET ${scanned - 1}`,
+    ).get(...ahead.params) as ListPosition | undefined;
+    const stop = end === undefined ? stopOf(query) : compare(query.orderBy, query.descending ? '>=' : '<=', end);
+    return { rows: this.#read(query, [range, startOf(query), stop], from), end: end ?? null };
+  }
+
+  /** Reads a row more than the page has. */
+  #read(query: InstanceQuery, ranges: readonly Part[], from: string): readonly ListedRow[] {
+    const where = [...ranges, conditions(query.filter)].reduce(both);
     const statement = this.#prepare(
-      `SELECT ${RECORD_COLUMNS}, instance_key AS instanceKey FROM instances WHERE ${where.sql} ORDER BY ${orderOf(query)} LIMIT ?`,
+      `SELECT ${RECORD_COLUMNS}, instance_key AS instanceKey FROM ${from} WHERE ${where.sql} ORDER BY ${orderOf(query)} LIMIT ?`,
     );
-    return statement.all(...where.params, limit) as ListedRow[];
+    return statement.all(...where.params, query.limit + 1) as ListedRow[];
   }
 
   #prepare(sql: string): Database.Statement {
@@ -147,8 +155,14 @@ export class InstanceListing {
   }
 }
 
-/** What conditions look at. */
-const FILTER_COLUMNS = 'instance_key, instance_id, name, status, version, parent_instance_id, created_at, updated_at';
+/** SQL: the place of a row in a list. */
+const PLACES: Readonly<Record<InstanceOrder, string>> = {
+  id: '0 AS at, 0 AS seq, instance_id AS instanceId',
+  createdAt: "created_at AS at, instance_key AS seq, '' AS instanceId",
+  endedAt: "ended_at AS at, instance_key AS seq, '' AS instanceId",
+};
+
+const EVERYWHERE: Part = { sql: 'true', params: [] };
 
 /** Statements that are kept. */
 const MAX_STATEMENTS = 200;
@@ -167,12 +181,13 @@ function conditions(filter: InstanceFilter): Part {
   } = filter;
   const parts: Part[] = [];
   const add = (sql: string, ...params: readonly (string | number)[]): number => parts.push({ sql, params });
-  if (name !== undefined) add('name = ?', name);
+  // With a plus SQLite takes no index for a column: walks say which way rows are read.
+  if (name !== undefined) add('+name = ?', name);
   if (statuses !== undefined) add(`status IN (${marks(statuses)})`, ...statuses);
   if (version !== undefined) add('version = ?', version);
-  if (parentInstanceId !== undefined) add('parent_instance_id = ?', parentInstanceId);
-  if (createdFromMs !== undefined) add('created_at >= ?', createdFromMs);
-  if (createdBeforeMs !== undefined) add('created_at < ?', createdBeforeMs);
+  if (parentInstanceId !== undefined) add('+parent_instance_id = ?', parentInstanceId);
+  if (createdFromMs !== undefined) add('+created_at >= ?', createdFromMs);
+  if (createdBeforeMs !== undefined) add('+created_at < ?', createdBeforeMs);
   if (updatedFromMs !== undefined) add('updated_at >= ?', updatedFromMs);
   if (updatedBeforeMs !== undefined) add('updated_at < ?', updatedBeforeMs);
   if (filter.search !== undefined) add('instr(instance_id, ?) > 0', filter.search);
@@ -183,19 +198,33 @@ function conditions(filter: InstanceFilter): Part {
       value,
     );
   }
-  return parts.reduce(both, { sql: 'true', params: [] });
+  return parts.reduce(both, EVERYWHERE);
 }
 
-function after({ orderBy, descending, after: position }: InstanceQuery): Part {
-  if (position === null) return { sql: 'true', params: [] };
-  const beyond = descending ? '<' : '>';
+/** Where a walk begins: behind the page before, or where the filter does. One of them only, so that SQLite seeks just that. */
+function startOf({ orderBy, descending, after, filter }: InstanceQuery): Part {
+  if (after !== null) return compare(orderBy, descending ? '<' : '>', after);
+  return orderBy === 'createdAt' ? createdBound(filter, descending ? 'before' : 'from') : EVERYWHERE;
+}
+
+/** Where a walk ends by the filter. */
+function stopOf({ orderBy, descending, filter }: InstanceQuery): Part {
+  return orderBy === 'createdAt' ? createdBound(filter, descending ? 'from' : 'before') : EVERYWHERE;
+}
+
+function createdBound({ createdFromMs, createdBeforeMs }: InstanceFilter, bound: 'from' | 'before'): Part {
+  const atMs = bound === 'from' ? createdFromMs : createdBeforeMs;
+  return atMs === undefined ? EVERYWHERE : { sql: `created_at ${bound === 'from' ? '>=' : '<'} ?`, params: [atMs] };
+}
+
+function compare(orderBy: InstanceOrder, operator: string, { at, seq, instanceId }: ListPosition): Part {
   switch (orderBy) {
     case 'id':
-      return { sql: `instance_id ${beyond} ?`, params: [position.instanceId] };
+      return { sql: `instance_id ${operator} ?`, params: [instanceId] };
     case 'createdAt':
-      return { sql: `instance_key ${beyond} ?`, params: [position.seq] };
+      return { sql: `(created_at, instance_key) ${operator} (?, ?)`, params: [at, seq] };
     case 'endedAt':
-      return { sql: `(ended_at, instance_key) ${beyond} (?, ?)`, params: [position.at, position.seq] };
+      return { sql: `(ended_at, instance_key) ${operator} (?, ?)`, params: [at, seq] };
   }
 }
 
@@ -205,7 +234,7 @@ function orderOf({ orderBy, descending }: InstanceQuery): string {
     case 'id':
       return `instance_id ${direction}`;
     case 'createdAt':
-      return `instance_key ${direction}`;
+      return `created_at ${direction}, instance_key ${direction}`;
     case 'endedAt':
       return `ended_at ${direction}, instance_key ${direction}`;
   }
@@ -219,15 +248,32 @@ function marks(values: readonly unknown[]): string {
   return values.map(() => '?').join(', ');
 }
 
-function toList(rows: readonly ListedRow[], orderBy: InstanceOrder, isMore: boolean): InstanceList {
+function isLiving({ statuses }: InstanceFilter): boolean {
+  return statuses?.every((status) => !isEnded(status)) === true;
+}
+
+/** A page of rows that were found, and where to go on: behind its last row, or from where looking ended. */
+function toList({ orderBy, limit }: InstanceQuery, found: readonly ListedRow[], end: ListPosition | null): InstanceList {
+  const rows = found.slice(0, limit);
   const last = rows.at(-1);
-  return { records: rows.map(toListed), next: isMore && last !== undefined ? positionOf(last, orderBy) : null };
+  return { records: rows.map(toListed), next: found.length > limit && last !== undefined ? placeOf(last, orderBy) : end };
 }
 
 function toListed({ instanceKey: _instanceKey, ...row }: ListedRow): InstanceList['records'][number] {
   return toRecord(row);
 }
 
-function positionOf({ instanceId, instanceKey, endedAtMs }: ListedRow, orderBy: InstanceOrder): ListPosition {
-  return { at: orderBy === 'endedAt' ? (endedAtMs ?? 0) : 0, seq: orderBy === 'id' ? 0 : instanceKey, instanceId };
+function placeOf({ instanceId, instanceKey, createdAtMs, endedAtMs }: ListedRow, orderBy: InstanceOrder): ListPosition {
+  switch (orderBy) {
+    case 'id':
+      return { at: 0, seq: 0, instanceId };
+    case 'createdAt':
+      return { at: createdAtMs, seq: instanceKey, instanceId: '' };
+    case 'endedAt':
+      return { at: endedAtMs ?? 0, seq: instanceKey, instanceId: '' };
+  }
+}
+
+function comparePlaces(a: ListPosition, b: ListPosition): number {
+  return a.at - b.at || a.seq - b.seq;
 }
