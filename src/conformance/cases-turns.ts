@@ -1,6 +1,6 @@
 // Contract cases: acks of turns: atomicity, custom status, executions, history. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
-import type { OrchestrationAck, OrchestrationAckOutcome } from '../provider/provider.ts';
+import type { HistoryRequest, OrchestrationAck, OrchestrationAckOutcome } from '../provider/provider.ts';
 import {
   LOCK_MS,
   ack,
@@ -353,6 +353,23 @@ const histories = cases('history', {
     assert.deepEqual(await firstAfter(3), [4, 5]);
     assert.deepEqual(await firstAfter(4), [5]);
     assert.deepEqual(await firstAfter(12), []);
+  },
+  'a read up to an event gives only the pages that begin with it or before it': async ({ provider }) => {
+    await start(provider, 'a');
+    for (const lastEventId of [3, 4, 12]) {
+      await commit(provider, await fetchOne(provider), { page: page(lastEventId), messages: [{ instanceId: 'a', payload: 'm' }] });
+    }
+    const between = (afterEventId: number, upToEventId: number): HistoryRequest => ({
+      instanceId: 'a',
+      executionId: 1,
+      afterEventId,
+      upToEventId,
+    });
+    const lists = await provider.readHistory([between(0, 4), between(0, 2), between(1, 3), between(3, 12), between(4, 4), between(0, 0)]);
+    assert.deepEqual(
+      lists.map((pages) => pages.map(({ firstEventId }) => firstEventId)),
+      [[1, 4], [1], [], [4, 5], [], []],
+    );
   },
   'many pages come back in the order of their numbers': async ({ provider }) => {
     await start(provider, 'a');

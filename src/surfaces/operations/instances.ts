@@ -178,9 +178,10 @@ const readHistory: Operation = defineOperation({
   output: historyPageSchema,
   run: async (context, { id: instanceId, executionId, afterEventId, limit: size }) => {
     const execution = executionId ?? (await readState(context, instanceId)).executionId;
-    const all = await context.client.readHistoryAfter(instanceId, { executionId: execution, afterEventId });
-    const events = all.slice(0, size);
-    return { instanceId, executionId: execution, events, nextAfterEventId: all.length > size ? (events.at(-1)?.id ?? null) : null };
+    // One more than is shown tells whether there is another page.
+    const found = await context.client.readHistoryAfter(instanceId, { executionId: execution, afterEventId, limit: size + 1 });
+    const events = found.slice(0, size);
+    return { instanceId, executionId: execution, events, nextAfterEventId: found.length > size ? (events.at(-1)?.id ?? null) : null };
   },
 });
 
