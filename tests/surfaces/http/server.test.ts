@@ -1,6 +1,6 @@
 // What the server promises besides its routes: read-only, idempotency, limits, trouble with the store, mounting, files of the dashboard.
 import { Client } from 'duraloom';
-import { createHttpApi, serve } from 'duraloom/http';
+import { createHttpApi, serve, type RequestClient } from 'duraloom/http';
 import { prometheusRegistry } from 'duraloom/metrics';
 import { faulty } from 'duraloom/testing';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -8,11 +8,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { IdempotencyKeys } from '../../../src/surfaces/http/idempotency.ts';
+import { IdempotencyKeys, type RecordedAnswer } from '../../../src/surfaces/http/idempotency.ts';
 import { RateLimiter } from '../../../src/surfaces/http/rate-limit.ts';
 import { operations } from '../../../src/surfaces/operations/operations.ts';
 import { stage } from '../../support/integration-stage.ts';
-import { ask, openSurface, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
+import { ask, openSurface, readEvents, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
 
 /** A surface that is closed when the running test is over. */
 async function surfaceOf(options: Parameters<typeof openSurface>[0] = {}): Promise<Surface> {
@@ -74,26 +74,96 @@ describe('a request with an idempotency key', () => {
     expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === null)).toHaveLength(1);
   });
 
-  test('runs again after a failure of the server, and after its time', async () => {
+  test('goes on when its time is over, and is run once: whoever sends it again waits for it', async () => {
+    const stand = stage();
+    const provider = faulty(await stand.openProvider(), { seed: 1 });
+    const client = new Client(provider);
+    const server = await serve({ client, port: 0, requestTimeoutMs: 100 });
+    stand.defer(() => server.close());
+    const topic = { body: { topic: 'news', data: 1 }, headers: { 'idempotency-key': 'slow' } };
+    const publish = (): Promise<Answer> => ask(server, 'POST', '/api/v1/topics/publish', topic);
+    const point = provider.debugPoint('publish:before');
+    expect(await publish()).toMatchObject({ status: 504, body: { code: 'REQUEST_TIMEOUT' } });
+    const detail = expect.stringContaining('send it again with its key') as string;
+    expect(await publish()).toMatchObject({ status: 504, body: { detail } });
+    expect(point.hits).toBe(1);
+    point.release();
+    await expect.poll(async () => (await publish()).status).toBe(200);
+    expect((await publish()).headers.get('idempotency-replayed')).toBe('true');
+    expect(point.hits).toBe(1);
+  });
+
+  test('is refused under another path, query or body also while the first one runs', async () => {
+    const stand = stage();
+    const provider = faulty(await stand.openProvider(), { seed: 1 });
+    const server = await serve({ client: new Client(provider), port: 0 });
+    stand.defer(() => server.close());
+    const send = (method: string, path: string, body?: object): Promise<Answer> =>
+      ask(server, method, `/api/v1${path}`, { body, headers: { 'idempotency-key': 'a' } });
+    const point = provider.debugPoint('publish:before');
+    const first = send('POST', '/topics/publish', { topic: 'news' });
+    await point.reached;
+    for (const other of [
+      await send('POST', '/topics/publish', { topic: 'olds' }),
+      await send('POST', '/instances/x/suspend', {}),
+      await send('DELETE', '/instances/x?force=true'),
+    ]) {
+      expect(other).toMatchObject({ status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
+    }
+    point.release();
+    expect((await first).body).toEqual({ subscribers: 0 });
+  });
+
+  test('that fails with the store says when to come again, and runs again then', async () => {
+    const stand = stage();
+    const provider = faulty(await stand.openProvider(), { seed: 1 });
+    const server = await serve({ client: new Client(provider), port: 0 });
+    stand.defer(() => server.close());
+    const publish = (): Promise<Answer> =>
+      ask(server, 'POST', '/api/v1/topics/publish', { body: { topic: 'news' }, headers: { 'idempotency-key': 'a' } });
+    provider.disconnect();
+    const failed = await publish();
+    expect([failed.status, failed.headers.get('retry-after')]).toEqual([503, '2']);
+    provider.reconnect();
+    const answer = await publish();
+    expect([answer.status, answer.headers.get('idempotency-replayed')]).toEqual([200, null]);
+  });
+
+  test('is kept for its time from its end on, whatever comes meanwhile', async () => {
     let nowMs = 0;
     let runs = 0;
     const keys = new IdempotencyKeys(() => nowMs);
-    const run = (status: number) => () => Promise.resolve({ status, contentType: '', body: String((runs += 1)) });
-    await keys.run('k', ['x'], run(503));
-    expect(await keys.run('k', ['x'], run(200))).toMatchObject({ isReplayed: false, answer: { body: '2' } });
-    expect(await keys.run('k', ['x'], run(200))).toMatchObject({ isReplayed: true, answer: { body: '2' } });
+    const run = (status: number) => () => Promise.resolve({ status, headers: {}, body: String((runs += 1)) });
+    const send = async (key: string, content: string, answer: () => Promise<RecordedAnswer>): Promise<string> => {
+      const keyed = keys.run(key, [content], answer);
+      return keyed === null ? 'refused' : `${keyed.isRepeat ? 'repeat' : 'first'} ${(await keyed.answer).body}`;
+    };
+    expect([await send('k', 'x', run(503)), await send('k', 'x', run(200)), await send('k', 'x', run(200))]).toEqual([
+      'first 1',
+      'first 2',
+      'repeat 2',
+    ]);
+    expect(await send('k', 'y', run(200))).toBe('refused');
     nowMs = 25 * 3_600_000;
-    expect(await keys.run('k', ['y'], run(200))).toMatchObject({ isReplayed: false, answer: { body: '3' } });
-    await expect(keys.run('broken', ['x'], () => Promise.reject(new TypeError('gone')))).rejects.toThrow('gone');
-    expect(await keys.run('broken', ['x'], run(200))).toMatchObject({ isReplayed: false });
-  });
+    expect(await send('k', 'y', run(200))).toBe('first 3');
+    await expect(send('broken', 'x', () => Promise.reject(new TypeError('gone')))).rejects.toThrow('gone');
+    expect(await send('broken', 'x', run(200))).toBe('first 4');
 
-  test('is forgotten when many others came', async () => {
-    const keys = new IdempotencyKeys();
-    const run = (body: string) => () => Promise.resolve({ status: 200, contentType: '', body });
-    for (let index = 0; index < 40; index += 1) await keys.run(`k${index}`, ['x'], run('x'.repeat(1024 * 1024)));
-    expect(await keys.run('k0', ['x'], run('new'))).toMatchObject({ isReplayed: false });
-    expect(await keys.run('k39', ['x'], run('new'))).toMatchObject({ isReplayed: true });
+    let finish: (answer: RecordedAnswer) => void = () => undefined;
+    const slow = send('slow', 'x', () => new Promise((resolve) => (finish = resolve)));
+    nowMs += 48 * 3_600_000;
+    // More than are kept, and more bytes than are kept.
+    for (let index = 0; index < 10_100; index += 1) await send(`n${index}`, 'x', run(200));
+    const large = 'x'.repeat(1024 * 1024);
+    for (let index = 0; index < 40; index += 1)
+      await send(`l${index}`, 'x', () => Promise.resolve({ status: 200, headers: {}, body: large }));
+    const again = send('slow', 'x', run(200));
+    finish({ status: 200, headers: {}, body: 'at last' });
+    expect([await slow, await again]).toEqual(['first at last', 'repeat at last']);
+    expect([
+      await send('n1', 'x', () => Promise.resolve({ status: 200, headers: {}, body: 'new' })),
+      await send('l39', 'x', run(200)),
+    ]).toEqual(['first new', `repeat ${large}`]);
   });
 });
 
@@ -195,15 +265,49 @@ describe('the API in a server of the host', () => {
     await api.close();
   });
 
-  test('speaks Request and Response', async () => {
+  test('speaks Request and Response, and takes the name that it is called by from the URL', async () => {
     const stand = stage();
     const api = await createHttpApi({ client: new Client(await stand.openProvider()) });
     const get = (url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
       api.fetch(new Request(url, { headers }));
-    expect((await get('http://localhost/api/v1/instances', { host: 'localhost' })).status).toBe(200);
+    expect((await get('http://localhost/api/v1/instances')).status).toBe(200);
+    expect((await get('http://localhost/api/v1/instances', { host: 'evil.example' })).status).toBe(403);
     expect((await get('http://evil.example/api/v1/instances')).status).toBe(403);
+    expect((await get('http://evil.example/api/v1/instances', { host: 'localhost' })).status).toBe(403);
+    expect((await get('http://localhost/api/v1/instances', { origin: 'http://localhost' })).status).toBe(200);
+    expect((await get('http://localhost/api/v1/instances', { origin: 'http://evil.example' })).status).toBe(403);
     await api.close();
   });
+
+  test('counts requests by the address that the host tells; those without one are counted together', async () => {
+    const stand = stage();
+    const api = await createHttpApi({ client: new Client(await stand.openProvider()), rateLimit: { perSecond: 1, burst: 1 } });
+    stand.defer(() => api.close());
+    const statusFor = async (...client: readonly unknown[]): Promise<number> =>
+      (await api.fetch(new Request('http://localhost/api/v1/meta'), ...(client as [RequestClient?]))).status;
+    expect([await statusFor({ remoteAddress: '10.0.0.1' }), await statusFor({ remoteAddress: '10.0.0.1' })]).toEqual([200, 429]);
+    expect(await statusFor({ remoteAddress: '10.0.0.2' })).toBe(200);
+    // Second arguments of servers that have others.
+    expect([await statusFor(), await statusFor({ remoteAddress: undefined }), await statusFor({ remoteAddress: 7 }, null)]).toEqual([
+      200, 429, 429,
+    ]);
+    expect(await statusFor(null)).toBe(429);
+  });
+});
+
+test('a wait that is under way ends when the server closes', async () => {
+  const { server, client } = await surfaceOf();
+  await client.startOrchestration('waits', 'approval');
+  await client.waitForCustomStatus('waits', { afterVersion: 0, timeout: '20s' });
+  const waits = Array.from({ length: 3 }, () => ask(server, 'GET', '/api/v1/instances/waits/result?waitMs=60000'));
+  const stream = readEvents(server, '/api/v1/instances/waits/events');
+  await stream.next();
+  await expect.poll(() => server.figures().reads).toBe(3);
+  const startedMs = performance.now();
+  await server.close();
+  for (const answer of await Promise.all(waits)) expect(answer).toMatchObject({ status: 503, body: { code: 'PROVIDER_CLOSED' } });
+  expect(performance.now() - startedMs).toBeLessThan(4_000);
+  while ((await stream.next()).done !== true);
 });
 
 describe('files of the dashboard', () => {
