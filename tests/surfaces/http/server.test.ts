@@ -8,11 +8,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { link, newInstance } from '../../../src/conformance/case-kit.ts';
 import { IdempotencyKeys, type RecordedAnswer } from '../../../src/surfaces/http/idempotency.ts';
 import { RateLimiter } from '../../../src/surfaces/http/rate-limit.ts';
 import { operations } from '../../../src/surfaces/operations/operations.ts';
 import { stage } from '../../support/integration-stage.ts';
-import { ask, openSurface, readEvents, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
+import { ask, eventsUntil, openSurface, readEvents, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
 
 /** A surface that is closed when the running test is over. */
 async function surfaceOf(options: Parameters<typeof openSurface>[0] = {}): Promise<Surface> {
@@ -308,6 +309,67 @@ test('a wait that is under way ends when the server closes', async () => {
   for (const answer of await Promise.all(waits)) expect(answer).toMatchObject({ status: 503, body: { code: 'PROVIDER_CLOSED' } });
   expect(performance.now() - startedMs).toBeLessThan(4_000);
   while ((await stream.next()).done !== true);
+});
+
+describe('what is nested deeper than the stack', () => {
+  test('is cut where it is shown, and hides nothing else', async () => {
+    const { server, client } = await surfaceOf();
+    await client.startOrchestration('plain', 'approval');
+    await client.startOrchestration('deep', 'deep', 4_000);
+    await client.waitForCustomStatus('deep', { afterVersion: 0, timeout: '20s' });
+    const stream = readEvents(server, '/api/v1/instances/deep/events');
+    await eventsUntil(stream, ({ event }) => event === 'status');
+    await client.raiseEvent('deep', 'stop');
+    await client.waitForResult('deep', { timeout: '20s' });
+    const followed = await eventsUntil(stream, ({ event }) => event === 'end');
+    expect(followed.at(-2)).toMatchObject({ event: 'status', data: { status: 'Completed' } });
+    for (const path of ['', '/history', '/values', '/values/value', '/result', '/tree', '/custom-status?afterVersion=0']) {
+      const answer = await ask(server, 'GET', `/api/v1/instances/deep${path}`);
+      expect({ path, status: answer.status }).toEqual({ path, status: 200 });
+      expect(answer.text).toContain('(nested too deep to be shown)');
+    }
+    const { status, body } = await ask(server, 'GET', '/api/v1/instances');
+    expect(status).toBe(200);
+    expect(body['instances']).toMatchObject([{ instanceId: 'deep' }, { instanceId: 'plain', customStatus: { asks: 'decision' } }]);
+    // The whole of it is in the export.
+    const line = (await ask(server, 'GET', '/api/v1/export?name=deep')).text;
+    expect(line.match(/inner/g)?.length).toBeGreaterThan(3 * 4_000);
+    await client.deleteInstance('deep');
+    const headers = { 'content-type': 'application/x-ndjson' };
+    expect((await ask(server, 'POST', '/api/v1/import', { body: line, headers })).body).toEqual({ imported: 1, existing: 0 });
+  });
+
+  test('is read in parts when it is a tree', async () => {
+    const stand = stage();
+    const provider = await stand.openProvider();
+    const server = await serve({ client: new Client(provider), port: 0 });
+    stand.defer(() => server.close());
+    const chain = Array.from({ length: 5_000 }, (_, level) =>
+      newInstance(`c${level}`, { ...(level > 0 && { parent: link(`c${level - 1}`) }) }),
+    );
+    for (let first = 0; first < chain.length; first += 500) await provider.startInstances(chain.slice(first, first + 500));
+    type Tree = { readonly instance: { readonly instanceId: string }; readonly children: readonly Tree[]; readonly isTruncated: boolean };
+    const read = async (id: string, query: string): Promise<readonly string[]> => {
+      const answer = await ask(server, 'GET', `/api/v1/instances/${id}/tree${query}`);
+      expect(answer.status).toBe(200);
+      const ids: string[] = [];
+      let last: Tree | undefined;
+      for (let next = answer.body as Tree | undefined; next !== undefined; next = next.children[0]) {
+        if (last !== undefined) expect(last.isTruncated).toBe(false);
+        ids.push(next.instance.instanceId);
+        last = next;
+      }
+      return last?.isTruncated === true ? [...ids, '…'] : ids;
+    };
+    const names = (from: number, to: number): readonly string[] => Array.from({ length: to - from }, (_, index) => `c${from + index}`);
+    expect(await read('c0', '?limit=10000')).toEqual([...names(0, 100), '…']);
+    expect(await read('c99', '?depth=3')).toEqual([...names(99, 102), '…']);
+    expect(await read('c4990', '')).toEqual(names(4_990, 5_000));
+    expect(await ask(server, 'GET', '/api/v1/instances/c0/tree?depth=101')).toMatchObject({
+      status: 400,
+      body: { code: 'REQUEST_INVALID' },
+    });
+  });
 });
 
 describe('files of the dashboard', () => {
