@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto';
 import { getRequestListener } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { encodeRecord } from '../../types/codec.ts';
 import { DurableError } from '../../types/errors.ts';
 import { toSurfaceFailure } from '../operations/failures.ts';
 import { toFilter, type FilterOptions } from '../operations/filters.ts';
@@ -71,7 +70,8 @@ export class HttpApp {
   readonly #files: StaticFiles | null;
   readonly #mcp: McpMount | null;
   readonly #routes: Hono<{ Bindings: Bindings }>;
-  readonly #openApi: string;
+  readonly #openApi: object;
+  #isClosed = false;
   readonly listener: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
 
   /**
@@ -88,7 +88,7 @@ export class HttpApp {
     this.#mcp = parts.mcp;
     this.#limiter = options.rateLimit === null ? null : new RateLimiter(options.rateLimit);
     this.#streams = new EventStreams(options, parts.context);
-    this.#openApi = encodeRecord(openApiDocument(parts.context, options.token !== null));
+    this.#openApi = openApiDocument(parts.context, options.token !== null);
     this.#routes = this.#makeRoutes();
     // The host's own Request and Response stay as they are.
     this.listener = getRequestListener(
@@ -124,14 +124,16 @@ export class HttpApp {
     return withHeaders(response, requestId, allowedOrigin);
   }
 
-  /** Ends all streams, sessions and waits. Requests under way are answered. */
+  /** Ends all streams, sessions and waits. Requests under way are answered, later ones refused. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#streams.close();
-    for (const read of this.#reads) read.abort(new DurableError('PROVIDER_CLOSED', 'The server is closing. Ask again when it is back'));
+    for (const read of this.#reads) read.abort(closed());
     await this.#mcp?.close();
   }
 
   async #answer(request: Request, visit: Visit & { readonly requestId: string }): Promise<Response> {
+    if (this.#isClosed) throw closed();
     const { pathname } = new URL(request.url);
     const refusal = guard(this.#options, this.#limiter, { request, area: areaOf(pathname), address: visit.address });
     if (refusal !== null) return problemResponse(refusal, visit.requestId);
@@ -158,8 +160,8 @@ export class HttpApp {
     }
     routes.get('/health', () => this.#health());
     routes.get(`${API_PREFIX}/health`, () => this.#health());
-    routes.get(`${API_PREFIX}/openapi.json`, () => this.#document());
-    routes.get('/openapi.json', () => this.#document());
+    routes.get(`${API_PREFIX}/openapi.json`, () => this.#document('../..'));
+    routes.get('/openapi.json', () => this.#document('.'));
     routes.get('/metrics', (context) => this.#metrics(context));
     routes.get(`${API_PREFIX}/export`, (context) => this.#export(context));
     routes.post(`${API_PREFIX}/import`, (context) => this.#import(context));
@@ -297,8 +299,9 @@ export class HttpApp {
     return jsonResponse({ status: state, store: state }, isUp ? 200 : 503);
   }
 
-  #document(): Response {
-    return new Response(this.#openApi, { headers: { 'content-type': 'application/json' } });
+  /** Where the server is, is told from where the document is: a host may have mounted it anywhere. */
+  #document(server: string): Response {
+    return jsonResponse({ ...this.#openApi, servers: [{ url: server }] });
   }
 
   async #metrics(context: AppContext): Promise<Response> {
@@ -350,8 +353,9 @@ export class HttpApp {
   #fail(error: unknown, { signal, requestId }: { readonly signal: AbortSignal | null; readonly requestId: string }): Response {
     const failure = toSurfaceFailure(error);
     const isOurs = failure === null || failure.status === 500 || failure.status === 503;
-    // Whoever has gone reads no answer; what it broke off is no failure.
-    if (isOurs && signal?.aborted !== true) this.#options.logger.error({ error, requestId }, 'a request failed');
+    // Whoever has gone reads no answer; what it broke off is no failure, and neither is the end of the server.
+    const isEnd = signal?.aborted === true || (this.#isClosed && failure?.code === 'PROVIDER_CLOSED');
+    if (isOurs && !isEnd) this.#options.logger.error({ error, requestId }, 'a request failed');
     if (failure !== null) return problemResponse(refuseFailure(failure), requestId);
     return problemResponse(
       refuse('INTERNAL_ERROR', 'Something unexpected went wrong. The log of the server has it under the request id'),
@@ -372,7 +376,13 @@ function toPattern(path: string): string {
 function matches(path: string, pathname: string): boolean {
   const wanted = `${API_PREFIX}${path}`.split('/');
   const given = pathname.split('/');
-  return wanted.length === given.length && wanted.every((part, index) => part.startsWith('{') || part === given[index]);
+  return (
+    wanted.length === given.length && wanted.every((part, index) => (part.startsWith('{') ? given[index] !== '' : part === given[index]))
+  );
+}
+
+function closed(): DurableError {
+  return new DurableError('PROVIDER_CLOSED', 'The server is closing. Ask again when it is back');
 }
 
 /** Gives up waiting for an answer, not the answer. */

@@ -37,7 +37,9 @@ export function guard(options: ResolvedHttpOptions, limiter: RateLimiter | null,
   if (retryAfterS !== null) return refuse('RATE_LIMITED', `Too many requests. Come again in ${retryAfterS} s`, { retryAfterS });
   const refusal = checkHost(options, request) ?? checkOrigin(options, request, area);
   if (refusal !== null) return refusal;
-  if (options.token === null || area !== 'api' || hasToken(options.token, request)) return null;
+  // A browser asks first without it, and is told nothing that is not in the documents.
+  const isOpen = area !== 'api' || request.method === 'OPTIONS';
+  if (options.token === null || isOpen || hasToken(options.token, request)) return null;
   limiter?.take(address ?? '', WRONG_TOKEN_COST);
   return refuse('UNAUTHORIZED', 'Send the token of this server: Authorization: Bearer <token>', {
     headers: { 'www-authenticate': 'Bearer realm="duraloom"' },

@@ -56,7 +56,7 @@ const failure: Json = { $ref: '#/components/responses/Problem' };
  *
  * @param context - what this server has
  * @param hasToken - requests need a token
- * @returns the document
+ * @returns the document, without the place of the server
  */
 export function openApiDocument(context: SurfaceContext, hasToken: boolean): Json {
   for (const { input, name, http } of operations) {
@@ -74,7 +74,6 @@ export function openApiDocument(context: SurfaceContext, hasToken: boolean): Jso
   return {
     openapi: '3.1.0',
     info: { title: 'duraloom', version: PACKAGE_VERSION, description: 'Management API of a duraloom store. See docs/http-api.md.' },
-    servers: [{ url: '/' }],
     tags: ['system', 'instances', 'control', 'queues', 'streams'].map((name) => ({ name })),
     paths,
     components: {

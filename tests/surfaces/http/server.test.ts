@@ -263,7 +263,15 @@ describe('the API in a server of the host', () => {
     const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}/ops`;
     expect(await ask({ url }, 'GET', '/api/v1/instances')).toMatchObject({ status: 200, body: { instances: [] } });
     expect(globalThis.Request).toBe(before);
+    // The document says where the API is from where it is itself.
+    for (const path of ['/openapi.json', '/api/v1/openapi.json']) {
+      const { servers } = (await ask({ url }, 'GET', path)).body as { readonly servers: readonly [{ readonly url: string }] };
+      expect(new URL(servers[0].url, `${url}${path}`).href).toBe(`${url}/`);
+    }
     await api.close();
+    const late = await ask({ url }, 'GET', '/api/v1/streams/stats');
+    expect(late).toMatchObject({ status: 503, body: { code: 'PROVIDER_CLOSED' } });
+    expect(api.figures()).toEqual({ streams: 0, watched: 0, reads: 0 });
   });
 
   test('speaks Request and Response, and takes the name that it is called by from the URL', async () => {
@@ -379,6 +387,7 @@ describe('files of the dashboard', () => {
     mkdirSync(join(folder, 'assets'), { recursive: true });
     writeFileSync(join(stand.folder, 'secret.txt'), 'secret');
     writeFileSync(join(folder, 'index.html'), '<title>dashboard</title>');
+    writeFileSync(join(folder, 'my-settings.css'), '');
     writeFileSync(join(folder, 'assets/index-Ab3dEf9_.js'), 'export {};');
     const server = await serve({
       client: new Client(await stand.openProvider()),
@@ -404,6 +413,7 @@ describe('files of the dashboard', () => {
       'text/javascript; charset=utf-8',
       'public, max-age=31536000, immutable',
     ]);
+    expect((await ask(server, 'GET', '/my-settings.css')).headers.get('cache-control')).toBe('no-cache');
     expect((await ask(server, 'HEAD', '/')).headers.get('content-length')).toBe('24');
     for (const path of ['/assets/other.js', '/secret.txt', '/../secret.txt', '/%2e%2e/secret.txt', '/assets/..%2f..%2fsecret.txt']) {
       expect((await ask(server, 'GET', path)).body).toMatchObject({ status: 404 });
