@@ -1,6 +1,6 @@
 // Contract cases: acks of turns: atomicity, custom status, executions, history. Neighbours: case-kit.ts is what they are written with, conformance-cases.ts joins them.
 import assert from 'node:assert/strict';
-import type { HistoryRequest, OrchestrationAck, OrchestrationAckOutcome } from '../provider/provider.ts';
+import type { OrchestrationAck, OrchestrationAckOutcome } from '../provider/provider.ts';
 import {
   LOCK_MS,
   ack,
@@ -359,17 +359,20 @@ const histories = cases('history', {
     for (const lastEventId of [3, 4, 12]) {
       await commit(provider, await fetchOne(provider), { page: page(lastEventId), messages: [{ instanceId: 'a', payload: 'm' }] });
     }
-    const between = (afterEventId: number, upToEventId: number): HistoryRequest => ({
-      instanceId: 'a',
-      executionId: 1,
-      afterEventId,
-      upToEventId,
-    });
-    const lists = await provider.readHistory([between(0, 4), between(0, 2), between(1, 3), between(3, 12), between(4, 4), between(0, 0)]);
-    assert.deepEqual(
-      lists.map((pages) => pages.map(({ firstEventId }) => firstEventId)),
-      [[1, 4], [1], [], [4, 5], [], []],
-    );
+    const between = async (afterEventId: number, upToEventId: number, executionId = 1): Promise<readonly number[]> => {
+      const [pages = []] = await provider.readHistory([{ instanceId: 'a', executionId, afterEventId, upToEventId }]);
+      return pages.map(({ firstEventId }) => firstEventId);
+    };
+    assert.deepEqual(await between(0, 4), [1, 4]);
+    assert.deepEqual(await between(0, 2), [1]);
+    assert.deepEqual(await between(1, 3), []);
+    assert.deepEqual(await between(3, 12), [4, 5]);
+    assert.deepEqual(await between(4, 4), []);
+    assert.deepEqual(await between(0, 0), []);
+    const far = Number.MAX_SAFE_INTEGER;
+    assert.deepEqual(await between(4, far), [5]);
+    assert.deepEqual(await between(far, far), []);
+    assert.deepEqual(await between(0, far, far), []);
   },
   'many pages come back in the order of their numbers': async ({ provider }) => {
     await start(provider, 'a');

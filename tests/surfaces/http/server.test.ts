@@ -4,7 +4,7 @@ import { createHttpApi, serve, type RequestClient } from 'duraloom/http';
 import { prometheusRegistry } from 'duraloom/metrics';
 import { faulty } from 'duraloom/testing';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -12,7 +12,7 @@ import { link, newInstance } from '../../../src/conformance/case-kit.ts';
 import { IdempotencyKeys, type RecordedAnswer } from '../../../src/surfaces/http/idempotency.ts';
 import { RateLimiter } from '../../../src/surfaces/http/rate-limit.ts';
 import { operations } from '../../../src/surfaces/operations/operations.ts';
-import { stage } from '../../support/integration-stage.ts';
+import { stage, type Stage } from '../../support/integration-stage.ts';
 import { ask, eventsUntil, openSurface, readEvents, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
 
 /** A surface that is closed when the running test is over. */
@@ -20,6 +20,15 @@ async function surfaceOf(options: Parameters<typeof openSurface>[0] = {}): Promi
   const surface = await openSurface(options);
   onTestFinished(() => surface[Symbol.asyncDispose]());
   return surface;
+}
+
+/** A server of a host; gives its URL. */
+async function listen(stand: Stage, onRequest: RequestListener): Promise<string> {
+  const host = createServer(onRequest);
+  await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
+  stand.defer(() => new Promise<void>((resolve) => host.close(() => resolve())));
+  stand.defer(() => host.closeAllConnections());
+  return `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
 }
 
 test('a server that only reads refuses all that writes, and answers the rest', async () => {
@@ -253,14 +262,10 @@ describe('the API in a server of the host', () => {
     const client = new Client(await stand.openProvider());
     const { Request: before } = globalThis;
     const api = await createHttpApi({ client });
-    const host = createServer((request, response) => {
+    const url = `${await listen(stand, (request, response) => {
       request.url = (request.url ?? '').replace(/^\/ops/, '');
       void api.listener(request, response);
-    });
-    await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
-    stand.defer(() => new Promise<void>((resolve) => host.close(() => resolve())));
-    stand.defer(() => host.closeAllConnections());
-    const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}/ops`;
+    })}/ops`;
     expect(await ask({ url }, 'GET', '/api/v1/instances')).toMatchObject({ status: 200, body: { instances: [] } });
     expect(globalThis.Request).toBe(before);
     // The document says where the API is from where it is itself.
@@ -272,6 +277,22 @@ describe('the API in a server of the host', () => {
     const late = await ask({ url }, 'GET', '/api/v1/streams/stats');
     expect(late).toMatchObject({ status: 503, body: { code: 'PROVIDER_CLOSED' } });
     expect(api.figures()).toEqual({ streams: 0, watched: 0, reads: 0 });
+  });
+
+  test('does nothing with a body that the host has read before', async () => {
+    const stand = stage();
+    const client = new Client(await stand.openProvider());
+    await client.startOrchestration('there', 'approval');
+    const api = await createHttpApi({ client });
+    const url = await listen(stand, (request, response) => {
+      request.resume().once('end', () => void api.listener(request, response));
+    });
+    const answer = await ask({ url }, 'POST', '/api/v1/instances/there/terminate', { body: { reason: 'lost on the way' } });
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { code: 'BODY_INVALID', detail: expect.stringContaining('Mount it before') as string },
+    });
+    expect(await client.getState('there')).toMatchObject({ status: 'Pending' });
   });
 
   test('speaks Request and Response, and takes the name that it is called by from the URL', async () => {
