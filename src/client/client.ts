@@ -10,7 +10,6 @@ import type { InputArguments } from '../types/context.ts';
 import type { OrchestrationDefinition } from '../types/definition.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
-import { parseHistoryPages } from '../types/history-text.ts';
 import { isEnded, type ExecutionStatus, type InstanceRecord } from '../types/instance.ts';
 import { MAX_NAME_LENGTH } from '../types/limits.ts';
 import { assertName, assertText } from '../types/names.ts';
@@ -19,6 +18,7 @@ import { bulk, type BulkAction, type BulkOptions, type BulkResult } from './bulk
 import type { ClientStore } from './client-store.ts';
 import { explainWaiting, type WaitingExplanation } from './explain.ts';
 import type { InstanceFilterOptions } from './filter.ts';
+import { readHistoryAfter } from './history.ts';
 import { InstanceHandle } from './instance-handle.ts';
 import { hasEnded, notFound, quarantined, toResult, toState, type InstanceState } from './instance-state.ts';
 import { countInstances, listInstances, readTree, type InstancePage, type InstanceTree, type ListOptions } from './listing.ts';
@@ -688,7 +688,8 @@ export class Client {
    * Reads what came to the history of an execution after an event, for those who follow it.
    *
    * @param instanceId - which instance
-   * @param options - `afterEventId`: the last event that is known, 0: none; `executionId`: which execution, default: the current one
+   * @param options - `afterEventId`: the last event that is known, 0: none; `executionId`: which execution, default: the current one;
+   *   `limit`: most events, default: all. What is not given is not read
    * @returns the events after it, in order
    * @throws {InstanceError} `INSTANCE_NOT_FOUND`
    * @throws {ArgumentError} for numbers that are none
@@ -696,24 +697,9 @@ export class Client {
    */
   async readHistoryAfter(
     instanceId: string,
-    options: { readonly afterEventId: number; readonly executionId?: number },
+    options: { readonly afterEventId: number; readonly executionId?: number; readonly limit?: number },
   ): Promise<readonly HistoryEvent[]> {
-    const given = readOptions(options, 'the options of a history', { afterEventId: true, executionId: true });
-    const { afterEventId = 0, executionId } = given;
-    for (const [what, id] of Object.entries({ 'event id': afterEventId, 'execution id': executionId ?? 1 })) {
-      if (!Number.isSafeInteger(id)) throw new ArgumentError(`Expected ${what} to be a whole number, got ${show(id)}`);
-    }
-    const record = await this.#read(instanceId);
-    const request = { instanceId, executionId: executionId ?? record.executionId };
-    const read = async (after: number): Promise<readonly HistoryEvent[]> => {
-      const [pages = []] = await this.#store.readHistory([{ ...request, afterEventId: after }]);
-      return parseHistoryPages(pages.map((page) => page.events)) as readonly HistoryEvent[];
-    };
-    const events = await read(afterEventId);
-    // The store keeps turns, and leaves out the one that the event is in the midst of.
-    const isWhole = afterEventId <= 0 || events[0]?.id === afterEventId + 1;
-    if (isWhole || (events.length === 0 && record.executionId === request.executionId && record.lastEventId <= afterEventId)) return events;
-    return (await read(0)).filter(({ id }) => id > afterEventId);
+    return await readHistoryAfter(this.#store, await this.#read(instanceId), options);
   }
 
   async #read(instanceId: string): Promise<InstanceRecord> {

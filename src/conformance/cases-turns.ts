@@ -354,6 +354,26 @@ const histories = cases('history', {
     assert.deepEqual(await firstAfter(4), [5]);
     assert.deepEqual(await firstAfter(12), []);
   },
+  'a read up to an event gives only the pages that begin with it or before it': async ({ provider }) => {
+    await start(provider, 'a');
+    for (const lastEventId of [3, 4, 12]) {
+      await commit(provider, await fetchOne(provider), { page: page(lastEventId), messages: [{ instanceId: 'a', payload: 'm' }] });
+    }
+    const between = async (afterEventId: number, upToEventId: number, executionId = 1): Promise<readonly number[]> => {
+      const [pages = []] = await provider.readHistory([{ instanceId: 'a', executionId, afterEventId, upToEventId }]);
+      return pages.map(({ firstEventId }) => firstEventId);
+    };
+    assert.deepEqual(await between(0, 4), [1, 4]);
+    assert.deepEqual(await between(0, 2), [1]);
+    assert.deepEqual(await between(1, 3), []);
+    assert.deepEqual(await between(3, 12), [4, 5]);
+    assert.deepEqual(await between(4, 4), []);
+    assert.deepEqual(await between(0, 0), []);
+    const far = Number.MAX_SAFE_INTEGER;
+    assert.deepEqual(await between(4, far), [5]);
+    assert.deepEqual(await between(far, far), []);
+    assert.deepEqual(await between(0, far, far), []);
+  },
   'many pages come back in the order of their numbers': async ({ provider }) => {
     await start(provider, 'a');
     for (let eventId = 1; eventId <= 120; eventId += 1) {

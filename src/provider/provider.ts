@@ -344,6 +344,8 @@ export type HistoryRequest = {
   readonly executionId: number;
   /** Pages that begin after this event; 0: all. */
   readonly afterEventId: number;
+  /** Pages that begin with this event at the latest. @default all */
+  readonly upToEventId?: number;
 };
 
 /**

@@ -1,6 +1,6 @@
 // What operators ask of a client: lists, trees, why an instance waits, bulk calls, retries, deleting, queues by hand, export and import.
 // The tests play the runtime themselves, as in client-calls.test.ts.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Client } from '../../src/client/client.ts';
 import {
   activity,
@@ -208,6 +208,43 @@ describe.each(STORES)('a client of %s', (store) => {
       const after = async (afterEventId: number): Promise<readonly number[]> =>
         (await client.readHistoryAfter('a', { afterEventId })).map(({ id }) => id);
       expect([await after(0), await after(1), await after(2), await after(3), await after(9)]).toEqual([[1, 2, 3], [2, 3], [3], [], []]);
+    });
+
+    test('pages of a history, each at the cost of a page, whatever the size of its turns', async () => {
+      const { provider } = await openStore(store);
+      await provider.startInstances([newInstance('a')]);
+      const sizes = [...Array.from({ length: 300 }, () => 1), 3, 1, 100, 1, 1, 40];
+      let last = 0;
+      for (const size of sizes) {
+        const events = Array.from({ length: size }, (_, index) => ({ id: last + index + 1, atMs: 0, kind: 'EventAwaited', name: 'x' }));
+        const messages = [{ instanceId: 'a', payload: 'm' }];
+        await commit(provider, await fetchOne(provider), {
+          page: { lastEventId: last + size, events: JSON.stringify(events) },
+          messages,
+        });
+        last += size;
+      }
+      const reads = vi.spyOn(provider, 'readHistory');
+      const client = new Client(provider);
+      const countRead = async (): Promise<number> => {
+        const histories = (await Promise.all(reads.mock.results.map(({ value }) => value as ReturnType<Provider['readHistory']>))).flat(2);
+        reads.mockClear();
+        return histories.reduce((sum, page) => sum + page.lastEventId - page.firstEventId + 1, 0);
+      };
+      const all = (await client.readHistoryAfter('a', { afterEventId: 0 })).map(({ id }) => id);
+      expect(all).toEqual(Array.from({ length: last }, (_, index) => index + 1));
+      for (const limit of [1, 2, 7, 50, 1_000]) {
+        for (let afterEventId = 0; afterEventId <= last; afterEventId += 1) {
+          await countRead();
+          const page = (await client.readHistoryAfter('a', { afterEventId, limit })).map(({ id }) => id);
+          expect(page).toEqual(all.slice(afterEventId, afterEventId + limit));
+          // The turns at both ends are read whole; the rest of the history is not.
+          const read = await countRead();
+          expect(read).toBeGreaterThanOrEqual(page.length);
+          expect(read).toBeLessThanOrEqual(limit + 240);
+        }
+      }
+      expect(await rejection(client.readHistoryAfter('a', { afterEventId: 0, limit: 0 }))).toMatchObject({ code: 'ARGUMENT_INVALID' });
     });
   });
 

@@ -90,7 +90,11 @@ export async function* readEvents(
   path: string,
   options: { readonly headers?: Readonly<Record<string, string>>; readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<SseEvent> {
-  const response = await fetch(`${server.url}${path}`, options);
+  yield* parseEvents(await fetch(`${server.url}${path}`, options));
+}
+
+/** Reads the events of an answer. */
+export async function* parseEvents(response: Response): AsyncGenerator<SseEvent> {
   if (response.status !== 200 || response.body === null) throw new TypeError(`no stream: ${response.status} ${await response.text()}`);
   let rest = '';
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {

@@ -159,9 +159,9 @@ export class MemoryStore {
   }
 
   readHistory(requests: readonly HistoryRequest[]): readonly (readonly HistoryPage[])[] {
-    return requests.map((request) => {
-      const pages = this.#instances.get(request.instanceId)?.pages.get(request.executionId) ?? [];
-      return pages.filter((page) => page.firstEventId > request.afterEventId);
+    return requests.map(({ instanceId, executionId, afterEventId, upToEventId = Number.POSITIVE_INFINITY }) => {
+      const pages = this.#instances.get(instanceId)?.pages.get(executionId) ?? [];
+      return pages.filter(({ firstEventId }) => firstEventId > afterEventId && firstEventId <= upToEventId);
     });
   }
 

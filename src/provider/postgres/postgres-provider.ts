@@ -116,6 +116,8 @@ type WorkOffer = {
   readonly chosen: ReadonlySet<NewWorkItem>;
 };
 
+/** Largest number that the columns of executions and events hold. */
+const MAX_INTEGER = 2_147_483_647;
 const NOTHING_CHANGED: Notice = { turns: false, work: false, instances: [], sessions: [] };
 
 /** A provider on one schema of a PostgreSQL server. Open it with `PostgresProvider.connect`. */
@@ -481,8 +483,9 @@ export class PostgresProvider implements Provider {
     run: async (requests) => {
       const rows = await this.#rows('readHistory', 'read_history', [
         requests.map(({ instanceId }) => instanceId),
-        requests.map(({ executionId }) => executionId),
-        requests.map(({ afterEventId }) => afterEventId),
+        requests.map(({ executionId }) => Math.min(executionId, MAX_INTEGER)),
+        requests.map(({ afterEventId }) => Math.min(afterEventId, MAX_INTEGER)),
+        requests.map(({ upToEventId = MAX_INTEGER }) => Math.min(upToEventId, MAX_INTEGER)),
       ]);
       const histories = requests.map((): HistoryPage[] => []);
       for (const row of rows) {

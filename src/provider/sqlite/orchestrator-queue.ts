@@ -196,7 +196,8 @@ export class OrchestratorQueue {
     this.#renew = prepare('UPDATE instances SET ready_at = ? WHERE instance_id = ? AND lock_token = ? AND ready_at > ?');
     this.#selectPages = prepare(
       `SELECT first_event_id AS firstEventId, last_event_id AS lastEventId, events FROM history
-       WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?) AND execution_id = ? AND first_event_id > ?
+       WHERE instance_key = (SELECT instance_key FROM instances WHERE instance_id = ?) AND execution_id = ?
+         AND first_event_id > ? AND first_event_id <= ?
        ORDER BY first_event_id`,
     );
   }
@@ -457,8 +458,8 @@ export class OrchestratorQueue {
     return 'done';
   }
 
-  readHistory(request: HistoryRequest): readonly HistoryPage[] {
-    const pages = this.#selectPages.all(request.instanceId, request.executionId, request.afterEventId) as readonly HistoryPage[];
+  readHistory({ instanceId, executionId, afterEventId, upToEventId = Number.MAX_SAFE_INTEGER }: HistoryRequest): readonly HistoryPage[] {
+    const pages = this.#selectPages.all(instanceId, executionId, afterEventId, upToEventId) as readonly HistoryPage[];
     return pages.every(({ events }) => typeof events === 'string')
       ? pages
       : pages.map((page) => ({ ...page, events: readText(page.events) }));

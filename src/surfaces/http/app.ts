@@ -4,14 +4,14 @@ import { randomUUID } from 'node:crypto';
 import { getRequestListener } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { encodeRecord } from '../../types/codec.ts';
+import { DurableError } from '../../types/errors.ts';
 import { toSurfaceFailure } from '../operations/failures.ts';
 import { toFilter, type FilterOptions } from '../operations/filters.ts';
-import type { Operation, SurfaceContext } from '../operations/operation.ts';
+import type { Operation, SurfaceContext, Tell } from '../operations/operation.ts';
 import { operations } from '../operations/operations.ts';
 import { EventStreams } from './event-streams.ts';
 import { allowedOriginOf, guard, type Area } from './guard.ts';
-import { IdempotencyKeys, MAX_KEY_LENGTH } from './idempotency.ts';
+import { IdempotencyKeys, MAX_KEY_LENGTH, type RecordedAnswer } from './idempotency.ts';
 import { API_PREFIX, openApiDocument } from './openapi.ts';
 import type { ResolvedHttpOptions } from './options.ts';
 import { jsonResponse, problemResponse, refuse, refuseFailure, withHeaders, type Refusal } from './problem.ts';
@@ -20,8 +20,16 @@ import { check, parseJson, readBody, readQuery, type Read } from './request-body
 import type { StaticFiles } from './static-files.ts';
 import { exportResponse, readLines } from './transfer.ts';
 
-/** The two sides of a connection, where there is one. */
-export type NodeSides = { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse };
+/** What is known of a request besides itself. */
+export type Visit = {
+  /** Of the client; null: not known. */
+  readonly address: string | null;
+  /** Cuts the connection; null: there is none to cut. */
+  readonly cut: (() => void) | null;
+};
+
+/** The two sides of a connection. */
+type NodeSides = { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse };
 
 /** What the MCP server is to the HTTP API. */
 export type McpMount = {
@@ -30,8 +38,26 @@ export type McpMount = {
 };
 
 /** What handlers know of a request. */
-type Bindings = { readonly requestId: string; readonly cut: (() => void) | null };
+type Bindings = { readonly requestId: string; readonly cut: Visit['cut'] };
 type AppContext = Context<{ Bindings: Bindings }>;
+
+/** What is open now. */
+export type Figures = {
+  /** Event streams. */
+  readonly streams: number;
+  /** Things that are looked at for them. */
+  readonly watched: number;
+  /** Reads under way, such as waits. */
+  readonly reads: number;
+};
+
+/** A call of an operation whose input has been checked. */
+type Call = {
+  readonly operation: Operation;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly request: Request;
+  readonly requestId: string;
+};
 
 /** A running API. */
 export class HttpApp {
@@ -39,11 +65,13 @@ export class HttpApp {
   readonly #context: SurfaceContext;
   readonly #limiter: RateLimiter | null;
   readonly #keys = new IdempotencyKeys();
+  readonly #reads = new Set<AbortController>();
   readonly #streams: EventStreams;
   readonly #files: StaticFiles | null;
   readonly #mcp: McpMount | null;
   readonly #routes: Hono<{ Bindings: Bindings }>;
-  readonly #openApi: string;
+  readonly #openApi: object;
+  #isClosed = false;
   readonly listener: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
 
   /**
@@ -60,44 +88,52 @@ export class HttpApp {
     this.#mcp = parts.mcp;
     this.#limiter = options.rateLimit === null ? null : new RateLimiter(options.rateLimit);
     this.#streams = new EventStreams(options, parts.context);
-    this.#openApi = encodeRecord(openApiDocument(parts.context, options.token !== null));
+    this.#openApi = openApiDocument(parts.context, options.token !== null);
     this.#routes = this.#makeRoutes();
     // The host's own Request and Response stay as they are.
-    this.listener = getRequestListener((request, sides) => this.fetch(request, sides as NodeSides), { overrideGlobalObjects: false });
+    this.listener = getRequestListener(
+      (request, env) => {
+        const { incoming, outgoing } = env as NodeSides;
+        return this.fetch(request, { address: incoming.socket.remoteAddress ?? null, cut: () => void outgoing.destroy() });
+      },
+      { overrideGlobalObjects: false },
+    );
   }
 
   /** Numbers for tests: what is open and watched. */
-  get figures(): { readonly streams: number; readonly watched: number } {
-    return this.#streams.figures;
+  get figures(): Figures {
+    return { ...this.#streams.figures, reads: this.#reads.size };
   }
 
   /**
    * Answers a request.
    *
    * @param request - the request
-   * @param sides - its connection, where there is one
+   * @param visit - address of the client, and what cuts its connection; null: not known
    * @returns the response; never rejects
    */
-  async fetch(request: Request, sides?: NodeSides): Promise<Response> {
+  async fetch(request: Request, visit: Visit): Promise<Response> {
     const requestId = randomUUID();
-    const cut = sides === undefined ? null : (): void => void sides.outgoing.destroy();
     const allowedOrigin = allowedOriginOf(this.#options, request);
     let response: Response;
     try {
-      response = await this.#answer(request, { requestId, cut, address: sides?.incoming.socket.remoteAddress ?? null });
+      response = await this.#answer(request, { requestId, ...visit });
     } catch (error) {
-      response = this.#fail(error, { request, requestId });
+      response = this.#fail(error, { signal: request.signal, requestId });
     }
     return withHeaders(response, requestId, allowedOrigin);
   }
 
-  /** Ends all streams and sessions. Requests under way are answered. */
+  /** Ends all streams, sessions and waits. Requests under way are answered, later ones refused. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#streams.close();
+    for (const read of this.#reads) read.abort(closed());
     await this.#mcp?.close();
   }
 
-  async #answer(request: Request, visit: Bindings & { readonly address: string | null }): Promise<Response> {
+  async #answer(request: Request, visit: Visit & { readonly requestId: string }): Promise<Response> {
+    if (this.#isClosed) throw closed();
     const { pathname } = new URL(request.url);
     const refusal = guard(this.#options, this.#limiter, { request, area: areaOf(pathname), address: visit.address });
     if (refusal !== null) return problemResponse(refusal, visit.requestId);
@@ -108,7 +144,7 @@ export class HttpApp {
   #makeRoutes(): Hono<{ Bindings: Bindings }> {
     // The path as it is written, which is what the guard looks at: decoded, /%61pi would be a page to the one and the API to the other.
     const routes = new Hono<{ Bindings: Bindings }>({ getPath: (request) => new URL(request.url).pathname });
-    routes.onError((error, context) => this.#fail(error, { request: context.req.raw, requestId: context.env.requestId }));
+    routes.onError((error, context) => this.#fail(error, { signal: context.req.raw.signal, requestId: context.env.requestId }));
     routes.notFound((context) => this.#notFound(context));
     // HEAD of a stream would make a stream that nobody reads.
     routes.use(`${API_PREFIX}/*`, async (context, next) =>
@@ -124,8 +160,8 @@ export class HttpApp {
     }
     routes.get('/health', () => this.#health());
     routes.get(`${API_PREFIX}/health`, () => this.#health());
-    routes.get(`${API_PREFIX}/openapi.json`, () => this.#document());
-    routes.get('/openapi.json', () => this.#document());
+    routes.get(`${API_PREFIX}/openapi.json`, () => this.#document('../..'));
+    routes.get('/openapi.json', () => this.#document('.'));
     routes.get('/metrics', (context) => this.#metrics(context));
     routes.get(`${API_PREFIX}/export`, (context) => this.#export(context));
     routes.post(`${API_PREFIX}/import`, (context) => this.#import(context));
@@ -151,7 +187,7 @@ export class HttpApp {
   // --- calls -----------------------------------------------------------------------------------------------------------------
 
   async #call(operation: Operation, context: AppContext): Promise<Response> {
-    const { requestId } = context.env;
+    const { requestId, cut } = context.env;
     const request = context.req.raw;
     const refusal = this.#refuseCall(operation, request);
     if (refusal !== null) return problemResponse(refusal, requestId);
@@ -159,9 +195,11 @@ export class HttpApp {
     if ('refusal' in body) return problemResponse(body.refusal, requestId);
     const input = readInput(operation, { request, path: context.req.param(), body: body.value });
     if ('refusal' in input) return problemResponse(input.refusal, requestId);
-    const key = operation.isWrite ? request.headers.get('idempotency-key') : null;
-    if (key === null) return await this.#run(operation, input.value, { request, requestId });
-    return await this.#runOnce(operation, { key, body: body.value, input: input.value, request, requestId });
+    const call: Call = { operation, input: input.value, request, requestId };
+    if (!operation.isWrite) return await this.#read(call);
+    const key = request.headers.get('idempotency-key');
+    if (operation.hasProgress && wantsEvents(request)) return this.#follow(call, { key, cut });
+    return await (key === null ? this.#inTime(this.#answerOf(call), call) : this.#runOnce(call, { key, body: body.value }));
   }
 
   #refuseCall(operation: Operation, request: Request): Refusal | null {
@@ -172,94 +210,98 @@ export class HttpApp {
     return operation.http.method === 'POST' ? refuseType(request, 'application/json') : null;
   }
 
-  async #run(
-    operation: Operation,
-    input: Readonly<Record<string, unknown>>,
-    call: { readonly request: Request; readonly requestId: string },
-  ): Promise<Response> {
-    const waitMs = typeof input['waitMs'] === 'number' ? input['waitMs'] : 0;
-    const giveUp = new AbortController();
-    // A write goes on when its caller has gone: half of it would be worse.
+  /** A read ends with its caller, with its time, and with the server. */
+  async #read(call: Call): Promise<Response> {
     const { signal } = call.request;
+    const giveUp = new AbortController();
     const onAbort = (): void => giveUp.abort(signal.reason);
-    if (!operation.isWrite) signal.addEventListener('abort', onAbort, { once: true });
-    let timer: NodeJS.Timeout | undefined;
-    const timedOut = new Promise<null>((resolve) => {
-      timer = setTimeout(() => resolve(null), this.#options.requestTimeoutMs + waitMs);
-    });
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#reads.add(giveUp);
     try {
-      const running = operation.run(this.#context, input, giveUp.signal);
-      const result = await Promise.race([running, timedOut]);
-      if (result !== null) return jsonResponse(result, operation.http.status);
-      giveUp.abort();
-      running.catch((error: unknown) =>
-        this.#options.logger.warn({ error, requestId: call.requestId }, `${operation.name} failed after its time`),
-      );
-      const detail = operation.isWrite ? 'It may or may not be done: look before you try again' : 'Try again';
-      return problemResponse(refuse('REQUEST_TIMEOUT', `The store did not answer in time. ${detail}`), call.requestId);
-    } catch (error) {
-      return this.#fail(error, call);
+      return await this.#inTime(this.#answerOf(call, giveUp.signal), call);
     } finally {
-      clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
+      this.#reads.delete(giveUp);
+      giveUp.abort();
     }
   }
 
-  async #runOnce(
-    operation: Operation,
-    call: {
-      readonly key: string;
-      readonly body: string;
-      readonly input: Readonly<Record<string, unknown>>;
-      readonly request: Request;
-      readonly requestId: string;
-    },
-  ): Promise<Response> {
-    const { key, body, input, request, requestId } = call;
-    if (key.length === 0 || key.length > MAX_KEY_LENGTH) {
+  /** Never rejects. A write has no signal: half of it would be worse. */
+  async #answerOf({ operation, input, requestId }: Call, signal: AbortSignal = new AbortController().signal): Promise<Response> {
+    try {
+      return jsonResponse(await operation.run(this.#context, input, signal), operation.http.status);
+    } catch (error) {
+      return this.#fail(error, { signal: operation.isWrite ? null : signal, requestId });
+    }
+  }
+
+  async #inTime(answer: Promise<Response>, { operation, input, request, requestId }: Call): Promise<Response> {
+    const waitMs = typeof input['waitMs'] === 'number' ? input['waitMs'] : 0;
+    return await within(this.#options.requestTimeoutMs + waitMs, answer, () => {
+      const hasKey = request.headers.has('idempotency-key');
+      const write = hasKey ? 'It goes on: send it again with its key to get its answer' : 'It goes on: look before you try again';
       return problemResponse(
-        refuse('IDEMPOTENCY_KEY_INVALID', `Expected Idempotency-Key to have 1 to ${MAX_KEY_LENGTH} characters`),
+        refuse('REQUEST_TIMEOUT', `The store did not answer in time. ${operation.isWrite ? write : 'Try again'}`),
         requestId,
       );
+    });
+  }
+
+  async #runOnce(call: Call, { key, body }: { readonly key: string; readonly body: string }): Promise<Response> {
+    const { request, requestId } = call;
+    if (key.length === 0 || key.length > MAX_KEY_LENGTH) {
+      const detail = `Expected Idempotency-Key to have 1 to ${MAX_KEY_LENGTH} characters`;
+      return problemResponse(refuse('IDEMPOTENCY_KEY_INVALID', detail), requestId);
     }
     const { pathname, search } = new URL(request.url);
-    const result = await this.#keys.run(key, [request.method, pathname, search, body], async () => {
-      const response = await this.#run(operation, input, { request, requestId });
-      return { status: response.status, contentType: response.headers.get('content-type') ?? '', body: await response.text() };
+    const keyed = this.#keys.run(key, [request.method, pathname, search, body], async () => {
+      const response = await this.#answerOf(call);
+      return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
     });
-    if (result === null) {
-      return problemResponse(
-        refuse('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key belongs to another request. Take a new one'),
-        requestId,
-      );
+    if (keyed === null) {
+      const detail = 'This Idempotency-Key belongs to another request. Take a new one';
+      return problemResponse(refuse('IDEMPOTENCY_KEY_REUSED', detail), requestId);
     }
-    const { status, contentType, body: text } = result.answer;
-    const headers = { 'content-type': contentType, ...(result.isReplayed && { 'idempotency-replayed': 'true' }) };
-    return new Response(text, { status, headers });
+    const toResponse = ({ status, headers, body: text }: RecordedAnswer): Response =>
+      new Response(text, { status, headers: { ...headers, ...(keyed.isRepeat && { 'idempotency-replayed': 'true' }) } });
+    return await this.#inTime(keyed.answer.then(toResponse), call);
+  }
+
+  /** Ends with its reader: the part that is under way is finished. */
+  #follow(
+    { operation, input, request, requestId }: Call,
+    { key, cut }: { readonly key: string | null; readonly cut: Bindings['cut'] },
+  ): Response {
+    if (key !== null) {
+      const detail = 'A call whose progress is streamed ends with its reader, and has no Idempotency-Key';
+      return problemResponse(refuse('IDEMPOTENCY_KEY_INVALID', detail), requestId);
+    }
+    const run = (signal: AbortSignal, tell: Tell): Promise<object> => operation.run(this.#context, input, signal, tell);
+    const stream = this.#streams.progress({ request, requestId, cut }, run);
+    return 'refusal' in stream ? problemResponse(stream.refusal, requestId) : stream.value;
   }
 
   // --- the rest --------------------------------------------------------------------------------------------------------------
 
   async #health(): Promise<Response> {
-    let isUp = true;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), this.#options.requestTimeoutMs);
-    });
+    let isUp: boolean;
     try {
-      isUp = (await Promise.race([this.#context.client.listRuntimes(), late])) !== false;
+      isUp = await within(
+        this.#options.requestTimeoutMs,
+        this.#context.client.listRuntimes().then(() => true),
+        () => false,
+      );
     } catch (error) {
       isUp = false;
       this.#options.logger.warn({ error }, 'the store is not healthy');
-    } finally {
-      clearTimeout(timer);
     }
     const state = isUp ? 'ok' : 'unavailable';
     return jsonResponse({ status: state, store: state }, isUp ? 200 : 503);
   }
 
-  #document(): Response {
-    return new Response(this.#openApi, { headers: { 'content-type': 'application/json' } });
+  /** Where the server is, is told from where the document is: a host may have mounted it anywhere. */
+  #document(server: string): Response {
+    return jsonResponse({ ...this.#openApi, servers: [{ url: server }] });
   }
 
   async #metrics(context: AppContext): Promise<Response> {
@@ -308,11 +350,12 @@ export class HttpApp {
   }
 
   /** The outside is told what it can act on; everything else goes to the log, under the id that the outside gets. */
-  #fail(error: unknown, { request, requestId }: { readonly request: Request; readonly requestId: string }): Response {
+  #fail(error: unknown, { signal, requestId }: { readonly signal: AbortSignal | null; readonly requestId: string }): Response {
     const failure = toSurfaceFailure(error);
     const isOurs = failure === null || failure.status === 500 || failure.status === 503;
-    // Whoever has gone reads no answer; what it broke off is no failure.
-    if (isOurs && !request.signal.aborted) this.#options.logger.error({ error, requestId }, 'a request failed');
+    // Whoever has gone reads no answer; what it broke off is no failure, and neither is the end of the server.
+    const isEnd = signal?.aborted === true || (this.#isClosed && failure?.code === 'PROVIDER_CLOSED');
+    if (isOurs && !isEnd) this.#options.logger.error({ error, requestId }, 'a request failed');
     if (failure !== null) return problemResponse(refuseFailure(failure), requestId);
     return problemResponse(
       refuse('INTERNAL_ERROR', 'Something unexpected went wrong. The log of the server has it under the request id'),
@@ -333,7 +376,30 @@ function toPattern(path: string): string {
 function matches(path: string, pathname: string): boolean {
   const wanted = `${API_PREFIX}${path}`.split('/');
   const given = pathname.split('/');
-  return wanted.length === given.length && wanted.every((part, index) => part.startsWith('{') || part === given[index]);
+  return (
+    wanted.length === given.length && wanted.every((part, index) => (part.startsWith('{') ? given[index] !== '' : part === given[index]))
+  );
+}
+
+function closed(): DurableError {
+  return new DurableError('PROVIDER_CLOSED', 'The server is closing. Ask again when it is back');
+}
+
+/** Gives up waiting for an answer, not the answer. */
+async function within<Value>(ms: number, answer: Promise<Value>, late: () => Value): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined;
+  const timedOut = new Promise<Value>((resolve) => {
+    timer = setTimeout(() => resolve(late()), ms);
+  });
+  try {
+    return await Promise.race([answer, timedOut]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function wantsEvents(request: Request): boolean {
+  return /\btext\/event-stream\b/i.test(request.headers.get('accept') ?? '');
 }
 
 /** What a form of another site cannot send. */

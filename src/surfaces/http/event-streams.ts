@@ -6,7 +6,7 @@ import { encodeRecord } from '../../types/codec.ts';
 import { toSurfaceFailure } from '../operations/failures.ts';
 import { filterShape, instanceIdSchema, toFilter, type ListOptions } from '../operations/filters.ts';
 import type { LogFilter } from '../operations/log-source.ts';
-import type { SurfaceContext } from '../operations/operation.ts';
+import type { SurfaceContext, Tell } from '../operations/operation.ts';
 import { readStats } from '../operations/system.ts';
 import { toWireInstance } from '../operations/wire.ts';
 import { eventStream, type StreamEvent } from './event-stream.ts';
@@ -15,7 +15,7 @@ import type { ResolvedHttpOptions } from './options.ts';
 import { refuse, refuseFailure, toProblem } from './problem.ts';
 import { check, readQuery, type Read } from './request-body.ts';
 import { SharedPolls, type SharedPoll } from './shared-poll.ts';
-import { followInstance, followLogs, followSnapshots, readCursor, toSnapshot, type Snapshot } from './streams.ts';
+import { followInstance, followLogs, followProgress, followSnapshots, readCursor, toSnapshot, type Snapshot } from './streams.ts';
 
 /** A request for a stream. */
 export type StreamRequest = {
@@ -136,7 +136,30 @@ export class EventStreams {
     return this.#serve(request, (signal) => followLogs(logs, { filter: filter as LogFilter, afterSeq: from }, signal));
   }
 
-  #serve({ request, requestId, cut }: StreamRequest, source: Source): Read<Response> {
+  /**
+   * Serves a call that tells how far it is, then what came of it.
+   *
+   * @param request - the call
+   * @param run - runs it
+   * @returns the stream, or why there is none
+   */
+  progress(
+    request: Pick<StreamRequest, 'request' | 'requestId' | 'cut'>,
+    run: (signal: AbortSignal, tell: Tell) => Promise<object>,
+  ): Read<Response> {
+    return this.#serve(request, (signal) =>
+      followProgress((tell) => {
+        const running = run(signal, tell);
+        // Whoever has gone is told nothing.
+        running.catch((error: unknown) => {
+          if (signal.aborted) this.#options.logger.warn({ error, requestId: request.requestId }, 'a call failed after its reader had gone');
+        });
+        return running;
+      }, signal),
+    );
+  }
+
+  #serve({ request, requestId, cut }: Pick<StreamRequest, 'request' | 'requestId' | 'cut'>, source: Source): Read<Response> {
     if (this.#open.size >= this.#options.maxStreams) {
       return {
         refusal: refuse('TOO_MANY_STREAMS', `${this.#open.size} streams are open, as many as this server serves`, { retryAfterS: 5 }),

@@ -37,7 +37,9 @@ export function guard(options: ResolvedHttpOptions, limiter: RateLimiter | null,
   if (retryAfterS !== null) return refuse('RATE_LIMITED', `Too many requests. Come again in ${retryAfterS} s`, { retryAfterS });
   const refusal = checkHost(options, request) ?? checkOrigin(options, request, area);
   if (refusal !== null) return refusal;
-  if (options.token === null || area !== 'api' || hasToken(options.token, request)) return null;
+  // A browser asks first without it, and is told nothing that is not in the documents.
+  const isOpen = area !== 'api' || request.method === 'OPTIONS';
+  if (options.token === null || isOpen || hasToken(options.token, request)) return null;
   limiter?.take(address ?? '', WRONG_TOKEN_COST);
   return refuse('UNAUTHORIZED', 'Send the token of this server: Authorization: Bearer <token>', {
     headers: { 'www-authenticate': 'Bearer realm="duraloom"' },
@@ -59,13 +61,18 @@ export function allowedOriginOf(options: ResolvedHttpOptions, request: Request):
 function checkHost({ allowedHosts }: ResolvedHttpOptions, request: Request): Refusal | null {
   if (allowedHosts.has('*')) return null;
   // A request line may name another host than the header.
-  const hosts = [request.headers.get('host') ?? '', new URL(request.url).host];
+  const hosts = [hostOf(request), new URL(request.url).host];
   const refused = hosts.find((host) => !isAllowed(hostnameOf(host), allowedHosts));
   if (refused === undefined) return null;
   return refuse(
     'HOST_NOT_ALLOWED',
     'This server is not called by this name. Add the name to `allowedHosts`, or use an IP address or localhost',
   );
+}
+
+/** A `Request` that did not come over a connection has no such header, and its URL says it. */
+function hostOf(request: Request): string {
+  return request.headers.get('host') ?? new URL(request.url).host;
 }
 
 function isAllowed(hostname: string | null, allowedHosts: ReadonlySet<string>): boolean {
@@ -88,7 +95,7 @@ function checkOrigin(options: ResolvedHttpOptions, request: Request, area: Area)
 
 /** The page came from this server: scheme and name of its origin are those that the request went to. */
 function isOwn(origin: string, request: Request): boolean {
-  return URL.canParse(origin) && /^https?:$/.test(new URL(origin).protocol) && new URL(origin).host === request.headers.get('host');
+  return URL.canParse(origin) && /^https?:$/.test(new URL(origin).protocol) && new URL(origin).host === hostOf(request);
 }
 
 function wrongOrigin(): Refusal {

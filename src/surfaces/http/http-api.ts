@@ -7,20 +7,29 @@ import { toFailure } from '../../types/failure.ts';
 import { show } from '../../types/show.ts';
 import { loadSurface } from '../operations/load-surface.ts';
 import type { SurfaceContext } from '../operations/operation.ts';
-import type { HttpApp, McpMount } from './app.ts';
+import type { Figures, HttpApp, McpMount } from './app.ts';
 import { resolveHttpOptions, type HttpApiOptions, type ResolvedHttpOptions } from './options.ts';
 import type { StaticFiles } from './static-files.ts';
 
+/** Who sends a request, as the server of the host knows it. */
+export type RequestClient = {
+  /**
+   * Address of the other side of the connection, which has a rate limit of its own. A header that anybody can set is none.
+   * @default not known: all such requests share one rate limit
+   */
+  readonly remoteAddress?: string | undefined;
+};
+
 /** The HTTP API, to be mounted in a server. */
 export type HttpApi = {
-  /** For servers that speak `Request` and `Response`. Client addresses are not known there: one rate limit holds for all. */
-  readonly fetch: (request: Request) => Promise<Response>;
+  /** For servers that speak `Request` and `Response`. */
+  readonly fetch: (request: Request, client?: RequestClient) => Promise<Response>;
   /** For `node:http`, Express and the like. */
   readonly listener: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** Ends all streams and sessions. */
   readonly close: () => Promise<void>;
   /** What is open now. */
-  readonly figures: () => { readonly streams: number; readonly watched: number };
+  readonly figures: () => Figures;
 };
 
 /** Options of a server of its own. */
@@ -52,6 +61,8 @@ const REQUEST_TIMEOUT_MS = 300_000;
 const IDLE_MS = 120_000;
 /** How long requests under way may take when the server closes. */
 const CLOSE_GRACE_MS = 5_000;
+/** Longest address that is remembered, in UTF-16 units: one of IPv6 with its zone fits. */
+const MAX_ADDRESS = 64;
 /** Most connections. Reason: each costs memory and a file descriptor, and hosts have other uses for both. */
 const MAX_CONNECTIONS = 10_000;
 
@@ -141,11 +152,17 @@ async function openMcp({ mcp, logger, maxBodyBytes }: ResolvedHttpOptions, surfa
 
 function toApi(app: HttpApp): HttpApi {
   return {
-    fetch: (request) => app.fetch(request),
+    fetch: (request, client) => app.fetch(request, { address: addressOf(client), cut: null }),
     listener: (request, response) => app.listener(request, response),
     close: once(() => app.close()),
     figures: () => app.figures,
   };
+}
+
+/** Servers call handlers with second arguments of their own: what has no such text is not known. */
+function addressOf(client: RequestClient | undefined): string | null {
+  const { remoteAddress } = client ?? {};
+  return typeof remoteAddress === 'string' ? remoteAddress.slice(0, MAX_ADDRESS) : null;
 }
 
 function isLoopback(host: string): boolean {

@@ -2,13 +2,21 @@
 //
 // K1. The first request with a key runs; others with the key wait for it, and all get its answer. Another request under the same key is refused.
 // K2. Answers are kept in memory, a bounded number for a bounded time. What must hold over restarts has ids and event keys of its own.
-// K3. A failure of the server is not kept: the next try runs.
+// K3. What runs is never forgotten, also when those who asked for it have given up: it would run twice.
+// K4. A failure of the server is not kept: the next try runs.
 import { createHash } from 'node:crypto';
 
 /** An answer that can be given again. */
-export type RecordedAnswer = { readonly status: number; readonly contentType: string; readonly body: string };
+export type RecordedAnswer = { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string };
 
-type Entry = { readonly digest: string; readonly untilMs: number; readonly answer: Promise<RecordedAnswer>; bytes: number };
+/** A request as far as its key is concerned. */
+export type KeyedRequest = {
+  readonly answer: Promise<RecordedAnswer>;
+  /** Another request with this key came before. */
+  readonly isRepeat: boolean;
+};
+
+type Entry = { readonly digest: string; readonly answer: Promise<RecordedAnswer>; untilMs: number; bytes: number };
 
 /** Longest key. */
 export const MAX_KEY_LENGTH = 255;
@@ -38,46 +46,38 @@ export class IdempotencyKeys {
    * @param key - of the caller
    * @param content - what the request says: method, path, query, body
    * @param run - runs it
-   * @returns the answer and whether it is an old one; null: the key belongs to another request
+   * @returns its answer, or that of the first request; null: the key belongs to another request
    */
-  async run(
-    key: string,
-    content: readonly string[],
-    run: () => Promise<RecordedAnswer>,
-  ): Promise<{ readonly answer: RecordedAnswer; readonly isReplayed: boolean } | null> {
+  run(key: string, content: readonly string[], run: () => Promise<RecordedAnswer>): KeyedRequest | null {
     const digest = createHash('sha256').update(content.join('\n')).digest('base64');
     const known = this.#entries.get(key);
     if (known !== undefined && known.untilMs > this.#nowMs()) {
-      return known.digest === digest ? { answer: await known.answer, isReplayed: true } : null;
+      return known.digest === digest ? { answer: known.answer, isRepeat: true } : null;
     }
     this.#forget(key);
     const answer = run();
-    const entry: Entry = { digest, untilMs: this.#nowMs() + KEEP_MS, answer, bytes: 0 };
+    const entry: Entry = { digest, answer, untilMs: Number.POSITIVE_INFINITY, bytes: 0 };
     this.#entries.set(key, entry);
-    try {
-      const { status, body } = await answer;
-      if (status >= 500 || status === 429) this.#forget(key, entry);
-      else this.#keep(key, entry, body.length);
-    } catch (error) {
-      this.#forget(key, entry);
-      throw error;
-    }
-    return { answer: await answer, isReplayed: false };
+    // Who asked is told of a rejection by the answer itself.
+    answer.then(
+      ({ status, body }) => (status >= 500 ? this.#forget(key) : this.#keep(entry, body.length)),
+      () => this.#forget(key),
+    );
+    return { answer, isRepeat: false };
   }
 
-  #keep(key: string, entry: Entry, bytes: number): void {
-    if (this.#entries.get(key) !== entry) return;
+  #keep(entry: Entry, bytes: number): void {
+    entry.untilMs = this.#nowMs() + KEEP_MS;
     entry.bytes = bytes;
     this.#bytes += bytes;
-    for (const oldest of this.#entries.keys()) {
+    for (const [oldest, { untilMs }] of this.#entries) {
       if (this.#entries.size <= MAX_ENTRIES && this.#bytes <= MAX_BYTES) break;
-      this.#forget(oldest);
+      if (untilMs !== Number.POSITIVE_INFINITY) this.#forget(oldest);
     }
   }
 
-  #forget(key: string, entry: Entry | undefined = this.#entries.get(key)): void {
-    if (entry === undefined || this.#entries.get(key) !== entry) return;
+  #forget(key: string): void {
+    this.#bytes -= this.#entries.get(key)?.bytes ?? 0;
     this.#entries.delete(key);
-    this.#bytes -= entry.bytes;
   }
 }

@@ -3,8 +3,8 @@
 // Events never change once they are stored: what one reader has read is kept for the others, a little of it, and only while somebody watches.
 import type { Client } from '../../client/client.ts';
 import type { InstanceState } from '../../client/instance-state.ts';
-import { encodeRecord } from '../../types/codec.ts';
 import type { HistoryEvent } from '../../types/history-event.ts';
+import { toWireText } from '../operations/wire.ts';
 import { encodeEvents } from './event-stream.ts';
 import { SharedPoll } from './shared-poll.ts';
 
@@ -18,6 +18,8 @@ type Window = { readonly executionId: number; readonly events: readonly HistoryE
 
 /** About the size of a piece, in UTF-16 units: what one connection holds of a history that its reader is slow to take. */
 const PIECE_UNITS: number = 64 * 1024;
+/** Events that are read at once. Reason: they may be large, and a slow reader reads them again when others have read on. */
+const READ_EVENTS = 256;
 /** Stretches of history that are kept: of those at the end, and of those that catch up. */
 const MAX_WINDOWS = 3;
 
@@ -97,7 +99,7 @@ export class InstanceFeed {
       const event = events[index];
       if (event === undefined) break;
       last = event.id;
-      text += encodeEvents([{ event: 'history', id: `${executionId}:${last}`, data: encodeRecord({ executionId, event }) }]);
+      text += encodeEvents([{ event: 'history', id: `${executionId}:${last}`, data: toWireText({ executionId, event }) }]);
     }
     return { text, cursor: { executionId, eventId: last } };
   }
@@ -131,7 +133,9 @@ export class InstanceFeed {
     const key = `${executionId}:${eventId}`;
     let read = this.#reads.get(key);
     if (read === undefined) {
-      read = this.#client.readHistoryAfter(this.instanceId, { executionId, afterEventId: eventId }).finally(() => this.#reads.delete(key));
+      read = this.#client
+        .readHistoryAfter(this.instanceId, { executionId, afterEventId: eventId, limit: READ_EVENTS })
+        .finally(() => this.#reads.delete(key));
       this.#reads.set(key, read);
     }
     const events = await read;

@@ -35,17 +35,28 @@ const IDEMPOTENCY_KEY: Json = {
   schema: { type: 'string', maxLength: 255 },
 };
 
-const failure: Json = {
+const REQUEST_ID: Json = { description: 'The log of the server knows the request by it', schema: { type: 'string' } };
+
+const FAILURE: Json = {
   description: 'A problem',
+  headers: {
+    'X-Request-Id': REQUEST_ID,
+    'Retry-After': { description: 'Seconds until it is worth another try', schema: { type: 'integer' } },
+  },
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
 };
+
+const PROGRESS = 'Events `progress`, then `result` with what the JSON answer is, or `error` with a Problem. It ends with its reader';
+
+/** Of everything that is no success: which codes there are depends on the store. */
+const failure: Json = { $ref: '#/components/responses/Problem' };
 
 /**
  * Makes the document.
  *
  * @param context - what this server has
  * @param hasToken - requests need a token
- * @returns the document
+ * @returns the document, without the place of the server
  */
 export function openApiDocument(context: SurfaceContext, hasToken: boolean): Json {
   for (const { input, name, http } of operations) {
@@ -59,14 +70,15 @@ export function openApiDocument(context: SurfaceContext, hasToken: boolean): Jso
     (paths[path] ??= {})[operation.http.method.toLowerCase()] = describe(operation);
   }
   for (const [path, item] of Object.entries(streamPaths(context))) paths[`${API_PREFIX}${path}`] = item;
+  for (const [path, item] of Object.entries(plainPaths(context))) paths[path] = item;
   return {
     openapi: '3.1.0',
     info: { title: 'duraloom', version: PACKAGE_VERSION, description: 'Management API of a duraloom store. See docs/http-api.md.' },
-    servers: [{ url: '/' }],
     tags: ['system', 'instances', 'control', 'queues', 'streams'].map((name) => ({ name })),
     paths,
     components: {
       schemas: { ...clean, Problem: PROBLEM },
+      responses: { Problem: FAILURE },
       ...(hasToken && { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } }),
     },
     ...(hasToken && { security: [{ token: [] }] }),
@@ -83,7 +95,7 @@ function requestId(name: string): string {
 }
 
 function describe(operation: Operation): Json {
-  const { name, group, summary, description, http, input, output, isWrite } = operation;
+  const { name, group, summary, description, http, input, output, isWrite, hasProgress } = operation;
   const id = components.get(output)?.id ?? '';
   return {
     operationId: name,
@@ -100,7 +112,14 @@ function describe(operation: Operation): Json {
     responses: {
       [String(http.status ?? 200)]: {
         description: summary,
-        content: { 'application/json': { schema: { $ref: `#/components/schemas/${id}` } } },
+        headers: {
+          'X-Request-Id': REQUEST_ID,
+          ...(isWrite && { 'Idempotency-Replayed': { description: 'It is the answer of the first time', schema: { const: 'true' } } }),
+        },
+        content: {
+          'application/json': { schema: { $ref: `#/components/schemas/${id}` } },
+          ...(hasProgress && { 'text/event-stream': { schema: { type: 'string', description: PROGRESS } } }),
+        },
       },
       default: failure,
     },
@@ -119,6 +138,29 @@ function parameters(place: 'path' | 'query', schema: z.ZodObject): readonly Json
     // Attributes are of several types, which only JSON tells apart.
     return rest['type'] === 'object' ? { ...base, content: { 'application/json': { schema: rest } } } : { ...base, schema: rest };
   });
+}
+
+/** What probes and scrapers ask for. */
+function plainPaths({ hasMetrics }: SurfaceContext): Readonly<Record<string, Readonly<Record<string, Json>>>> {
+  const state = { enum: ['ok', 'unavailable'] };
+  const health = { type: 'object', required: ['status', 'store'], properties: { status: state, store: state } };
+  const answer = (description: string): Json => ({ description, content: { 'application/json': { schema: health } } });
+  const probe = {
+    operationId: 'getHealth',
+    tags: ['system'],
+    summary: 'Say whether the store answers',
+    parameters: [],
+    security: [],
+    responses: { 200: answer('It does'), 503: answer('It does not'), default: failure },
+  };
+  const metrics = {
+    operationId: 'getMetrics',
+    tags: ['system'],
+    summary: 'Read metrics',
+    parameters: [],
+    responses: { 200: { description: 'Metrics', content: { 'text/plain': { schema: { type: 'string' } } } }, default: failure },
+  };
+  return { '/health': { get: probe }, ...(hasMetrics && { '/metrics': { get: metrics } }) };
 }
 
 /** What is no call with a JSON answer: streams and files of lines. */

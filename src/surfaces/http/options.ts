@@ -136,6 +136,9 @@ export function resolveHttpOptions(options: HttpApiOptions): ResolvedHttpOptions
   if (!(typeof dashboard === 'boolean' || typeof dashboard === 'string' || dashboard instanceof URL)) {
     throw new OptionError(`Expected \`dashboard\` to be true, false or a folder, got ${show(dashboard)}`);
   }
+  if (!(typeof mcp === 'boolean' || (typeof mcp === 'object' && mcp !== null))) {
+    throw new OptionError(`Expected \`mcp\` to be true, false or { allowWrites }, got ${show(mcp)}`);
+  }
   return {
     client,
     storeName: typeof provider?.name === 'string' ? provider.name : null,
@@ -146,22 +149,26 @@ export function resolveHttpOptions(options: HttpApiOptions): ResolvedHttpOptions
     mcp: mcp === false ? null : { allowWrites: mcp !== true && flag(mcp.allowWrites, 'mcp.allowWrites') && !flag(readOnly, 'readOnly') },
     token: token ?? null,
     isReadOnly: flag(readOnly, 'readOnly'),
-    allowedHosts: new Set(texts(options.allowedHosts, 'allowedHosts').map((host) => host.toLowerCase())),
+    allowedHosts: new Set(texts(options.allowedHosts, 'allowedHosts').map((host) => toHost(host))),
     allowedOrigins: new Set(texts(options.allowedOrigins, 'allowedOrigins').map((origin) => toOrigin(origin))),
     maxBodyBytes: whole(options.maxBodyBytes, { name: 'maxBodyBytes', fallback: 5 * 1024 * 1024, least: 1_024 }),
-    rateLimit:
-      rateLimit === false
-        ? null
-        : {
-            perSecond: whole(rateLimit.perSecond, { name: 'rateLimit.perSecond', fallback: 200, least: 1 }),
-            burst: whole(rateLimit.burst, { name: 'rateLimit.burst', fallback: 1_000, least: 1 }),
-          },
+    rateLimit: rateLimit === false ? null : toRateLimit(rateLimit),
     maxStreams: whole(options.maxStreams, { name: 'maxStreams', fallback: 2_000, least: 0 }),
     requestTimeoutMs: whole(options.requestTimeoutMs, { name: 'requestTimeoutMs', fallback: 30_000, least: 1 }),
     pollMs: whole(pollMs, { name: 'pollMs', fallback: 250, least: 10 }),
     listPollMs: whole(pollMs, { name: 'pollMs', fallback: 1_000, least: 10 }),
     stallMs: whole(options.stallMs, { name: 'stallMs', fallback: 30_000, least: 10 }),
     logger,
+  };
+}
+
+function toRateLimit(given: RateLimit): Required<RateLimit> {
+  if (typeof given !== 'object' || given === null)
+    throw new OptionError(`Expected \`rateLimit\` to be an object or false, got ${show(given)}`);
+  assertKnownOptions(given, { perSecond: true, burst: true }, ' of `rateLimit`');
+  return {
+    perSecond: whole(given.perSecond, { name: 'rateLimit.perSecond', fallback: 200, least: 1 }),
+    burst: whole(given.burst, { name: 'rateLimit.burst', fallback: 1_000, least: 1 }),
   };
 }
 
@@ -183,6 +190,12 @@ function texts(value: unknown, name: string): readonly string[] {
   if (value === undefined) return [];
   if (Array.isArray(value) && value.every((item): item is string => typeof item === 'string' && item.length > 0)) return value;
   throw new OptionError(`Expected \`${name}\` to be an array of texts, got ${show(value)}`);
+}
+
+function toHost(text: string): string {
+  if (text !== '*' && !/^[\w.-]+$/.test(text))
+    throw new OptionError(`Expected \`allowedHosts\` to hold names such as 'ops.example.com', without scheme and port, got ${show(text)}`);
+  return text.toLowerCase();
 }
 
 function toOrigin(text: string): string {

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { encodeRecord } from '../../types/codec.ts';
 import type { SurfaceFailure } from '../operations/failures.ts';
+import { toWireText } from '../operations/wire.ts';
 
 /** Codes of refusals that no call of a client makes. */
 export type HttpCode =
@@ -124,7 +125,7 @@ export function problemResponse(refusal: Refusal, requestId: string): Response {
  * @returns the response
  */
 export function jsonResponse(value: object, status = 200): Response {
-  return new Response(encodeRecord(value), { status, headers: { 'content-type': 'application/json' } });
+  return new Response(toWireText(value), { status, headers: { 'content-type': 'application/json' } });
 }
 
 /** Pages of the dashboard load nothing from elsewhere and stand in no frame. */
@@ -167,7 +168,7 @@ export function withHeaders(response: Response, requestId: string, allowedOrigin
   response.headers.append('vary', 'origin');
   if (allowedOrigin !== null) {
     response.headers.set('access-control-allow-origin', allowedOrigin);
-    response.headers.set('access-control-expose-headers', 'x-request-id, retry-after, mcp-session-id');
+    response.headers.set('access-control-expose-headers', 'x-request-id, retry-after, idempotency-replayed, mcp-session-id');
     response.headers.set('cross-origin-resource-policy', 'cross-origin');
   }
   return response;

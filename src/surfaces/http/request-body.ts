@@ -22,7 +22,8 @@ export async function readBody(request: Request, maxBytes: number): Promise<Read
   const tooLarge = (): Read<string> => ({
     refusal: refuse('BODY_TOO_LARGE', `The body has more than ${maxBytes} bytes. Store large data elsewhere and pass a reference`),
   });
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) return tooLarge();
+  const length = Number(request.headers.get('content-length') ?? 0);
+  if (length > maxBytes) return tooLarge();
   if (request.body === null) return { value: '' };
   const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
   const chunks: Uint8Array[] = [];
@@ -34,6 +35,11 @@ export async function readBody(request: Request, maxBytes: number): Promise<Read
       return tooLarge();
     }
     chunks.push(next.value);
+  }
+  // Half of what somebody asked for must not be done because somebody else has the rest.
+  if (bytes < length) {
+    const detail = 'The body was read before this API got the request. Mount it before what parses bodies, such as express.json()';
+    return { refusal: refuse('BODY_INVALID', detail) };
   }
   try {
     return { value: new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)) };

@@ -22,8 +22,8 @@ const CONTENT_TYPES: ReadonlyMap<string, string> = new Map([
   ['.txt', 'text/plain; charset=utf-8'],
 ]);
 
-/** Names that change with their content: by a hash of at least eight characters before the extension. */
-const HASHED = /[.-][\w-]{8,}\.\w+$/;
+/** Names that change with their content: by a hash of at least eight characters before the extension, which is no word. */
+const HASHED = /[.-](?=[\w-]*[A-Z\d])[\w-]{8,}\.\w+$/;
 
 /** Files of a folder. */
 export class StaticFiles {

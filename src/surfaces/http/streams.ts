@@ -4,7 +4,8 @@ import type { InstanceState } from '../../client/instance-state.ts';
 import { encodeRecord } from '../../types/codec.ts';
 import { isEnded } from '../../types/instance.ts';
 import type { LogFilter, LogSource } from '../operations/log-source.ts';
-import { toWireInstance } from '../operations/wire.ts';
+import type { Tell } from '../operations/operation.ts';
+import { toWireInstance, toWireText } from '../operations/wire.ts';
 import { encodeEvents } from './event-stream.ts';
 import type { Cursor, InstanceFeed } from './instance-feed.ts';
 import { Wakeup, type SharedPoll } from './shared-poll.ts';
@@ -55,7 +56,7 @@ export async function* followInstance(find: () => InstanceFeed, resume: Cursor |
       }
       if (state !== sent) {
         sent = state;
-        yield encodeEvents([{ event: 'status', data: encodeRecord(toWireInstance(state)) }]);
+        yield encodeEvents([{ event: 'status', data: toWireText(toWireInstance(state)) }]);
       }
       if (isEnded(state.status)) {
         yield encodeEvents([{ event: 'end', data: encodeRecord({ reason: 'ended' }) }]);
@@ -83,7 +84,7 @@ export type Snapshot = { readonly text: string; readonly digest: string };
  * @returns its text and digest
  */
 export function toSnapshot(value: object): Snapshot {
-  const text = encodeRecord(value);
+  const text = toWireText(value);
   return { text, digest: createHash('sha256').update(text).digest('base64url').slice(0, 22) };
 }
 
@@ -145,7 +146,7 @@ export async function* followLogs(
       }
       const isAtEnd = page.entries.length < LOG_LINES;
       const gap = { event: 'gap', data: encodeRecord({ missed: page.missed }) };
-      const lines = page.entries.map((entry) => ({ event: 'log', id: String(entry.seq), data: encodeRecord(entry) }));
+      const lines = page.entries.map((entry) => ({ event: 'log', id: String(entry.seq), data: toWireText(entry) }));
       const events = [...(page.missed > 0 ? [gap] : []), ...lines];
       afterSeq = page.lastSeq;
       if (events.length > 0) yield encodeEvents(events);
@@ -155,6 +156,34 @@ export async function* followLogs(
   } finally {
     unsubscribe();
   }
+}
+
+/**
+ * Follows a call to its end. What it says while the reader takes nothing is replaced by what it says next.
+ *
+ * @param run - runs it; it ends by the signal, too
+ * @param signal - ends the stream
+ * @yields events as text
+ */
+export async function* followProgress(run: (tell: Tell) => Promise<object>, signal: AbortSignal): AsyncGenerator<string> {
+  const wakeup = new Wakeup(signal);
+  const told: { latest: object | null; isOver: boolean } = { latest: null, isOver: false };
+  const onEnd = (): void => {
+    told.isOver = true;
+    wakeup.raise();
+  };
+  const running = run((progress) => {
+    told.latest = progress;
+    wakeup.raise();
+  });
+  running.then(onEnd, onEnd);
+  while (!told.isOver && !signal.aborted) {
+    await wakeup.next();
+    const { latest } = told;
+    told.latest = null;
+    if (latest !== null) yield encodeEvents([{ event: 'progress', data: encodeRecord(latest) }]);
+  }
+  if (!signal.aborted) yield encodeEvents([{ event: 'result', data: toWireText(await running) }]);
 }
 
 /**

@@ -190,10 +190,11 @@ const runBulk: Operation = defineOperation({
   summary: 'Act on many instances',
   description:
     'Cancels, terminates, suspends, resumes, retries or deletes all instances of a filter, up to a limit. Look with `dryRun` first: it counts ' +
-    'and names some. Call again while `matched` is the limit.',
+    'and names some. Call again while `done` and `failed` together are the limit.',
   http: { method: 'POST', path: '/bulk' },
   isWrite: true,
   isDestructive: true,
+  hasProgress: true,
   body: {
     action: z.enum(['cancel', 'terminate', 'suspend', 'resume', 'retry', 'delete']),
     filter: z.strictObject(filterShape),
@@ -203,8 +204,13 @@ const runBulk: Operation = defineOperation({
     limit: z.int().min(1).max(MAX_BULK).default(1_000),
   },
   output: bulkSchema,
-  run: async ({ client }, { action, filter, reason: why, ...options }, signal) =>
-    await client.bulk(action, toFilter(filter), { ...options, ...(why !== undefined && { reason: why }), signal }),
+  run: async ({ client }, { action, filter, reason: why, ...options }, signal, tell) =>
+    await client.bulk(action, toFilter(filter), {
+      ...options,
+      ...(why !== undefined && { reason: why }),
+      ...(tell !== undefined && { onProgress: tell }),
+      signal,
+    }),
 });
 
 /** The operations of this file. */

@@ -29,6 +29,8 @@ export const MAX_BATCH = 1_000;
 /** Longest wait of one call, in milliseconds. Reason: proxies and clients give up on silent connections after a minute. */
 const MAX_WAIT_MS = 60_000;
 const DEFAULT_WAIT_MS = 30_000;
+/** Most generations of a tree. Reason: a tree is nested as deep, and whoever reads it has a stack. */
+const MAX_DEPTH = 100;
 
 const id = { id: instanceIdSchema };
 const name = z.string().min(1).max(MAX_NAME_LENGTH);
@@ -71,19 +73,21 @@ async function readState({ client }: SurfaceContext, instanceId: string): Promis
 type Tree = { readonly instance: InstanceState; readonly children: readonly Tree[]; readonly isTruncated: boolean };
 type WireTree = { readonly instance: WireInstance; readonly children: readonly WireTree[]; readonly isTruncated: boolean };
 
-/** Without recursion: a chain of children may be as long as an id allows. */
-function toWireTree(tree: Tree): WireTree {
-  const root: { instance: WireInstance; children: WireTree[]; isTruncated: boolean } = {
-    instance: toWireInstance(tree.instance),
+/** Without recursion: a chain of children may be as long as an id allows, and longer than the stack. */
+function toWireTree(tree: Tree, depth: number): WireTree {
+  const show = ({ instance, children, isTruncated }: Tree, level: number): WireTree & { readonly children: WireTree[] } => ({
+    instance: toWireInstance(instance),
     children: [],
-    isTruncated: tree.isTruncated,
-  };
-  const rest: { readonly from: Tree; readonly to: typeof root }[] = [{ from: tree, to: root }];
+    isTruncated: isTruncated || (level === depth && children.length > 0),
+  });
+  const root = show(tree, 1);
+  const rest = [{ from: tree, to: root, level: 1 }];
   for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
-    for (const child of next.from.children) {
-      const to = { instance: toWireInstance(child.instance), children: [], isTruncated: child.isTruncated };
-      next.to.children.push(to);
-      rest.push({ from: child, to });
+    const { from, to, level } = next;
+    for (const child of level < depth ? from.children : []) {
+      const shown = show(child, level + 1);
+      to.children.push(shown);
+      rest.push({ from: child, to: shown, level: level + 1 });
     }
   }
   return root;
@@ -178,9 +182,10 @@ const readHistory: Operation = defineOperation({
   output: historyPageSchema,
   run: async (context, { id: instanceId, executionId, afterEventId, limit: size }) => {
     const execution = executionId ?? (await readState(context, instanceId)).executionId;
-    const all = await context.client.readHistoryAfter(instanceId, { executionId: execution, afterEventId });
-    const events = all.slice(0, size);
-    return { instanceId, executionId: execution, events, nextAfterEventId: all.length > size ? (events.at(-1)?.id ?? null) : null };
+    // One more than is shown tells whether there is another page.
+    const found = await context.client.readHistoryAfter(instanceId, { executionId: execution, afterEventId, limit: size + 1 });
+    const events = found.slice(0, size);
+    return { instanceId, executionId: execution, events, nextAfterEventId: found.length > size ? (events.at(-1)?.id ?? null) : null };
   },
 });
 
@@ -199,12 +204,16 @@ const getTree: Operation = defineOperation({
   name: 'getTree',
   group: 'instances',
   summary: 'Read an instance with its children',
-  description: 'Reads an instance, its children, their children, and so on.',
+  description:
+    'Reads an instance, its children, their children, and so on. Where `isTruncated` is true, there are more children: ask for the tree of that one.',
   http: { method: 'GET', path: '/instances/{id}/tree' },
   path: id,
-  query: { limit: limit(10_000, 1_000) },
+  query: {
+    limit: limit(10_000, 1_000).describe('Most instances in all'),
+    depth: limit(MAX_DEPTH, MAX_DEPTH).describe('Most generations, the instance itself included'),
+  },
   output: treeSchema,
-  run: async ({ client }, input) => toWireTree(await client.getTree(input.id, { limit: input.limit })),
+  run: async ({ client }, { id: instanceId, limit: size, depth }) => toWireTree(await client.getTree(instanceId, { limit: size }), depth),
 });
 
 const listActivities: Operation = defineOperation({

@@ -55,20 +55,25 @@ export type Operation = {
   readonly isIdempotent: boolean;
   /** False: not offered as a tool. */
   readonly isTool: boolean;
+  /** It may take long, and tells how far it is. */
+  readonly hasProgress: boolean;
   /** False: this server has not what it needs. */
   readonly isOffered: (context: SurfaceContext) => boolean;
   readonly input: Readonly<Record<InputPart, z.ZodObject>>;
   readonly output: z.ZodType;
-  /** Runs it. `input`: the fields of path, query and body together, as the schemas gave them. */
-  readonly run: (context: SurfaceContext, input: unknown, signal: AbortSignal) => Promise<object>;
+  /** Runs it. `input`: the fields of path, query and body together, as the schemas gave them; `tell`: gets how far it is. */
+  readonly run: (context: SurfaceContext, input: unknown, signal: AbortSignal, tell?: Tell) => Promise<object>;
 };
+
+/** Gets how far an operation is, now and then. */
+export type Tell = (progress: object) => void;
 
 /** What `defineOperation` takes: input parts that an operation has not may be left out. */
 export type OperationDefinition<Path extends z.ZodRawShape, Query extends z.ZodRawShape, Body extends z.ZodRawShape> = Pick<
   Operation,
   'name' | 'group' | 'summary' | 'description' | 'http' | 'output'
 > &
-  Partial<Pick<Operation, 'isWrite' | 'isDestructive' | 'isIdempotent' | 'isTool' | 'isOffered'>> & {
+  Partial<Pick<Operation, 'isWrite' | 'isDestructive' | 'isIdempotent' | 'isTool' | 'hasProgress' | 'isOffered'>> & {
     readonly path?: Path;
     readonly query?: Query;
     readonly body?: Body;
@@ -76,6 +81,7 @@ export type OperationDefinition<Path extends z.ZodRawShape, Query extends z.ZodR
       context: SurfaceContext,
       input: z.output<z.ZodObject<Path>> & z.output<z.ZodObject<Query>> & z.output<z.ZodObject<Body>>,
       signal: AbortSignal,
+      tell?: Tell,
     ) => Promise<object>;
   };
 
@@ -99,6 +105,7 @@ export function defineOperation<
     isDestructive: false,
     isIdempotent: rest.isWrite !== true,
     isTool: true,
+    hasProgress: false,
     isOffered: () => true,
     ...rest,
     input: { path: z.strictObject(path ?? {}), query: z.strictObject(query ?? {}), body: z.strictObject(body ?? {}) },

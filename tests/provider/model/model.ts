@@ -632,9 +632,12 @@ export function listInstances(model: Model, wanted: (record: InstanceRecord) => 
     .toSorted((a, b) => byCodePoints(a.instanceId, b.instanceId));
 }
 
-export function readHistory(model: Model, { instanceId, executionId, afterEventId }: HistoryRequest): readonly HistoryPage[] {
+export function readHistory(
+  model: Model,
+  { instanceId, executionId, afterEventId, upToEventId = Infinity }: HistoryRequest,
+): readonly HistoryPage[] {
   return (find(model, instanceId)?.pages ?? [])
-    .filter((page) => page.executionId === executionId && page.firstEventId > afterEventId)
+    .filter((page) => page.executionId === executionId && page.firstEventId > afterEventId && page.firstEventId <= upToEventId)
     .map(({ firstEventId, lastEventId, events }) => ({ firstEventId, lastEventId, events }));
 }
 

@@ -201,7 +201,12 @@ class World {
       await this.#lookAtLists(provider);
       const requests = ids.flatMap((instanceId) => {
         const last = model.readInstance(this.#model, instanceId)?.executionId ?? 1;
-        return [last, 1].map((executionId, index) => ({ instanceId, executionId, afterEventId: index * 2 }));
+        return [last, 1].map((executionId, index) => ({
+          instanceId,
+          executionId,
+          afterEventId: index * 2,
+          ...(index === 1 && { upToEventId: 5 }),
+        }));
       });
       assert.deepEqual(
         await provider.readHistory(requests),

@@ -1,6 +1,6 @@
 // Requests of those who mean harm, or do not know better: each gets a clear refusal, nothing is done, and nothing is told that is none of their business.
 import type { ServeOptions } from 'duraloom/http';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ask, openSurface, sendRaw, type Answer, type Surface } from '../surface-stage.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
@@ -79,6 +79,21 @@ describe('names and origins', () => {
     expect(preflight.headers.get('access-control-allow-headers')).toContain('idempotency-key');
   });
 
+  test('an allowed origin may ask first also where a token is needed, and then needs the token', async () => {
+    const guarded = await openSurface({ token: TOKEN, allowedOrigins: ['https://ops.example'] });
+    onTestFinished(() => guarded[Symbol.asyncDispose]());
+    const headers = { origin: 'https://ops.example', 'access-control-request-method': 'POST' };
+    const preflight = await ask(guarded.server, 'OPTIONS', '/api/v1/instances', { headers });
+    expect([preflight.status, preflight.headers.get('access-control-allow-origin'), preflight.text]).toEqual([
+      204,
+      'https://ops.example',
+      '',
+    ]);
+    expect((await ask(guarded.server, 'GET', '/api/v1/meta', { headers })).status).toBe(401);
+    const evil = { ...headers, origin: 'https://evil.example' };
+    refused(await ask(guarded.server, 'OPTIONS', '/api/v1/instances', { headers: evil }), 403, 'ORIGIN_NOT_ALLOWED');
+  });
+
   test('our own page may call', async () => {
     const headers = { origin: surface.server.url, 'sec-fetch-site': 'same-origin' };
     expect((await ask(surface.server, 'GET', '/api/v1/meta', { headers })).status).toBe(200);
@@ -148,6 +163,12 @@ describe('paths and queries', () => {
     ['GET', '/../../etc/passwd', 404, 'ROUTE_NOT_FOUND'],
     ['GET', '/%2e%2e/%2e%2e/etc/passwd', 404, 'ROUTE_NOT_FOUND'],
     ['GET', '/..%2f..%2fetc%2fpasswd', 404, 'ROUTE_NOT_FOUND'],
+    ['GET', '/api/v1/instances/', 404, 'ROUTE_NOT_FOUND'],
+    ['DELETE', '/api/v1/instances/.', 404, 'ROUTE_NOT_FOUND'],
+    ['DELETE', '/api/v1/instances/%2e%2e/there', 404, 'ROUTE_NOT_FOUND'],
+    ['GET', '//api/v1/meta', 404, 'ROUTE_NOT_FOUND'],
+    ['GET', '/API/v1/meta', 404, 'ROUTE_NOT_FOUND'],
+    ['GET', '/api/v1/instances/th%2565re', 404, 'INSTANCE_NOT_FOUND'],
     ['PATCH', '/api/v1/instances', 405, 'METHOD_NOT_ALLOWED'],
     ['GET', '/api/v1/instances/there/cancel', 405, 'METHOD_NOT_ALLOWED'],
     ['DELETE', '/api/v1/bulk', 405, 'METHOD_NOT_ALLOWED'],
@@ -261,6 +282,11 @@ describe('options', () => {
     ['a body limit that is none', { maxBodyBytes: 0 }],
     ['an origin that is none', { allowedOrigins: ['ops.example'] }],
     ['hosts that are no list', { allowedHosts: 'ops.example' as unknown as string[] }],
+    ['a host with its port', { allowedHosts: ['ops.example:8443'] }],
+    ['a host with its scheme', { allowedHosts: ['https://ops.example'] }],
+    ['a rate limit that is none', { rateLimit: null as unknown as false }],
+    ['a misspelt rate limit', { rateLimit: { perSecnd: 5 } as object }],
+    ['an MCP option that is none', { mcp: null as unknown as false }],
     ['a dashboard folder that is not there', { dashboard: '/nowhere' }],
     ['a word for a flag', { readOnly: 'yes' as unknown as boolean }],
     ['an option that nobody knows', { tokken: 'x' } as Partial<ServeOptions>],

@@ -30,7 +30,7 @@ describe('the guide to the HTTP API', () => {
     expect(steps.length).toBeGreaterThan(8);
     for (const { command, output } of steps) {
       const { stdout } = await run('sh', ['-euc', command], { env: { ...process.env, URL: surface.server.url } });
-      if (output === undefined) expect(stdout).toMatch(/^event: end$/m);
+      if (output === undefined) expect(stdout).toMatch(/^event: (?:end|result)$/m);
       else expect({ command, printed: JSON.parse(stdout) as unknown }).toMatchObject({ command, printed: JSON.parse(output) as unknown });
     }
   });

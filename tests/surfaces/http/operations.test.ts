@@ -237,7 +237,7 @@ describe('the OpenAPI document', () => {
     expect(references.length).toBeGreaterThan(50);
     const broken = references
       .map((text) => text.slice(8, -1).replace('#/components/schemas/', ''))
-      .filter((name) => !Object.hasOwn(schemas, name));
+      .filter((name) => name !== '#/components/responses/Problem' && !Object.hasOwn(schemas, name));
     expect(broken).toEqual([]);
     expect(JSON.stringify(schemas)).not.toMatch(/"\$(?:id|schema|defs)"/);
     for (const [path, item] of Object.entries(body['paths'] as Record<string, Record<string, Json>>)) {
@@ -247,11 +247,13 @@ describe('the OpenAPI document', () => {
         expect({ path, named }).toEqual({ path, named: [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name) });
         expect(parameters.every((parameter) => 'schema' in parameter || 'content' in parameter)).toBe(true);
         expect({ path, method, hasBody: 'requestBody' in operation }).toEqual({ path, method, hasBody: method === 'post' });
-        const responses = operation['responses'] as Readonly<
+        const { default: failure, ...responses } = operation['responses'] as Readonly<
           Record<string, { readonly content: Record<string, { readonly schema: Json }> }>
         >;
+        expect(failure).toEqual({ $ref: '#/components/responses/Problem' });
         for (const { content } of Object.values(responses)) expect(Object.values(content)[0]?.schema).toBeDefined();
-        expect(Object.keys(responses)).toEqual([expect.stringMatching(/^20[01]$/), 'default']);
+        const statuses = operation['operationId'] === 'getHealth' ? ['200', '503'] : [expect.stringMatching(/^20[01]$/)];
+        expect(Object.keys(responses)).toEqual(statuses);
       }
     }
   });

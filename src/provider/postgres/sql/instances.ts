@@ -111,16 +111,26 @@ BEGIN
   RETURN QUERY SELECT a.ord, i FROM unnest(p_ids) WITH ORDINALITY a (id, ord) JOIN instances i ON i.instance_id = ANY (ARRAY[a.id]);
 END`,
   ),
-  // Pages behind an event, each with the place of its request.
+  // Pages between two events, each with the place of its request.
+  plpgsql(
+    'read_history(p_now bigint, p_ids text[], p_executions integer[], p_afters integer[], p_lasts integer[])',
+    'TABLE (ord bigint, first_event_id integer, last_event_id integer, events text)',
+    `
+BEGIN
+  RETURN QUERY SELECT a.ord, h.first_event_id, h.last_event_id, h.events
+    FROM unnest(p_ids, p_executions, p_afters, p_lasts) WITH ORDINALITY a (id, execution, after, last, ord)
+    JOIN history h ON h.instance_id = ANY (ARRAY[a.id]) AND h.execution_id = a.execution
+      AND h.first_event_id > a.after AND h.first_event_id <= a.last
+    ORDER BY a.ord, h.first_event_id;
+END`,
+  ),
+  // The call of version 1.
   plpgsql(
     'read_history(p_now bigint, p_ids text[], p_executions integer[], p_afters integer[])',
     'TABLE (ord bigint, first_event_id integer, last_event_id integer, events text)',
     `
 BEGIN
-  RETURN QUERY SELECT a.ord, h.first_event_id, h.last_event_id, h.events
-    FROM unnest(p_ids, p_executions, p_afters) WITH ORDINALITY a (id, execution, after, ord)
-    JOIN history h ON h.instance_id = ANY (ARRAY[a.id]) AND h.execution_id = a.execution AND h.first_event_id > a.after
-    ORDER BY a.ord, h.first_event_id;
+  RETURN QUERY SELECT * FROM read_history(p_now, p_ids, p_executions, p_afters, array_fill(2147483647, ARRAY[cardinality(p_ids)]));
 END`,
   ),
   // Messages that are visible at once, in order; ids and keys may stand there more than once.
