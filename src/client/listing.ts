@@ -9,7 +9,7 @@ import { isEnded, type InstanceRecord } from '../types/instance.ts';
 import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { FILTER_FIELDS, readCursor, toCursor, toFilter, type InstanceFilterOptions } from './filter.ts';
-import { notFound, toState, type InstanceState } from './instance-state.ts';
+import { notFound, toListedState, type ListedState } from './instance-state.ts';
 
 /** Which instances to list, and how. */
 export type ListOptions = InstanceFilterOptions & {
@@ -26,7 +26,10 @@ export type ListOptions = InstanceFilterOptions & {
   readonly limit?: number;
 };
 
-/** What an instance has in the queues. Numbers end at 1,000. */
+/**
+ * What an instance has in the queues, and its living children. Numbers end at 1,000. Waits for external events, topics and children that have not begun
+ * stand in no queue: they are not here, whatever else there is. `client.explainWaiting` reads them from the history.
+ */
 export type WaitingSummary = {
   readonly activities: number;
   readonly runningActivities: number;
@@ -38,8 +41,11 @@ export type WaitingSummary = {
 };
 
 /** A row of a list. */
-export type InstanceSummary<Output = unknown> = InstanceState<Output> & {
-  /** null: it has ended. With nothing in the queues a running instance waits for an event from outside. */
+export type InstanceSummary<Output = unknown> = ListedState<Output> & {
+  /**
+   * null: it has ended. With nothing at all in it a running instance waits for an event or a message from outside; with a timer in it, it may wait for
+   * one besides.
+   */
   readonly waitingFor: WaitingSummary | null;
 };
 
@@ -52,7 +58,7 @@ export type InstancePage = {
 
 /** An instance with its children, their children, and so on. */
 export type InstanceTree = {
-  readonly instance: InstanceState;
+  readonly instance: ListedState;
   readonly children: readonly InstanceTree[];
   /** True when there are more children than are shown. */
   readonly isTruncated: boolean;
@@ -197,7 +203,7 @@ export async function readTree(
   // From the deepest ones up, without recursion: a chain of children may be deeper than the stack.
   const trees = new Map<Node, InstanceTree>();
   const toTree = ({ record, children, isTruncated }: Node): InstanceTree => ({
-    instance: toState(record),
+    instance: toListedState(record),
     children: children.flatMap((child) => trees.get(child) ?? []),
     isTruncated,
   });
@@ -216,7 +222,7 @@ async function summarise(store: ClientStore, records: readonly InstanceRecord[])
   const byId = new Map(living.map((instanceId, index) => [instanceId, counts[index]]));
   return records.map((record) => {
     const waiting = byId.get(record.instanceId);
-    return { ...toState(record), waitingFor: waiting === undefined ? null : toWaiting(waiting) };
+    return { ...toListedState(record), waitingFor: waiting === undefined ? null : toWaiting(waiting) };
   });
 }
 

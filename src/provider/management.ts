@@ -284,7 +284,8 @@ export interface ManagementStore {
   ): Promise<readonly number[]>;
 
   /**
-   * Looks into a queue without locking anything.
+   * Looks into a queue without locking anything. What cannot be read of one item fails none of the others: it has payload or heartbeat that are no JSON,
+   * or no routing.
    *
    * @param query - which queue, from where on, how many
    * @returns items; fewer than `limit` means the last ones

@@ -418,6 +418,31 @@ describe.each(STORES)('a client of %s', (store) => {
       expect(await client.getQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
     });
 
+    test('shows what is damaged beside what is sound, so that it can be dropped', async () => {
+      const { client, provider } = await openStore(store);
+      await runFirst(provider, 'a', { workItems: [activity(2, { payload: '5' }), activity(3, { payload: '{"cents":' })] });
+      await provider.enqueueMessages([
+        { instanceId: 'a', payload: '{"kind":"EventRaised","name":"paid","data":1}' },
+        { instanceId: 'a', payload: '{"kind":' },
+      ]);
+      const work = await client.peekQueue({ queue: 'worker' });
+      expect(work.items).toMatchObject([
+        { eventId: 2, input: 5, damage: null },
+        { eventId: 3, input: undefined, damage: expect.stringContaining("input of activity 'charge' of instance 'a'") as string },
+      ]);
+      const { items } = await client.peekQueue({ queue: 'orchestrator' });
+      expect(items).toMatchObject([
+        { message: { name: 'paid' }, damage: null },
+        { message: undefined, damage: expect.stringMatching(/^message \d+ of instance 'a' cannot be read/) as string },
+      ]);
+      for (const item of [work.items[1], items[1]]) {
+        if (item === undefined) throw new TypeError('nothing to drop');
+        expect(await client.editQueue('drop', item)).toEqual({ done: true });
+      }
+      expect((await client.peekQueue({ queue: 'worker' })).items).toMatchObject([{ eventId: 2 }]);
+      expect((await client.explainWaiting('a')).waits).toMatchObject([{ kind: 'turn', messages: 2 }]);
+    });
+
     test('page by page, and refuses what is none', async () => {
       const { client } = await openStore(store);
       for (const id of ['a', 'b', 'c']) await client.startOrchestration(id, 'order');
