@@ -162,7 +162,10 @@ function actionOf(
       };
     case 'delete':
       return async (records) => {
-        const outcomes = await store.deleteInstances(records.map(({ instanceId }) => ({ instanceId, isForced: force })));
+        const outcomes = await store.deleteInstances(
+          // Not one that has the id of one that ended.
+          records.map(({ instanceId, endedAtMs }) => ({ instanceId, isForced: force, ...(endedAtMs !== null && { endedAtMs }) })),
+        );
         return records.map(({ instanceId }, index) => {
           const kind = outcomes[index]?.kind ?? 'notFound';
           // Gone with its parent, which was deleted before it.
