@@ -68,6 +68,8 @@ const LIST_LIMIT = { default: 100, maximum: 1000 };
 const COUNT_LIMIT = { default: 10_000, maximum: 1_000_000 };
 const TREE_LIMIT = { default: 1_000, maximum: 10_000 };
 
+/** Instances of one call to the store. Reason: they are read and decoded at once, with their results. */
+const CALL_LIMIT = 250;
 /** Calls to the store for one page. Reason: a filter that nothing meets must not read a store of any size for one answer. */
 const MAX_ROUNDS = 20;
 
@@ -94,16 +96,16 @@ export async function listInstances(store: ClientStore, options: ListOptions | u
   const order = { orderBy, descending: direction === 'desc' };
   const wanted = assertLimit(limit, LIST_LIMIT);
   const query = { filter: toFilter(filter), ...order, after: readCursor(order, cursor) };
-  const records: InstanceRecord[] = [];
+  const instances: InstanceSummary[] = [];
   let next = query.after;
-  for (let round = 0; round < MAX_ROUNDS && records.length < wanted; round += 1) {
+  for (let round = 0; round < MAX_ROUNDS && instances.length < wanted; round += 1) {
     if (round > 0) await giveWay(clock);
-    const page = await store.listInstances({ ...query, after: next, limit: wanted - records.length });
-    records.push(...page.records);
+    const page = await store.listInstances({ ...query, after: next, limit: Math.min(wanted - instances.length, CALL_LIMIT) });
+    instances.push(...(await summarise(store, page.records)));
     next = page.next;
     if (next === null) break;
   }
-  return { instances: await summarise(store, records), cursor: toCursor(order, next) };
+  return { instances, cursor: toCursor(order, next) };
 }
 
 /**
@@ -126,7 +128,7 @@ export async function* eachPage(
       orderBy: 'createdAt',
       descending: false,
       after,
-      limit: LIST_LIMIT.maximum,
+      limit: CALL_LIMIT,
     });
     yield page.records;
     after = page.next;

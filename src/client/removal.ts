@@ -29,7 +29,7 @@ export type PruneOptions = {
  * @param store - the store
  * @param record - the instance
  * @returns how
- * @throws {InstanceError} `INSTANCE_ENDED` when it completed, `INSTANCE_ALIVE` when it runs
+ * @throws {InstanceError} `INSTANCE_ENDED` when it completed, `INSTANCE_ALIVE` when it runs or somebody else has started it again
  */
 export async function retryInstance(store: ClientStore, record: InstanceRecord): Promise<RetryResult> {
   const { instanceId, status } = record;

@@ -21,6 +21,7 @@ import { MemoryProvider } from '../../src/provider/memory/memory-provider.ts';
 import type { NewInstance, OrchestrationAck, Provider } from '../../src/provider/provider.ts';
 import { decodeAttributes, encodeAttributes, type Attributes } from '../../src/types/attributes.ts';
 import type { HistoryEvent } from '../../src/types/history-event.ts';
+import { intercept } from '../main/troubled-store.ts';
 import { openStore, STORES } from '../support/client-stores.ts';
 import { rejection } from '../support/integration-stage.ts';
 
@@ -332,6 +333,47 @@ describe.each(STORES)('a client of %s', (store) => {
       await runFirst(provider, 'a');
       await provider.startInstances([newInstance('a-1', { parent: link('a') })]);
       expect(await rejection(client.deleteInstance('a-1', { force: true }))).toMatchObject({ code: 'INSTANCE_HAS_PARENT' });
+    });
+  });
+
+  describe('what was started again meanwhile', () => {
+    /** A client whose calls of one kind are late: something else happens first. */
+    const lateClient = (provider: Provider, method: 'startInstances' | 'deleteInstances', meanwhile: () => Promise<void>): Client => {
+      let isFirst = true;
+      const late = intercept(provider, {
+        [method]: async (call: (...args: readonly unknown[]) => unknown, ...args: readonly unknown[]) => {
+          if (isFirst) {
+            isFirst = false;
+            await meanwhile();
+          }
+          return await call(...args);
+        },
+      });
+      return new Client(late);
+    };
+
+    test('and has completed, a second retry does not run again', async () => {
+      const { client, provider, clock } = await openStore(store);
+      await runFirst(provider, 'a', failed);
+      await clock.advance(10);
+      const second = lateClient(provider, 'startInstances', async () => {
+        await client.retry('a');
+        await commit(provider, await fetchOne(provider), { page: pageOf(started), ...completed });
+      });
+      expect(await rejection(second.retry('a'))).toMatchObject({ code: 'INSTANCE_ALIVE' });
+      expect(await client.getState('a')).toMatchObject({ status: 'Completed', result: 'done' });
+    });
+
+    test('and has completed, a bulk delete of failed ones leaves', async () => {
+      const { client, provider, clock } = await openStore(store);
+      for (const id of ['a', 'b']) await runFirst(provider, id, failed);
+      await clock.advance(10);
+      const other = lateClient(provider, 'deleteInstances', async () => {
+        await client.retry('a');
+        await commit(provider, await fetchOne(provider), { page: pageOf(started), ...completed });
+      });
+      await other.bulk('delete', { status: 'Failed' });
+      expect((await client.listInstances()).instances).toMatchObject([{ instanceId: 'a', status: 'Completed' }]);
     });
   });
 
