@@ -147,7 +147,7 @@ export const METRIC_GROUPS: readonly MetricGroup[] = [
   {
     title: 'Threads and caches',
     metrics: [
-      gauge('thread_utilisation', 'ratio', ['thread'], 'Share of the window that the event loop of a thread was not idle, 0 to 1'),
+      gauge('thread_utilisation_ratio', 'ratio', ['thread'], 'Share of the window that the event loop of a thread was not idle, 0 to 1'),
       gauge('thread_in_flight', 'items', ['thread'], 'Turns or activities that a thread has'),
       counter('thread_restarts_total', 'restarts', ['thread'], 'Deaths that a thread was started again after'),
       counter(
