@@ -283,6 +283,33 @@ describe('the span of an execution', () => {
     expect(total('duraloom_orchestration_completions_total')).toBe(6);
   });
 
+  test('is not there while the instance is suspended or quarantined, and there once when it has ended', async () => {
+    let isBroken = false;
+    const waits = defineOrchestration('waits', async (ctx) => await ctx.waitForEvent(isBroken ? 'something else' : 'go'));
+    // Each turn replays from history.
+    const { store, spans } = await record({ orchestrations: waits, stickyCacheMb: 0 });
+    const { client } = store;
+    const ids = ['suspended', 'quarantined', 'terminated'];
+    await client.startOrchestrations(ids.map((instanceId) => ({ instanceId, orchestration: 'waits' })));
+    for (const id of ids) await expect.poll(async () => (await client.getState(id))?.eventCount).toBe(2);
+    await client.suspend('suspended');
+    await client.terminate('terminated');
+    isBroken = true;
+    for (const id of ['suspended', 'quarantined']) await client.raiseEvent(id, 'go', id);
+    expect(await rejection(store.result('quarantined'))).toMatchObject({ code: 'INSTANCE_QUARANTINED' });
+    await store.clock.advance(60_000);
+    expect(spans).toEqual([]);
+    isBroken = false;
+    for (const id of ['suspended', 'quarantined']) {
+      await client.resume(id);
+      expect(await store.result(id)).toBe(id);
+    }
+    expect(executions(spans).map(({ instanceId, outcome }) => [instanceId, outcome])).toEqual([
+      ['suspended', 'completed'],
+      ['quarantined', 'completed'],
+    ]);
+  });
+
   test('is left out where the trace is not sampled', async () => {
     const { store, spans } = await record({ orchestrations: play, activities: echo });
     await store.client.startOrchestration('a', 'play', undefined, { traceparent: CALLER.traceparent.replace(/01$/, '00') });
