@@ -168,6 +168,7 @@ export const METRIC_GROUPS: readonly MetricGroup[] = [
       counter('cache_lookups_total', 'turns', ['thread', 'outcome'], 'Turns that found their instance alive (hit) or rebuilt it (miss)'),
       counter('cache_evictions_total', 'instances', ['thread'], 'Instances that were dropped because the cache was full'),
       counter('replayed_events_total', 'events', ['thread'], 'Events that were replayed for misses'),
+      counter('logger_failures_total', 'lines', [], 'Log lines at which the logger of the host threw or rejected'),
       counter('log_lines_dropped_total', 'lines', ['thread'], 'Log lines that were dropped because there were too many at once'),
     ],
   },

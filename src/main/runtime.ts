@@ -176,8 +176,13 @@ export class Runtime {
   /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/metrics.md for the list. */
   metrics(): readonly MetricSeries[] {
     // What has stopped does nothing any more, whatever others do with its store.
-    if (this.#state !== 'stopped') recordStats(this.#metrics, this.stats());
+    if (this.#state !== 'stopped') this.#recordFigures();
     return this.#metrics.show();
+  }
+
+  #recordFigures(): void {
+    recordStats(this.#metrics, this.stats());
+    this.#metrics.series('counter', 'duraloom_logger_failures_total', {}).raiseTo(this.#options.logger.failures());
   }
 
   #makeTuner(): AutoTuner | null {
@@ -277,7 +282,7 @@ export class Runtime {
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
     this.#work?.waits.abort();
     await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close(), told, swept]);
-    recordStats(this.#metrics, this.stats());
+    this.#recordFigures();
     this.#state = 'stopped';
   }
 
