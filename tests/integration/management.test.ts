@@ -532,6 +532,24 @@ describe.each(STORES)('a client of %s', (store) => {
     await other.close();
   });
 
+  test('takes a few instances at a time along, and of those with long histories fewer', async () => {
+    const { client, provider, clock, calls } = await openStore(store);
+    for (let index = 0; index < 5; index += 1) {
+      await runFirst(provider, `long-${index}`, { page: { lastEventId: 1_500, events: '[]' }, ...completed });
+    }
+    for (let index = 0; index < 30; index += 1) await runFirst(provider, `short-${index}`, completed);
+    const records: unknown[] = [];
+    for await (const exported of client.exportInstances()) records.push(exported);
+    expect(records).toHaveLength(35);
+    // Two long ones, two more, the last one with short ones, and the rest.
+    expect(calls.filter((call) => call === 'exportInstances')).toHaveLength(4);
+    const other = new MemoryProvider({ clock });
+    const progress: number[] = [];
+    await new Client(other, { clock }).importInstances(records, { onProgress: ({ imported }) => progress.push(imported) });
+    expect(progress).toEqual([2, 4, 24, 35]);
+    await other.close();
+  });
+
   test('takes along an instance with more timers than a call has arguments', { timeout: 60_000 }, async () => {
     const { client, provider } = await openStore(store);
     await runFirst(provider, 'a');
