@@ -405,6 +405,15 @@ describe.each(STORES)('a client of %s', (store) => {
       expect(await client.countInstances()).toEqual({ count: 0, isExact: true });
     });
 
+    test('skips what has ended since it was looked at, such as children that end with their parent', async () => {
+      const { client, provider } = await openStore(store);
+      await runFirst(provider, 'parent');
+      await runFirst(provider, 'child', { start: { parent: link('parent'), onParentClose: 'terminate' } });
+      const result = await client.bulk('terminate', {});
+      expect(result).toMatchObject({ matched: 2, done: 1, skipped: 1, failed: 0, sample: ['parent'], failures: [] });
+      expect(await client.getState('child')).toMatchObject({ status: 'Terminated' });
+    });
+
     test('retries each once, tells what failed, and ends by a signal', async () => {
       const { client, provider } = await openStore(store);
       for (const id of ['a', 'b']) await runFirst(provider, id, failed);
