@@ -12,7 +12,7 @@ export type { ClientStore } from './client/client-store.ts';
 export type { Wait, WaitingExplanation } from './client/explain.ts';
 export type { InstanceFilterOptions } from './client/filter.ts';
 export { InstanceHandle } from './client/instance-handle.ts';
-export type { InstanceState } from './client/instance-state.ts';
+export type { InstanceState, ListedState } from './client/instance-state.ts';
 export type { InstancePage, InstanceSummary, InstanceTree, ListOptions, WaitingSummary } from './client/listing.ts';
 export type { PeekOptions, QueueAction, QueueEntry, QueuePage } from './client/queues.ts';
 export type { PruneOptions, RetryResult } from './client/removal.ts';

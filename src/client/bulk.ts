@@ -8,7 +8,6 @@ import { isEnded, type InstanceRecord } from '../types/instance.ts';
 import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { toFilter, type InstanceFilterOptions } from './filter.ts';
-import { hasEnded, notFound } from './instance-state.ts';
 import { eachPage } from './listing.ts';
 import { refusal, retryInstance } from './removal.ts';
 import { toCancel, toTerminate } from './requests.ts';
@@ -38,7 +37,7 @@ export type BulkProgress = {
   readonly matched: number;
   /** With `dryRun`: how many would be done. */
   readonly done: number;
-  /** What cannot be done to them as they are, such as cancelling what has ended. */
+  /** What cannot be done to them as they are, such as cancelling what has ended, also since it was looked at. */
   readonly skipped: number;
   readonly failed: number;
 };
@@ -59,8 +58,8 @@ const BATCH = 100;
 const MAX_TOLD = 100;
 const BULK_OPTIONS: FieldNames<BulkOptions> = { dryRun: true, force: true, reason: true, limit: true, onProgress: true, signal: true };
 
-/** Outcome for one instance: null: done. */
-type Outcome = DurableError | null;
+/** Outcome for one instance: null: done; `skipped`: it has ended, or is gone, since it was looked at. */
+type Outcome = DurableError | 'skipped' | null;
 
 /**
  * Does something to all instances of a filter.
@@ -105,10 +104,15 @@ export async function bulk(
       counts.matched += batch.length;
       counts.skipped += batch.length - fitting.length;
       for (const [index, { instanceId }] of fitting.entries()) {
-        const failure = outcomes[index] ?? null;
-        counts[failure === null ? 'done' : 'failed'] += 1;
-        if (failure === null && sample.length < MAX_TOLD) sample.push(instanceId);
-        if (failure !== null && failures.length < MAX_TOLD) failures.push({ instanceId, code: failure.code, message: failure.message });
+        const outcome = outcomes[index] ?? null;
+        if (outcome === 'skipped') counts.skipped += 1;
+        else if (outcome === null) {
+          counts.done += 1;
+          if (sample.length < MAX_TOLD) sample.push(instanceId);
+        } else {
+          counts.failed += 1;
+          if (failures.length < MAX_TOLD) failures.push({ instanceId, code: outcome.code, message: outcome.message });
+        }
       }
       onProgress?.({ ...counts });
     }
@@ -141,18 +145,18 @@ function actionOf(
     case 'cancel':
       return async (records) => {
         const outcomes = await store.enqueueMessages(records.map(({ instanceId }) => toCancel(instanceId, reason)));
-        return records.map(({ instanceId }, index) => toOutcome(instanceId, outcomes[index]));
+        return outcomes.map(toOutcome);
       };
     case 'terminate':
       return async (records) => {
         const outcomes = await store.controlInstances(records.map((record) => toTerminate(record, reason)));
-        return records.map(({ instanceId }, index) => toOutcome(instanceId, outcomes[index]));
+        return outcomes.map(toOutcome);
       };
     case 'suspend':
     case 'resume':
       return async (records) => {
         const outcomes = await store.controlInstances(records.map(({ instanceId }) => ({ kind: action, instanceId })));
-        return records.map(({ instanceId }, index) => toOutcome(instanceId, outcomes[index]));
+        return outcomes.map(toOutcome);
       };
     case 'retry':
       return async (records) => {
@@ -162,7 +166,10 @@ function actionOf(
       };
     case 'delete':
       return async (records) => {
-        const outcomes = await store.deleteInstances(records.map(({ instanceId }) => ({ instanceId, isForced: force })));
+        const outcomes = await store.deleteInstances(
+          // Not one that has the id of one that ended.
+          records.map(({ instanceId, endedAtMs }) => ({ instanceId, isForced: force, ...(endedAtMs !== null && { endedAtMs }) })),
+        );
         return records.map(({ instanceId }, index) => {
           const kind = outcomes[index]?.kind ?? 'notFound';
           // Gone with its parent, which was deleted before it.
@@ -185,7 +192,6 @@ async function retryOne(store: ClientStore, record: InstanceRecord): Promise<Out
   }
 }
 
-function toOutcome(instanceId: string, outcome: string | undefined): Outcome {
-  if (outcome === 'notFound') return notFound(instanceId);
-  return outcome === 'ended' ? hasEnded(instanceId, 'needs nothing any more') : null;
+function toOutcome(outcome: string | undefined): Outcome {
+  return outcome === 'notFound' || outcome === 'ended' ? 'skipped' : null;
 }

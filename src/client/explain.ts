@@ -5,13 +5,13 @@
 import type { QueueItem } from '../provider/management.ts';
 import type { WorkItemRecord } from '../provider/provider.ts';
 import { openDecisions, type OpenDecision } from '../replay/open-decisions.ts';
-import { decodeStored } from '../types/codec.ts';
 import type { HistoryEvent } from '../types/history-event.ts';
 import { parseHistoryPages } from '../types/history-text.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
 import type { ClientStore } from './client-store.ts';
-import { notFound, toState } from './instance-state.ts';
+import { notFound, toListedState } from './instance-state.ts';
 import { toRuntimeInfo, type RuntimeInfo, type RuntimeTags } from './runtime-info.ts';
+import { StoredReader } from './stored-reader.ts';
 
 /** One thing that an instance waits for. `problem`: why it cannot come as things are, and what to do; null: nothing stands in its way. */
 export type Wait = { readonly problem: string | null } & (
@@ -127,7 +127,7 @@ type Situation = {
 function operatorWaits(record: InstanceRecord): readonly Wait[] {
   if (record.status !== 'Suspended' && record.status !== 'Quarantined') return [];
   const isSuspended = record.status === 'Suspended';
-  const reason = isSuspended ? 'it was suspended' : (toState(record).error?.message ?? 'it failed too often');
+  const reason = isSuspended ? 'it was suspended' : (toListedState(record).error?.message ?? 'it failed too often');
   const problem = isSuspended
     ? 'nothing of it runs until it is resumed'
     : 'nothing of it runs until its cause is mended and it is resumed, or it is terminated';
@@ -190,11 +190,12 @@ function toActivityWait(
   const { attempt, isRunning, visibleAtMs, limitKey } = item;
   const state = isRunning ? 'running' : visibleAtMs > nowMs ? 'delayed' : 'queued';
   const taken = common.tag === null ? 'the default queue' : `tag '${common.tag}'`;
+  const stored = new StoredReader();
+  const heartbeat = stored.read(item.heartbeat, `heartbeat of activity '${name}' of instance '${record.instanceId}'`);
   const problem =
     able.length === 0 && !isRunning
       ? `no living runtime takes '${name}' from ${taken}: start one that has it${common.tag === null ? '' : `, with tags: { only: ['${common.tag}'] }`}`
-      : null;
-  const heartbeat = decodeStored(item.heartbeat, `heartbeat of activity '${name}' of instance '${record.instanceId}'`);
+      : stored.damage;
   return { ...common, state, attempt, dueAt: new Date(visibleAtMs), limitKey, heartbeat, problem };
 }
 

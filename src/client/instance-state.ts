@@ -1,9 +1,10 @@
-// Records of the store as clients see them, and the errors about instances. Neighbours: client.ts, instance-handle.ts.
+// Records of the store as clients see them, and the errors about instances. Neighbours: client.ts, instance-handle.ts, listing.ts.
 import type { Attributes } from '../types/attributes.ts';
 import { decodeStored } from '../types/codec.ts';
 import { DurableError, InstanceError, OrchestrationError } from '../types/errors.ts';
 import { fromFailure, type Failure, type RemoteError } from '../types/failure.ts';
 import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
+import { StoredReader } from './stored-reader.ts';
 
 /** An instance as clients see it: payloads are decoded. */
 export type InstanceState<Output = unknown> = {
@@ -35,14 +36,33 @@ export type InstanceState<Output = unknown> = {
   readonly endedAt: Date | null;
 };
 
+/** An instance among others. `damage`: what of it cannot be read, which is undefined here; null: nothing. */
+export type ListedState<Output = unknown> = InstanceState<Output> & { readonly damage: string | null };
+
+/** Decodes a stored value: `decodeStored`, or one that does not fail. */
+type Decode = (encoded: string | null, what: string) => unknown;
+
+/**
+ * Decodes a record for a list, which does not fail for one of its rows.
+ *
+ * @param record - from the store
+ * @returns what clients see
+ */
+export function toListedState<Output>(record: InstanceRecord): ListedState<Output> {
+  const stored = new StoredReader();
+  const state = toState<Output>(record, stored.read);
+  return { ...state, damage: stored.damage };
+}
+
 /**
  * Decodes a record.
  *
  * @param record - from the store
+ * @param decode - decodes its values
  * @returns what clients see
  * @throws {DurableError} `MESSAGE_INVALID` when a stored payload is no JSON
  */
-export function toState<Output>(record: InstanceRecord): InstanceState<Output> {
+export function toState<Output>(record: InstanceRecord, decode: Decode = decodeStored): InstanceState<Output> {
   const { output, customStatus, createdAtMs, updatedAtMs, status } = record;
   const failed = status === 'Quarantined' || (isEnded(status) && status !== 'Completed');
   return {
@@ -51,13 +71,13 @@ export function toState<Output>(record: InstanceRecord): InstanceState<Output> {
     version: record.version,
     status,
     executionId: record.executionId,
-    result: (status === 'Completed' ? decodeStored(output, `result of instance '${record.instanceId}'`) : undefined) as Output | undefined,
-    error: failed ? toError(record) : undefined,
-    customStatus: decodeStored(customStatus, `custom status of instance '${record.instanceId}'`),
+    result: (status === 'Completed' ? decode(output, `result of instance '${record.instanceId}'`) : undefined) as Output | undefined,
+    error: failed ? toError(record, decode) : undefined,
+    customStatus: decode(customStatus, `custom status of instance '${record.instanceId}'`),
     customStatusVersion: record.customStatusVersion,
     parentInstanceId: record.parent?.instanceId ?? null,
     priority: record.priority,
-    attributes: toAttributes(record),
+    attributes: toAttributes(record, decode),
     eventCount: record.lastEventId,
     createdAt: new Date(createdAtMs),
     updatedAt: new Date(updatedAtMs),
@@ -147,13 +167,13 @@ export function quarantined(record: InstanceRecord): InstanceError {
   );
 }
 
-function toAttributes({ instanceId, attributes }: InstanceRecord): Attributes {
-  const stored = decodeStored(attributes, `attributes of instance '${instanceId}'`);
+function toAttributes({ instanceId, attributes }: InstanceRecord, decode: Decode): Attributes {
+  const stored = decode(attributes, `attributes of instance '${instanceId}'`);
   return typeof stored === 'object' && stored !== null ? (stored as Attributes) : {};
 }
 
-function toError(record: InstanceRecord): RemoteError {
-  const stored = decodeStored(record.output, `failure of instance '${record.instanceId}'`);
+function toError(record: InstanceRecord, decode: Decode = decodeStored): RemoteError {
+  const stored = decode(record.output, `failure of instance '${record.instanceId}'`);
   return fromFailure(isFailure(stored) ? stored : { name: 'Error', message: 'no reason was stored' });
 }
 

@@ -9,7 +9,7 @@ import { isEnded, type InstanceRecord } from '../types/instance.ts';
 import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { FILTER_FIELDS, readCursor, toCursor, toFilter, type InstanceFilterOptions } from './filter.ts';
-import { notFound, toState, type InstanceState } from './instance-state.ts';
+import { notFound, toListedState, type ListedState } from './instance-state.ts';
 
 /** Which instances to list, and how. */
 export type ListOptions = InstanceFilterOptions & {
@@ -26,7 +26,10 @@ export type ListOptions = InstanceFilterOptions & {
   readonly limit?: number;
 };
 
-/** What an instance has in the queues. Numbers end at 1,000. */
+/**
+ * What an instance has in the queues, and its living children. Numbers end at 1,000. Waits for external events, topics and children that have not begun
+ * stand in no queue: they are not here, whatever else there is. `client.explainWaiting` reads them from the history.
+ */
 export type WaitingSummary = {
   readonly activities: number;
   readonly runningActivities: number;
@@ -38,8 +41,11 @@ export type WaitingSummary = {
 };
 
 /** A row of a list. */
-export type InstanceSummary<Output = unknown> = InstanceState<Output> & {
-  /** null: it has ended. With nothing in the queues a running instance waits for an event from outside. */
+export type InstanceSummary<Output = unknown> = ListedState<Output> & {
+  /**
+   * null: it has ended. With nothing at all in it a running instance waits for an event or a message from outside; with a timer in it, it may wait for
+   * one besides.
+   */
   readonly waitingFor: WaitingSummary | null;
 };
 
@@ -52,7 +58,7 @@ export type InstancePage = {
 
 /** An instance with its children, their children, and so on. */
 export type InstanceTree = {
-  readonly instance: InstanceState;
+  readonly instance: ListedState;
   readonly children: readonly InstanceTree[];
   /** True when there are more children than are shown. */
   readonly isTruncated: boolean;
@@ -62,6 +68,8 @@ const LIST_LIMIT = { default: 100, maximum: 1000 };
 const COUNT_LIMIT = { default: 10_000, maximum: 1_000_000 };
 const TREE_LIMIT = { default: 1_000, maximum: 10_000 };
 
+/** Instances of one call to the store. Reason: they are read and decoded at once, with their results. */
+const CALL_LIMIT = 250;
 /** Calls to the store for one page. Reason: a filter that nothing meets must not read a store of any size for one answer. */
 const MAX_ROUNDS = 10;
 
@@ -88,16 +96,16 @@ export async function listInstances(store: ClientStore, options: ListOptions | u
   const order = { orderBy, descending: direction === 'desc' };
   const wanted = assertLimit(limit, LIST_LIMIT);
   const query = { filter: toFilter(filter), ...order, after: readCursor(order, cursor) };
-  const records: InstanceRecord[] = [];
+  const instances: InstanceSummary[] = [];
   let next = query.after;
-  for (let round = 0; round < MAX_ROUNDS && records.length < wanted; round += 1) {
+  for (let round = 0; round < MAX_ROUNDS && instances.length < wanted; round += 1) {
     if (round > 0) await giveWay(clock);
-    const page = await store.listInstances({ ...query, after: next, limit: wanted - records.length });
-    records.push(...page.records);
+    const page = await store.listInstances({ ...query, after: next, limit: Math.min(wanted - instances.length, CALL_LIMIT) });
+    instances.push(...(await summarise(store, page.records)));
     next = page.next;
     if (next === null) break;
   }
-  return { instances: await summarise(store, records), cursor: toCursor(order, next) };
+  return { instances, cursor: toCursor(order, next) };
 }
 
 /**
@@ -120,7 +128,7 @@ export async function* eachPage(
       orderBy: 'createdAt',
       descending: false,
       after,
-      limit: LIST_LIMIT.maximum,
+      limit: CALL_LIMIT,
     });
     yield page.records;
     after = page.next;
@@ -197,7 +205,7 @@ export async function readTree(
   // From the deepest ones up, without recursion: a chain of children may be deeper than the stack.
   const trees = new Map<Node, InstanceTree>();
   const toTree = ({ record, children, isTruncated }: Node): InstanceTree => ({
-    instance: toState(record),
+    instance: toListedState(record),
     children: children.flatMap((child) => trees.get(child) ?? []),
     isTruncated,
   });
@@ -216,7 +224,7 @@ async function summarise(store: ClientStore, records: readonly InstanceRecord[])
   const byId = new Map(living.map((instanceId, index) => [instanceId, counts[index]]));
   return records.map((record) => {
     const waiting = byId.get(record.instanceId);
-    return { ...toState(record), waitingFor: waiting === undefined ? null : toWaiting(waiting) };
+    return { ...toListedState(record), waitingFor: waiting === undefined ? null : toWaiting(waiting) };
   });
 }
 

@@ -1,7 +1,7 @@
 // Looking into the queues of a store, and changing them by hand. Neighbours: client.ts shows it, provider/management.ts says what an item is.
 import { placeOf, type QueueEdit, type QueueItem, type QueueItemRef, type QueuePlace } from '../provider/management.ts';
 import { readField, readOptions, type FieldNames } from '../types/arguments.ts';
-import { decodeStored, encodeRecord } from '../types/codec.ts';
+import { encodeRecord } from '../types/codec.ts';
 import { ArgumentError } from '../types/errors.ts';
 import type { OrchestratorMessage } from '../types/history-event.ts';
 import type { ActivityRouting } from '../types/replay.ts';
@@ -9,6 +9,7 @@ import { show } from '../types/show.ts';
 import { readStamp } from '../types/trace.ts';
 import type { ClientStore } from './client-store.ts';
 import { assertTarget } from './requests.ts';
+import { StoredReader } from './stored-reader.ts';
 
 /** Which items to look at. */
 export type PeekOptions = {
@@ -22,8 +23,8 @@ export type PeekOptions = {
   readonly limit?: number;
 };
 
-/** An item of a queue. `attempt`: how often it was handed out. */
-export type QueueEntry =
+/** An item of a queue. `attempt`: how often it was handed out; `damage`: what of it cannot be read, which is undefined here; null: nothing. */
+export type QueueEntry = { readonly damage: string | null } & (
   | {
       readonly kind: 'message';
       readonly instanceId: string;
@@ -51,9 +52,9 @@ export type QueueEntry =
       readonly lockedUntil: Date | null;
       readonly routing: ActivityRouting | null;
       readonly heartbeat: unknown;
-      /** undefined, too, when it cannot be read without the codec of its activity. */
       readonly input: unknown;
-    };
+    }
+);
 
 /** A page of a queue. */
 export type QueuePage = {
@@ -124,17 +125,23 @@ function toDropped({ executionId, eventId }: { readonly executionId: number; rea
 }
 
 function toEntry(item: QueueItem): QueueEntry {
+  const stored = new StoredReader();
   const lockedUntil = item.lockedUntilMs === null ? null : new Date(item.lockedUntilMs);
   if (item.kind === 'message') {
     const { instanceId, messageId, timerEventId, key, visibleAtMs, attempt, payload } = item;
     const visibleAt = timerEventId === null ? null : new Date(visibleAtMs);
-    const message = decodeStored(payload, `message ${messageId} of instance '${instanceId}'`);
-    return { kind: 'message', instanceId, messageId, timerEventId, key, visibleAt, attempt, lockedUntil, message };
+    const message = stored.read(payload, `message ${messageId} of instance '${instanceId}'`);
+    const { damage } = stored;
+    return { kind: 'message', instanceId, messageId, timerEventId, key, visibleAt, attempt, lockedUntil, message, damage };
   }
   const { instanceId, executionId, eventId, name, visibleAtMs, attempt, routing, heartbeat, payload } = item;
   // The trace stands before the input.
   const encoded = readStamp(payload)?.input ?? payload;
   const where = `activity '${name}' of instance '${instanceId}'`;
+  const values = {
+    heartbeat: stored.read(heartbeat, `heartbeat of ${where}`),
+    input: stored.read(encoded === '' ? null : encoded, `input of ${where}`),
+  };
   return {
     kind: 'workItem',
     instanceId,
@@ -145,8 +152,8 @@ function toEntry(item: QueueItem): QueueEntry {
     attempt,
     lockedUntil,
     routing,
-    heartbeat: decodeStored(heartbeat, `heartbeat of ${where}`),
-    input: decodeStored(encoded === '' ? null : encoded, `input of ${where}`),
+    ...values,
+    damage: stored.damage,
   };
 }
 

@@ -29,7 +29,7 @@ export type PruneOptions = {
  * @param store - the store
  * @param record - the instance
  * @returns how
- * @throws {InstanceError} `INSTANCE_ENDED` when it completed, `INSTANCE_ALIVE` when it runs
+ * @throws {InstanceError} `INSTANCE_ENDED` when it completed, `INSTANCE_ALIVE` when it runs or somebody else has started it again
  */
 export async function retryInstance(store: ClientStore, record: InstanceRecord): Promise<RetryResult> {
   const { instanceId, status } = record;
@@ -121,7 +121,7 @@ function alive(instanceId: string, why: string): InstanceError {
 }
 
 async function restart(store: ClientStore, record: InstanceRecord): Promise<void> {
-  const { instanceId, executionId } = record;
+  const { instanceId, executionId, endedAtMs } = record;
   const [pages = []] = await store.readHistory([{ instanceId, executionId, afterEventId: 0 }]);
   const [first] = parseHistoryPages(pages.slice(0, 1).map(({ events }) => events)) as readonly StartedEvent[];
   if (first?.kind !== 'OrchestrationStarted') {
@@ -148,6 +148,8 @@ async function restart(store: ClientStore, record: InstanceRecord): Promise<void
       attributes,
       onParentClose: 'abandon',
       policy: 'replaceTerminal',
+      // Somebody else may have tried it again, with success.
+      ...(endedAtMs !== null && { replacesEndedAtMs: endedAtMs }),
       priority: record.priority,
       startAtMs: null,
       delayMs: 0,

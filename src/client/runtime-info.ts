@@ -1,7 +1,7 @@
 // What runtimes tell about themselves, and how clients read it. Neighbours: main/runtime-report.ts writes it, client.ts shows it.
 import type { RuntimeReport } from '../provider/provider.ts';
-import { decodeStored } from '../types/codec.ts';
 import type { RuntimeStats } from './runtime-stats.ts';
+import { StoredReader } from './stored-reader.ts';
 
 /** Which activities a runtime takes by their tag. */
 export type RuntimeTags = 'default' | 'any' | 'none' | { readonly only: readonly string[] } | { readonly defaultAnd: readonly string[] };
@@ -44,11 +44,10 @@ export type RuntimeInfo = RuntimeDescription & {
  * Decodes a report.
  *
  * @param report - from the store
- * @returns what clients see; what another version left out is empty
- * @throws {DurableError} `MESSAGE_INVALID` when it is no JSON
+ * @returns what clients see; what another version left out is empty, as is all of one that cannot be read: the next follows in seconds
  */
 export function toRuntimeInfo({ runtimeId, payload, seenAtMs }: RuntimeReport): RuntimeInfo {
-  const stored = decodeStored(payload, `report of runtime '${runtimeId}'`) as Partial<RuntimeDescription> | null;
+  const stored = new StoredReader().read(payload, `report of runtime '${runtimeId}'`) as Partial<RuntimeDescription> | null | undefined;
   return {
     runtimeId,
     nodeId: stored?.nodeId ?? runtimeId,

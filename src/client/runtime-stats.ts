@@ -48,7 +48,7 @@ export type RuntimeStats = {
     /** From the queue of activities. */
     readonly worker: FetchStats;
   };
-  /** What the provider counts, for all that use it; null: it counts nothing. */
+  /** What the provider has counted since the start of this runtime, for all that use it; null: it counts nothing. */
   readonly store: RuntimeStoreStats | null;
 };
 

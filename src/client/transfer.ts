@@ -26,8 +26,8 @@ export type ImportProgress = {
   readonly existing: number;
 };
 
-/** How many are read or written at a time. Reason: a history may have megabytes. */
-const BATCH = 20;
+/** Most instances, and most events of their current executions, that are read or written at a time. Reason: a history may have megabytes. */
+const BATCH = { instances: 20, events: 2_000 };
 const MAX_PRIORITY = 9;
 /** Beyond it there is no `Date`. */
 const MAX_TIME_MS = 8.64e15;
@@ -48,14 +48,23 @@ export async function* exportInstances(
   clock: Clock,
 ): AsyncGenerator<ExportedInstance, void, undefined> {
   for await (const page of eachPage(store, toFilter(filter), clock)) {
-    for (let first = 0; first < page.length; first += BATCH) {
-      const ids = page.slice(first, first + BATCH).map(({ instanceId }) => instanceId);
+    let ids: string[] = [];
+    let events = 0;
+    for (const [index, { instanceId, lastEventId }] of page.entries()) {
+      ids.push(instanceId);
+      events += lastEventId;
+      if (!isFull(ids.length, events) && index < page.length - 1) continue;
       for (const instance of await store.exportInstances(ids)) {
         // One that was deleted meanwhile is not there to be taken along.
         if (instance !== null) yield { format: 'duraloom-instance', version: 1, instance };
       }
+      [ids, events] = [[], 0];
     }
   }
+}
+
+function isFull(instances: number, events: number): boolean {
+  return instances >= BATCH.instances || events >= BATCH.events;
 }
 
 /**
@@ -76,11 +85,12 @@ export async function importInstances(
   if (!isIterable(records)) throw new ArgumentError(`Expected records to be an iterable of exported instances, got ${show(records)}`);
   const progress = { imported: 0, existing: 0 };
   let batch: InstanceDump[] = [];
+  let events = 0;
   const flush = async (): Promise<void> => {
     if (batch.length === 0) return;
     const outcomes = await store.importInstances(batch);
     for (const outcome of outcomes) progress[outcome === 'imported' ? 'imported' : 'existing'] += 1;
-    batch = [];
+    [batch, events] = [[], 0];
     onProgress?.({ ...progress });
   };
   let number = 0;
@@ -94,7 +104,8 @@ export async function importInstances(
       );
     }
     batch.push(dump);
-    if (batch.length === BATCH) await flush();
+    events += dump.record.lastEventId;
+    if (isFull(batch.length, events)) await flush();
   }
   await flush();
   return progress;

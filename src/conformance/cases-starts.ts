@@ -88,6 +88,19 @@ const policies: readonly ConformanceCase[] = [
       assert.equal(await startOne(provider, 'a', { policy: 'replaceTerminal', payload: 'other' }), 'exists');
       assert.deepEqual(payloads(await fetchOne(provider)), ['start a']);
     },
+    'replaceTerminal replaces one end only, when it is told which': async ({ provider, clock }) => {
+      await run(provider, 'a', { status: 'Failed', output: '"first"' });
+      const { endedAtMs } = await read(provider, 'a');
+      assert.ok(endedAtMs !== null);
+      await clock.advance(10);
+      const again = { policy: 'replaceTerminal', replacesEndedAtMs: endedAtMs } as const;
+      assert.equal(await startOne(provider, 'a', again), 'replaced');
+      assert.equal(await startOne(provider, 'a', again), 'exists');
+      await commit(provider, await fetchOne(provider), { page: page(2), status: 'Completed', output: '"second"' });
+      assert.equal(await startOne(provider, 'a', again), 'exists');
+      assert.equal((await read(provider, 'a')).output, '"second"');
+      assert.equal(await startOne(provider, 'b', again), 'started');
+    },
     'an instance that replaces another has nothing of it': async ({ provider, clock }) => {
       await run(provider, 'a', {
         page: page(9),

@@ -111,6 +111,23 @@ const deletion = cases('delete', {
     assert.deepEqual(await fetchWork(provider, { select: { kind: 'queue', tags: { kind: 'any' }, session: null } }), []);
     assert.deepEqual(await listAll(provider, { filter: { attributes: attributes({ k: '1' }).list } }), []);
   },
+  'only the life that is meant goes: not one that has its id since': async ({ provider, clock }) => {
+    await run(provider, 'a', { status: 'Failed', output: '"first"' });
+    const { endedAtMs } = await read(provider, 'a');
+    assert.ok(endedAtMs !== null);
+    const removeFirst = async (isForced = false): Promise<DeleteOutcome> =>
+      only(await provider.deleteInstances([{ instanceId: 'a', isForced, endedAtMs }]));
+    await clock.advance(10);
+    await startOne(provider, 'a', { policy: 'replaceTerminal' });
+    assert.deepEqual([await removeFirst(), await removeFirst(true)], [{ kind: 'notFound' }, { kind: 'notFound' }]);
+    await commit(provider, await fetchOne(provider), { page: page(2), status: 'Completed', output: '"second"' });
+    assert.deepEqual(await removeFirst(), { kind: 'notFound' });
+    const second = await read(provider, 'a');
+    assert.equal(second.output, '"second"');
+    assert.deepEqual(await provider.deleteInstances([{ instanceId: 'a', isForced: false, endedAtMs: second.endedAtMs ?? 0 }]), [
+      deleted(1),
+    ]);
+  },
   'those that rest live': async ({ provider }) => {
     await run(provider, 'quarantined', { status: 'Quarantined', output: '"q"' });
     await start(provider, 'suspended');

@@ -1,9 +1,9 @@
-// Turns whose ack failed, so that nobody knows whether they are committed: finds it out from the history, for the log lines that wait for it.
+// Turns whose ack failed, so that nobody knows whether they are committed: finds it out from the history, for what they have to tell.
 // Neighbour: orchestration-dispatcher.ts, which gives such a turn back and runs it again from the history, whatever is found here.
 //
 // U1. A turn is committed when the history has its very page: the events have the time of the fetch in them, so no other host has made the same.
-// U2. A turn whose place in the history has another page, or none for as long as it is looked for, is not committed. Its lines come with the turn
-//     that is computed in its place.
+// U2. A turn whose place in the history has another page, or none for as long as it is looked for, is not committed. What there is to tell comes with the
+//     turn that is computed in its place.
 // U3. Whoever fetches the instance anew, and finds it where it was before the turn, has the only right to go on: the turn will never be committed.
 import type { HistoryPage, OrchestrationItem, Provider } from '../provider/provider.ts';
 import type { Clock } from '../types/clock.ts';
@@ -23,7 +23,7 @@ export type DoubtfulTurn = {
 /** Looks at a history, and the waits between them: about 20 s. A store that has committed late has done it by then. */
 const MAX_LOOKS = 8;
 const BACKOFF = { initialMs: 100, maximumMs: 5_000 };
-/** Most turns that are looked for. Reason: each keeps its log lines in memory. */
+/** Most turns that are looked for. Reason: each keeps its log lines in memory, and asks a store that is in trouble. */
 const MAX_TURNS = 1_000;
 
 /** The doubtful turns of one runtime. */

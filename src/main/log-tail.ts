@@ -165,7 +165,10 @@ export class LogTail implements Logger {
 
   #write(level: LogLevel, fields: Readonly<Record<string, unknown>>, message: string): void {
     if (isWanted(this.#level, level)) this.#keep(level, fields, message);
-    if (isWanted(this.#alsoLevel, level)) this.#also?.[level](fields, message);
+    if (this.#also === null || !isWanted(this.#alsoLevel, level)) return;
+    // What it throws is told by who logs; of what it rejects with nobody else would hear.
+    const done: unknown = this.#also[level](fields, message);
+    if (done instanceof Promise) done.catch((error: unknown) => this.#warn(error));
   }
 
   #keep(level: LogLevel, fields: Readonly<Record<string, unknown>>, message: string): void {
@@ -203,7 +206,9 @@ export class LogTail implements Logger {
   #warn(error: unknown): void {
     if (this.#isTold) return;
     this.#isTold = true;
-    process.emitWarning(`a listener of a log tail failed, which is told once: ${toFailure(error).message}`, { code: 'DURALOOM_LOGGER' });
+    process.emitWarning(`a listener of a log tail, or the logger behind it, failed, which is told once: ${toFailure(error).message}`, {
+      code: 'DURALOOM_LOGGER',
+    });
   }
 
   #collect(seq: number, filter: LogFilter, entries: LogEntry[]): void {

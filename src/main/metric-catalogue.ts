@@ -147,7 +147,7 @@ export const METRIC_GROUPS: readonly MetricGroup[] = [
   {
     title: 'Threads and caches',
     metrics: [
-      gauge('thread_utilisation', 'ratio', ['thread'], 'Share of the window that the event loop of a thread was not idle, 0 to 1'),
+      gauge('thread_utilisation_ratio', 'ratio', ['thread'], 'Share of the window that the event loop of a thread was not idle, 0 to 1'),
       gauge('thread_in_flight', 'items', ['thread'], 'Turns or activities that a thread has'),
       counter('thread_restarts_total', 'restarts', ['thread'], 'Deaths that a thread was started again after'),
       counter(
@@ -168,6 +168,7 @@ export const METRIC_GROUPS: readonly MetricGroup[] = [
       counter('cache_lookups_total', 'turns', ['thread', 'outcome'], 'Turns that found their instance alive (hit) or rebuilt it (miss)'),
       counter('cache_evictions_total', 'instances', ['thread'], 'Instances that were dropped because the cache was full'),
       counter('replayed_events_total', 'events', ['thread'], 'Events that were replayed for misses'),
+      counter('logger_failures_total', 'lines', [], 'Log lines at which the logger of the host threw or rejected'),
       counter('log_lines_dropped_total', 'lines', ['thread'], 'Log lines that were dropped because there were too many at once'),
     ],
   },

@@ -3,6 +3,7 @@
 //
 // N1. What belongs to a turn counts when the turn is committed, once; replay and lost turns count nothing (T46).
 // N2. The number of series of a metric is bounded: labels of user code may hold anything. Beyond the bound all goes into one series.
+import { toFailure } from '../types/failure.ts';
 import type { MetricLabels, MetricPoint } from '../types/metrics.ts';
 import { bucketsByName } from './metric-catalogue.ts';
 
@@ -75,15 +76,21 @@ export class Series {
 
 const brokenSinks = new WeakSet<MetricsSink>();
 
-/** A sink that throws must not cost a commit: a warning tells of it, once. */
+/** A sink that throws or rejects must not cost a commit: a warning tells of it, once. */
 function pass(sink: MetricsSink, point: MetricPoint): void {
   try {
-    sink.record(point);
+    // One that is async is void to the compiler.
+    const done: unknown = sink.record(point);
+    if (done instanceof Promise) done.catch((error: unknown) => warn(sink, error));
   } catch (error) {
-    if (brokenSinks.has(sink)) return;
-    brokenSinks.add(sink);
-    process.emitWarning(error instanceof Error ? error : String(error), { code: 'DURALOOM_METRICS_SINK' });
+    warn(sink, error);
   }
+}
+
+function warn(sink: MetricsSink, error: unknown): void {
+  if (brokenSinks.has(sink)) return;
+  brokenSinks.add(sink);
+  process.emitWarning(toFailure(error).message, { code: 'DURALOOM_METRICS_SINK', type: 'DuraloomWarning' });
 }
 
 /** The measurements of one runtime. */

@@ -18,7 +18,7 @@ import type { MetricsSink } from './metrics.ts';
 import type { Retention } from './retention.ts';
 import { readRetention, type RetentionOptions } from './retention-options.ts';
 import type { ReplayMismatch } from './replay-checks.ts';
-import { checkLogLevel, makeRuntimeLogger } from './runtime-logger.ts';
+import { checkLogLevel, makeRuntimeLogger, type RuntimeLogger } from './runtime-logger.ts';
 
 type Backoff = { readonly initialMs: number; readonly maximumMs: number };
 
@@ -151,12 +151,14 @@ export type ResolvedRuntimeOptions = Omit<
   | 'tags'
   | 'metrics'
   | 'traces'
+  | 'logger'
   | 'onReplayMismatch'
   | 'replayThreadMemoryMb'
   | 'activityThreadMemoryMb'
   | 'autoTune'
   | 'retention'
 > & {
+  readonly logger: RuntimeLogger;
   /** null: nothing is deleted. */
   readonly retention: Retention | null;
   readonly orchestrations: readonly DefinitionSource[];

@@ -16,7 +16,8 @@
 //     themselves then, exactly once: `ahead` is settled when the turn is forgotten. What ends meanwhile is for the turn after it: acked by itself
 //     it would be fetched, and cost this turn and the live engine. An instance whose turns were in vain again and again, as those of one that gets
 //     many events are, is left to the fetch for a while, twice as long each time.
-// D9. A log line is written once its turn is known to be committed, and once. When the store did not say, the history does (doubtful-turns.ts).
+// D9. What a turn has to tell (log lines, spans, measurements) is told once the turn is known to be committed, and once. When the store did not say,
+//     the history does (doubtful-turns.ts).
 import { toRuntimeInfo } from '../client/runtime-info.ts';
 import type {
   Provider,
@@ -172,7 +173,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   readonly #fetched: Series;
   readonly #fetchSizes: Series;
   readonly #measurements: OrchestrationMetrics;
-  /** Turns with log lines whose end is not known (D9). */
+  /** Turns with something to tell whose end is not known (D9). */
   readonly #doubtful: DoubtfulTurns;
   /** null: nobody records traces. */
   readonly #traces: Traces | null;
@@ -580,7 +581,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
           for (const commit of left) this.#commit([commit], true);
           return;
         }
-        for (const { turn, result } of left) this.#writeLogsLater(turn, result);
+        for (const { turn, result } of left) this.#tellLater(turn, result);
         if (isFaultOfItem(error)) for (const { turn } of left) this.#charge(turn, error);
         else
           this.#giveUp(
@@ -601,7 +602,7 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
       this.#committed(commit);
       return following;
     }
-    if (isAgain) this.#writeLogsLater(turn, result);
+    if (isAgain) this.#tellLater(turn, result);
     if (turn.ahead !== null) {
       // Something else happened to the instance first, which is no failure.
       this.#discard(turn);
@@ -616,23 +617,29 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   #committed({ turn, ack, result }: Commit): void {
-    const { item, nowMs, picked } = turn;
-    this.#turnsCommitted += 1;
+    const { item, picked } = turn;
     const home = this.#affinity.get(item.instanceId);
     if (home !== undefined && !this.#current.has(item.instanceId)) home.standing = standingAfter(item, ack);
-    const { metrics } = this.#parent;
-    if (result !== null) {
-      this.#measurements.measure({ item, result, nowMs });
-      this.#traces?.committed(item, result);
-    } else
-      metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels: { orchestration: item.name } });
+    this.#tell(turn, result);
     this.#lastFailures.delete(item.instanceId);
     if (ack.cancelledActivities.length > 0) this.#parent.cancelActivities(item.instanceId, item.executionId, ack.cancelledActivities);
-    if (result !== null) this.#writeLogs(turn, result);
     if (picked !== null && result !== null) this.#check(item, result, picked);
   }
 
   /** D9. */
+  #tell(turn: Turn, result: ReplayResult | null): void {
+    const { item, nowMs } = turn;
+    this.#turnsCommitted += 1;
+    if (result === null) {
+      const labels = { orchestration: item.name };
+      this.#parent.metrics.record({ kind: 'counter', name: 'duraloom_orchestration_quarantined_total', value: 1, labels });
+      return;
+    }
+    this.#measurements.measure({ item, result, nowMs });
+    this.#traces?.committed(item, result);
+    this.#writeLogs(turn, result);
+  }
+
   #writeLogs(turn: Turn, { version, logs, droppedLogs }: ReplayResult): void {
     const { logger, nodeId } = this.#options;
     const origin = { ...aboutTurn(turn), version, nodeId };
@@ -641,14 +648,14 @@ export class OrchestrationDispatcher implements PoolListener<ReplayControl> {
   }
 
   /** D9. */
-  #writeLogsLater(turn: Turn, result: ReplayResult | null): void {
-    if (result === null || result.logs.length + result.droppedLogs === 0) return;
+  #tellLater(turn: Turn, result: ReplayResult | null): void {
+    if (result === null || !hasToTell(turn, result)) return;
     const { instanceId, executionId } = turn.item;
     this.#doubtful.add({
       instanceId,
       executionId,
       result,
-      onCommitted: () => this.#writeLogs(turn, result),
+      onCommitted: () => this.#tell(turn, result),
       onUnknown: () => {
         const dropped = result.logs.length + result.droppedLogs;
         const why = 'the store did not say whether their turn was committed';
@@ -911,6 +918,12 @@ function assertFits({ seq, result }: Extract<TurnReply, { kind: 'turn' }>, item:
   const isNext = firstEventId === item.lastEventId + 1 && lastEventId >= item.lastEventId;
   if (isNext && consumedMessages >= 0 && consumedMessages <= item.messages.length) return;
   throw new BrokenBatchError(`the answer to a turn of '${item.instanceId}' does not follow its event ${item.lastEventId}`, seq);
+}
+
+/** More than that there was a turn. */
+function hasToTell({ item }: Turn, { outcome, logs, droppedLogs, effects }: ReplayResult): boolean {
+  const isMidway = outcome.kind === 'waiting' && item.lastEventId > 0;
+  return !isMidway || logs.length + droppedLogs > 0 || (effects?.metrics.length ?? 0) > 0;
 }
 
 /** An optimistic turn has to use up what it was computed for, and does nothing that concerns more than its own commit. */

@@ -1,13 +1,15 @@
 // Deletes what nobody needs any more, by rules: ended instances by age and by number, executions that continued as new.
 // Neighbours: runtime.ts starts and stops it, options.ts reads the rules.
 //
-// V1. Off the way of work: one small batch at a time, with a pause after each, and a bounded number of them in a sweep.
-// V2. All runtimes with rules sweep: what one has deleted another does not find. Nothing depends on a sweep: a failed one is logged.
-// V3. Living instances stay, and so does what a living parent waits for.
+// V1. Off the way of work: one small batch at a time, with a pause after each, and a bounded number of them in a sweep; the next one goes on there.
+// V2. All runtimes with rules sweep: what one has deleted another does not find. Nothing depends on a sweep: what fails is logged, and keeps nothing
+//     else from being deleted.
+// V3. Living instances stay, and so does what a living parent waits for. What got the id of something old meanwhile is not deleted for it.
+// V4. A store deletes a family in one transaction, however large it is. So children go first, a batch at a time.
 import type { OrchestrationAck, Provider } from '../provider/provider.ts';
 import type { InstanceList, InstanceQuery, ListPosition } from '../provider/management.ts';
 import type { Clock } from '../types/clock.ts';
-import type { InstanceRecord, InstanceStatus } from '../types/instance.ts';
+import { isEnded, type InstanceRecord, type InstanceStatus } from '../types/instance.ts';
 import type { Logger } from '../types/logger.ts';
 
 /** What stays of the instances of an orchestration. */
@@ -31,12 +33,27 @@ export type Retention = { readonly everyMs: number; readonly rules: readonly Ret
 const BATCH = 50;
 /** Pause after a batch, in milliseconds: at 50 instances a batch about 1,000 a second. */
 const PAUSE_MS = 50;
-/** Batches of a sweep for each name. The next sweep goes on. */
+/** Batches of a sweep for each list. Reason: one list must not keep the others waiting. */
 const MAX_BATCHES = 1_000;
+/** Instances of a page of those that stay. Reason: pages are read at once, and hold results. */
+const PAGE = 200;
 /** Instances whose executions wait to be pruned. Reason: bounds memory; an instance that is left out is noted at its next execution. */
 const MAX_NOTED = 10_000;
 const FAILED: readonly InstanceStatus[] = ['Failed', 'Terminated'];
 const OTHERS: readonly InstanceStatus[] = ['Completed', 'Cancelled'];
+
+/** A part of a list: behind which place, and behind which nothing of it comes any more. */
+type Range = { readonly after: ListPosition | null; readonly isOver: (next: ListPosition) => boolean };
+
+/** What a sweeper needs. */
+export type RetentionParts = {
+  readonly provider: Provider;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly retention: Retention;
+  /** Batches of a sweep for each list. */
+  readonly maxBatches?: number;
+};
 
 /** Sweeps until it is stopped. */
 export class RetentionSweeper {
@@ -44,19 +61,23 @@ export class RetentionSweeper {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #retention: Retention;
+  readonly #maxBatches: number;
   /** Instances that continued as new here since the last sweep, with the name that they had. */
   readonly #continued = new Map<string, string>();
+  /** Where the next sweep goes on in a list that was too long for the last one. */
+  readonly #places = new Map<string, ListPosition>();
   #registered: readonly string[] = [];
   #stopTimer: (() => void) | null = null;
   #sweep: Promise<void> = Promise.resolve();
   #endPause: () => void = () => undefined;
   #isStopped = false;
 
-  constructor(parts: { readonly provider: Provider; readonly clock: Clock; readonly logger: Logger; readonly retention: Retention }) {
+  constructor(parts: RetentionParts) {
     this.#provider = parts.provider;
     this.#clock = parts.clock;
     this.#logger = parts.logger;
     this.#retention = parts.retention;
+    this.#maxBatches = parts.maxBatches ?? MAX_BATCHES;
   }
 
   /**
@@ -107,28 +128,37 @@ export class RetentionSweeper {
     );
   }
 
+  /** Never rejects. */
   async #run(): Promise<void> {
-    try {
-      await this.#prune();
+    await this.#try({}, () => this.#prune());
+    await this.#try({}, async () => {
       for (const name of await this.#names()) {
         const rule = this.#ruleOf(name);
-        if (rule !== undefined) await this.#tidy(name, rule);
+        if (rule !== undefined) await this.#try({ orchestration: name }, () => this.#tidy(name, rule));
       }
+    });
+  }
+
+  async #try(about: Readonly<Record<string, unknown>>, step: () => Promise<void>): Promise<void> {
+    if (this.#isStopped) return;
+    try {
+      await step();
     } catch (error) {
-      this.#logger.warn({ error }, 'a sweep of retention failed; the next one follows in time');
+      this.#logger.warn({ ...about, err: error }, 'a part of a sweep of retention failed; the next sweep follows in time');
     }
   }
 
-  /** Names with a rule, and those that living runtimes have. */
+  /** Names with a rule, those that this runtime has, and those of some that have ended, which no runtime may have any more. */
   async #names(): Promise<ReadonlySet<string>> {
     const names = new Set(this.#retention.rules.flatMap(({ name }) => (name === null ? [] : [name])));
     if (names.size === this.#retention.rules.length) return names;
-    // Whatever has ended: a page of each end of the list names what no runtime has any more.
-    for (const descending of [false, true]) {
-      const page = await this.#provider.listInstances({ filter: {}, orderBy: 'endedAt', descending, after: null, limit: BATCH });
-      for (const { name } of page.records) names.add(name);
-    }
     for (const name of this.#registered) names.add(name);
+    const query = { filter: {}, orderBy: 'endedAt' } as const;
+    const newest = await this.#find({ ...query, descending: true, after: null, limit: BATCH });
+    // Those that stay are no reason not to see what is behind them: a page further each time.
+    const older = await this.#find({ ...query, descending: false, after: this.#places.get('') ?? null, limit: PAGE });
+    this.#goOn('', older.next);
+    for (const { name } of [...newest.records, ...older.records]) names.add(name);
     return names;
   }
 
@@ -147,28 +177,44 @@ export class RetentionSweeper {
   }
 
   async #deleteOld(name: string, statuses: readonly InstanceStatus[], beforeMs: number): Promise<void> {
-    const query = { filter: { name, statuses, updatedBeforeMs: beforeMs }, orderBy: 'endedAt', descending: false, limit: BATCH } as const;
+    const query = { filter: { name, statuses, updatedBeforeMs: beforeMs }, orderBy: 'endedAt', descending: false } as const;
+    // In the order of ends: what comes behind is younger.
+    await this.#deleteFrom(`${name} ${statuses.join(' ')}`, query, { after: null, isOver: (next) => next.at >= beforeMs });
+  }
+
+  async #deleteBeyond(name: string, statuses: readonly InstanceStatus[], keepLast: number): Promise<void> {
+    const query = { filter: { name, statuses }, orderBy: 'endedAt', descending: true } as const;
     let after: ListPosition | null = null;
-    for (let batch = 0; batch < MAX_BATCHES && !this.#isStopped; batch += 1) {
-      const { records, next } = await this.#find({ ...query, after });
-      await this.#delete(records);
-      // In the order of ends: what comes behind is younger.
-      if (next === null || next.at >= beforeMs) return;
+    for (let left = keepLast; left > 0 && !this.#isStopped;) {
+      const { records, next } = await this.#find({ ...query, after, limit: Math.min(left, PAGE) });
+      if (next === null) return;
+      left -= records.length;
+      after = next;
+      await this.#giveWay();
+    }
+    await this.#deleteFrom(`${name} last`, query, { after, isOver: () => false });
+  }
+
+  /** Deletes a list from where it begins, or from where the last sweep ended, which is never before. */
+  async #deleteFrom(list: string, query: Omit<InstanceQuery, 'after' | 'limit'>, range: Range): Promise<void> {
+    const place = this.#places.get(list) ?? null;
+    const { isOver } = range;
+    // Those that begin it may have been deleted by hand since: then others do.
+    const isBefore = range.after !== null && place !== null && place.at >= range.after.at;
+    let after = place === null || isBefore ? range.after : place;
+    for (let batch = 0; batch < this.#maxBatches && !this.#isStopped; batch += 1) {
+      const { records, next } = await this.#find({ ...query, after, limit: BATCH });
+      await this.#delete(records, new Set());
+      const isEnd = next === null || isOver(next);
+      this.#goOn(list, isEnd ? null : next);
+      if (isEnd) return;
       after = next;
     }
   }
 
-  async #deleteBeyond(name: string, statuses: readonly InstanceStatus[], keepLast: number): Promise<void> {
-    let left = keepLast;
-    let after: ListPosition | null = null;
-    for (let batch = 0; batch < MAX_BATCHES && !this.#isStopped; batch += 1) {
-      const limit = left > 0 ? Math.min(left, 1_000) : BATCH;
-      const { records, next } = await this.#find({ filter: { name, statuses }, orderBy: 'endedAt', descending: true, after, limit });
-      if (left > 0) left -= records.length;
-      else await this.#delete(records);
-      if (next === null) return;
-      after = next;
-    }
+  #goOn(list: string, place: ListPosition | null): void {
+    if (place === null) this.#places.delete(list);
+    else this.#places.set(list, place);
   }
 
   /** With a type of its own, because the place where a page ends is where the next begins. */
@@ -176,24 +222,75 @@ export class RetentionSweeper {
     return this.#provider.listInstances(query);
   }
 
-  async #delete(records: readonly InstanceRecord[]): Promise<void> {
+  /** `seen`: of the family. */
+  async #delete(records: readonly InstanceRecord[], seen: Set<string>): Promise<void> {
     if (records.length === 0) return;
-    await this.#provider.deleteInstances(records.map(({ instanceId }) => ({ instanceId, isForced: false })));
+    const waitedFor = await this.#waitedFor(records);
+    let children: InstanceRecord[] = [];
+    for (const record of records) {
+      seen.add(record.instanceId);
+      if (waitedFor.has(record.instanceId)) continue;
+      for await (const page of this.#childrenOf(record)) {
+        children.push(...page.filter(({ instanceId, endedAtMs }) => endedAtMs !== null && !seen.has(instanceId)));
+        for (; children.length >= BATCH; children = children.slice(BATCH)) await this.#delete(children.slice(0, BATCH), seen);
+      }
+    }
+    await this.#delete(children, seen);
+    if (this.#isStopped) return;
+    await this.#provider.deleteInstances(
+      // V3: what runs, or has just ended, under the id of one of them is another instance.
+      records.map(({ instanceId, endedAtMs }) => ({ instanceId, isForced: false, ...(endedAtMs !== null && { endedAtMs }) })),
+    );
     await this.#pause();
+  }
+
+  /** V4. Older ones are of another instance that had its id. */
+  async *#childrenOf({ instanceId, createdAtMs }: InstanceRecord): AsyncGenerator<readonly InstanceRecord[]> {
+    const filter = { parentInstanceId: instanceId, createdFromMs: createdAtMs };
+    let after: ListPosition | null = null;
+    do {
+      const page: InstanceList = await this.#find({ filter, orderBy: 'createdAt', descending: false, after, limit: BATCH });
+      yield page.records;
+      after = page.next;
+    } while (after !== null && !this.#isStopped);
+  }
+
+  /** Those whose parent lives, as it seems. They are tried by themselves: another instance may have the id of their parent. */
+  async #waitedFor(records: readonly InstanceRecord[]): Promise<ReadonlySet<string>> {
+    const children = records.filter(({ parent }) => parent !== null);
+    if (children.length === 0) return new Set();
+    const parents = await this.#provider.readInstances(children.map(({ parent }) => parent?.instanceId ?? ''));
+    return new Set(
+      children.flatMap(({ instanceId }, index) => {
+        const parent = parents[index] ?? null;
+        return parent !== null && !isEnded(parent.status) ? [instanceId] : [];
+      }),
+    );
   }
 
   async #prune(): Promise<void> {
     const noted = [...this.#continued];
-    this.#continued.clear();
     for (let first = 0; first < noted.length && !this.#isStopped; first += BATCH) {
-      const requests = noted.slice(first, first + BATCH).flatMap(([instanceId, name]) => {
+      const batch = noted.slice(first, first + BATCH);
+      for (const [instanceId] of batch) this.#continued.delete(instanceId);
+      const requests = batch.flatMap(([instanceId, name]) => {
         const keepLast = this.#ruleOf(name)?.keepExecutions ?? null;
         return keepLast === null ? [] : [{ instanceId, keepLast, endedBeforeMs: null }];
       });
       if (requests.length === 0) continue;
-      await this.#provider.pruneExecutions(requests);
+      try {
+        await this.#provider.pruneExecutions(requests);
+      } catch (error) {
+        for (const [instanceId, name] of batch) if (!this.#continued.has(instanceId)) this.#continued.set(instanceId, name);
+        throw error;
+      }
       await this.#pause();
     }
+  }
+
+  /** Lets the event loop do something else. */
+  #giveWay(): Promise<void> {
+    return new Promise((resolve) => this.#clock.defer(resolve));
   }
 
   #pause(): Promise<void> {

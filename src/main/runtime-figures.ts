@@ -71,6 +71,26 @@ export function lookAtThread({ index, life, loop, tally, replay }: ThreadFigures
 }
 
 /**
+ * Subtracts counters of a store.
+ *
+ * @param now - as they are
+ * @param before - as they were
+ * @returns what was added
+ */
+export function subtractStore(now: StoreStats, before: StoreStats): StoreStats {
+  return {
+    commits: now.commits - before.commits,
+    items: now.items - before.items,
+    statementMs: now.statementMs - before.statementMs,
+    commitMs: now.commitMs - before.commitMs,
+    syncs: now.syncs - before.syncs,
+    syncMs: now.syncMs - before.syncMs,
+    busyRetries: now.busyRetries - before.busyRetries,
+    slowPaths: now.slowPaths - before.slowPaths,
+  };
+}
+
+/**
  * Computes the figures.
  *
  * @param looks - now, and at the begin of the window

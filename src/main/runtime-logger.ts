@@ -1,7 +1,7 @@
 // The logger that a runtime writes to: the host's, made safe, with the name of the node in each line. Neighbours: options.ts makes it, everything in
 // main uses it; log-tail.ts is one that keeps lines.
 //
-// L1. What the host's logger does, whether it throws or rejects, stops nothing here. The first time is told by a warning of the process.
+// L1. What the host's logger does, whether it throws or rejects, stops nothing here. The first time is told by a warning of the process; all are counted.
 // L2. What is below the level costs a comparison.
 // L3. The fields that say where a line comes from are always ours: user code cannot pass for another instance.
 import { hasMethods } from '../types/arguments.ts';
@@ -42,6 +42,12 @@ function askLevel(logger: Logger): LogThreshold {
   }
 }
 
+/** A logger that never throws. */
+export type RuntimeLogger = Logger & {
+  /** How often the host's logger threw or rejected. */
+  readonly failures: () => number;
+};
+
 /**
  * Makes the logger of a runtime.
  *
@@ -52,12 +58,12 @@ function askLevel(logger: Logger): LogThreshold {
 export function makeRuntimeLogger(
   logger: Logger | undefined,
   { nodeId, logLevel }: { readonly nodeId: string; readonly logLevel: LogThreshold },
-): Logger {
-  if (logger === undefined || logLevel === 'silent') return silentLogger;
-  let isTold = false;
+): RuntimeLogger {
+  if (logger === undefined || logLevel === 'silent') return { ...silentLogger, failures: () => 0 };
+  let failures = 0;
   const warn = (level: LogLevel, error: unknown): void => {
-    if (isTold) return;
-    isTold = true;
+    failures += 1;
+    if (failures > 1) return;
     process.emitWarning(`the logger failed in ${level}, which is told once: ${toFailure(error).message}`, { code: 'DURALOOM_LOGGER' });
   };
   const logAt = (level: LogLevel): Logger[LogLevel] =>
@@ -72,7 +78,7 @@ export function makeRuntimeLogger(
           }
         }
       : silentLogger[level];
-  return { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
+  return { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error'), failures: () => failures };
 }
 
 /**

@@ -22,7 +22,7 @@ import { Metrics, type MetricSeries } from './metrics.ts';
 import { clockOfThreads, resolveRuntimeOptions, type ResolvedRuntimeOptions, type RuntimeOptions } from './options.ts';
 import { OrchestrationDispatcher, type EndedActivities } from './orchestration-dispatcher.ts';
 import { LoopDelay } from './loop-delay.ts';
-import { lookAtThread, NO_ACTIVITIES, NO_TURNS, toStats, type Look } from './runtime-figures.ts';
+import { lookAtThread, NO_ACTIVITIES, NO_TURNS, subtractStore, toStats, type Look } from './runtime-figures.ts';
 import { RetentionSweeper } from './retention.ts';
 import { RuntimeReporter } from './runtime-report.ts';
 import type { AutoTuneStats, RuntimeState, RuntimeStats } from '../client/runtime-stats.ts';
@@ -52,6 +52,7 @@ export class Runtime {
   readonly #reporter: RuntimeReporter;
   /** As it was given, for its figures. */
   readonly #store: Pick<Provider, 'stats'>;
+  readonly #storeAtStart: StoreStats | null;
   readonly #loopDelay = new LoopDelay();
   readonly #window: StatsWindow<Look>;
   /** Apart, so that a report does not shorten the window of who looks. */
@@ -94,6 +95,7 @@ export class Runtime {
             this.#work?.dispatcher.cancel(instanceId, executionId, eventIds),
           );
     this.#store = given.provider;
+    this.#storeAtStart = this.#readProvider();
     this.#window = new StatsWindow(() => this.#look());
     this.#reported = new StatsWindow(() => this.#look());
     this.#tuner = this.#makeTuner();
@@ -173,8 +175,14 @@ export class Runtime {
 
   /** Measurements since the start of this runtime: its own and those of `ctx.metrics`. See docs/metrics.md for the list. */
   metrics(): readonly MetricSeries[] {
-    recordStats(this.#metrics, this.stats());
+    // What has stopped does nothing any more, whatever others do with its store.
+    if (this.#state !== 'stopped') this.#recordFigures();
     return this.#metrics.show();
+  }
+
+  #recordFigures(): void {
+    recordStats(this.#metrics, this.stats());
+    this.#metrics.series('counter', 'duraloom_logger_failures_total', {}).raiseTo(this.#options.logger.failures());
   }
 
   #makeTuner(): AutoTuner | null {
@@ -214,8 +222,14 @@ export class Runtime {
     };
   }
 
-  /** A provider of somebody else that fails here is none that cannot run. */
+  /** Since the start of this runtime: others may have used the provider before. */
   #readStore(): StoreStats | null {
+    const stats = this.#readProvider();
+    return stats === null || this.#storeAtStart === null ? stats : subtractStore(stats, this.#storeAtStart);
+  }
+
+  /** A provider of somebody else that fails here is none that cannot run. */
+  #readProvider(): StoreStats | null {
     try {
       return this.#store.stats?.() ?? null;
     } catch (error) {
@@ -268,6 +282,7 @@ export class Runtime {
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.close()));
     this.#work?.waits.abort();
     await Promise.all([this.#replay?.pool.close(), this.#work?.pool.close(), told, swept]);
+    this.#recordFigures();
     this.#state = 'stopped';
   }
 

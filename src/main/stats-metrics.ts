@@ -26,13 +26,13 @@ export function recordStats(metrics: Metrics, stats: RuntimeStats): void {
   const { raised, takenBack, lowered } = stats.autoTune;
   for (const [change, total] of Object.entries({ raised, takenBack, lowered }))
     counter('duraloom_auto_tune_changes_total', total, { change });
-  gauge('duraloom_thread_utilisation', stats.main.utilisation, { thread: 'main' });
+  gauge('duraloom_thread_utilisation_ratio', stats.main.utilisation, { thread: 'main' });
   const { p50Ms, p99Ms, maxMs } = stats.main.loopDelay;
   for (const [quantile, ms] of Object.entries({ '0.5': p50Ms, '0.99': p99Ms, '1': maxMs })) {
     gauge('duraloom_event_loop_delay_seconds', ms / 1_000, { quantile });
   }
   const recordThread = (thread: string, figures: ThreadStats): void => {
-    gauge('duraloom_thread_utilisation', figures.utilisation, { thread });
+    gauge('duraloom_thread_utilisation_ratio', figures.utilisation, { thread });
     counter('duraloom_thread_restarts_total', figures.restarts, { thread });
     counter('duraloom_thread_batches_total', figures.batchesSent, { thread, direction: 'sent' });
     counter('duraloom_thread_batches_total', figures.batchesReceived, { thread, direction: 'received' });

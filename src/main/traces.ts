@@ -1,7 +1,7 @@
 // Finished spans on their way to the sink. Neighbours: the dispatchers tell what ended, types/trace.ts (what a span is), replay/execution-tracer.ts.
 //
-// E1. The span of an execution is recorded when the turn that ends it is committed: once, by the host that committed it. Never for a lost turn or a
-//     replay. Not at all when the store has committed it but its answer was lost.
+// E1. The span of an execution is recorded when the turn that ends it is known to be committed: once, by the host that committed it. Never for a lost turn
+//     or a replay.
 // E2. Each hand-over of an activity to a thread has a span of its own, which tells what ran, not what was recorded. Its id is made from the lock token.
 import type { OrchestrationItem, WorkItem } from '../provider/provider.ts';
 import { parseRecord } from '../types/codec.ts';
@@ -81,15 +81,21 @@ export class Traces {
     });
   }
 
-  /** A sink that throws must not cost a commit: a warning tells of it, once. */
+  /** A sink that throws or rejects must not cost a commit: a warning tells of it, once. */
   #record(span: FinishedSpan): void {
     try {
-      this.#sink.record(span);
+      // One that is async is void to the compiler.
+      const done: unknown = this.#sink.record(span);
+      if (done instanceof Promise) done.catch((error: unknown) => this.#warn(error));
     } catch (error) {
-      if (brokenSinks.has(this.#sink)) return;
-      brokenSinks.add(this.#sink);
-      process.emitWarning(toFailure(error).message, { code: 'DURALOOM_TRACE_SINK', type: 'DuraloomWarning' });
+      this.#warn(error);
     }
+  }
+
+  #warn(error: unknown): void {
+    if (brokenSinks.has(this.#sink)) return;
+    brokenSinks.add(this.#sink);
+    process.emitWarning(toFailure(error).message, { code: 'DURALOOM_TRACE_SINK', type: 'DuraloomWarning' });
   }
 }
 

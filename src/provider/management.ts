@@ -105,6 +105,15 @@ export type DeleteOutcome =
   | { readonly kind: 'deleted'; /** Descendants included. */ readonly instances: number }
   | { readonly kind: 'notFound' | 'alive' | 'hasParent' };
 
+/** Which instance to delete. */
+export type DeleteRequest = {
+  readonly instanceId: string;
+  /** Also a living one. */
+  readonly isForced: boolean;
+  /** Only the life that ended at this time, epoch milliseconds: another one may have got the id since, which is `notFound`. Absent: whichever has it. */
+  readonly endedAtMs?: number;
+};
+
 /** Names an item of a queue. */
 export type QueueItemRef =
   | { readonly kind: 'message'; readonly instanceId: string; readonly messageId: number }
@@ -264,11 +273,11 @@ export interface ManagementStore {
    * Atomic: each instance with its descendants. Idempotent: yes (`notFound`). A turn under way loses its lock (its ack is `instanceGone`), an activity
    * under way is `gone`.
    *
-   * @param requests - which; `isForced`: also living ones, with nobody told
+   * @param requests - which; with `isForced` nobody is told
    * @returns one outcome per item
    * @throws {ProviderError} when the store fails
    */
-  deleteInstances(requests: readonly { readonly instanceId: string; readonly isForced: boolean }[]): Promise<readonly DeleteOutcome[]>;
+  deleteInstances(requests: readonly DeleteRequest[]): Promise<readonly DeleteOutcome[]>;
 
   /**
    * Deletes histories of past executions. The current one stays, and so do values.
@@ -284,7 +293,8 @@ export interface ManagementStore {
   ): Promise<readonly number[]>;
 
   /**
-   * Looks into a queue without locking anything.
+   * Looks into a queue without locking anything. What cannot be read of one item fails none of the others: it has payload or heartbeat that are no JSON,
+   * or no routing.
    *
    * @param query - which queue, from where on, how many
    * @returns items; fewer than `limit` means the last ones

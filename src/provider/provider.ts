@@ -53,6 +53,8 @@ export type NewInstance = {
   readonly onParentClose: ParentClosePolicy;
   /** When the id is in use. `fail` and `useExisting` are the same to a provider: nothing changes. */
   readonly policy: StartPolicy;
+  /** With `replaceTerminal`: only an instance that ended at this time, epoch milliseconds, is replaced; another one `exists`. Absent: whichever ended. */
+  readonly replacesEndedAtMs?: number;
   /** 0 to 9; see `PRIORITY_HEAD_START_MS`. */
   readonly priority: number;
   /** The start message is not visible before this time (store's clock, epoch milliseconds) and not before `delayMs` from now. */

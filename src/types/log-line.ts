@@ -80,12 +80,21 @@ function isError(value: unknown): boolean {
   return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
 }
 
-/** What is no JSON: BigInt, cycles, getters that throw. */
-function asTexts(fields: object): Readonly<Record<string, string>> {
+/** What is no JSON becomes text: BigInt, cycles, getters that throw. The fields beside it stay what they are. */
+function asTexts(fields: object): Readonly<Record<string, unknown>> {
   try {
-    return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, asText(value)]));
+    return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, copy(value)]));
   } catch {
     return { unreadable: asText(fields) };
+  }
+}
+
+/** A copy, because what was JSON once may be none the next time. */
+function copy(value: unknown): unknown {
+  try {
+    return (parseRecord(encodeRecord(withFailures({ value }))) as { readonly value?: unknown }).value;
+  } catch {
+    return asText(value);
   }
 }
 

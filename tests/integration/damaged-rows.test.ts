@@ -1,5 +1,5 @@
 // Rows of a SQLite store with one cell that nobody can read: what the fuzzer of tests/fuzz/rows.test.ts has found, one by one.
-import { Client, defineOrchestration, Runtime } from 'duraloom';
+import { Client, defineActivity, defineOrchestration, Runtime } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { damage, VICTIM, World, type Cell } from '../fuzz/kit.ts';
@@ -118,5 +118,78 @@ describe('an instance', () => {
     await client.raiseEvent(VICTIM, 'go');
     expect(await waiting).toMatchObject({ code: 'INSTANCE_QUARANTINED' });
     expect(await rejection(handle.result({ timeout: PATIENCE }))).toMatchObject({ code: 'ORCHESTRATION_FAILED' });
+  });
+});
+
+describe('lists show a damaged row beside the others:', () => {
+  /** A store with a parent, its child, and another instance, at rest. */
+  async function openDamaged(table: string, column: string, cell: Cell): Promise<Client> {
+    const world = new World();
+    onTestFinished(() => world[Symbol.asyncDispose]());
+    const provider = await SqliteProvider.open(world.file);
+    onTestFinished(() => provider.close());
+    const beat = defineActivity('beat', async (ctx) => {
+      ctx.heartbeat({ at: 1 });
+      await new Promise<void>((resolve) => ctx.signal.addEventListener('abort', () => resolve()));
+    });
+    const child = defineOrchestration('child', (ctx) => {
+      ctx.setCustomStatus('working');
+      return ctx.scheduleActivity(beat);
+    });
+    const parent = defineOrchestration('parent', (ctx) => ctx.scheduleSubOrchestration(child, undefined, { instanceId: VICTIM }));
+    const runtime = await Runtime.start({
+      ...quick,
+      provider,
+      orchestrations: [child, parent],
+      activities: beat,
+      replayThreads: 0,
+      activityThreads: 0,
+    });
+    onTestFinished(() => runtime.shutdown({ timeoutMs: 0 }));
+    const client = new Client(provider);
+    await client.startOrchestration('parent', parent);
+    await expect.poll(async () => (await client.explainWaiting(VICTIM)).waits[0]).toMatchObject({ state: 'running', heartbeat: { at: 1 } });
+    expect(damage(world.file, { table, column, cell }, world.where(table))).toBe(1);
+    return client;
+  }
+
+  test.each([
+    ['custom_status', text('{"a":')],
+    ['custom_status', bytes],
+    ['attributes', text('{')],
+  ])('an instance with an unreadable %s', async (column, cell) => {
+    const client = await openDamaged('instances', column, cell);
+    const { instances } = await client.listInstances({ orderBy: 'id' });
+    expect(instances).toMatchObject([
+      { instanceId: VICTIM, status: 'Running', damage: expect.stringContaining(`of instance '${VICTIM}' cannot be read`) as string },
+      { instanceId: 'parent', damage: null },
+    ]);
+    const tree = await client.getTree('parent');
+    expect(tree).toMatchObject({ instance: { damage: null }, children: [{ instance: { damage: expect.any(String) as string } }] });
+    expect(await rejection(client.getState(VICTIM))).toMatchObject({ code: 'MESSAGE_INVALID' });
+  });
+
+  test.each([
+    ['payload', nothing],
+    ['payload', bytes],
+    ['heartbeat', text('{')],
+    ['heartbeat', bytes],
+  ])('an activity with an unreadable %s', async (column, cell) => {
+    const client = await openDamaged('work_items', column, cell);
+    const { items } = await client.peekQueue({ queue: 'worker' });
+    expect(items).toMatchObject([
+      {
+        kind: 'workItem',
+        instanceId: VICTIM,
+        eventId: 3,
+        damage: expect.stringContaining(column === 'payload' ? 'input' : column) as string,
+      },
+    ]);
+    const [wait] = (await client.explainWaiting(VICTIM)).waits;
+    expect(wait).toMatchObject({
+      kind: 'activity',
+      state: 'running',
+      problem: column === 'payload' ? null : (expect.any(String) as string),
+    });
   });
 });

@@ -21,6 +21,7 @@ import { MemoryProvider } from '../../src/provider/memory/memory-provider.ts';
 import type { NewInstance, OrchestrationAck, Provider } from '../../src/provider/provider.ts';
 import { decodeAttributes, encodeAttributes, type Attributes } from '../../src/types/attributes.ts';
 import type { HistoryEvent } from '../../src/types/history-event.ts';
+import { intercept } from '../main/troubled-store.ts';
 import { openStore, STORES } from '../support/client-stores.ts';
 import { rejection } from '../support/integration-stage.ts';
 
@@ -372,6 +373,47 @@ describe.each(STORES)('a client of %s', (store) => {
     });
   });
 
+  describe('what was started again meanwhile', () => {
+    /** A client whose calls of one kind are late: something else happens first. */
+    const lateClient = (provider: Provider, method: 'startInstances' | 'deleteInstances', meanwhile: () => Promise<void>): Client => {
+      let isFirst = true;
+      const late = intercept(provider, {
+        [method]: async (call: (...args: readonly unknown[]) => unknown, ...args: readonly unknown[]) => {
+          if (isFirst) {
+            isFirst = false;
+            await meanwhile();
+          }
+          return await call(...args);
+        },
+      });
+      return new Client(late);
+    };
+
+    test('and has completed, a second retry does not run again', async () => {
+      const { client, provider, clock } = await openStore(store);
+      await runFirst(provider, 'a', failed);
+      await clock.advance(10);
+      const second = lateClient(provider, 'startInstances', async () => {
+        await client.retry('a');
+        await commit(provider, await fetchOne(provider), { page: pageOf(started), ...completed });
+      });
+      expect(await rejection(second.retry('a'))).toMatchObject({ code: 'INSTANCE_ALIVE' });
+      expect(await client.getState('a')).toMatchObject({ status: 'Completed', result: 'done' });
+    });
+
+    test('and has completed, a bulk delete of failed ones leaves', async () => {
+      const { client, provider, clock } = await openStore(store);
+      for (const id of ['a', 'b']) await runFirst(provider, id, failed);
+      await clock.advance(10);
+      const other = lateClient(provider, 'deleteInstances', async () => {
+        await client.retry('a');
+        await commit(provider, await fetchOne(provider), { page: pageOf(started), ...completed });
+      });
+      await other.bulk('delete', { status: 'Failed' });
+      expect((await client.listInstances()).instances).toMatchObject([{ instanceId: 'a', status: 'Completed' }]);
+    });
+  });
+
   describe('in bulk', () => {
     test('does what fits and skips the rest, and only counts when asked', async () => {
       const { client, provider } = await openStore(store);
@@ -398,6 +440,15 @@ describe.each(STORES)('a client of %s', (store) => {
       expect(await client.bulk('retry', { status: ['Failed', 'Terminated'] }, { limit: 2 })).toMatchObject({ done: 2 });
       expect((await client.bulk('delete', {}, { force: true })).done).toBe(3);
       expect(await client.countInstances()).toEqual({ count: 0, isExact: true });
+    });
+
+    test('skips what has ended since it was looked at, such as children that end with their parent', async () => {
+      const { client, provider } = await openStore(store);
+      await runFirst(provider, 'parent');
+      await runFirst(provider, 'child', { start: { parent: link('parent'), onParentClose: 'terminate' } });
+      const result = await client.bulk('terminate', {});
+      expect(result).toMatchObject({ matched: 2, done: 1, skipped: 1, failed: 0, sample: ['parent'], failures: [] });
+      expect(await client.getState('child')).toMatchObject({ status: 'Terminated' });
     });
 
     test('retries each once, tells what failed, and ends by a signal', async () => {
@@ -455,6 +506,31 @@ describe.each(STORES)('a client of %s', (store) => {
       expect(await client.getQueueDepths()).toEqual({ orchestratorMessages: 0, workItems: 0 });
     });
 
+    test('shows what is damaged beside what is sound, so that it can be dropped', async () => {
+      const { client, provider } = await openStore(store);
+      await runFirst(provider, 'a', { workItems: [activity(2, { payload: '5' }), activity(3, { payload: '{"cents":' })] });
+      await provider.enqueueMessages([
+        { instanceId: 'a', payload: '{"kind":"EventRaised","name":"paid","data":1}' },
+        { instanceId: 'a', payload: '{"kind":' },
+      ]);
+      const work = await client.peekQueue({ queue: 'worker' });
+      expect(work.items).toMatchObject([
+        { eventId: 2, input: 5, damage: null },
+        { eventId: 3, input: undefined, damage: expect.stringContaining("input of activity 'charge' of instance 'a'") as string },
+      ]);
+      const { items } = await client.peekQueue({ queue: 'orchestrator' });
+      expect(items).toMatchObject([
+        { message: { name: 'paid' }, damage: null },
+        { message: undefined, damage: expect.stringMatching(/^message \d+ of instance 'a' cannot be read/) as string },
+      ]);
+      for (const item of [work.items[1], items[1]]) {
+        if (item === undefined) throw new TypeError('nothing to drop');
+        expect(await client.editQueue('drop', item)).toEqual({ done: true });
+      }
+      expect((await client.peekQueue({ queue: 'worker' })).items).toMatchObject([{ eventId: 2 }]);
+      expect((await client.explainWaiting('a')).waits).toMatchObject([{ kind: 'turn', messages: 2 }]);
+    });
+
     test('page by page, and refuses what is none', async () => {
       const { client } = await openStore(store);
       for (const id of ['a', 'b', 'c']) await client.startOrchestration(id, 'order');
@@ -499,6 +575,24 @@ describe.each(STORES)('a client of %s', (store) => {
     expect((await second.listInstances({ attributes: { customer: 'acme' } })).instances).toMatchObject([{ instanceId: 'a' }]);
     expect(payloads(await fetchOne(other))).toEqual(payloads(await fetchOne(provider)));
     expect((await fetchOneWork(other)).payload).toBe('activity 2');
+    await other.close();
+  });
+
+  test('takes a few instances at a time along, and of those with long histories fewer', async () => {
+    const { client, provider, clock, calls } = await openStore(store);
+    for (let index = 0; index < 5; index += 1) {
+      await runFirst(provider, `long-${index}`, { page: { lastEventId: 1_500, events: '[]' }, ...completed });
+    }
+    for (let index = 0; index < 30; index += 1) await runFirst(provider, `short-${index}`, completed);
+    const records: unknown[] = [];
+    for await (const exported of client.exportInstances()) records.push(exported);
+    expect(records).toHaveLength(35);
+    // Two long ones, two more, the last one with short ones, and the rest.
+    expect(calls.filter((call) => call === 'exportInstances')).toHaveLength(4);
+    const other = new MemoryProvider({ clock });
+    const progress: number[] = [];
+    await new Client(other, { clock }).importInstances(records, { onProgress: ({ imported }) => progress.push(imported) });
+    expect(progress).toEqual([2, 4, 24, 35]);
     await other.close();
   });
 

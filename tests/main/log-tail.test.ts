@@ -1,5 +1,5 @@
 // The log tail: what it keeps, what readers and listeners get of it, and what they cannot do to it.
-import { defineActivity, defineOrchestration, LogTail, type LogEntry } from 'duraloom';
+import { defineActivity, defineOrchestration, LogTail, type LogEntry, type Logger } from 'duraloom';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LogBook } from '../support/integration-log.ts';
 import { TroubledStore } from './troubled-store.ts';
@@ -139,6 +139,21 @@ describe('listening to a log tail', () => {
     await told;
     expect(heard).toHaveLength(3);
     expect(warnings.filter(({ message }) => message.includes('a broken socket'))).toHaveLength(1);
+  });
+
+  test('goes on when the logger behind it rejects: it is told of once', async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): unknown => warnings.push(warning);
+    process.on('warning', listen);
+    onTestFinished(() => void process.off('warning', listen));
+    const rejects = (): Promise<void> => Promise.reject(new RangeError('a lost connection'));
+    const also = { debug: rejects, info: rejects, warn: rejects, error: rejects } as unknown as Logger;
+    const tail = new LogTail({ also });
+    const told = new Promise((resolve) => process.once('warning', resolve));
+    filled(tail, 3);
+    await told;
+    expect(tail.read().entries).toHaveLength(3);
+    expect(warnings.filter(({ message }) => message.includes('a lost connection'))).toHaveLength(1);
   });
 
   test('to a runtime tells of an instance while it goes on', async () => {

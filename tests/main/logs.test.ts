@@ -243,12 +243,47 @@ test.each([
   onTestFinished(() => void process.off('warning', listen));
   const store = new TroubledStore();
   const logger = { debug: fail, info: fail, warn: fail, error: fail } as unknown as NonNullable<RuntimeOptions['logger']>;
-  await store.start({}, { ...options, logger });
+  const runtime = await store.start({}, { ...options, logger });
   const told = new Promise((resolve) => process.once('warning', resolve));
   await store.client.startOrchestration('a', 'talks');
   await store.result('a');
   await told;
   expect(warnings.filter(({ message }) => message.includes('a full disk'))).toHaveLength(1);
+  const counted = runtime.metrics().find(({ name }) => name === 'duraloom_logger_failures_total');
+  expect(counted).toMatchObject({ kind: 'counter', labels: {}, value: 3 });
+});
+
+test('lines of an activity appear once and with their origin also when it was cancelled, and after its grace', async () => {
+  const store = new TroubledStore();
+  let goOn = (): void => undefined;
+  const isLate = new Promise<void>((resolve) => (goOn = resolve));
+  const stubborn = defineActivity('stubborn', async (ctx) => {
+    ctx.log.info('begun');
+    await new Promise<void>((resolve) => ctx.signal.addEventListener('abort', () => resolve()));
+    ctx.log.info('heard of it');
+    await isLate;
+    ctx.log.info('still here');
+  });
+  const gives = defineOrchestration('gives', async (ctx) => {
+    const running = ctx.scheduleActivity('stubborn');
+    await ctx.waitForEvent('stop');
+    running.cancel();
+    await ctx.scheduleTimer('5m');
+  });
+  await store.start({}, { orchestrations: gives, activities: stubborn, activityGraceMs: 1_000 });
+  await store.client.startOrchestration('a', 'gives');
+  await store.pass(store.log.message('begun'));
+  await store.client.raiseEvent('a', 'stop');
+  await store.pass(store.log.message('heard of it'));
+  // The grace is over, and with it the activity.
+  await store.clock.advance(10_000);
+  goOn();
+  await store.pass(store.log.message('still here'));
+  await store.result('a');
+  const lines = store.log.lines.filter(({ fields }) => fields['activity'] === 'stubborn');
+  expect(lines.map(({ message }) => message)).toEqual(['begun', 'heard of it', 'still here']);
+  for (const { fields } of lines)
+    expect(fields).toMatchObject({ instanceId: 'a', executionId: 1, eventId: 2, attempt: 1, thread: 'activity-0' });
 });
 
 test('fields of user code do not pass for another origin: they are kept beside it', async () => {

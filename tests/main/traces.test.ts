@@ -4,10 +4,12 @@ import {
   defineActivity,
   defineOrchestration,
   defineTransactionalActivity,
+  ProviderError,
   type ActivitySpan,
   type FinishedSpan,
   type OrchestrationSpan,
   type RuntimeOptions,
+  type TraceSink,
 } from 'duraloom';
 import { sqliteSource } from 'duraloom/sqlite';
 import { once } from 'node:events';
@@ -247,6 +249,67 @@ describe('the span of an execution', () => {
     expect(executions(spans)).toMatchObject([{ instanceId: 'a', outcome: 'completed' }]);
   });
 
+  test.each([
+    ['could pass', true],
+    ['are for what it holds', false],
+  ])('is recorded once when it is committed and the answer is lost, with its measurements: failures that %s', async (_, retryable) => {
+    let failures = 6;
+    const rounds = defineOrchestration('rounds', async (ctx, left: number): Promise<number> => {
+      ctx.metrics.counter('rounds_total', 1);
+      await ctx.scheduleActivity('echo', left);
+      return left === 0 ? 0 : await ctx.continueAsNew(left - 1);
+    });
+    const { store, spans, runtime } = await record(
+      { orchestrations: rounds, activities: echo, maxAttempts: 100 },
+      {
+        ackOrchestrationItems: async (call, acks) => {
+          const outcomes = await call(acks);
+          failures -= 1;
+          if (failures < 0) return outcomes;
+          throw new ProviderError('PROVIDER_FAILED', { operation: 'ackOrchestrationItems', retryable, message: 'the answer was lost' });
+        },
+      },
+    );
+    const ids = ['a', 'b'];
+    await store.client.startOrchestrations(ids.map((instanceId) => ({ instanceId, orchestration: 'rounds', input: 2 })));
+    for (const id of ids) await store.result(id);
+    await store.clock.advance(60_000);
+    expect(failures).toBeLessThanOrEqual(0);
+    const told = executions(spans).map(({ instanceId, executionId, outcome }) => `${instanceId} ${executionId} ${outcome}`);
+    expect(told.toSorted()).toEqual(ids.flatMap((id) => [`${id} 1 continuedAsNew`, `${id} 2 continuedAsNew`, `${id} 3 completed`]));
+    const total = (name: string): number =>
+      runtime.metrics().reduce((sum, series) => (series.name === name && series.kind === 'counter' ? sum + series.value : sum), 0);
+    expect([total('rounds_total'), total('duraloom_orchestration_starts_total')]).toEqual([6, 6]);
+    expect(total('duraloom_orchestration_completions_total')).toBe(6);
+  });
+
+  test('is not there while the instance is suspended or quarantined, and there once when it has ended', async () => {
+    let isBroken = false;
+    const waits = defineOrchestration('waits', async (ctx) => await ctx.waitForEvent(isBroken ? 'something else' : 'go'));
+    // Each turn replays from history.
+    const { store, spans } = await record({ orchestrations: waits, stickyCacheMb: 0 });
+    const { client } = store;
+    const ids = ['suspended', 'quarantined', 'terminated'];
+    await client.startOrchestrations(ids.map((instanceId) => ({ instanceId, orchestration: 'waits' })));
+    for (const id of ids) await expect.poll(async () => (await client.getState(id))?.eventCount).toBe(2);
+    await client.suspend('suspended');
+    await client.terminate('terminated');
+    isBroken = true;
+    for (const id of ['suspended', 'quarantined']) await client.raiseEvent(id, 'go', id);
+    expect(await rejection(store.result('quarantined'))).toMatchObject({ code: 'INSTANCE_QUARANTINED' });
+    await store.clock.advance(60_000);
+    expect(spans).toEqual([]);
+    isBroken = false;
+    for (const id of ['suspended', 'quarantined']) {
+      await client.resume(id);
+      expect(await store.result(id)).toBe(id);
+    }
+    expect(executions(spans).map(({ instanceId, outcome }) => [instanceId, outcome])).toEqual([
+      ['suspended', 'completed'],
+      ['quarantined', 'completed'],
+    ]);
+  });
+
   test('is left out where the trace is not sampled', async () => {
     const { store, spans } = await record({ orchestrations: play, activities: echo });
     await store.client.startOrchestration('a', 'play', undefined, { traceparent: CALLER.traceparent.replace(/01$/, '00') });
@@ -255,7 +318,15 @@ describe('the span of an execution', () => {
   });
 });
 
-test('a sink that throws costs nothing but a warning, once', async () => {
+test.each<readonly [string, TraceSink['record']]>([
+  [
+    'throws',
+    () => {
+      throw new TypeError('a sink of the test');
+    },
+  ],
+  ['rejects', () => Promise.reject(new TypeError('a sink of the test')) as unknown as void],
+])('a sink that %s costs nothing but a warning, once', async (_, recordSpan) => {
   const warnings: Error[] = [];
   const note = (warning: Error): void => void warnings.push(warning);
   process.on('warning', note);
@@ -263,11 +334,7 @@ test('a sink that throws costs nothing but a warning, once', async () => {
   const { store } = await record({
     orchestrations: play,
     activities: echo,
-    traces: {
-      record: () => {
-        throw new TypeError('a sink of the test');
-      },
-    },
+    traces: { record: recordSpan },
   });
   await store.client.startOrchestration('a', 'play');
   expect(await store.result('a')).toEqual([1, 2]);

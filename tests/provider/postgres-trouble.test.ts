@@ -14,6 +14,7 @@ import {
   enqueue,
   fetchItems,
   fetchOne,
+  fetchWork,
   page,
   payloads,
   read,
@@ -169,6 +170,25 @@ test('what a driver throws beside message and code does not get into an error', 
     expect(inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain('secret');
   }
   expect(toProviderError('x', new StatementTimeout('late'))).toMatchObject({ code: 'PROVIDER_TIMEOUT', retryable: true });
+});
+
+test.each(['{', '{"tag":5}'])('damaged routing %s fails its activity, and neither its neighbours nor who looks', async (damaged) => {
+  const schema = freshSchema();
+  const provider = await openPostgres({ schema });
+  await run(provider, 'a', { workItems: [activity(2, { routing: routing({ priority: 3 }) }), activity(3)] });
+  await query(`UPDATE "${schema}".work_items SET routing = $1 WHERE event_id = 2`, [damaged]);
+  const items = await provider.peekQueue({ queue: 'worker', after: null, limit: 10 });
+  expect(items).toMatchObject([
+    { eventId: 2, routing: null },
+    { eventId: 3, payload: 'activity 3' },
+  ]);
+  expect(await provider.exportInstances(['a'])).toMatchObject([{ workItems: [{ eventId: 2, routing: null }, { eventId: 3 }] }]);
+  // Its input is no JSON any more, so that it does not run without its limits.
+  const taken = (await fetchWork(provider)).toSorted((left, right) => left.eventId - right.eventId);
+  expect(taken).toMatchObject([
+    { eventId: 2, payload: 'damaged' },
+    { eventId: 3, payload: 'activity 3' },
+  ]);
 });
 
 describe('locks of others', () => {

@@ -10,6 +10,7 @@ import { DuraloomIdGenerator, openTelemetry, traceContext } from 'duraloom/otel'
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { startHost as startProcess } from '../support/integration-child.ts';
 import { PATIENCE, quick, rejection, stage, type Stage } from '../support/integration-stage.ts';
 import { OtlpReceiver, type OtlpSpan } from '../support/otlp-receiver.ts';
 
@@ -155,6 +156,56 @@ describe('an orchestration over hosts, threads and a child', () => {
     expect(shipped).toBe(`00-${label.traceId}-${label.spanId}-01 vendor=1`);
     expect(receiver.span('call the bank')).toMatchObject({ service: 'inside the activity', attributes: { isMainThread: false } });
   });
+});
+
+test('a trace goes on where its host was killed', async () => {
+  const stand = stage();
+  const receiver = await listen(stand);
+  const { url } = receiver;
+  const shop = await listenShop(stand);
+  const client = new Client(await stand.openProvider());
+  const texts = { orchestrations: [orders.href, shipping.href], activities: activities.href };
+  const victim = await startProcess(stand, { ...texts, turnTimeoutMs: 10_000, orchestrationLockMs: 500 });
+  const handle = await client.startOrchestration<{ readonly shipped: string }>('order-1', 'order', { otlp: url, shop }, CALLER);
+  await handle.waitForValue('shipped', { timeout: PATIENCE });
+  await victim.kill();
+  await handle.raiseEvent('delivered');
+  const heir = await startHost(stand, { url, service: 'heir', orchestrations: orders });
+  const { shipped } = await handle.result({ timeout: PATIENCE });
+  await heir.stop();
+  // What the dead host had not recorded is lost; what it handed on was of the same trace.
+  const order = receiver.span('orchestration order');
+  expect(order).toMatchObject({
+    service: 'heir',
+    traceId: CALLER.traceparent.slice(3, 35),
+    parentSpanId: '00f067aa0ba902b7',
+    traceState: 'vendor=1',
+  });
+  expect(order.events.map(({ name }) => name)).toEqual(['TimerFired', 'EventRaised']);
+  expect(shipped.slice(0, 36)).toBe(CALLER.traceparent.slice(0, 36));
+  expect(receiver.span('call the bank').traceId).toBe(order.traceId);
+  expect(receiver.names()).toEqual(['call the bank', 'orchestration order']);
+});
+
+test('a trace that is not sampled is handed on to activities and children, and nothing of it is exported', async () => {
+  const stand = stage();
+  const receiver = await listen(stand);
+  const shop = await listenShop(stand);
+  const client = new Client(await stand.openProvider());
+  const host = await startHost(stand, { url: receiver.url, service: 'all', orchestrations: [orders, shipping], activities });
+  const traceparent = CALLER.traceparent.replace(/01$/, '00');
+  const unsampled = { ...CALLER, traceparent };
+  const child = await client.startOrchestration<string>('shipping-1', 'shipping', shop, unsampled);
+  const parent = await client.startOrchestration<{ readonly shipped: string }>('ships-1', 'ships', shop, unsampled);
+  for (const shipped of [await child.result({ timeout: PATIENCE }), (await parent.result({ timeout: PATIENCE })).shipped]) {
+    expect(shipped).toMatch(new RegExp(`^${traceparent.slice(0, 36)}[\\da-f]{16}-00 vendor=1$`));
+    expect(shipped).not.toContain(traceparent.slice(36, 52));
+  }
+  const rounds = await client.startOrchestration('rounds-1', 'rounds', 2, unsampled);
+  await rounds.result({ timeout: PATIENCE });
+  expect((await client.readHistory('rounds-1'))[0]).toMatchObject({ executionId: 3, traceparent, tracestate: 'vendor=1' });
+  await host.stop();
+  expect(receiver.spans).toEqual([]);
 });
 
 describe('a trace that begins with an orchestration', () => {

@@ -45,6 +45,16 @@ describe('a log line', () => {
     ['what JSON writes itself', { toJSON: () => ({ short: 1 }) }, { short: 1 }],
     ['a BigInt', { count: 5n, name: 'a' }, { count: '5', name: 'a' }],
     ['a cycle', cycle, { name: 'a', self: '[object Object]' }],
+    [
+      'a BigInt beside others',
+      { count: 5n, step: 1, isOn: true, list: [1], left: undefined },
+      { count: '5', step: 1, isOn: true, list: [1] },
+    ],
+    [
+      'a cycle beside an error',
+      { cycle, err: Object.assign(new TypeError('no'), { stack: 'x' }) },
+      { cycle: '[object Object]', err: { name: 'TypeError', message: 'no', stack: 'x' } },
+    ],
     ['not a number', { share: Number.NaN }, { share: null }],
     ['functions', { call: () => 1, name: 'a' }, { name: 'a' }],
     ['a list', [1, 2], { value: [1, 2] }],
@@ -71,6 +81,19 @@ describe('a log line', () => {
     ).toHaveProperty('unreadable');
     expect(takeLogLine('info', { toString: fail }, {}).line.message).toBe('the thrown value could not be read');
     expect(takeLogLine('info', 5, {}).line.message).toBe('5');
+  });
+
+  test('is made of what is JSON only now and then', () => {
+    let calls = 0;
+    const moody = {
+      toJSON: () => {
+        calls += 1;
+        if (calls % 2 === 1) throw new RangeError('not now');
+        return 'now';
+      },
+    };
+    expect(fieldsOf({ moody, step: 1 })).toEqual({ moody: 'now', step: 1 });
+    expect(calls).toBe(2);
   });
 
   test('is cut when it is too long', () => {

@@ -93,8 +93,9 @@ export function closeChildren(instances: Instances, parentId: string, closing: C
   }
 }
 
-function mayReplace({ record }: StoredInstance, { policy }: NewInstance): boolean {
-  return policy === 'terminateExisting' || (policy === 'replaceTerminal' && isEnded(record.status));
+function mayReplace({ record }: StoredInstance, { policy, replacesEndedAtMs }: NewInstance): boolean {
+  if (policy !== 'replaceTerminal') return policy === 'terminateExisting';
+  return isEnded(record.status) && (replacesEndedAtMs === undefined || replacesEndedAtMs === record.endedAtMs);
 }
 
 function resumed(instance: StoredInstance): Pick<InstanceRecord, 'status' | 'output'> {

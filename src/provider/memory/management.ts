@@ -6,6 +6,7 @@ import {
   MAX_WAITING_COUNT,
   placeOf,
   type DeleteOutcome,
+  type DeleteRequest,
   type ExecutionRecord,
   type InstanceFilter,
   type InstanceList,
@@ -95,12 +96,9 @@ export function listExecutions(instance: StoredInstance | undefined): readonly E
  * @param request - which
  * @returns what became of it
  */
-export function deleteInstance(
-  instances: Instances,
-  { instanceId, isForced }: { readonly instanceId: string; readonly isForced: boolean },
-): DeleteOutcome {
+export function deleteInstance(instances: Instances, { instanceId, isForced, endedAtMs }: DeleteRequest): DeleteOutcome {
   const instance = instances.get(instanceId);
-  if (instance === undefined) return { kind: 'notFound' };
+  if (instance === undefined || (endedAtMs !== undefined && instance.record.endedAtMs !== endedAtMs)) return { kind: 'notFound' };
   const parent = parentOf(instances, instance);
   if (parent !== undefined && !isEnded(parent.record.status)) return { kind: 'hasParent' };
   const family = new Set([instance]);

@@ -14,6 +14,7 @@ import { show } from '../../types/show.ts';
 import { FetchQueue } from '../fetch-queue.ts';
 import type {
   DeleteOutcome,
+  DeleteRequest,
   ExecutionRecord,
   InstanceDump,
   InstanceList,
@@ -240,9 +241,7 @@ export class MemoryProvider implements Provider {
     return this.#read('listExecutions', (store) => store.listExecutions(instanceId));
   }
 
-  async deleteInstances(
-    requests: readonly { readonly instanceId: string; readonly isForced: boolean }[],
-  ): Promise<readonly DeleteOutcome[]> {
+  async deleteInstances(requests: readonly DeleteRequest[]): Promise<readonly DeleteOutcome[]> {
     return this.#change('deleteInstances', (store) => store.deleteInstances(requests));
   }
 

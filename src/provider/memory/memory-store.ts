@@ -9,6 +9,7 @@
 import type { InstanceRecord } from '../../types/instance.ts';
 import type {
   DeleteOutcome,
+  DeleteRequest,
   ExecutionRecord,
   InstanceDump,
   InstanceList,
@@ -279,7 +280,7 @@ export class MemoryStore {
     return listExecutions(this.#instances.get(instanceId));
   }
 
-  deleteInstances(requests: readonly { readonly instanceId: string; readonly isForced: boolean }[]): readonly DeleteOutcome[] {
+  deleteInstances(requests: readonly DeleteRequest[]): readonly DeleteOutcome[] {
     return requests.map((request) => deleteInstance(this.#instances, request));
   }
 

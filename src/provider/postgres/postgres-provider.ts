@@ -19,6 +19,7 @@ import { isEnded, type InstanceRecord } from '../../types/instance.ts';
 import { isPageLimit, makeLimitError } from '../list-limit.ts';
 import type {
   DeleteOutcome,
+  DeleteRequest,
   ExecutionRecord,
   InstanceDump,
   InstanceList,
@@ -82,7 +83,6 @@ type WorkWish = { readonly select: NonNullable<WorkFetchParams['select']>; reado
 type TurnWish = { readonly [Name in 'accepts' | 'affinity']: OrchestrationFetchParams[Name] | undefined };
 type OrchestrationAbandon = OrchestrationLock & { readonly delayMs: number; readonly countAttempt: boolean };
 type WorkAbandon = WorkItemLock & { readonly delayMs: number; readonly countAttempt: boolean };
-type DeleteRequest = Parameters<Provider['deleteInstances']>[0][number];
 type PruneRequest = Parameters<Provider['pruneExecutions']>[0][number];
 type Renewal = { readonly lock: OrchestrationLock; readonly lockMs: number };
 type WorkRenewal = { readonly lock: WorkItemLock & { readonly heartbeat?: string }; readonly lockMs: number };

@@ -24,6 +24,7 @@ type ControlRow = ParentColumns & {
   readonly priority: number;
   readonly hold_until: number;
   readonly parent_notice: string | null;
+  readonly ended_at: number | null;
 };
 
 type ChildRow = { readonly instance_id: string; readonly on_parent_close: ParentClosePolicy; readonly parent_notice: string | null };
@@ -65,7 +66,7 @@ export class InstanceControl {
     this.#changes = parts.changes;
     this.#select = database.prepare(
       `SELECT status, execution_id, first_execution_id, last_event_id, priority, hold_until, parent_instance_id, parent_execution_id, parent_event_id,
-         parent_notice
+         parent_notice, ended_at
        FROM instances WHERE instance_id = ?`,
     );
     const unlocked = 'lock_token = NULL, handed_seq = NULL, handed_at = NULL';
@@ -100,7 +101,9 @@ export class InstanceControl {
     if (outcome === 'started' || start.policy === 'fail' || start.policy === 'useExisting') return outcome;
     const { instanceId } = start;
     const row = this.#select.get(instanceId) as ControlRow | undefined;
-    if (row === undefined || (start.policy === 'replaceTerminal' && !isEnded(row.status))) return 'exists';
+    if (row === undefined) return 'exists';
+    if (start.policy === 'replaceTerminal' && !(isEnded(row.status) && row.ended_at === (start.replacesEndedAtMs ?? row.ended_at)))
+      return 'exists';
     this.remove(instanceId);
     if (start.closeChildren !== null) this.close(instanceId, start.closeChildren);
     this.#instances.start(start, row.execution_id + 1);

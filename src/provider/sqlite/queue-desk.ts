@@ -6,6 +6,7 @@ import { isPageLimit, makeLimitError } from '../list-limit.ts';
 import type { QueueEdit, QueueItem, QueueItemRef, QueueQuery } from '../management.ts';
 import { PRIORITY_HEAD_START_MS } from '../provider.ts';
 import type { StoreChanges } from './changes.ts';
+import { readText } from './damage.ts';
 import { readyAtOnceMs, type InstanceTable } from './instance-table.ts';
 import { parseRouting, visibleAtMsOf } from './routed-items.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -124,6 +125,7 @@ export class QueueDesk {
       return rows.map(({ lockToken, readyAtMs, ...row }) => ({
         kind: 'message',
         ...row,
+        payload: readText(row.payload),
         lockedUntilMs: lockToken !== null && readyAtMs !== null && readyAtMs > nowMs ? readyAtMs : null,
       }));
     }
@@ -132,6 +134,9 @@ export class QueueDesk {
       ({ lockToken, readyAtMs, priority, routing, ...row }) => ({
         kind: 'workItem',
         ...row,
+        name: readText(row.name),
+        payload: readText(row.payload),
+        heartbeat: row.heartbeat === null ? null : readText(row.heartbeat),
         visibleAtMs: visibleAtMsOf({ lockToken, readyAtMs, priority }, nowMs),
         lockedUntilMs: lockToken !== null && readyAtMs > nowMs ? readyAtMs : null,
         routing: routing === null ? null : parseRouting(routing),

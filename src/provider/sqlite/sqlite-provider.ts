@@ -20,6 +20,7 @@ import { isEnded } from '../../types/instance.ts';
 import { show } from '../../types/show.ts';
 import type {
   DeleteOutcome,
+  DeleteRequest,
   ExecutionRecord,
   InstanceDump,
   InstanceList,
@@ -450,7 +451,7 @@ export class SqliteProvider implements Provider {
     return this.#read('listExecutions', () => this.#tidying.executions(instanceId));
   }
 
-  deleteInstances(requests: readonly { readonly instanceId: string; readonly isForced: boolean }[]): Promise<readonly DeleteOutcome[]> {
+  deleteInstances(requests: readonly DeleteRequest[]): Promise<readonly DeleteOutcome[]> {
     return this.#write('deleteInstances', requests, (request) => this.#tidying.delete(request));
   }
 

@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { isEnded, type InstanceStatus } from '../../types/instance.ts';
 import type { Clock } from '../../types/clock.ts';
 import type { ParentClosePolicy } from '../../types/history-event.ts';
-import { MAX_WAITING_COUNT, type DeleteOutcome, type ExecutionRecord, type WaitingCounts } from '../management.ts';
+import { MAX_WAITING_COUNT, type DeleteOutcome, type DeleteRequest, type ExecutionRecord, type WaitingCounts } from '../management.ts';
 import type { InstanceControl } from './control.ts';
 
 type FamilyRow = {
@@ -13,6 +13,7 @@ type FamilyRow = {
   readonly firstExecutionId: number;
   readonly parentInstanceId: string | null;
   readonly parentExecutionId: number | null;
+  readonly endedAtMs: number | null;
 };
 
 type WaitingRow = Omit<WaitingCounts, 'isLocked' | 'activities' | 'runningActivities'> & {
@@ -51,7 +52,7 @@ export class Tidying {
     this.#clock = parts.clock;
     this.#control = parts.control;
     const member = `SELECT instance_id AS instanceId, status, on_parent_close AS onParentClose, parent_instance_id AS parentInstanceId,
-      parent_execution_id AS parentExecutionId, first_execution_id AS firstExecutionId FROM instances`;
+      parent_execution_id AS parentExecutionId, first_execution_id AS firstExecutionId, ended_at AS endedAtMs FROM instances`;
     this.#selectMember = database.prepare(`${member} WHERE instance_id = ?`);
     this.#selectChildren = database.prepare(`${member} WHERE parent_instance_id = ?`);
     this.#unlink = database.prepare(
@@ -107,9 +108,9 @@ export class Tidying {
   }
 
   /** Deletes an instance with its descendants. */
-  delete({ instanceId, isForced }: { readonly instanceId: string; readonly isForced: boolean }): DeleteOutcome {
+  delete({ instanceId, isForced, endedAtMs }: DeleteRequest): DeleteOutcome {
     const root = this.#selectMember.get(instanceId) as FamilyRow | undefined;
-    if (root === undefined) return { kind: 'notFound' };
+    if (root === undefined || (endedAtMs !== undefined && root.endedAtMs !== endedAtMs)) return { kind: 'notFound' };
     const parent = this.#parentOf(root);
     if (parent !== undefined && !isEnded(parent.status)) return { kind: 'hasParent' };
     const family = new Map([[root.instanceId, root]]);

@@ -3,6 +3,8 @@
 //
 // P1. Nothing is copied between scrapes: a scrape reads `runtime.metrics()` once for each runtime.
 // P2. A metric of an orchestration becomes one of the registry at the first scrape that has it.
+// P3. Runtimes that are added to one registry by several calls are shown together, as those of one call are. One that has stopped keeps its counters and
+//     histograms, so that sums do not fall, and nothing else of it is kept.
 import type * as PromClient from 'prom-client';
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { bucketsByName, describeMetric } from '../../main/metric-catalogue.ts';
@@ -19,6 +21,8 @@ import { QueueDepthReader } from './queue-depths.ts';
 /** What can be shown: a `Runtime`. */
 export type MetricsSource = {
   readonly nodeId: string;
+  /** Of one that is `stopped` counters and histograms are shown, as they were in the end. @default it runs */
+  readonly state?: string;
   metrics(): readonly MetricSeries[];
 };
 
@@ -45,7 +49,8 @@ const OPTIONS: FieldNames<PrometheusOptions> = { registry: true, prefix: true, d
 const DEPTH_OPTIONS: FieldNames<NonNullable<PrometheusOptions['queueDepths']>> = { provider: true, everyMs: true };
 
 /**
- * Makes a registry that shows what runtimes measure. With several runtimes each series has the label `node`: their `nodeId`.
+ * Makes a registry that shows what runtimes measure. With several runtimes each series has the label `node`: their `nodeId`. A registry may be given
+ * to several calls: it shows the runtimes of all of them.
  *
  * @param runtimes - one or several
  * @param options - names, labels, and what else is to be shown
@@ -61,19 +66,9 @@ export async function prometheusRegistry(
   const sources = checkSources(runtimes);
   const client = await loadPromClient();
   const registry = given ?? new client.Registry();
-  const labelsOf = ({ nodeId }: MetricsSource): MetricLabels => (sources.length > 1 ? { ...defaultLabels, node: nodeId } : defaultLabels);
-  const shown = new Shown(client, registry);
-  const kinds = new Map<string, MetricPoint['kind']>();
-  const refresh = (): void => {
-    const measured = sources.map((source) => ({ series: source.metrics(), labels: labelsOf(source) }));
-    shown.update(toFamilies(measured, prefix, kinds));
-  };
-  // Every way to read a registry goes through this call: before it, all metrics are there (P2).
-  const getMetrics = registry.getMetricsAsArray.bind(registry);
-  registry.getMetricsAsArray = () => {
-    refresh();
-    return getMetrics();
-  };
+  const shown = shownIn.get(registry) ?? new Shown(client, registry);
+  shownIn.set(registry, shown);
+  for (const source of sources) shown.add(source, prefix, defaultLabels);
   if (depths !== null) {
     const read = (): readonly Family[] => toFamilies([{ series: depths.show(), labels: defaultLabels }], prefix);
     shown.updateLater(['duraloom_queue_depth', 'duraloom_queue_depth_failures_total'], prefix, async (name) => {
@@ -81,9 +76,17 @@ export async function prometheusRegistry(
       return read().find((family) => family.name === name)?.samples ?? [];
     });
   }
-  if (nodeMetrics) client.collectDefaultMetrics({ register: registry, prefix, labels: defaultLabels });
+  if (nodeMetrics) shown.addNodeMetrics(prefix, defaultLabels);
   return registry;
 }
+
+/** Runtimes whose names begin with the same, with the labels of each. */
+type Group = {
+  readonly kinds: Map<string, MetricPoint['kind']>;
+  sources: readonly { readonly source: MetricsSource; readonly labels: MetricLabels }[];
+};
+
+const shownIn = new WeakMap<Registry, Shown>();
 
 /** The metrics of a registry that are ours. */
 class Shown {
@@ -91,13 +94,51 @@ class Shown {
   readonly #registry: Registry;
   readonly #samples = new Map<string, readonly Sample[]>();
   readonly #refused = new Set<string>();
+  /** By prefix. */
+  readonly #groups = new Map<string, Group>();
+  readonly #withNode = new Set<string>();
 
   constructor(client: typeof PromClient, registry: Registry) {
     this.#client = client;
     this.#registry = registry;
+    // Every way to read a registry goes through this call: before it, all metrics are there (P2).
+    const getMetrics = registry.getMetricsAsArray.bind(registry);
+    registry.getMetricsAsArray = () => {
+      // What nobody measures any more is not shown.
+      for (const name of this.#samples.keys()) this.#samples.set(name, []);
+      for (const [prefix, group] of this.#groups) this.#refresh(prefix, group);
+      return getMetrics();
+    };
   }
 
-  update(families: readonly Family[]): void {
+  add(source: MetricsSource, prefix: string, labels: MetricLabels): void {
+    const group = this.#groups.get(prefix) ?? { kinds: new Map<string, MetricPoint['kind']>(), sources: [] };
+    this.#groups.set(prefix, group);
+    if (group.sources.every((other) => other.source !== source)) group.sources = [...group.sources, { source, labels }];
+  }
+
+  /** Those of the process are there once. */
+  addNodeMetrics(prefix: string, labels: MetricLabels): void {
+    if (this.#withNode.has(prefix)) return;
+    this.#withNode.add(prefix);
+    this.#client.collectDefaultMetrics({ register: this.#registry, prefix, labels });
+  }
+
+  #refresh(prefix: string, group: Group): void {
+    // P3.
+    group.sources = group.sources.map(({ source, labels }) => ({
+      source: source.state === 'stopped' ? asItEnded(source) : source,
+      labels,
+    }));
+    const isOne = new Set(group.sources.map(({ source }) => source.nodeId)).size === 1;
+    const measured = group.sources.map(({ source, labels }) => ({
+      series: source.metrics(),
+      labels: isOne ? labels : { ...labels, node: source.nodeId },
+    }));
+    this.#update(toFamilies(measured, prefix, group.kinds));
+  }
+
+  #update(families: readonly Family[]): void {
     for (const family of families) {
       const { name, samples } = family;
       if (this.#refused.has(name)) continue;
@@ -143,6 +184,12 @@ class Shown {
           : new this.#client.Histogram({ ...config, buckets: [...bucketsByName(name)] });
     return metric as Metric & { readonly name: string };
   }
+}
+
+/** P3. */
+function asItEnded(source: MetricsSource): MetricsSource {
+  const series = source.metrics().filter(({ kind }) => kind !== 'gauge');
+  return { nodeId: source.nodeId, metrics: () => series };
 }
 
 function resolve(options: PrometheusOptions) {

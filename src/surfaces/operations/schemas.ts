@@ -54,6 +54,9 @@ const instanceShape = {
 /** An instance. */
 export const instanceSchema: z.ZodType = named('Instance', z.object(instanceShape));
 
+const damage = z.string().nullable().describe('What of it cannot be read; null: nothing');
+const listedShape = { ...instanceShape, damage };
+
 const waitingSummary = named(
   'WaitingSummary',
   z.object({
@@ -70,7 +73,7 @@ const waitingSummary = named(
 export const instancePageSchema: z.ZodType = named(
   'InstancePage',
   z.object({
-    instances: z.array(named('InstanceSummary', z.object({ ...instanceShape, waitingFor: waitingSummary.nullable() }))),
+    instances: z.array(named('InstanceSummary', z.object({ ...listedShape, waitingFor: waitingSummary.nullable() }))),
     cursor: z.string().nullable().describe('Gives the next page; null: that was all'),
   }),
 );
@@ -87,7 +90,7 @@ export const countsSchema: z.ZodType = named(
 export const treeSchema: z.ZodType = named(
   'InstanceTree',
   z.object({
-    instance: instanceSchema,
+    instance: named('ListedInstance', z.object(listedShape)),
     get children(): z.ZodArray<z.ZodType> {
       return z.array(treeSchema);
     },
@@ -292,6 +295,7 @@ export const queueItemsSchema: z.ZodType = named(
           attempt: count,
           lockedUntil: time.nullable(),
           message: json,
+          damage,
         }),
         z.object({
           kind: z.literal('workItem'),
@@ -305,6 +309,7 @@ export const queueItemsSchema: z.ZodType = named(
           routing: z.looseObject({}).nullable(),
           heartbeat: json,
           input: json,
+          damage,
         }),
       ]),
     ),

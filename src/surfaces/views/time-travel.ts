@@ -4,6 +4,7 @@
 // S1. One pass notes from which event to which everything held; a moment is what holds at its event. So any moment costs about the same,
 //     forwards and backwards, and nothing is kept for each of them.
 import { traceHistory, type OpenDecision, type Trace, type TracedDelivery, type TracedWait } from '../../replay/trace.ts';
+import type { Attributes, AttributeValue } from '../../types/attributes.ts';
 import { ArgumentError } from '../../types/errors.ts';
 import type { Failure } from '../../types/failure.ts';
 import { EVENT_ROLES, type CarriedValue, type HistoryEvent } from '../../types/history-event.ts';
@@ -37,6 +38,8 @@ export type Moment = {
   readonly atMs: number | null;
   readonly status: Extract<ExecutionStatus, 'Pending' | 'Running' | 'Completed' | 'Failed' | 'Cancelled' | 'ContinuedAsNew'>;
   readonly customStatus: unknown;
+  /** Search attributes, in the order of their keys. */
+  readonly attributes: Attributes;
   /** Key-value pairs in the order of their keys. */
   readonly values: readonly CarriedValue[];
   /** In the order in which the code asked. */
@@ -51,6 +54,8 @@ export type Moment = {
   readonly cancelRequested: string | null;
   readonly lastDecision: HistoryEvent | null;
 };
+
+type Attribute = { readonly key: string; readonly value: AttributeValue };
 
 /** The moments of one execution. */
 export interface TimeTravel {
@@ -84,6 +89,7 @@ class Travel implements TimeTravel {
   readonly #history: readonly HistoryEvent[];
   readonly #trace: Trace;
   readonly #results: readonly MomentResult[];
+  readonly #attributes: readonly Held<Attribute>[];
   readonly #values: readonly Held<CarriedValue>[];
   readonly #subscriptions: readonly Held<string>[];
 
@@ -92,7 +98,8 @@ class Travel implements TimeTravel {
     this.lastEventId = history.length;
     this.#trace = traceHistory(history);
     this.#results = collectResults(history, this.#trace.waits);
-    const { values, subscriptions } = collectState(history);
+    const { attributes, values, subscriptions } = collectState(history);
+    this.#attributes = attributes;
     this.#values = values;
     this.#subscriptions = subscriptions;
   }
@@ -110,6 +117,11 @@ class Travel implements TimeTravel {
       atMs,
       status,
       customStatus: this.#customStatus(eventId),
+      attributes: Object.fromEntries(
+        heldAt(this.#attributes, eventId)
+          .toSorted(byKey)
+          .map(({ key, value }) => [key, value]),
+      ),
       values: heldAt(this.#values, eventId).toSorted(byKey),
       waitingFor: status === 'Running' ? this.#waitingFor(eventId, atMs ?? 0) : [],
       unread: this.#unread(eventId),
@@ -180,22 +192,31 @@ function collectResults(history: readonly HistoryEvent[], waits: readonly Traced
 }
 
 function collectState(history: readonly HistoryEvent[]): {
+  readonly attributes: readonly Held<Attribute>[];
   readonly values: readonly Held<CarriedValue>[];
   readonly subscriptions: readonly Held<string>[];
 } {
+  const attributes = new Holder<Attribute>();
   const values = new Holder<CarriedValue>();
   const subscriptions = new Holder<string>();
   for (const event of history) {
     if (event.kind === 'OrchestrationStarted') {
+      for (const [key, value] of Object.entries(event.attributes ?? {})) attributes.hold(key, { key, value }, event.id);
       for (const value of event.values ?? []) values.hold(value.key, value, event.id);
       for (const pattern of event.subscriptions ?? []) subscriptions.hold(pattern, pattern, event.id);
+    }
+    if (event.kind === 'AttributesSet') {
+      for (const [key, value] of Object.entries(event.attributes)) {
+        if (value === null) attributes.end(key, event.id);
+        else attributes.hold(key, { key, value }, event.id);
+      }
     }
     if (event.kind === 'ValueSet') values.hold(event.key, { key: event.key, value: event.value, updatedAtMs: event.atMs }, event.id);
     if (event.kind === 'ValueDeleted') values.end(event.key, event.id);
     if (event.kind === 'TopicSubscribed') subscriptions.hold(event.pattern, event.pattern, event.id);
     if (event.kind === 'TopicUnsubscribed') subscriptions.end(event.pattern, event.id);
   }
-  return { values: values.held, subscriptions: subscriptions.held };
+  return { attributes: attributes.held, values: values.held, subscriptions: subscriptions.held };
 }
 
 /** What holds from event to event; a name holds one value at a time. */
@@ -226,8 +247,8 @@ function heldAt<Value>(all: readonly Held<Value>[], eventId: number): readonly V
   return found;
 }
 
-/** As `ctx.kv` lists them (V1). */
-function byKey(left: CarriedValue, right: CarriedValue): number {
+/** As `ctx.kv` lists them (V1), and attributes are (A1). */
+function byKey(left: { readonly key: string }, right: { readonly key: string }): number {
   if (left.key === right.key) return 0;
   return left.key < right.key ? -1 : 1;
 }

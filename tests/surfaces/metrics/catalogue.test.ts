@@ -91,10 +91,18 @@ describe('the catalogue', () => {
     for (const { name, kind, unit, help } of catalogue) {
       expect(name).toMatch(/^duraloom_[a-z_]+[a-z]$/);
       expect(name.endsWith('_total')).toBe(kind === 'counter');
-      expect(/_seconds(?:_total)?$/.test(name)).toBe(unit === 'seconds');
+      for (const base of ['seconds', 'bytes', 'ratio']) expect(new RegExp(`_${base}(?:_total)?$`).test(name)).toBe(unit === base);
+      expect(name).not.toMatch(/_(?:ms|milliseconds|microseconds|minutes|kb|mb|percent)(?:_total)?$/);
       expect(help).toMatch(/^[A-Z].*[^.]$/);
     }
   });
+});
+
+test('no label of the catalogue has a value for each instance, execution or event', () => {
+  const labels = new Set(catalogue.flatMap((metric) => metric.labels));
+  const known =
+    'activity change child code direction initiated_by of operation orchestration outcome parent policy quantile queue status thread version';
+  expect([...labels].toSorted().join(' ')).toBe(known);
 });
 
 describe('docs/metrics.md', () => {
@@ -174,7 +182,7 @@ describe('docs/grafana/duraloom.json', () => {
     for (const wanted of [
       'histogram_quantile(0.99, sum by (le, orchestration) (rate(duraloom_orchestration_duration_seconds_bucket',
       'duraloom_turns_in_flight',
-      'duraloom_thread_utilisation',
+      'duraloom_thread_utilisation_ratio',
       'duraloom_cache_lookups_total',
       'duraloom_store_commit_items_total',
       'duraloom_provider_errors_total',

@@ -1,6 +1,7 @@
 // Metrics for Prometheus: a real server is scraped, and what it says is read as strictly as Prometheus reads it.
 import { Client, defineOrchestration, Runtime, type Provider, type QueueDepths, type RuntimeOptions } from 'duraloom';
 import { MemoryProvider } from 'duraloom/memory';
+import { SqliteProvider } from 'duraloom/sqlite';
 import { metricsHandler, prometheusRegistry, type MetricsHandlerOptions, type PrometheusOptions } from 'duraloom/metrics';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -93,7 +94,7 @@ describe('a runtime with threads that is scraped', () => {
     ]);
     expect(families.get('duraloom_turns_in_flight')).toMatchObject({ type: 'gauge', samples: [{ labels: {} }] });
     expect(
-      find(families, 'duraloom_thread_utilisation')
+      find(families, 'duraloom_thread_utilisation_ratio')
         .map(({ labels }) => String(labels['thread']))
         .toSorted(),
     ).toEqual(['activity-0', 'main', 'replay-0']);
@@ -134,6 +135,36 @@ describe('a runtime with threads that is scraped', () => {
     expect(find(families, 'same_seconds_count')).toMatchObject([{ labels: { a_b: 'x' }, value: 2 }]);
     expect(find(families, 'same_seconds_bucket', { le: '0.005' })).toMatchObject([{ value: 1 }]);
   });
+});
+
+test('counters of a thread go on after it died and another one took its place', async () => {
+  await using stage = new Stage();
+  const provider = await stage.openProvider();
+  const runtime = await stage.startRuntime({ provider, ...quick, ...modules });
+  const client = new Client(provider);
+  const registry = await prometheusRegistry(runtime);
+  const run = async (id: string): Promise<void> => {
+    await (await client.startOrchestration(id, 'sells', 250)).result({ timeout: PATIENCE });
+  };
+  const counters = async (): Promise<ReadonlyMap<string, number>> => {
+    const families = [...(await scrape(registry)).values()].filter(({ type }) => type === 'counter');
+    return new Map(
+      families.flatMap(({ samples }) => samples).map(({ name, labels, value }) => [`${name} ${JSON.stringify(labels)}`, value]),
+    );
+  };
+  await run('a');
+  let before = await counters();
+  for (const [index, kind] of (['replay', 'activity'] as const).entries()) {
+    expect(runtime.crashThread({ kind })).toBe(true);
+    await run(`b${index}`);
+    const after = await counters();
+    expect([...before].filter(([key, value]) => (after.get(key) ?? Number.NEGATIVE_INFINITY) < value)).toEqual([]);
+    expect(after.get(`duraloom_thread_restarts_total {"thread":"${kind}-0"}`)).toBe(1);
+    const completions = find(await scrape(registry), 'duraloom_orchestration_completions_total', { orchestration: 'sells' });
+    expect(completions).toMatchObject([{ value: index + 2 }]);
+    before = after;
+  }
+  expect(find(await scrape(registry), 'duraloom_thread_in_flight').map(({ value }) => value)).toEqual([0, 0]);
 });
 
 describe('a registry', () => {
@@ -189,6 +220,65 @@ describe('a registry', () => {
       message: expect.stringContaining("'sales_total'") as unknown,
       code: 'DURALOOM_METRIC_TAKEN',
     });
+  });
+
+  test('that is given to several calls shows the runtimes of all, and nothing twice', async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): unknown => warnings.push(warning);
+    process.on('warning', listen);
+    onTestFinished(() => void process.off('warning', listen));
+    const one = await inline({ nodeId: 'one' });
+    const two = await inline({ nodeId: 'two' });
+    await sell(one.client, 'a', 'eu');
+    for (const id of ['a', 'b']) await sell(two.client, id, 'eu');
+    const registry = new Registry();
+    const options = { registry, nodeMetrics: true };
+    await prometheusRegistry(one.runtime, options);
+    expect(find(await scrape(registry), 'sales_total')).toMatchObject([{ labels: { region: 'eu' }, value: 1 }]);
+    await prometheusRegistry(two.runtime, options);
+    // A second time, and by another name besides.
+    await prometheusRegistry([one.runtime, two.runtime], options);
+    await prometheusRegistry(two.runtime, { registry, prefix: 'other_' });
+    const families = await scrape(registry);
+    expect(find(families, 'sales_total').map(({ labels, value }) => [labels['node'], value])).toEqual([
+      ['one', 1],
+      ['two', 2],
+    ]);
+    expect(find(families, 'other_sales_total')).toMatchObject([{ labels: { region: 'eu' }, value: 2 }]);
+    expect(find(families, 'duraloom_turns_in_flight')).toHaveLength(2);
+    expect(find(families, 'process_resident_memory_bytes')).toHaveLength(1);
+    await new Promise(setImmediate);
+    expect(warnings.filter((warning) => 'code' in warning && warning.code === 'DURALOOM_METRIC_TAKEN')).toEqual([]);
+  });
+
+  test('goes on when a runtime is stopped and another one takes its place: sums do not fall, and nothing counts twice', async () => {
+    const provider = await SqliteProvider.open(':memory:');
+    onTestFinished(() => provider.close());
+    const first = await inline({ provider, nodeId: 'node' });
+    const client = new Client(provider);
+    const registry = await prometheusRegistry(first.runtime);
+    const valueOf = async (name: string): Promise<number> => {
+      const samples = find(await scrape(registry), name);
+      expect(samples).toHaveLength(1);
+      return samples[0]?.value ?? Number.NaN;
+    };
+    for (const id of ['a', 'b']) await sell(client, id, 'eu');
+    expect(await valueOf('sales_total')).toBe(2);
+    await first.runtime.shutdown();
+    const stopped = [await valueOf('sales_total'), await valueOf('duraloom_turns_committed_total')];
+    const commits = await valueOf('duraloom_store_commits_total');
+    expect(stopped).toEqual([2, 2]);
+    expect((await scrape(registry)).get('duraloom_turns_in_flight')?.samples).toEqual([]);
+
+    const second = await inline({ provider, nodeId: 'node' });
+    await prometheusRegistry(second.runtime, { registry });
+    expect([await valueOf('sales_total'), await valueOf('duraloom_turns_committed_total')]).toEqual([2, 2]);
+    await sell(client, 'c', 'eu');
+    expect([await valueOf('sales_total'), await valueOf('duraloom_turns_committed_total')]).toEqual([3, 3]);
+    expect(await valueOf('duraloom_turns_in_flight')).toBe(0);
+    const total = provider.stats().commits;
+    expect(await valueOf('duraloom_store_commits_total')).toBeGreaterThan(commits);
+    expect(await valueOf('duraloom_store_commits_total')).toBeLessThanOrEqual(total);
   });
 
   test('has the metrics of the process when they are wanted', async () => {

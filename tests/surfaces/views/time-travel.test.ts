@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ReplayEngine } from '../../../src/replay/replay-engine.ts';
 import { validateHistory } from '../../../src/replay/validate-history.ts';
+import { encodeAttributes } from '../../../src/types/attributes.ts';
 import { EVENT_ROLES } from '../../../src/types/history-event.ts';
 import type { Standing } from '../../../src/types/replay.ts';
 import { cases, play } from '../../support/program-cases.ts';
@@ -13,6 +14,7 @@ import {
   activityCompleted,
   activityFailed,
   activityScheduled,
+  attributesSet,
   cancelRequested,
   completed,
   eventAwaited,
@@ -68,6 +70,7 @@ describe('time travel', () => {
       atMs: null,
       status: 'Pending',
       customStatus: undefined,
+      attributes: {},
       values: [],
       waitingFor: [],
       unread: [],
@@ -85,6 +88,7 @@ describe('time travel', () => {
       atMs: T0 + 5,
       status: 'Running',
       customStatus: 'waiting',
+      attributes: {},
       values: [
         { key: 'a', value: 1, updatedAtMs: T0 + 3 },
         { key: 'z', value: 0, updatedAtMs: 5 },
@@ -111,6 +115,25 @@ describe('time travel', () => {
     expect(values).toEqual([{ key: 'a', value: 2, updatedAtMs: T0 + 11 }]);
     expect(unread).toMatchObject([{ eventId: 15, source: { kind: 'topic', pattern: 't' }, data: 8 }]);
     expect([subscriptions, reason]).toEqual([['t'], 'enough']);
+  });
+
+  test('has the search attributes of each moment, from the start and as code changed them', () => {
+    const changing = toTimeTravel(
+      timed(
+        started({ attributes: { vip: true, customer: 'acme' } }),
+        attributesSet({ customer: 'zeta', region: 'eu', vip: null }),
+        activityScheduled('charge'),
+        attributesSet({ vip: false, region: null }),
+      ),
+    );
+    expect([0, 1, 2, 3, 4].map((eventId) => changing.at(eventId).attributes)).toEqual([
+      {},
+      { customer: 'acme', vip: true },
+      { customer: 'zeta', region: 'eu' },
+      { customer: 'zeta', region: 'eu' },
+      { customer: 'zeta', vip: false },
+    ]);
+    expect(Object.keys(changing.at(1).attributes)).toEqual(['customer', 'vip']);
   });
 
   test('ends with the execution', () => {
@@ -178,19 +201,28 @@ describe(seeded('time travel through random histories'), () => {
   });
 });
 
-type Known = Pick<Standing, 'lastEventId' | 'waitsFor' | 'customStatus' | 'values'> & { readonly subscriptions: readonly string[] };
+type Known = Pick<Standing, 'lastEventId' | 'waitsFor' | 'customStatus' | 'attributes' | 'values'> & {
+  readonly subscriptions: readonly string[];
+};
 
 /** Rebuilds the instance as a restart would. */
 async function askEngine({ instanceId }: ExecutionLog, events: readonly HistoryEvent[]): Promise<Known> {
   const engine = new ReplayEngine(instanceId, new TestHost(programOrchestrations));
   await run(engine.replay(validateHistory(JSON.parse(JSON.stringify(events)) as unknown[])));
-  const { lastEventId, waitsFor, customStatus, values, subscriptions } = engine.describeStanding();
+  const { lastEventId, waitsFor, customStatus, attributes, values, subscriptions } = engine.describeStanding();
   const hasEnded = EVENT_ROLES[events.at(-1)?.kind ?? 'OrchestrationStarted'] === 'terminal';
-  return { lastEventId, waitsFor: hasEnded ? [] : waitsFor, customStatus, values, subscriptions: subscriptions.toSorted() };
+  return {
+    lastEventId,
+    waitsFor: hasEnded ? [] : waitsFor,
+    customStatus,
+    attributes: attributes ?? '{}',
+    values,
+    subscriptions: subscriptions.toSorted(),
+  };
 }
 
 /** The same words as the engine's. */
-function standingOf({ eventId, waitingFor, customStatus, values, subscriptions }: Moment): Known {
+function standingOf({ eventId, waitingFor, customStatus, attributes, values, subscriptions }: Moment): Known {
   return {
     lastEventId: eventId,
     waitsFor: waitingFor.map((wait) => {
@@ -199,6 +231,7 @@ function standingOf({ eventId, waitingFor, customStatus, values, subscriptions }
       return `${kind} of event ${wait.eventId}${name === null ? '' : ` '${name}'`}`;
     }),
     customStatus: customStatus === undefined ? null : JSON.stringify(customStatus),
+    attributes: encodeAttributes(attributes).text,
     values: values.map(({ key, value, updatedAtMs }) => `${key} = ${JSON.stringify(value)} (${updatedAtMs})`),
     subscriptions: subscriptions.toSorted(),
   };

@@ -307,7 +307,8 @@ BEGIN
     SELECT i.* INTO v_old FROM instances i WHERE i.instance_id = v_id FOR UPDATE;
     v_now := now_ms(p_now);
     IF v_old.instance_id IS NOT NULL THEN
-      IF NOT (v_policy = 'terminateExisting' OR (v_policy = 'replaceTerminal' AND v_old.status IN ${ENDED})) THEN
+      IF NOT (v_policy = 'terminateExisting' OR (v_policy = 'replaceTerminal' AND v_old.status IN ${ENDED}
+          AND v_old.ended_at = coalesce((p_start ->> 'replacesEndedAtMs')::bigint, v_old.ended_at))) THEN
         RETURN 'exists';
       END IF;
       -- The children are closed while nobody has the id: what they tell their parent is not for the new instance.

@@ -46,9 +46,9 @@ BEGIN
 END`,
   ),
 
-  // Deletes an instance with its descendants. Returns their number, or why not.
+  // Deletes an instance with its descendants. p_ended: only the life that ended then; NULL: any. Returns their number, or why not.
   plpgsql(
-    'delete_instance(p_id text, p_forced boolean)',
+    'delete_instance(p_id text, p_forced boolean, p_ended bigint)',
     'text',
     `
 DECLARE
@@ -60,7 +60,7 @@ DECLARE
   v_left text[];
 BEGIN
   SELECT i.* INTO v_root FROM instances i WHERE i.instance_id = p_id FOR UPDATE;
-  IF v_root.instance_id IS NULL THEN RETURN 'notFound'; END IF;
+  IF v_root.instance_id IS NULL OR v_root.ended_at IS DISTINCT FROM coalesce(p_ended, v_root.ended_at) THEN RETURN 'notFound'; END IF;
   -- Another instance may have the id of the parent by now.
   IF EXISTS (SELECT FROM instances p WHERE p.instance_id = v_root.parent_instance_id AND p.first_execution_id <= v_root.parent_execution_id
       AND p.status NOT IN ${ENDED}) THEN
@@ -93,7 +93,7 @@ END`,
   each(
     'delete_instances(p_now bigint, p_items json[])',
     'text',
-    `delete_instance(v_item ->> 'instanceId', (v_item ->> 'isForced')::boolean)`,
+    `delete_instance(v_item ->> 'instanceId', (v_item ->> 'isForced')::boolean, (v_item ->> 'endedAtMs')::bigint)`,
   ),
 
   // Deletes past executions with their histories. Returns how many.
