@@ -16,7 +16,6 @@ const PACKAGES = [
   '@modelcontextprotocol/sdk',
   'commander',
   'prom-client',
-  'cli-table3',
   'cli-progress',
 ];
 

@@ -124,7 +124,7 @@ async function listAll(
     if (json) continue;
     if (executions.length > 1) io.print(io.paint('bold', `execution ${executionId}`));
     const followed = verdict.kind === 'parted' ? events.slice(0, Math.max(0, verdict.eventId - 1)) : events;
-    await printEvents(io, followed);
+    printEvents(io, followed);
     printVerdict(io, verdict, events.length);
     if (verdict.kind === 'followed') printOpen(io, waitsFor);
   }
@@ -141,7 +141,7 @@ async function stepThrough(io: Io, checker: Checker, { executionId, events }: Ex
     if (step === undefined) break;
     const verdict = await checker.check(events.slice(0, step.end));
     io.print(io.paint('bold', `\nstep ${at + 1} of ${steps.length}`));
-    await printEvents(io, events.slice(step.begin, step.end));
+    printEvents(io, events.slice(step.begin, step.end));
     if (verdict.kind === 'parted') {
       printVerdict(io, verdict, step.end);
       return EXIT.failed;
