@@ -81,7 +81,7 @@ describe('serve', { timeout: 120_000 }, () => {
       code: 2,
       stderr: expect.stringMatching(/can be reached from other machines.*\(OPTION_INVALID\)/) as unknown,
     });
-    expect(taken).toMatchObject({ code: 2, stderr: expect.stringContaining('EADDRINUSE') as unknown });
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringMatching(/EADDRINUSE.*another --port \(SERVER_FAILED\)/) as unknown });
     expect(both.code).toBe(2);
     expect(missing).toMatchObject({ code: 5, stderr: expect.stringContaining('(STORE_NOT_FOUND)') as unknown });
   });
