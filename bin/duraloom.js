@@ -19,9 +19,8 @@ const isOld = major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1])
 /** Runs this program again with another Node or another condition, and ends as it ends. */
 function startAgain(program, flags) {
   const child = spawn(program, [...flags, fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
-  // A terminal sends its interrupts to both.
-  process.on('SIGINT', () => undefined);
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  // A terminal sends its interrupts to both: the other one takes two that come together for one.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => fail(`${program} cannot be started: ${error.message}`, 'NODE_TOO_OLD'));
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);

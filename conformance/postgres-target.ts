@@ -1,4 +1,5 @@
-// The PostgreSQL provider as a target of the conformance cases. Neighbours: targets.ts names it, tests/conformance and tests/provider run it.
+// The PostgreSQL provider as a target of the conformance cases: `npm run conformance -- conformance/postgres-target.ts`. Neighbours: the other
+// providers of this package are in src/surfaces/cli/conformance-targets.ts; tests/provider runs it as tests.
 //
 // P1. Cases share a pool: a new connection would compile all functions of the schema again.
 // P2. A case gets a schema that is empty. Making one takes much longer than emptying one, so schemas are used again.
@@ -7,6 +8,7 @@ import type { ConformanceStore, ConformanceTarget } from 'duraloom/conformance';
 import { PostgresProvider, type PostgresOptions, type PostgresPool } from 'duraloom/postgres';
 import pg from 'pg';
 import { dropSchema, emptySchema, makeSchemaName } from '../postgres-server/schemas.ts';
+import { startPostgres } from '../postgres-server/server.ts';
 
 /** What the cases run on. */
 export type PostgresTarget = {
@@ -61,3 +63,14 @@ export function makePostgresTarget(url: string, options: Pick<PostgresOptions, '
     },
   };
 }
+
+let running: Promise<PostgresTarget> | null = null;
+
+/** On the server that is named by `DATABASE_URL`, or on one of our own that is started for the first case and ends with this process. */
+export const postgres: ConformanceTarget = {
+  name: 'postgres',
+  open: async (clock) => {
+    running ??= startPostgres({ fsync: 'off' }).then(({ url }) => makePostgresTarget(url));
+    return await (await running).target.open(clock);
+  },
+};

@@ -27,7 +27,9 @@ export function renderCommands(commands: readonly Command[]): string {
 function renderCommand({ name, summary, details, parameters, examples }: Command): string {
   const all = Object.values(parameters);
   const words = all.filter(({ kind }) => kind === 'argument').map(({ flags }) => ` ${flags}`);
-  const lines = all.map(({ flags, description }) => `- \`${flags}\`: ${description}`);
+  const lines = all.map(
+    ({ flags, description, choices = [] }) => `- \`${flags}\`: ${description}${choices.length === 0 ? '' : ` (${choices.join(', ')})`}`,
+  );
   const shown = examples.map(({ line, what }) => `# ${what}\n${line}`);
   return [
     `### duraloom ${name}`,

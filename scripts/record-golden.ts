@@ -1,5 +1,6 @@
-// Adds the golden histories of the current version: tests/golden/<version>/*.json. What is there already is never written again: a golden
-// that no longer replays shows a change that would break what is running. Run it once for each release.
+// Adds the golden histories of the current version: tests/golden/<version>/*.json. What is there already is never written again, also when it
+// would be recorded otherwise today: it stands for instances that are running, and tests/golden.test.ts replays it for ever. Run it for each
+// release, and for each new scenario.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { recordGoldens } from '../tests/golden/scenarios.ts';
@@ -9,19 +10,19 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const folder = process.argv[2] ?? join(root, 'tests/golden', version);
 
 mkdirSync(folder, { recursive: true });
-const refused: string[] = [];
+const kept: string[] = [];
 let added = 0;
 for (const [file, text] of await recordGoldens()) {
   const path = join(folder, file);
   if (!existsSync(path)) {
     writeFileSync(path, text);
     added += 1;
-  } else if (readFileSync(path, 'utf8') !== text) refused.push(file);
+  } else if (readFileSync(path, 'utf8') !== text) kept.push(file);
 }
 console.log(`${added} golden histories of ${version} added to ${folder}`);
-if (refused.length > 0) {
-  console.error(
-    `Not written, because another history of that name is there: ${refused.join(', ')}. Goldens are never changed; raise the version first`,
+if (kept.length > 0) {
+  console.log(
+    `Kept as they are, though they would be recorded otherwise today: ${kept.join(', ')}. They must go on replaying: npm test -- tests/golden. ` +
+      'The next version records them anew',
   );
-  process.exitCode = 1;
 }

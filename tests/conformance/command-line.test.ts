@@ -1,25 +1,21 @@
-// npm run conformance as somebody calls it: a process of its own, its output and its exit code.
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// npm run conformance, which is `duraloom conformance`, as somebody calls it: a process of its own, its output and its exit code.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { readCommand } from '../../conformance/options.ts';
-
-type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
+import { collect, type CliRun } from '../support/cli.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'duraloom-command-line-'));
+const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { readonly scripts: { readonly conformance: string } };
+/** The script without `node`. */
+const [, condition = '', program = '', command = ''] = scripts.conformance.split(' ');
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function check(...words: readonly string[]): Promise<Ended> {
-  const args = ['--conditions=duraloom-source', join(ROOT, 'conformance/main.ts'), ...words];
-  return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd: folder, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-    });
-  });
+async function check(...words: readonly string[]): Promise<CliRun> {
+  return await collect(spawn(process.execPath, [condition, join(ROOT, program), command, ...words], { cwd: folder }));
 }
 
 /** Writes a module, and gives its path from the folder in which the command runs. */
@@ -67,7 +63,7 @@ describe('npm run conformance', { timeout: TIMEOUT_MS }, () => {
     });
   });
 
-  test('checks the target that a module exports, by --module or in place of the provider', async () => {
+  test('checks the target that a module exports, beside other things that are no targets', async () => {
     const module = write(
       'target.ts',
       `import type { ConformanceTarget } from '${ROOT}/src/conformance.ts';
@@ -75,10 +71,17 @@ describe('npm run conformance', { timeout: TIMEOUT_MS }, () => {
        export const mine: ConformanceTarget = { name: 'mine', open: async (clock) => ({ provider: new MemoryProvider({ clock }) }) };
        export const other = 'no target';`,
     );
-    for (const words of [['--module', module], [module]]) {
-      const { code, stdout, stderr } = await check(...words, '--contract', 'creation');
-      expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'conformance mine: 14 passed, 0 failed, 0 skipped\n', stderr: '' });
-    }
+    const { code, stdout, stderr } = await check(module, '--contract', 'creation');
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'conformance mine: 14 passed, 0 failed, 0 skipped\n', stderr: '' });
+  });
+
+  test('gives programs one JSON document', async () => {
+    const [checked, listed] = await Promise.all([
+      check('memory', '--contract', 'creation', '--json'),
+      check('--list', '--contract', 'creation', '--json'),
+    ]);
+    expect(JSON.parse(checked.stdout)).toMatchObject({ target: 'memory', passed: 14, failed: 0, skipped: 0, results: { length: 14 } });
+    expect(JSON.parse(listed.stdout)).toMatchObject({ cases: { length: 14 } });
   });
 
   test('shows what failed, with its error, and ends with 1', async () => {
@@ -103,7 +106,7 @@ describe('npm run conformance', { timeout: TIMEOUT_MS }, () => {
     const { code, stdout } = await check(
       module,
       '--timeout',
-      '0.5',
+      '500ms',
       '--case',
       'messages come in the order',
       '--case',
@@ -118,41 +121,28 @@ describe('npm run conformance', { timeout: TIMEOUT_MS }, () => {
   });
 
   test.each([
-    [[], "Expected one provider of memory, sqlite, sqlite-memory or the path of a module, got ''"],
-    [['memory', 'sqlite'], "got 'memory sqlite'"],
-    [['memory', '--module', './x.ts'], "got 'memory ./x.ts'"],
-    [
-      ['postgres'],
-      "Unknown provider 'postgres'. Known: memory, sqlite, sqlite-memory; a module is given by its path, such as ./postgres.ts",
-    ],
-    [['memory', '--contract', 'locks'], "Unknown contract 'locks'. Known: creation, closing"],
-    [['memory', '--fast'], "Unknown option '--fast'"],
-    [['memory', '--timeout', '0'], "Expected --timeout to be a number of seconds up to 3600, not 0, got '0'"],
-    [['memory', '--timeout', 'long'], "got 'long'"],
-  ])('refuses %j', (words, message) => {
-    const command = readCommand(words, ['memory', 'sqlite', 'sqlite-memory'], ['creation', 'closing']);
-    expect(command).toMatchObject({ kind: 'wrong', message: expect.stringContaining(message) as string });
-  });
-
-  test.each([
-    [['nosuch'], /^conformance: Unknown provider 'nosuch'/],
-    [['memory', '--case', 'no such case'], /^conformance: No case is left/],
-    [['./missing.ts'], /^conformance: \.\/missing\.ts cannot be loaded: [^]*missing\.ts/],
-    [[write('empty.ts', 'export const name = 1;')], /^conformance: \.\/empty\.ts exports no ConformanceTarget/],
+    [[], 2, /^error: Name a provider: memory, sqlite, sqlite-memory, or the path of a module \(USAGE\)/],
+    [['memory', 'sqlite'], 2, /^error: .*[Tt]oo many arguments.*\(USAGE\)/],
+    [['sqlit'], 2, /^error: Expected the provider to be one of .*, got 'sqlit'\. Did you mean sqlite\? \(USAGE\)/],
+    [['postgres'], 2, /A module is given by its path, such as \.\/postgres\.ts \(USAGE\)/],
+    [['memory', '--contract', 'creatoin'], 2, /Did you mean creation\?/],
+    [['memory', '--fast'], 2, /Unknown option '--fast'/],
+    [['memory', '--timeout', '0'], 2, /Expected --timeout <duration> to be longer than 0/],
+    [['memory', '--timeout', 'long'], 2, /got 'long'/],
+    [['memory', '--case', 'no such case'], 2, /No case is left/],
+    [['./missing.ts'], 3, /^error: There is no file '.\/missing\.ts'.*\(FILE_NOT_FOUND\)/],
+    [[write('empty.ts', 'export const name = 1;')], 2, /'\.\/empty\.ts' exports no ConformanceTarget/],
     [
       [write('two.ts', `export const a = { name: 'a', open() {} }; export const b = { name: 'b', open() {} };`)],
-      /^conformance: \.\/two\.ts exports several targets, expected one: a, b/,
+      2,
+      /'\.\/two\.ts' exports several targets, expected one: a, b/,
     ],
-  ])('ends with 2 and the usage for %j', async (words, message) => {
+    [[write('throws.ts', `throw new Error('not today');`)], 1, /'\.\/throws\.ts' cannot be loaded: not today \(FILE_UNREADABLE\)/],
+    [[write('syntax.ts', '\nexport const = 1;')], 1, /'\.\/syntax\.ts' cannot be loaded: .*syntax\.ts:2.* \(FILE_UNREADABLE\)/],
+  ])('refuses %j', async (words, exitCode, message) => {
     const { code, stdout, stderr } = await check(...words);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' });
     expect(stderr).toMatch(message);
-    expect(stderr).toContain('npm run conformance -- <provider> [options]');
-  });
-
-  test('--help says how it is called', async () => {
-    const { code, stdout } = await check('--help');
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/^npm run conformance -- <provider> \[options\]$/m);
+    expect(stderr).not.toMatch(/^\s+at /m);
   });
 });

@@ -1,7 +1,7 @@
 // The memory provider keeps the storage contract.
 import { conformanceCases, runConformanceCase } from 'duraloom/conformance';
 import { afterAll, describe, test } from 'vitest';
-import { memory } from '../../conformance/targets.ts';
+import { memory } from '../../src/surfaces/cli/conformance-targets.ts';
 import { SkipReport } from '../support/skip-report.ts';
 
 describe('memory provider', () => {

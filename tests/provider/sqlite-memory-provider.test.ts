@@ -1,7 +1,7 @@
 // The SQLite provider keeps the storage contract without a file.
 import { conformanceCases, runConformanceCase } from 'duraloom/conformance';
 import { afterAll, describe, test } from 'vitest';
-import { sqliteMemory } from '../../conformance/targets.ts';
+import { sqliteMemory } from '../../src/surfaces/cli/conformance-targets.ts';
 import { SkipReport } from '../support/skip-report.ts';
 
 describe('sqlite provider without a file', () => {

@@ -1,7 +1,7 @@
 // The SQLite provider keeps the storage contract on a file.
 import { conformanceCases, runConformanceCase } from 'duraloom/conformance';
 import { afterAll, describe, test } from 'vitest';
-import { sqlite } from '../../conformance/targets.ts';
+import { sqlite } from '../../src/surfaces/cli/conformance-targets.ts';
 import { SkipReport } from '../support/skip-report.ts';
 
 describe('sqlite provider', () => {

@@ -37,7 +37,7 @@ type FilterParameters = {
 export const FILTERS: FilterParameters = {
   name: option('--name <name>', 'Only this orchestration'),
   status: {
-    ...option('--status <statuses>', `Only these, separated by commas: ${STATUS_NAMES.join(', ')}`, readStatuses),
+    ...option('--status <statuses>', 'Only these, separated by commas', readStatuses),
     choices: STATUS_NAMES,
   },
   version: option('--version <version>', 'Only this version of the code'),

@@ -2,11 +2,12 @@
 // program.ts reads the line, io.ts is the terminal.
 //
 // M1. No stack trace reaches a person, unless DURALOOM_DEBUG=1 asks for it.
-// M2. Ctrl-C aborts the command by its signal; the second one ends the process at once. A reader that goes away (`| head`) ends it in silence.
+// M2. Ctrl-C aborts the command by its signal; the second one ends the process at once. A reader that goes away (`| head`) ends it in silence;
+//     output that cannot be written for another reason is an error like others.
 import { CommanderError } from 'commander';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { EXIT, tellError, CliError, type ExitCode, type ToldError } from './cli-error.ts';
+import { EXIT, tellError, CliError, type ExitCode } from './cli-error.ts';
 import type { Command, CommandContext } from './command.ts';
 import { COMMANDS } from './commands/all.ts';
 import { Io } from './io.ts';
@@ -15,6 +16,8 @@ import { locateStore, openStore, type OpenedStore } from './store.ts';
 import { clean, cleanLines, toJson } from './text.ts';
 import { readVersion } from './version.ts';
 
+/** Interrupts that come together are one: a terminal sends it to this process, and so does the one that started it (bin/duraloom.js). */
+const SAME_INTERRUPT_MS = 100;
 /** How long stores may take to close. */
 const CLOSE_TIMEOUT_MS = 3_000;
 
@@ -27,7 +30,7 @@ const CLOSE_TIMEOUT_MS = 3_000;
 export async function main(words: readonly string[]): Promise<number> {
   const abort = new AbortController();
   const io = new Io(process, abort.signal);
-  endWithReader();
+  endWithReader(io, words.includes('--json'));
   let exitCode: ExitCode = EXIT.ok;
   const program = buildProgram(COMMANDS, readVersion(), io, async (command, values) => {
     exitCode = await runCommand(command, values, io, abort);
@@ -37,7 +40,7 @@ export async function main(words: readonly string[]): Promise<number> {
     await program.parseAsync([...words], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return report(io, error, words.includes('--json'));
+    return report(io, error instanceof CommanderError ? toUsage(error, words) : error, words.includes('--json'));
   }
 }
 
@@ -82,8 +85,11 @@ async function closeAll(opened: readonly OpenedStore[]): Promise<boolean> {
 
 /** M2. */
 function listen(abort: AbortController): () => void {
+  let firstAt = 0;
   const onSignal = (): void => {
-    if (abort.signal.aborted) process.exit(EXIT.interrupted);
+    const now = performance.now();
+    if (!abort.signal.aborted) firstAt = now;
+    else if (now - firstAt > SAME_INTERRUPT_MS) process.exit(EXIT.interrupted);
     abort.abort();
   };
   process.on('SIGINT', onSignal);
@@ -94,18 +100,20 @@ function listen(abort: AbortController): () => void {
   };
 }
 
-function endWithReader(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(EXIT.ok);
-      throw error;
-    });
-  }
+function endWithReader(io: Io, isJson: boolean): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    const told = new CliError('FILE_UNREADABLE', `Standard output cannot be written: ${error.message}`, { cause: error });
+    process.exit(report(io, told, isJson));
+  });
+  // Nobody can be told.
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed));
 }
 
+/** null: there is nothing to tell. */
 function report(io: Io, error: unknown, isJson: boolean): ExitCode {
-  const told = tell(error);
-  if (told === null) return EXIT.ok;
+  if (error === null) return EXIT.ok;
+  const told = tellError(error);
   // A message of several lines has its code on the first one.
   const [first = '', ...more] = cleanLines(told.message).split('\n');
   const text = [`${io.paintNote('red', 'error:')} ${first} (${clean(told.code)})`, ...more].join('\n');
@@ -115,12 +123,11 @@ function report(io: Io, error: unknown, isJson: boolean): ExitCode {
 }
 
 /** null: help or version was asked for. */
-function tell(error: unknown): ToldError | null {
-  if (!(error instanceof CommanderError)) return tellError(error);
+function toUsage(error: CommanderError, words: readonly string[]): CliError | null {
   if (error.exitCode === 0 || error.code === 'commander.help') return null;
-  return {
-    code: 'USAGE',
-    message: `${readComplaint(error.message)} See duraloom --help`.replace(/([^?]) See/, '$1. See'),
-    exitCode: EXIT.usage,
-  };
+  const typed = `${words.join(' ')} `;
+  const command = COMMANDS.find(({ name }) => typed.startsWith(`${name} `));
+  const dash = /option '-[^-]/.test(error.message) ? 'An id that begins with - goes behind --. ' : '';
+  const complaint = readComplaint(error.message).replace(/[^?]$/, '$&.');
+  return new CliError('USAGE', `${complaint} ${dash}See duraloom ${command === undefined ? '' : `${command.name} `}--help`);
 }

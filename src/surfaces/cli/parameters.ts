@@ -269,7 +269,25 @@ export async function readTextFile(file: string): Promise<string> {
 }
 
 /**
- * Makes the error for a file that cannot be read or written.
+ * Makes the error for a file that cannot be written.
+ *
+ * @param file - its path
+ * @param cause - what the system said
+ * @returns the error
+ */
+export function writeError(file: string, cause: unknown): CliError {
+  const { code, message } = toFailure(cause);
+  if (code === 'ENOENT')
+    return new CliError('FILE_NOT_FOUND', `The folder of '${file}' is not there. Make it, or choose another path`, { cause });
+  return new CliError(
+    'FILE_UNREADABLE',
+    `'${file}' cannot be written: ${message}. Check the path, its permissions and the room on the disk`,
+    { cause },
+  );
+}
+
+/**
+ * Makes the error for a file that cannot be read.
  *
  * @param file - its path
  * @param cause - what the system said
@@ -278,5 +296,6 @@ export async function readTextFile(file: string): Promise<string> {
 export function fileError(file: string, cause: unknown): CliError {
   const { code, message } = toFailure(cause);
   if (code === 'ENOENT') return new CliError('FILE_NOT_FOUND', `There is no file '${file}'. Check the path`, { cause });
-  return new CliError('FILE_UNREADABLE', `'${file}' cannot be used: ${message}. Check the path and its permissions`, { cause });
+  const why = code === 'EISDIR' ? 'it is a folder' : message;
+  return new CliError('FILE_UNREADABLE', `'${file}' cannot be read: ${why}. Check the path and its permissions`, { cause });
 }

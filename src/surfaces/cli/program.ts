@@ -33,6 +33,7 @@ export function buildProgram(commands: readonly Command[], version: string, io: 
     .version(version, '-V, --version', 'Print the version')
     .helpOption('-h, --help', 'Print help')
     .usage('<command> [options]')
+    .helpCommand('help [command]', 'Print the help of a command')
     // Else options of a command with the name of one of the program would be the program's.
     .enablePositionalOptions()
     .exitOverride()

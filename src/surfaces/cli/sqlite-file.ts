@@ -6,6 +6,15 @@ import { toFailure } from '../../types/failure.ts';
 /** Version of the schema of a new file. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
+const RESTORE = 'Restore the file from a backup';
+/** What to do, by how SQLite's code begins. Only what is damaged is to be restored. */
+const ADVICE: readonly (readonly [string, string])[] = [
+  ['SQLITE_BUSY', 'Another program holds its lock: wait, or end it'],
+  ['SQLITE_CANTOPEN', 'Check that it is a file, and the permissions of it and its folder'],
+  ['SQLITE_IOERR', 'Check that it is a file, and the disk'],
+  ['SQLITE_READONLY', 'Give this user the right to write the file and its folder: readers of a store need it, too'],
+];
+
 /** Most complaints of SQLite that are taken. */
 const MAX_COMPLAINTS = 20;
 
@@ -29,9 +38,9 @@ export async function checkIntegrity(file: string): Promise<readonly string[]> {
     file,
     (database) => {
       const rows = database.prepare(`PRAGMA integrity_check(${MAX_COMPLAINTS})`).pluck().all() as readonly string[];
-      return rows.filter((row) => row !== 'ok').map((row) => `SQLite says: ${row}. Restore the file from a backup`);
+      return rows.filter((row) => row !== 'ok').map((row) => `SQLite says: ${row}. ${RESTORE}`);
     },
-    (reason) => [`SQLite says: ${reason}. Restore the file from a backup`],
+    (reason) => [reason],
   );
 }
 
@@ -84,7 +93,8 @@ async function look<Result>(
     database = new Sqlite(file, { readonly: true, fileMustExist: true, timeout: 2_000 });
     return read(database);
   } catch (error) {
-    return failed(toFailure(error).message);
+    const { code = '', message } = toFailure(error);
+    return failed(`SQLite says: ${message}. ${ADVICE.find(([prefix]) => code.startsWith(prefix))?.[1] ?? RESTORE}`);
   } finally {
     database?.close();
   }

@@ -1,6 +1,6 @@
 // Which store, and opening it. `--store`, then DURALOOM_STORE, then duraloom.config.json, then ./duraloom.db. A missing file is an error: only a
 // command that says so makes one. Neighbours: commands/ open it by their context.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Client, Provider } from '../../index.ts';
@@ -115,12 +115,22 @@ export function describeStore(location: StoreLocation): string {
  * @throws {CliError} `STORE_NOT_FOUND`
  */
 export function assertStoreExists(location: StoreLocation): void {
-  if (location.kind !== 'sqlite' || existsSync(location.file)) return;
+  if (isThere(location)) return;
   const source = location.named === 'the default' ? '' : ` (named by ${location.named})`;
   throw new CliError(
     'STORE_NOT_FOUND',
-    `There is no store '${location.file}'${source}. Name one with --store or ${STORE_VARIABLE}, or start the host that makes it`,
+    `There is no store '${describeStore(location)}'${source}. Name one with --store or ${STORE_VARIABLE}, or start the host that makes it`,
   );
+}
+
+/**
+ * Looks whether a store has been made. An empty file is none: opening it would make it one.
+ *
+ * @param location - of the store
+ * @returns false when its file is missing or empty; what a server has, only connecting tells
+ */
+export function isThere(location: StoreLocation): boolean {
+  return location.kind !== 'sqlite' || (statSync(location.file, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /**

@@ -3,9 +3,9 @@
 import { encodeRecord } from '../../types/codec.ts';
 
 /** What a terminal acts on, or what makes text look like other text. */
-const ACTIVE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu;
+const ACTIVE = /[\p{Cc}\p{Bidi_Control}\u00ad\u200b\u2028\u2029\u2060\ufeff]/gu;
 /** The same without line feed and tab. */
-const ACTIVE_IN_LINES = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu;
+const ACTIVE_IN_LINES = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u00ad\u200b\u2028\u2029\u2060\ufeff]/gu;
 const SHORT: ReadonlyMap<string, string> = new Map([
   ['\n', String.raw`\n`],
   ['\r', String.raw`\r`],

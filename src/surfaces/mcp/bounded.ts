@@ -6,6 +6,8 @@ import { toPlainJson } from '../operations/wire.ts';
 
 /** Largest result, in UTF-16 units of its JSON. Reason: it goes into the context of a model, which is dear. */
 export const MAX_RESULT_UNITS = 40_000;
+/** More fields than any object of ours has. */
+const OWN_FIELDS = 32;
 /** Longest text within a result that is too large. */
 const MAX_TEXT_UNITS = 1_000;
 
@@ -64,7 +66,7 @@ function cut(result: Readonly<Record<string, unknown>>): BoundedResult {
     text = encodeRecord(cutResult);
     if (text.length <= MAX_RESULT_UNITS) break;
   }
-  return { result: cutResult, text, note: 'Long texts and lists are cut. Read all of it over HTTP or with the command line.' };
+  return { result: cutResult, text, note: 'Long texts, lists and objects are cut. Read all of it over HTTP or with the command line.' };
 }
 
 type Bounds = { readonly most: number; readonly textUnits: number };
@@ -75,5 +77,7 @@ function shorten(value: unknown, bounds: Bounds): unknown {
   }
   if (Array.isArray(value)) return value.slice(0, bounds.most).map((item) => shorten(item, bounds));
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, shorten(item, bounds)]));
+  // Objects of ours have few fields, so that they stay whole; those of users may have any number.
+  const entries = Object.entries(value).slice(0, Math.max(OWN_FIELDS, bounds.most));
+  return Object.fromEntries(entries.map(([key, item]) => [key, shorten(item, bounds)]));
 }

@@ -51,9 +51,8 @@ function toTool(operation: Operation, input: z.ZodObject): Tool {
     name: toToolName(operation.name),
     title: summary,
     description,
-    // Clients validate by draft 7.
-    inputSchema: z.toJSONSchema(input, { target: 'draft-7', io: 'input' }) as Tool['inputSchema'],
-    outputSchema: z.toJSONSchema(output, { target: 'draft-7', io: 'input' }) as Tool['outputSchema'],
+    inputSchema: toSchema(input) as Tool['inputSchema'],
+    outputSchema: toSchema(output) as Tool['outputSchema'],
     annotations: {
       title: summary,
       readOnlyHint: !isWrite,
@@ -62,6 +61,19 @@ function toTool(operation: Operation, input: z.ZodObject): Tool {
       openWorldHint: false,
     },
   };
+}
+
+/** By draft 7, by which clients validate. Without what a model pays for and does not need: patterns of times, largest whole numbers. */
+function toSchema(schema: z.ZodType): unknown {
+  const { $schema: _draft, ...plain } = z.toJSONSchema(schema, {
+    target: 'draft-7',
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    },
+  });
+  return plain;
 }
 
 /**

@@ -1,12 +1,12 @@
 // The stores that are compared with the model. Neighbours: model.test.ts, regressions.test.ts.
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { emptyDatabase } from '../../../conformance/targets.ts';
 import { JournalProvider } from '../../../examples/own-provider/journal-provider.ts';
 import { MemoryProvider } from '../../../src/provider/memory/memory-provider.ts';
 import type { SimulatedClock } from '../../../src/provider/simulated-clock.ts';
 import { SqliteProvider } from '../../../src/provider/sqlite/sqlite-provider.ts';
 import { PostgresRuns } from './postgres-store.ts';
+import { emptyDatabase } from '../../../src/surfaces/cli/conformance-targets.ts';
 import type { StoreKind } from './world.ts';
 
 const postgres = new PostgresRuns();

@@ -1,10 +1,10 @@
 // Stores that cannot be used, readers that go away, words that make no sense: a clear message, the right exit code, and never a stack trace.
 import Database from 'better-sqlite3';
 import { SqliteProvider } from 'duraloom/sqlite';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Client } from '../../../src/index.ts';
@@ -80,6 +80,35 @@ describe('a store', { timeout: 120_000 }, () => {
     expect(await Promise.all(names.map((name) => readFile(file(name))))).toEqual(before);
   });
 
+  test('that is an empty file is none, and stays empty', async () => {
+    await writeFile(join(place.folder, 'empty.db'), '');
+    const [list, doctor, start] = await Promise.all([
+      place.run(['list', '--store', 'empty.db']),
+      place.run(['doctor', '--store', 'empty.db']),
+      place.run(['start', 'x', '--create', '--dry-run', '--id', 'new', '--store', 'empty.db']),
+    ]);
+    expectError(list, 5, /no store '.*empty\.db'.*\(STORE_NOT_FOUND\)/);
+    expect(doctor).toMatchObject({ code: 5, stdout: expect.stringMatching(/^failed +store .*empty\.db is not there/m) as unknown });
+    expect(start).toMatchObject({ code: 0, stdout: "Would start 'x' as instance 'new'\n" });
+    expect((await readFile(join(place.folder, 'empty.db'))).length).toBe(0);
+  });
+
+  test('that another program has for itself is not said to be damaged', async () => {
+    await writeFile(join(place.folder, 'held.db'), await readFile(join(place.folder, 'good.db')));
+    const database = new Database(join(place.folder, 'held.db'));
+    database.pragma('locking_mode = EXCLUSIVE');
+    database.exec('BEGIN EXCLUSIVE');
+    try {
+      const doctor = await place.run(['doctor', '--store', 'held.db']);
+      expect(doctor).toMatchObject({
+        code: 5,
+        stdout: expect.stringMatching(/^failed +file .*locked\. Another program holds/m) as unknown,
+      });
+    } finally {
+      database.close();
+    }
+  });
+
   test('that is locked for long cannot be written, and says so', async () => {
     const database = new Database(join(place.folder, 'good.db'));
     database.exec('BEGIN IMMEDIATE');
@@ -141,6 +170,26 @@ describe('a command line', { timeout: 120_000 }, () => {
     expectError(both, 2, /USAGE/);
     expectError(none, 2, /at least one instance/);
     expectError(noInput, 3, /no file 'missing\.json'.*\(FILE_NOT_FOUND\)/);
+    const [dash, argument, picture] = await Promise.all([
+      place.run(['show', '-dash']),
+      place.run(['completion']),
+      place.run(['diagram', '--store', 'good.db']),
+    ]);
+    expectError(dash, 2, /An id that begins with - goes behind --\. See duraloom show --help/);
+    expectError(argument, 2, /'shell'\. See duraloom completion --help/);
+    expectError(picture, 2, /instance, or a history file with --file/);
+  });
+
+  test('about an instance that has not begun says so', async () => {
+    const words = [
+      ['history', 'waiting', '--recorded'],
+      ['diagram', 'waiting'],
+      ['replay', '--instance', 'waiting', '--code', 'code.mjs'],
+    ];
+    await writeFile(join(place.folder, 'code.mjs'), '');
+    for (const run of await Promise.all(words.map((typed) => place.run([...typed, '--store', 'good.db'])))) {
+      expectError(run, 1, /'waiting' has no history yet: no host has run its first turn.*\(INPUT_INVALID\)/);
+    }
   });
 
   test('without a command prints help and ends with 0; so does --help of every command', async () => {
@@ -163,6 +212,42 @@ describe('a command line', { timeout: 120_000 }, () => {
     expect(await collect(child)).toMatchObject({ code: 0, stderr: '' });
   });
 
+  // Only Linux has a device without room.
+  test.skipIf(!existsSync('/dev/full'))('whose output has no room says so', async () => {
+    for (const words of [['list'], ['list', '--json'], ['export']]) {
+      const full = openSync('/dev/full', 'w');
+      const child = spawn(process.execPath, [PROGRAM, ...words, '--store', 'good.db'], {
+        cwd: place.folder,
+        stdio: ['ignore', full, 'pipe'],
+      });
+      closeSync(full);
+      const { code, stderr } = await collect(child);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/Standard output cannot be written: ENOSPC/);
+      expect(stderr).not.toMatch(/^\s+at /m);
+    }
+  });
+
+  // In a clone without a build the program starts itself again, as its source.
+  test('in a clone is interrupted alone, or with all its group as a terminal does, and ends with 130 once', async () => {
+    const root = new URL('../../..', import.meta.url).pathname;
+    const clone = join(place.folder, 'clone');
+    await mkdir(join(clone, 'bin'), { recursive: true });
+    await copyFile(PROGRAM, join(clone, 'bin/duraloom.js'));
+    await copyFile(join(root, 'package.json'), join(clone, 'package.json'));
+    for (const name of ['src', 'node_modules']) await symlink(join(root, name), join(clone, name));
+    const env = { ...process.env, NODE_OPTIONS: '' };
+    for (const isGroup of [false, true]) {
+      const words = [join(clone, 'bin/duraloom.js'), 'watch', 'waiting', '--store', 'good.db'];
+      const child = spawn(process.execPath, words, { cwd: place.folder, env, detached: true });
+      const ended = collect(child);
+      await once(child.stdout, 'data');
+      process.kill(isGroup ? -(child.pid ?? 0) : (child.pid ?? 0), 'SIGINT');
+      const { code, stderr } = await ended;
+      expect([code, stderr]).toEqual([130, 'error: Interrupted (INTERRUPTED)\n']);
+    }
+  });
+
   test('that is interrupted ends with 130 and without a trace', async () => {
     const child = spawn(process.execPath, [PROGRAM, 'watch', 'waiting', '--store', 'good.db'], { cwd: place.folder });
     const ended = collect(child);
@@ -182,7 +267,62 @@ describe('a command line', { timeout: 120_000 }, () => {
 describe('export', { timeout: 120_000 }, () => {
   test('leaves nothing behind when it fails', async () => {
     const run = await place.run(['export', 'no/such/folder.jsonl', '--store', 'good.db']);
-    expectError(run, 3, /\(FILE_NOT_FOUND\)/);
+    expectError(run, 3, /The folder of 'no\/such\/folder\.jsonl' is not there.*\(FILE_NOT_FOUND\)/);
     expect(existsSync(join(place.folder, 'no'))).toBe(false);
+    expectError(await place.run(['export', '.', '--store', 'good.db']), 1, /'\.' is a folder/);
+  });
+
+  test('writes into a pipe, and never replaces it', async () => {
+    const pipe = join(place.folder, 'pipe');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    const [text, run] = await Promise.all([readFile(pipe, 'utf8'), place.run(['export', 'pipe', '--store', 'good.db'])]);
+    expect(run).toMatchObject({ code: 0, stdout: 'Exported 2 instance(s) to pipe\n' });
+    expect(text.trimEnd().split('\n').length).toBe(2);
+    expect(statSync(pipe).isFIFO()).toBe(true);
+  });
+});
+
+describe('import', { timeout: 120_000 }, () => {
+  test('of broken lines names the line of the file, and says what is in the store', async () => {
+    const { stdout } = await place.run(['export', '--store', 'good.db']);
+    const [first = '', second = ''] = stdout.split('\n');
+    const target = ['--store', 'imported.db'];
+    const dry = await place.run(['import', '-', ...target, '--create', '--dry-run'], { input: stdout });
+    expect(dry).toMatchObject({ code: 0, stdout: 'Would import 2 instance(s); 0 are there already\n' });
+    expect(existsSync(join(place.folder, 'imported.db'))).toBe(false);
+    const run = (input: string): Promise<CliRun> => place.run(['import', '-', ...target, '--create'], { input });
+    expectError(await run(`\n${first}\n\n{"half":\n${second}\n`), 1, /Line 4 is no JSON: .* 1 instance\(s\) before it are in the store/);
+    expectError(
+      await run(`${first}\n${second.replace('"Pending"', '"Bogus"')}\n`),
+      1,
+      /Line 2 is no instance that duraloom export wrote.* 1 instance\(s\) before it/,
+    );
+    expectError(await place.run(['import', '.', ...target]), 1, /'\.' cannot be read: it is a folder/);
+    expect(await place.json(['list', '--count', ...target])).toMatchObject({ count: 1 });
+  });
+});
+
+describe('a dry run', { timeout: 120_000 }, () => {
+  test('refuses what would be refused', async () => {
+    const provider = await SqliteProvider.open(join(place.folder, 'dry.db'));
+    const client = new Client(provider);
+    for (const id of ['alive', 'ended']) await client.startOrchestration(id, 'nobody');
+    await client.terminate('ended');
+    await provider.close();
+    const dry = (...words: readonly string[]): Promise<CliRun> => place.run([...words, '--dry-run', '--store', 'dry.db']);
+    const actions = ['cancel', 'terminate', 'suspend', 'resume', 'retry', 'delete'] as const;
+    const runs = await Promise.all(
+      actions.map(async (action) => [action, await dry(action, 'ended'), await dry(action, 'alive')] as const),
+    );
+    expect(runs.map(([action, ended, alive]) => [action, ended.code, alive.code])).toEqual([
+      ['cancel', 4, 0],
+      ['terminate', 4, 0],
+      ['suspend', 4, 0],
+      ['resume', 4, 0],
+      ['retry', 0, 4],
+      ['delete', 0, 4],
+    ]);
+    expect(await dry('delete', 'alive', '--force')).toMatchObject({ code: 0, stdout: "alive: would delete it ('nobody', Pending)\n" });
+    expect(await place.json(['list', '--count', '--store', 'dry.db'])).toMatchObject({ count: 2 });
   });
 });

@@ -1,4 +1,4 @@
-// Commands about code and pictures: conformance of providers, diagrams and reports. No host is needed.
+// Pictures: diagrams and reports. No host is needed.
 import { Client, Runtime } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -48,33 +48,5 @@ describe('diagram', { timeout: 120_000 }, () => {
       place.run(['diagram', 'nobody']),
     ]);
     expect([there, both, nothing, early, unknown].map(({ code }) => code)).toEqual([4, 2, 2, 1, 3]);
-  });
-});
-
-describe('conformance', { timeout: 120_000 }, () => {
-  test('runs cases on providers of this package and of others, and lists them', async () => {
-    const target = `export const broken = { name: 'broken', open: async () => { throw new Error('does not open'); } };`;
-    await writeFile(join(place.folder, 'target.mjs'), target);
-    await writeFile(join(place.folder, 'none.mjs'), 'export const nothing = 1;');
-    const [list, memory, sqlite, broken, none, missing, wrong] = await Promise.all([
-      place.run(['conformance', '--list', '--contract', 'creation']),
-      place.run(['conformance', 'memory', '--contract', 'creation', '--json']),
-      place.run(['conformance', 'sqlite', '--contract', 'creation', '--verbose']),
-      place.run(['conformance', './target.mjs', '--contract', 'creation']),
-      place.run(['conformance', './none.mjs']),
-      place.run(['conformance', './missing.mjs']),
-      place.run(['conformance', 'memory', '--contract', 'creatoin']),
-    ]);
-    const cases = list.stdout.trim().split('\n').length;
-    expect(cases).toBeGreaterThan(3);
-    expect(JSON.parse(memory.stdout)).toMatchObject({ target: 'memory', failed: 0 });
-    expect(sqlite).toMatchObject({
-      code: 0,
-      stdout: expect.stringMatching(/^passed {3}creation: [^]*conformance sqlite: \d+ passed, 0 failed/) as unknown,
-    });
-    expect(broken).toMatchObject({ code: 1, stdout: expect.stringContaining(`conformance broken: 0 passed, ${cases} failed`) as unknown });
-    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('exports no ConformanceTarget') as unknown });
-    expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot be loaded.*memory, sqlite/) as unknown });
-    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean creation?') as unknown });
   });
 });

@@ -41,6 +41,17 @@ describe('init', { timeout: 120_000 }, () => {
       code: 2,
       stderr: expect.stringContaining('(USAGE)') as unknown,
     });
+    await writeFile(join(place.folder, 'file'), '');
+    const [onFile, inFile, own, spaced] = await Promise.all([
+      place.run(['init', 'file', '--dry-run']),
+      place.run(['init', 'file/x']),
+      place.run(['init', 'x', '--name', 'duraloom']),
+      place.run(['init', 'with blank', '--dependency', '^1.2.3']),
+    ]);
+    expect(onFile).toMatchObject({ code: 4, stderr: expect.stringContaining('is no folder') as unknown });
+    expect(inFile).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot be written: ENOTDIR.*\(FILE_UNREADABLE\)/) as unknown });
+    expect(own.code).toBe(2);
+    expect(spaced).toMatchObject({ code: 0, stdout: expect.stringContaining("cd 'with blank'") as unknown });
   });
 
   test('makes a project that runs, by its own words', async () => {

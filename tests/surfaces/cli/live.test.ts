@@ -401,7 +401,7 @@ describe('a recorded history', { timeout: 120_000 }, () => {
       executions: [{ executionId: 1, kind: 'followed', outcome: { kind: 'completed' }, waitsFor: [] }],
     });
     expect(bad).toMatchObject({ code: 2, stderr: expect.stringMatching(/--until to be at most \d+, got 999/) as unknown });
-    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('(MODULE_NOT_LOADED)') as unknown });
+    expect(unknown).toMatchObject({ code: 3, stderr: expect.stringContaining('(FILE_NOT_FOUND)') as unknown });
   });
 
   test('is validated as a file, in every form', async () => {

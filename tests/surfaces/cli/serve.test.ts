@@ -81,7 +81,7 @@ describe('serve', { timeout: 120_000 }, () => {
       code: 2,
       stderr: expect.stringMatching(/can be reached from other machines.*\(OPTION_INVALID\)/) as unknown,
     });
-    expect(taken).toMatchObject({ code: 2, stderr: expect.stringContaining('EADDRINUSE') as unknown });
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringMatching(/EADDRINUSE.*another --port \(SERVER_FAILED\)/) as unknown });
     expect(both.code).toBe(2);
     expect(missing).toMatchObject({ code: 5, stderr: expect.stringContaining('(STORE_NOT_FOUND)') as unknown });
   });
@@ -108,6 +108,29 @@ describe('mcp', { timeout: 120_000 }, () => {
       await Promise.all([reader.close(), writer.close()]);
     }
   });
+
+  test('ends with 0 when its client goes while a call waits', async () => {
+    await place.json(['start', 'greet', '--id', 'waits']);
+    const child = spawn(process.execPath, [PROGRAM, 'mcp'], { cwd: place.folder });
+    started.push(child);
+    const ended = collect(child);
+    const send = (message: object): boolean => child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+    const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+    send({ id: 1, method: 'initialize', params });
+    send({ method: 'notifications/initialized' });
+    send({ id: 2, method: 'tools/call', params: { name: 'wait_for_result', arguments: { id: 'waits', waitMs: 60_000 } } });
+    send({ id: 3, method: 'tools/call', params: { name: 'get_meta' } });
+    let seen = '';
+    await new Promise<void>((resolve) => {
+      child.stdout.on('data', (text: string) => {
+        seen += text;
+        if (seen.includes('"id":3')) resolve();
+      });
+    });
+    child.stdin.end();
+    const { code, stderr } = await ended;
+    expect([code, stderr]).toEqual([0, '']);
+  }, 30_000);
 
   test('ends with 0 when its client goes', async () => {
     expect(await place.run(['mcp'])).toMatchObject({ code: 0, stdout: '', stderr: '' });

@@ -5,6 +5,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { createMcpServer, type McpOptions } from 'duraloom/mcp';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { McpSessions } from '../../../src/surfaces/mcp/sessions.ts';
 import { MAX_RESULT_UNITS } from '../../../src/surfaces/mcp/bounded.ts';
@@ -199,6 +200,53 @@ describe('tools', () => {
     expect(texts[0]?.length).toBeLessThanOrEqual(MAX_RESULT_UNITS);
     expect(result).toMatchObject({ values: [{ key: 'input' }] });
   });
+
+  test('keep objects with many keys, and lists within lists, small as well', async () => {
+    const client = await inMemory();
+    // The client of the SDK holds results to the schemas that it was told.
+    await client.listTools();
+    const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`key number ${index}`, { index, text: 'x'.repeat(20) }]));
+    const nested = Array.from({ length: 300 }, () => Array.from({ length: 300 }, () => 'y'));
+    for (const [id, input] of [
+      ['wide', wide],
+      ['nested', nested],
+    ] as const) {
+      await surface.client.startOrchestration(id, 'approval', input);
+      await expect.poll(async () => (await surface.client.getState(id))?.eventCount).toBeGreaterThan(0);
+      const { isError, texts } = await call(client, 'read_history', { id, limit: 1 });
+      expect(isError).toBe(false);
+      expect(texts[0]?.length).toBeLessThanOrEqual(MAX_RESULT_UNITS);
+      expect(texts[0]).toContain('OrchestrationStarted');
+      expect(texts[1]).toContain('cut');
+    }
+  });
+
+  test('are taught by a skill that knows every kind of wait', () => {
+    const skill = readFileSync(new URL('../../../docs/skills/duraloom/SKILL.md', import.meta.url), 'utf8');
+    const source = readFileSync(new URL('../../../src/client/explain.ts', import.meta.url), 'utf8');
+    const [, waits = ''] = /export type Wait =([^]*?)\n\);/.exec(source) ?? [];
+    const kinds = [...waits.matchAll(/readonly kind: '(\w+)'/g)].map(([, kind]) => kind);
+    expect(kinds.length).toBeGreaterThan(5);
+    expect(kinds.filter((kind) => !skill.includes(`- \`${kind}\``))).toEqual([]);
+  });
+
+  test('cost a model little to know', async () => {
+    const client = await inMemory({ allowWrites: true });
+    const text = JSON.stringify((await client.listTools()).tools);
+    expect(text).not.toContain('"pattern":"');
+    expect(text.length).toBeLessThan(45_000);
+  });
+
+  test('that wait are given up when the caller gives up', async () => {
+    const client = await inMemory();
+    const abort = new AbortController();
+    const waiting = client.callTool({ name: 'wait_for_result', arguments: { id: 'asks/1', waitMs: 60_000 } }, undefined, {
+      signal: abort.signal,
+    });
+    abort.abort(new RangeError('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    expect((await call(client, 'get_instance', { id: 'asks/1' })).result).toMatchObject({ status: 'Running' });
+  });
 });
 
 describe('over HTTP', () => {
@@ -217,6 +265,42 @@ describe('over HTTP', () => {
     );
     expect((await ask(surface.server, 'POST', '/mcp', { body: 'x'.repeat(6 * 1024 * 1024), headers })).status).toBe(413);
   });
+
+  test('sessions do not touch each other: one ends with its calls, the other goes on', async () => {
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const transport = new StreamableHTTPClientTransport(new URL(`${surface.server.url}/mcp`), { requestInit: { headers } });
+    const [ending, staying] = [await connect(transport), await overHttp()];
+    const ended = call(ending, 'wait_for_result', { id: 'asks/1', waitMs: 60_000 }).then(
+      () => 'answered',
+      () => 'ended',
+    );
+    const id = `both/${Math.random()}`;
+    await call(staying, 'start_instance', { instanceId: id, name: 'approval' });
+    const result = call(staying, 'wait_for_result', { id, waitMs: 20_000 });
+    const session = transport.sessionId ?? '';
+    await transport.terminateSession();
+    await ending.close();
+    expect(await ended).toBe('ended');
+    expect((await ask(surface.server, 'POST', '/mcp', { body: {}, headers: { ...headers, 'mcp-session-id': session } })).status).toBe(404);
+    await call(staying, 'raise_event', { id, name: 'decision', data: 'yes' });
+    expect((await result).result).toMatchObject({ status: 'Completed' });
+  });
+
+  test('a server that closes does not wait for waits', async () => {
+    const closing = await openSurface({ mcp: true });
+    onTestFinished(() => closing[Symbol.asyncDispose]());
+    await closing.client.startOrchestration('waits', 'approval');
+    const client = await connect(new StreamableHTTPClientTransport(new URL(`${closing.server.url}/mcp`)));
+    const waiting = call(client, 'wait_for_result', { id: 'waits', waitMs: 60_000 }).then(
+      () => 'answered',
+      () => 'ended',
+    );
+    // The call is under way when one that was sent after it is answered.
+    await call(client, 'get_meta');
+    await closing.server.close();
+    await client.close();
+    expect(await waiting).toBe('ended');
+  }, 30_000);
 
   test('a server that only reads has no tools that write', async () => {
     const reading = await openSurface({ mcp: { allowWrites: true }, readOnly: true });

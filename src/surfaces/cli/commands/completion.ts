@@ -10,7 +10,7 @@ export const completion: Command = defineCommand({
   group: 'Set up',
   summary: 'Print a completion script for a shell',
   details: 'The script is complete in itself: pressing Tab starts no program. Write it again after an update.',
-  parameters: { shell: requiredChoice('<shell>', SHELLS.join(', '), SHELLS) },
+  parameters: { shell: requiredChoice('<shell>', 'Which shell', SHELLS) },
   examples: [
     { line: 'duraloom completion bash >> ~/.bashrc', what: 'bash' },
     { line: 'duraloom completion zsh > ~/.zfunc/_duraloom', what: 'zsh, for a folder in fpath' },

@@ -15,12 +15,12 @@ export const conformance: Command = defineCommand({
   summary: 'Hold a storage provider to the contract',
   details: 'The module of a provider exports a ConformanceTarget: an object with name and open (see docs/provider-guide.md).',
   parameters: {
-    provider: optional('[provider]', 'memory, sqlite, or the path of a module'),
+    provider: optional('[provider]', `${KNOWN_TARGETS.join(', ')}, or the path of a module`),
     contract: repeated('--contract <name>', 'Only this part of the contract; may be given several times'),
     case: repeated('--case <text>', 'Only cases whose name has this text; may be given several times'),
     list: flag('--list', 'Print the cases and run none'),
     verbose: flag('--verbose', 'Print the cases that passed, too'),
-    timeout: option('--timeout <duration>', 'After how long a case has failed; default 20s', duration),
+    timeout: option('--timeout <duration>', 'After how long a case has failed, up to 1h; default 20s', caseTimeout),
     ...JSON_OUTPUT,
   },
   examples: [
@@ -53,6 +53,12 @@ export const conformance: Command = defineCommand({
     return failed === 0 ? EXIT.ok : EXIT.failed;
   },
 });
+
+function caseTimeout(text: string, what: string): number {
+  const ms = duration(text, what);
+  if (ms === 0 || ms > 3_600_000) throw usage(`Expected ${what} to be longer than 0 and at most 1h, got '${text}'`);
+  return ms;
+}
 
 function choose(all: readonly ConformanceCase[], contracts: readonly string[], texts: readonly string[]): readonly ConformanceCase[] {
   const known = [...new Set(all.map(({ contract }) => contract))];

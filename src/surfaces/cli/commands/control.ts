@@ -1,6 +1,7 @@
 // `duraloom cancel`, `terminate`, `suspend`, `resume`, `retry`, `delete`: one way of saying which instances, by ids or by a filter.
 // Neighbours: bulk.ts does it by filter, ../filters.ts has the filters.
 import type { Client } from '../../../index.ts';
+import { isEnded } from '../../../types/instance.ts';
 import { EXIT, tellError, type ExitCode } from '../cli-error.ts';
 import { defineCommand, type Command, type CommandContext, type Example } from '../command.ts';
 import { DRY_RUN, JSON_OUTPUT, STORE, YES } from '../common.ts';
@@ -154,7 +155,7 @@ async function controlNamed(context: CommandContext, { action, isDestructive }: 
   for (const instanceId of ids) {
     signal.throwIfAborted();
     try {
-      const outcome = dryRun ? await foresee(client, action, instanceId) : await act(client, action, instanceId, values);
+      const outcome = dryRun ? await foresee(client, action, instanceId, values) : await act(client, action, instanceId, values);
       results.push({ instanceId, outcome });
       if (!values.json) io.print(`${clean(instanceId)}: ${outcome}`);
     } catch (error) {
@@ -169,9 +170,17 @@ async function controlNamed(context: CommandContext, { action, isDestructive }: 
   return exitCode;
 }
 
-/** What a dry run says of one that is there; who is not there is the same error as without. */
-async function foresee(client: Client, action: ControlAction, instanceId: string): Promise<string> {
+/** What a dry run says: what is refused for the status is the same error as without. */
+async function foresee(client: Client, action: ControlAction, instanceId: string, { force }: Given): Promise<string> {
+  const { InstanceError } = await import('../../../index.ts');
   const { status, name } = await readInstance(client, instanceId);
+  const needsLife = action !== 'delete' && action !== 'retry';
+  if (isEnded(status) ? needsLife || (action === 'retry' && status === 'Completed') : false) {
+    throw new InstanceError('INSTANCE_ENDED', instanceId, `instance '${instanceId}' has ended (${status}): ${action} would be refused`);
+  }
+  if (!isEnded(status) && ((action === 'delete' && !force) || (action === 'retry' && status !== 'Quarantined'))) {
+    throw new InstanceError('INSTANCE_ALIVE', instanceId, `instance '${instanceId}' has not ended (${status}): ${action} would be refused`);
+  }
   return `would ${action} it ('${clean(name)}', ${status})`;
 }
 

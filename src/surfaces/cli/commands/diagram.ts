@@ -1,14 +1,14 @@
 // `duraloom diagram`: an execution as Mermaid text or as a report in one HTML file. Neighbours: history-file.ts, ../../../views.ts draws.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { HistoryEvent } from '../../../index.ts';
 import type { ReportInput, ReportTree } from '../../../views.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { defineCommand, type Command, type CommandContext } from '../command.ts';
 import { STORE } from '../common.ts';
-import { choice, fileError, flag, integer, optional, option, usage } from '../parameters.ts';
+import { choice, flag, integer, optional, option, usage, writeError } from '../parameters.ts';
 import { clean, cleanLines } from '../text.ts';
-import { takeHistory } from './history-file.ts';
+import { noHistory, takeHistory } from './history-file.ts';
 import { readInstance } from './instances.ts';
 
 /** The command. */
@@ -20,7 +20,7 @@ export const diagram: Command = defineCommand({
     id: optional('[id]', 'Id of the instance'),
     file: option('--file <file>', 'A history file instead of an instance; -: standard input'),
     execution: option('--execution <number>', 'Which execution; default: the last one', integer(1)),
-    kind: choice('--kind <kind>', 'sequence (default) or gantt', ['sequence', 'gantt'] as const),
+    kind: choice('--kind <kind>', 'Which diagram; default: sequence', ['sequence', 'gantt'] as const),
     html: flag('--html', 'A report with everything about the instance, in one file that needs no network'),
     output: option('-o, --output <file>', 'File to write; else standard output'),
     force: flag('--force', 'Replace the file when it is there'),
@@ -36,6 +36,9 @@ export const diagram: Command = defineCommand({
     const { output, html, kind } = values;
     if (html && values.file !== undefined) throw usage('--html needs an instance: a history file does not hold all that the report shows');
     if (html && kind !== undefined) throw usage('Give --html or --kind, not both');
+    if (output !== undefined && statSync(output, { throwIfNoEntry: false })?.isDirectory() === true) {
+      throw new CliError('FILE_UNREADABLE', `'${output}' is a folder. Name a file in it`);
+    }
     if (output !== undefined && existsSync(output) && !values.force) {
       throw new CliError('FILE_EXISTS', `'${output}' is there already. Choose another name, or replace it with --force`);
     }
@@ -48,7 +51,7 @@ export const diagram: Command = defineCommand({
     try {
       await writeFile(output, `${text.trimEnd()}\n`);
     } catch (error) {
-      throw fileError(output, error);
+      throw writeError(output, error);
     }
     io.note(`Wrote ${clean(output)}`);
     return EXIT.ok;
@@ -68,6 +71,7 @@ async function makeMermaid(
   }: Given & { readonly file: string | undefined; readonly kind: 'sequence' | 'gantt' | undefined },
 ): Promise<string> {
   const [{ toMermaid }, { validateHistory }] = await Promise.all([import('../../../views.ts'), import('../../../index.ts')]);
+  if ((file === undefined) === (id === undefined)) throw usage('Name an instance, or a history file with --file');
   const { executions } = await takeHistory(context, { file, instance: id, store });
   const numbers = executions.map(({ executionId }) => executionId);
   const found = execution === undefined ? executions.at(-1) : executions.find(({ executionId }) => executionId === execution);
@@ -86,7 +90,7 @@ async function makeReport(context: CommandContext, { id, execution, store }: Giv
     client.listActivities(id),
     client.getTree(id).then(toReportTree),
   ]);
-  if (history.length === 0) throw new CliError('INPUT_INVALID', `Instance '${id}' has no history yet: no host has run its first turn`);
+  if (history.length === 0) throw noHistory(id);
   return toHtmlReport({ state, history, activities: activities ?? [], tree });
 }
 

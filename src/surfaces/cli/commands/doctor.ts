@@ -1,6 +1,6 @@
 // `duraloom doctor`: is everything here that duraloom needs, and is the store well? Each check by itself: one that fails hides no other.
 // Neighbours: ../sqlite-file.ts looks at the file, ../self-test.ts runs in threads.
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import type { Provider } from '../../../index.ts';
@@ -10,7 +10,7 @@ import { defineCommand, type Command, type CommandContext } from '../command.ts'
 import { JSON_OUTPUT, printResult, STORE } from '../common.ts';
 import type { Paint } from '../io.ts';
 import { flag } from '../parameters.ts';
-import { describeStore, locateStore, type StoreLocation } from '../store.ts';
+import { describeStore, isThere, locateStore, type StoreLocation } from '../store.ts';
 import { printTable, type Cell } from '../table.ts';
 import { span } from '../text.ts';
 import { readVersion } from '../version.ts';
@@ -59,7 +59,7 @@ export const doctor: Command = defineCommand({
     const isStoreWell = await checkStore(context, { full, store, run, checks });
     await printResult(context, json, { checks }, async () => {
       const rows = checks.map(({ check, outcome, detail }): readonly Cell[] => [{ text: outcome, paint: PAINTS[outcome] }, check, detail]);
-      await printTable(context.io, ['OUTCOME', 'CHECK', 'DETAIL'], rows);
+      printTable(context.io, ['OUTCOME', 'CHECK', 'DETAIL'], rows, true);
     });
     return verdictOf(checks, isStoreWell);
   },
@@ -161,9 +161,9 @@ async function checkStore(context: CommandContext, { full, store, run, checks }:
     location = locateStore(store);
     return checkPlace(location);
   });
-  const isThere = checks.at(-1)?.outcome === 'ok';
+  const isPlaceWell = checks.at(-1)?.outcome === 'ok';
   const place = location as StoreLocation | null;
-  if (isThere && place !== null) {
+  if (isPlaceWell && place !== null) {
     if (place.kind === 'sqlite') await run('file', () => checkFile(place.file, full));
     // A file that is damaged is not opened.
     if (checks.at(-1)?.outcome !== 'failed') await run('hosts', () => checkHosts(context, store));
@@ -172,16 +172,15 @@ async function checkStore(context: CommandContext, { full, store, run, checks }:
 }
 
 function checkPlace(location: StoreLocation): Verdict {
-  if (location.kind === 'postgres' || existsSync(location.file)) return ok(`${describeStore(location)} (${location.named})`);
-  const detail = `${location.file} is not there (${location.named}). Start the host that makes it, or name another with --store`;
+  if (isThere(location)) return ok(`${describeStore(location)} (${location.named})`);
+  const detail = `${describeStore(location)} is not there (${location.named}). Start the host that makes it, or name another with --store`;
   return { outcome: location.named === 'the default' ? 'warning' : 'failed', detail };
 }
 
 async function checkFile(file: string, full: boolean): Promise<Verdict> {
   const { checkIntegrity, readFacts } = await import('../sqlite-file.ts');
   const facts = await readFacts(file);
-  if ('reason' in facts)
-    return { outcome: 'failed', detail: `SQLite says: ${facts.reason}. Restore the file from a backup, or check its path` };
+  if ('reason' in facts) return { outcome: 'failed', detail: facts.reason };
   const complaints = full ? await checkIntegrity(file) : [];
   if (complaints.length > 0) return { outcome: 'failed', detail: complaints.join('; ') };
   const log = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;

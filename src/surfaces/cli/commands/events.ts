@@ -14,8 +14,8 @@ const PAINTS: Readonly<Record<(typeof EVENT_ROLES)[EventKind], Paint>> = { input
  * @param io - where
  * @param events - of one execution
  */
-export async function printEvents(io: Io, events: readonly HistoryEvent[]): Promise<void> {
-  await printTable(io, ['EVENT', 'TIME', 'KIND', 'DETAILS'], events.map(toEventRow));
+export function printEvents(io: Io, events: readonly HistoryEvent[]): void {
+  printTable(io, ['EVENT', 'TIME', 'KIND', 'DETAILS'], events.map(toEventRow));
 }
 
 /**

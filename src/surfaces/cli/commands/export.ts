@@ -1,5 +1,5 @@
 // `duraloom export`: instances as JSONL, one a line. A file appears when it is complete. Neighbour: import.ts reads it.
-import { createWriteStream, existsSync } from 'node:fs';
+import { createWriteStream, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -9,7 +9,7 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { defineCommand, type Command, type CommandContext } from '../command.ts';
 import { DRY_RUN, JSON_OUTPUT, printResult, STORE } from '../common.ts';
 import { FILTERS, toFilter } from '../filters.ts';
-import { fileError, flag, optional, usage } from '../parameters.ts';
+import { flag, optional, usage, writeError } from '../parameters.ts';
 import { clean } from '../text.ts';
 
 /** Beyond it the total of the progress is a guess. */
@@ -36,9 +36,7 @@ export const exportCommand: Command = defineCommand({
   run: async (context, { file = '-', force, dryRun, json, ...values }) => {
     const { io } = context;
     if (json && file === '-' && !dryRun) throw usage('--json is about the summary: it needs a file. The lines are JSON as they are');
-    if (file !== '-' && existsSync(file) && !force) {
-      throw new CliError('FILE_EXISTS', `'${file}' is there already. Choose another name, or replace it with --force`);
-    }
+    const isSpecial = file !== '-' && checkTarget(file, force);
     const { client } = await context.openStore(values.store);
     const filter = toFilter(values);
     const { count, isExact } = await client.countInstances(filter, { limit: COUNT_LIMIT });
@@ -53,7 +51,7 @@ export const exportCommand: Command = defineCommand({
     try {
       const lines = toLines(client, filter, context.signal, () => bar.to((instances += 1)));
       if (file === '-') for await (const line of lines) await io.write(line);
-      else await writeFile(file, lines, context);
+      else await writeFile(isSpecial ? { file } : { file, partial: `${file}.partial` }, lines, context);
     } finally {
       bar.stop();
     }
@@ -71,15 +69,28 @@ async function* toLines(client: Client, filter: InstanceFilterOptions, signal: A
   }
 }
 
+/** Returns true for a pipe or a device: it is written to, never replaced. */
+function checkTarget(file: string, force: boolean): boolean {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (stats === undefined) return false;
+  if (stats.isDirectory()) throw new CliError('FILE_UNREADABLE', `'${file}' is a folder. Name a file in it`);
+  if (!stats.isFile()) return true;
+  if (!force) throw new CliError('FILE_EXISTS', `'${file}' is there already. Choose another name, or replace it with --force`);
+  return false;
+}
+
 /** A half file is never taken for a whole one: it gets its name at the end. */
-async function writeFile(file: string, lines: AsyncIterable<string>, { signal }: CommandContext): Promise<void> {
-  const partial = `${file}.partial`;
+async function writeFile(
+  { file, partial }: { readonly file: string; readonly partial?: string },
+  lines: AsyncIterable<string>,
+  { signal }: CommandContext,
+): Promise<void> {
   try {
-    await pipeline(Readable.from(lines), createWriteStream(partial), { signal });
-    await rename(partial, file);
+    await pipeline(Readable.from(lines), createWriteStream(partial ?? file), { signal });
+    if (partial !== undefined) await rename(partial, file);
   } catch (error) {
-    await rm(partial, { force: true });
+    if (partial !== undefined) await rm(partial, { force: true });
     const { syscall } = error as { readonly syscall?: unknown };
-    throw syscall === undefined ? error : fileError(file, error);
+    throw syscall === undefined ? error : writeError(file, error);
   }
 }

@@ -1,9 +1,11 @@
 // Recorded histories from files and from stores, in whatever form they come. Neighbours: validate.ts, replay.ts, diagram.ts.
 import type { Client } from '../../../index.ts';
+import type { RecordedHistory } from '../../../testing.ts';
 import { parseRecord } from '../../../types/codec.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
 import { readAll, readTextFile, usage } from '../parameters.ts';
+import { readInstance } from './instances.ts';
 
 /** A history whose events nobody has checked. */
 export type GivenHistory = {
@@ -31,13 +33,33 @@ export async function takeHistory(
   if ((file === undefined) === (instance === undefined)) throw usage('Name a history file, or an instance with --instance');
   if (file !== undefined) return parseHistory(file === '-' ? await readAll(context.io) : await readTextFile(file), file);
   const { client } = await context.openStore(store);
-  return await fromStore(client, instance ?? '');
+  return await recordHistory(client, instance ?? '');
 }
 
-async function fromStore(client: Client, instanceId: string): Promise<GivenHistory> {
+/**
+ * Takes all executions of an instance.
+ *
+ * @param client - of the store
+ * @param instanceId - which instance
+ * @returns the document that `duraloom history --recorded` prints
+ * @throws {InstanceError} `INSTANCE_NOT_FOUND`
+ * @throws {CliError} `INPUT_INVALID` when it has no history yet
+ */
+export async function recordHistory(client: Client, instanceId: string): Promise<RecordedHistory> {
+  const { eventCount, executionId } = await readInstance(client, instanceId);
+  if (eventCount === 0 && executionId === 1) throw noHistory(instanceId);
   const { exportHistory } = await import('../../../testing.ts');
-  const { executions } = await exportHistory(client, instanceId);
-  return { instanceId, executions };
+  return await exportHistory(client, instanceId);
+}
+
+/**
+ * Makes the error for an instance that has not begun.
+ *
+ * @param instanceId - which instance
+ * @returns the error
+ */
+export function noHistory(instanceId: string): CliError {
+  return new CliError('INPUT_INVALID', `Instance '${instanceId}' has no history yet: no host has run its first turn. See duraloom why`);
 }
 
 /**
@@ -49,11 +71,12 @@ async function fromStore(client: Client, instanceId: string): Promise<GivenHisto
  * @throws {CliError} `INPUT_INVALID`
  */
 export function parseHistory(text: string, file: string): GivenHistory {
+  const where = file === '-' ? 'Standard input' : `'${file}'`;
   let given: unknown;
   try {
     given = parseRecord(text);
   } catch (cause) {
-    throw new CliError('INPUT_INVALID', `'${file}' is no JSON. Give what duraloom history --recorded printed`, { cause });
+    throw new CliError('INPUT_INVALID', `${where} is no JSON. Give what duraloom history --recorded printed`, { cause });
   }
   const history = Array.isArray(given) ? { events: given as readonly unknown[] } : ((given ?? {}) as Fields);
   const id = typeof history.instanceId === 'string' ? history.instanceId : null;
@@ -61,12 +84,12 @@ export function parseHistory(text: string, file: string): GivenHistory {
   const read = executions.map((execution) => {
     const { events, executionId } = (execution ?? {}) as Fields;
     if (!Array.isArray(events))
-      throw new CliError('INPUT_INVALID', `'${file}' holds no history. Give what duraloom history --recorded printed`);
+      throw new CliError('INPUT_INVALID', `${where} holds no history. Give what duraloom history --recorded printed`);
     const first = (events[0] ?? {}) as Fields;
     const number = executionId ?? first.executionId;
     return { executionId: typeof number === 'number' ? number : 1, events: events as readonly unknown[] };
   });
-  if (read.length === 0) throw new CliError('INPUT_INVALID', `'${file}' holds a history without executions`);
+  if (read.length === 0) throw new CliError('INPUT_INVALID', `${where} holds a history without executions`);
   return { instanceId: id, executions: read };
 }
 

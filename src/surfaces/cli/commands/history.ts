@@ -5,6 +5,7 @@ import { JSON_OUTPUT, printResult, STORE } from '../common.ts';
 import { flag, integer, option, required, usage } from '../parameters.ts';
 import { toJson } from '../text.ts';
 import { printEvents } from './events.ts';
+import { recordHistory } from './history-file.ts';
 import { readInstance } from './instances.ts';
 
 /** The command. */
@@ -29,10 +30,9 @@ export const history: Command = defineCommand({
   run: async (context, values) => {
     const { client } = await context.openStore(values.store);
     if (values.recorded) {
-      if (values.execution !== undefined || values.after !== undefined)
-        throw usage('--recorded takes everything: leave out --execution and --after');
-      const { exportHistory } = await import('../../../testing.ts');
-      await context.io.write(`${toJson(await exportHistory(client, values.id))}\n`);
+      if (values.execution !== undefined || values.after !== undefined || values.limit !== undefined)
+        throw usage('--recorded takes everything: leave out --execution, --after and --limit');
+      await context.io.write(`${toJson(await recordHistory(client, values.id))}\n`);
       return EXIT.ok;
     }
     const state = await readInstance(client, values.id);
@@ -42,7 +42,7 @@ export const history: Command = defineCommand({
     const events = values.limit === undefined ? all : all.slice(0, values.limit);
     await printResult(context, values.json, { instanceId: values.id, executionId, events }, async () => {
       if (events.length === 0) context.io.note(`No events${values.after === undefined ? ' yet' : ''}`);
-      else await printEvents(context.io, events);
+      else printEvents(context.io, events);
     });
     return EXIT.ok;
   },

@@ -7,10 +7,11 @@ import type { Client } from '../../../index.ts';
 import { parseRecord } from '../../../types/codec.ts';
 import { toFailure } from '../../../types/failure.ts';
 import { CliError, EXIT } from '../cli-error.ts';
-import { defineCommand, type Command } from '../command.ts';
+import { defineCommand, type Command, type CommandContext } from '../command.ts';
 import { DRY_RUN, JSON_OUTPUT, printResult, STORE } from '../common.ts';
 import type { Io } from '../io.ts';
 import { fileError, flag, required } from '../parameters.ts';
+import { isThere, locateStore } from '../store.ts';
 
 /** What every line says that it is. */
 const FORMAT = 'duraloom-instance';
@@ -32,24 +33,20 @@ export const importCommand: Command = defineCommand({
     { line: 'duraloom import backup.jsonl --store new.db --create', what: 'into a new store' },
     { line: 'gunzip -c failed.jsonl.gz | duraloom import - --dry-run', what: 'are the lines good, and which are there already?' },
   ],
-  run: async (context, { file, create, dryRun, store, json }) => {
+  run: async (context, { file, create, dryRun, json, ...values }) => {
     const { io } = context;
     const source = openSource(io, file);
-    // A line that is no JSON reaches the import as null, so that it first writes those before it; what is wrong with it is told afterwards.
-    let broken: CliError | null = null;
-    const { client } = await context.openStore(store, { create: create && !dryRun });
+    const store = await openTarget(context, values.store, { create, dryRun });
     const bar = await io.progress('imported', source.bytes);
-    const report = (): void => bar.to(source.bytes === null ? source.lines() : source.bytesRead());
+    const report = (): void => bar.to(source.bytes === null ? source.at().record : source.bytesRead());
     try {
-      const lines = readLines(source.stream, context.signal, source.onLine, (error) => (broken = error));
-      const result = dryRun ? await foresee(client, lines, report) : await importAll(client, lines, report);
+      const lines = readLines(source, context.signal);
+      const result = dryRun ? await foresee(store, lines, source, report) : await importAll(store, lines, source, report);
       bar.stop();
       await printResult(context, json, dryRun ? { dryRun, ...result } : result, () =>
         io.print(`${dryRun ? 'Would import' : 'Imported'} ${result.imported} instance(s); ${result.existing} are there already`),
       );
       return EXIT.ok;
-    } catch (error) {
-      throw broken ?? error;
     } finally {
       bar.stop();
       source.stream.destroy();
@@ -59,30 +56,40 @@ export const importCommand: Command = defineCommand({
 
 type Counts = { readonly imported: number; readonly existing: number };
 
-async function importAll(client: Client, lines: AsyncIterable<unknown>, report: () => void): Promise<Counts> {
+/** null: a dry run on a store that is not there yet; nothing is in it. */
+async function openTarget(
+  context: CommandContext,
+  store: string | undefined,
+  { create, dryRun }: { readonly create: boolean; readonly dryRun: boolean },
+): Promise<Client | null> {
+  if (dryRun && create && !isThere(locateStore(store))) return null;
+  return (await context.openStore(store, { create })).client;
+}
+
+async function importAll(client: Client | null, lines: AsyncIterable<unknown>, source: Source, report: () => void): Promise<Counts> {
+  let done: Counts = { imported: 0, existing: 0 };
   try {
-    return await client.importInstances(lines, { onProgress: report });
+    return (await client?.importInstances(lines, { onProgress: (progress) => (report(), (done = progress)) })) ?? done;
   } catch (error) {
-    // What is wrong is the input, not the command line.
-    const { code, message } = toFailure(error);
-    throw code === 'ARGUMENT_INVALID' ? new CliError('INPUT_INVALID', message, { cause: error }) : error;
+    // What is wrong is the input, not the command line. The lines before it are in: the import writes them first.
+    if (toFailure(error).code !== 'ARGUMENT_INVALID') throw error;
+    throw new CliError('INPUT_INVALID', `${source.complaint()}. ${done.imported + done.existing} instance(s) before it are in the store`, {
+      cause: error,
+    });
   }
 }
 
 /** Looks at the lines as far as that is possible without writing them. */
-async function foresee(client: Client, lines: AsyncIterable<unknown>, report: () => void): Promise<Counts> {
-  let [imported, existing, number] = [0, 0, 0];
+async function foresee(client: Client | null, lines: AsyncIterable<unknown>, source: Source, report: () => void): Promise<Counts> {
+  let [imported, existing] = [0, 0];
   for await (const line of lines) {
-    number += 1;
     const { format, instance } = (line ?? {}) as {
       readonly format?: unknown;
       readonly instance?: { readonly record?: { readonly instanceId?: unknown } };
     };
     const instanceId = instance?.record?.instanceId;
-    if (format !== FORMAT || typeof instanceId !== 'string') {
-      throw new CliError('INPUT_INVALID', `Line ${number} is no exported instance. Give a file that duraloom export wrote`);
-    }
-    if ((await client.getState(instanceId)) === null) imported += 1;
+    if (format !== FORMAT || typeof instanceId !== 'string') throw new CliError('INPUT_INVALID', source.complaint());
+    if (client === null || (await client.getState(instanceId)) === null) imported += 1;
     else existing += 1;
     report();
   }
@@ -91,49 +98,55 @@ async function foresee(client: Client, lines: AsyncIterable<unknown>, report: ()
 
 type Source = {
   readonly stream: Readable;
+  readonly name: string;
   /** Size of the file; null: nobody knows. */
   readonly bytes: number | null;
   readonly bytesRead: () => number;
-  readonly lines: () => number;
-  readonly onLine: () => void;
+  /** Where reading is: a line of the file, and which one of those that hold something; why its text is no JSON. */
+  readonly at: () => { line: number; record: number; broken: string | null };
+  /** What is wrong with the line. */
+  readonly complaint: () => string;
 };
 
 function openSource(io: Io, file: string): Source {
-  let lines = 0;
-  const counting = { lines: () => lines, onLine: () => (lines += 1) };
-  if (file === '-') return { stream: io.input, bytes: null, bytesRead: () => 0, ...counting };
+  const at: ReturnType<Source['at']> = { line: 0, record: 0, broken: null };
+  const place: Pick<Source, 'at' | 'complaint'> = {
+    at: () => at,
+    complaint: () => {
+      const what = at.broken === null ? 'no instance that duraloom export wrote' : `no JSON: ${at.broken}`;
+      return `Line ${at.line} is ${what}. Give a file that duraloom export wrote`;
+    },
+  };
+  if (file === '-') return { stream: io.input, name: 'standard input', bytes: null, bytesRead: () => 0, ...place };
   try {
     const { size } = statSync(file);
     const stream = createReadStream(file);
-    return { stream, bytes: size, bytesRead: () => stream.bytesRead, ...counting };
+    return { stream, name: file, bytes: size, bytesRead: () => stream.bytesRead, ...place };
   } catch (cause) {
     throw fileError(file, cause);
   }
 }
 
-async function* readLines(stream: Readable, signal: AbortSignal, onLine: () => void, onBroken: (error: CliError) => void): AsyncGenerator {
-  let number = 0;
-  const failed = new Promise<never>((_resolve, reject) => stream.once('error', (error) => reject(fileError('the input', error))));
+/** A line that is no JSON is given as null, so that the import first writes those before it. */
+async function* readLines({ stream, name, at: place }: Source, signal: AbortSignal): AsyncGenerator {
+  const at = place();
+  const failed = new Promise<never>((_resolve, reject) => stream.once('error', (error) => reject(fileError(name, error))));
   failed.catch(() => undefined);
   const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
   for (;;) {
     const next = await Promise.race([lines.next(), failed]);
     if (next.done === true) return;
     signal.throwIfAborted();
-    number += 1;
-    const text = number === 1 ? next.value.replace(/^\uFEFF/, '') : next.value;
+    at.line += 1;
+    const text = at.line === 1 ? next.value.replace(/^\uFEFF/, '') : next.value;
     if (text.trim() === '') continue;
-    onLine();
-    yield parseLine(text, number, onBroken);
-  }
-}
-
-function parseLine(text: string, number: number, onBroken: (error: CliError) => void): unknown {
-  try {
-    return parseRecord(text);
-  } catch (cause) {
-    const message = `Line ${number} is no JSON: ${toFailure(cause).message}. Give a file that duraloom export wrote`;
-    onBroken(new CliError('INPUT_INVALID', message, { cause }));
-    return null;
+    at.record += 1;
+    let record: unknown = null;
+    try {
+      record = parseRecord(text);
+    } catch (cause) {
+      at.broken = toFailure(cause).message;
+    }
+    yield record;
   }
 }

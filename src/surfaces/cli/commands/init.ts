@@ -1,6 +1,6 @@
 // `duraloom init`: writes a project that runs. Files that are there are never replaced without --force. Neighbour: ../scaffold.ts has the files.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { parseRecord } from '../../../types/codec.ts';
@@ -9,13 +9,13 @@ import { dashboardFolder } from '../../dashboard/assets.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { defineCommand, type Command } from '../command.ts';
 import { DRY_RUN, JSON_OUTPUT, printResult } from '../common.ts';
-import { fileError, flag, optional, option, usage } from '../parameters.ts';
+import { flag, optional, option, usage, writeError } from '../parameters.ts';
 import { scaffold } from '../scaffold.ts';
 import { clean } from '../text.ts';
 import { PACKAGE_FOLDER, readVersion } from '../version.ts';
 
 /** Names that npm takes for a package. */
-const PACKAGE_NAME = /^[a-z0-9][a-z0-9._-]{0,213}$/;
+const PACKAGE_NAME = /^(?!(?:duraloom|favicon\.ico|node_modules)$)[a-z0-9][a-z0-9._-]{0,213}$/;
 
 /** The command. */
 export const init: Command = defineCommand({
@@ -38,7 +38,11 @@ export const init: Command = defineCommand({
     const { io } = context;
     const target = resolve(folder);
     const name = given.name ?? packageName(target);
-    if (!PACKAGE_NAME.test(name)) throw usage(`Expected --name to be small letters, digits and -._, got '${name}'`);
+    if (!PACKAGE_NAME.test(name))
+      throw usage(`Expected --name to be small letters, digits and -._, and no name that is taken, got '${name}'`);
+    if (statSync(target, { throwIfNoEntry: false })?.isDirectory() === false) {
+      throw new CliError('FILE_EXISTS', `'${target}' is there already and is no folder. Choose another name`);
+    }
     const hasDashboard = dashboardFolder() !== null;
     const isClone = existsSync(join(PACKAGE_FOLDER, 'src', 'index.ts'));
     const isLinked = isClone && given.dependency === undefined;
@@ -62,25 +66,31 @@ export const init: Command = defineCommand({
         await mkdir(target, { recursive: true });
         for (const [path, text] of files) await writeFile(join(target, path), text, { flag: force ? 'w' : 'wx' });
       } catch (error) {
-        throw fileError(target, error);
+        throw writeError(target, error);
       }
     }
     await printResult(context, json, { dryRun, folder: target, files: paths }, () => {
       io.print(`${dryRun ? 'Would write' : 'Wrote'} ${paths.join(', ')} to ${clean(target)}`);
       if (!hasDashboard)
         io.note('The dashboard is not built in this clone, so the host serves the API alone: run npm run build there, then init again');
-      if (!dryRun) io.print(`\nNext:\n${target === resolve('.') ? '' : `  cd ${clean(folder)}\n`}  npm install\n  npm start`);
+      if (!dryRun) io.print(`\nNext:\n${target === resolve('.') ? '' : `  cd ${quoted(folder)}\n`}  npm install\n  npm start`);
     });
     return EXIT.ok;
   },
 });
+
+/** For a shell. */
+function quoted(path: string): string {
+  const text = clean(path);
+  return /^[\w./~@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
 
 function packageName(target: string): string {
   const name = basename(target)
     .toLowerCase()
     .replaceAll(/[^a-z0-9._-]+/g, '-')
     .replace(/^[-._]+/, '');
-  return name === '' ? 'my-project' : name;
+  return PACKAGE_NAME.test(name) ? name : 'my-project';
 }
 
 /** In a clone the project uses its source. */

@@ -16,8 +16,8 @@ export const list: Command = defineCommand({
   details: 'Newest first, a page at a time. The note under a full page has the cursor of the next one.',
   parameters: {
     ...FILTERS,
-    orderBy: choice('--order-by <field>', 'Order', ['createdAt', 'endedAt', 'id'] as const),
-    direction: choice('--direction <direction>', 'asc or desc (default)', ['asc', 'desc'] as const),
+    orderBy: choice('--order-by <field>', 'What to order by; default: createdAt', ['createdAt', 'endedAt', 'id'] as const),
+    direction: choice('--direction <direction>', 'Which way; default: desc', ['asc', 'desc'] as const),
     limit: option('--limit <count>', 'Size of the page, 1 to 1000; default 100', integer(1, 1_000)),
     cursor: option('--cursor <cursor>', 'Go on after the page that gave this cursor'),
     count: flag('--count', 'Print only how many there are'),
@@ -49,7 +49,7 @@ export const list: Command = defineCommand({
     });
     await printResult(context, values.json, page, async () => {
       if (page.instances.length === 0) io.note('No instance matches');
-      else await printTable(io, ROW_HEADING, page.instances.map(toRow));
+      else printTable(io, ROW_HEADING, page.instances.map(toRow));
       if (page.cursor !== null) io.note(`More: --cursor ${clean(page.cursor)}`);
     });
     return EXIT.ok;

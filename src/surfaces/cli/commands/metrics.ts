@@ -47,20 +47,20 @@ export const metrics: Command = defineCommand({
     ]);
     const hosts = runtimes.map(({ orchestrations: _code, activities: _work, ...host }) => host);
     await printResult(context, json, { instances: counts, queues, hosts }, async () => {
-      await printTable(
+      printTable(
         io,
         ['STATUS', 'INSTANCES'],
         counts.map(({ status, count, isExact }) => [statusCell(status), `${count}${isExact ? '' : '+'}`]),
       );
       io.print();
-      await printFields(io, [
+      printFields(io, [
         ['orchestrator messages', queues.orchestratorMessages],
         ['work items', queues.workItems],
         ['hosts', hosts.length],
       ]);
       if (hosts.length === 0) return;
       io.print();
-      await printTable(
+      printTable(
         io,
         ['HOST', 'NODE', 'SEEN'],
         hosts.map(({ runtimeId, nodeId, seenAt }) => [runtimeId, nodeId, moment(seenAt)]),

@@ -31,10 +31,7 @@ const peek: Command = defineCommand({
   group: 'Store',
   summary: 'Show what is in a queue without taking it',
   parameters: {
-    queue: choice('--queue <queue>', 'orchestrator: messages of instances; worker (default): activities', [
-      'orchestrator',
-      'worker',
-    ] as const),
+    queue: choice('--queue <queue>', 'Messages of instances, or activities; default: worker', ['orchestrator', 'worker'] as const),
     instance: option('--instance <id>', 'Only of this instance'),
     limit: option('--limit <count>', 'At most so many', integer(1, 1_000)),
     cursor: option('--cursor <cursor>', 'Go on after the page that gave this cursor'),
@@ -57,8 +54,8 @@ const peek: Command = defineCommand({
     await printResult(context, json, page, async () => {
       if (page.items.length === 0) io.note('Nothing waits');
       else if (queue === 'worker')
-        await printTable(io, ['INSTANCE', 'ACTIVITY', 'NAME', 'ATTEMPT', 'DUE', 'LOCKED UNTIL', 'INPUT'], page.items.map(toQueueRow));
-      else await printTable(io, ['INSTANCE', 'MESSAGE', 'ATTEMPT', 'DUE', 'LOCKED UNTIL', 'CONTENT'], page.items.map(toQueueRow));
+        printTable(io, ['INSTANCE', 'ACTIVITY', 'NAME', 'ATTEMPT', 'DUE', 'LOCKED UNTIL', 'INPUT'], page.items.map(toQueueRow));
+      else printTable(io, ['INSTANCE', 'MESSAGE', 'ATTEMPT', 'DUE', 'LOCKED UNTIL', 'CONTENT'], page.items.map(toQueueRow));
       if (page.cursor !== null) io.note(`More: --cursor ${clean(page.cursor)}`);
     });
     return EXIT.ok;

@@ -1,8 +1,6 @@
 // `duraloom replay`: a recorded history against the code of today, step by step: does the code still decide what it decided then?
 // Neighbours: history-file.ts reads, replay-steps.ts cuts, events.ts shows.
 import { Console } from 'node:console';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { HistoryMismatchError } from '../../../index.ts';
 import { describeOpenDecisions } from '../../../views.ts';
 import { toFailure } from '../../../types/failure.ts';
@@ -13,6 +11,7 @@ import { JSON_OUTPUT, STORE } from '../common.ts';
 import type { Io } from '../io.ts';
 import { flag, integer, optional, option, repeated, usage } from '../parameters.ts';
 import { clean, cleanLines, payload, toJson } from '../text.ts';
+import { locateModule, moduleError } from '../user-module.ts';
 import { printEvents } from './events.ts';
 import { takeHistory, type GivenHistory } from './history-file.ts';
 import { endOfStep, stepsOf } from './replay-steps.ts';
@@ -28,6 +27,8 @@ type Verdict =
       readonly diff: string;
     };
 
+/** A module as it was typed, and where it is. */
+type Module = { readonly path: string; readonly url: URL };
 type Execution = { readonly executionId: number; readonly events: readonly HistoryEvent[] };
 
 /** The command. */
@@ -59,7 +60,7 @@ code is 1.`,
     // Code that is replayed may print; standard output has results only.
     globalThis.console = new Console(process.stderr, process.stderr);
     const given = await takeHistory(context, values);
-    const code = values.code.map((module) => (module.startsWith('file:') ? new URL(module) : pathToFileURL(resolve(module))));
+    const code = values.code.map((path) => ({ path, url: locateModule(path) }));
     const replayer = new Checker(given.instanceId ?? 'replayed', code);
     const isStepping = context.io.isTerminal && context.io.canAsk && !values.json && !values.list && values.until === undefined;
     const executions = await choose(given, values.execution, isStepping || values.until !== undefined);
@@ -71,9 +72,9 @@ code is 1.`,
 /** Replays prefixes of histories. */
 class Checker {
   readonly #instanceId: string;
-  readonly #code: readonly URL[];
+  readonly #code: readonly Module[];
 
-  constructor(instanceId: string, code: readonly URL[]) {
+  constructor(instanceId: string, code: readonly Module[]) {
     this.#instanceId = instanceId;
     this.#code = code;
   }
@@ -81,11 +82,15 @@ class Checker {
   /** Anything but a parting of code and history is thrown. */
   async check(events: readonly HistoryEvent[]): Promise<Verdict> {
     const { replayHistory } = await import('../../../testing.ts');
+    const modules = this.#code.map(({ url }) => url);
     try {
-      const { outcome } = await replayHistory(events, this.#code, { instanceId: this.#instanceId });
+      const { outcome } = await replayHistory(events, modules, { instanceId: this.#instanceId });
       return { kind: 'followed', outcome };
     } catch (error) {
-      if (toFailure(error).code !== 'NONDETERMINISM') throw error;
+      const { code, message } = toFailure(error);
+      const broken = code === 'MODULE_NOT_LOADED' ? this.#code.find(({ url }) => message.includes(` ${url.href}: `)) : undefined;
+      if (broken !== undefined) throw moduleError(broken.path, (error as Error).cause);
+      if (code !== 'NONDETERMINISM') throw error;
       const { eventId, recorded, emitted, diff } = error as HistoryMismatchError;
       return { kind: 'parted', eventId, recorded, emitted, diff };
     }
@@ -119,7 +124,7 @@ async function listAll(
     if (json) continue;
     if (executions.length > 1) io.print(io.paint('bold', `execution ${executionId}`));
     const followed = verdict.kind === 'parted' ? events.slice(0, Math.max(0, verdict.eventId - 1)) : events;
-    await printEvents(io, followed);
+    printEvents(io, followed);
     printVerdict(io, verdict, events.length);
     if (verdict.kind === 'followed') printOpen(io, waitsFor);
   }
@@ -136,7 +141,7 @@ async function stepThrough(io: Io, checker: Checker, { executionId, events }: Ex
     if (step === undefined) break;
     const verdict = await checker.check(events.slice(0, step.end));
     io.print(io.paint('bold', `\nstep ${at + 1} of ${steps.length}`));
-    await printEvents(io, events.slice(step.begin, step.end));
+    printEvents(io, events.slice(step.begin, step.end));
     if (verdict.kind === 'parted') {
       printVerdict(io, verdict, step.end);
       return EXIT.failed;

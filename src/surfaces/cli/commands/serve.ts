@@ -2,7 +2,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dashboardFolder } from '../../dashboard/assets.ts';
-import { EXIT } from '../cli-error.ts';
+import type { ServeOptions, HttpServer, serve as serveHttp } from '../../../http.ts';
+import { toFailure } from '../../../types/failure.ts';
+import { CliError, EXIT } from '../cli-error.ts';
 import { defineCommand, type Command, type CommandContext } from '../command.ts';
 import { JSON_OUTPUT, printResult, STORE } from '../common.ts';
 import { flag, integer, option, readTextFile, repeated, usage } from '../parameters.ts';
@@ -46,7 +48,7 @@ users of the machine: prefer --token-file or DURALOOM_TOKEN.`,
     const { client, provider, location } = await context.openStore(values.store);
     const hasDashboard = dashboardFolder() !== null;
     const { serve: listen } = await import('../../../http.ts');
-    const server = await listen({
+    const server = await listening(listen, {
       client,
       provider,
       readOnly,
@@ -99,6 +101,17 @@ export const mcp: Command = defineCommand({
     return EXIT.ok;
   },
 });
+
+/** A port that is taken is no mistake in the command line. */
+async function listening(listen: typeof serveHttp, options: ServeOptions): Promise<HttpServer> {
+  try {
+    return await listen(options);
+  } catch (error) {
+    const { message, cause } = toFailure(error);
+    if (cause?.code?.startsWith('E') !== true) throw error;
+    throw new CliError('SERVER_FAILED', message.replace('`port`', '--port'), { cause: error });
+  }
+}
 
 async function readToken({
   token,

@@ -28,7 +28,7 @@ export const show: Command = defineCommand({
     ]);
     await printResult(context, json, { instance, values, activities, executions }, async () => {
       const attributes = Object.entries(instance.attributes).map(([key, value]) => `${key}=${String(value)}`);
-      await printFields(io, [
+      printFields(io, [
         ['id', instance.instanceId],
         ['name', instance.name],
         ['version', instance.version ?? ''],
@@ -47,7 +47,7 @@ export const show: Command = defineCommand({
       ]);
       if (values.size > 0) {
         io.print();
-        await printTable(
+        printTable(
           io,
           ['KEY', 'VALUE'],
           [...values].map(([key, value]) => [key, payload(value)]),
@@ -64,7 +64,7 @@ export const show: Command = defineCommand({
           moment(activity.dueAt),
           payload(activity.heartbeat),
         ]);
-        await printTable(io, heading, rows);
+        printTable(io, heading, rows);
       }
       if (executions.length > 1) {
         io.print();
@@ -75,7 +75,7 @@ export const show: Command = defineCommand({
           execution.eventCount,
           moment(execution.endedAt),
         ]);
-        await printTable(io, ['EXECUTION', 'VERSION', 'STATUS', 'EVENTS', 'ENDED'], rows);
+        printTable(io, ['EXECUTION', 'VERSION', 'STATUS', 'EVENTS', 'ENDED'], rows);
       }
     });
     return EXIT.ok;

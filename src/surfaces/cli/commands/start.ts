@@ -5,6 +5,7 @@ import { EXIT } from '../cli-error.ts';
 import { defineCommand, type Command } from '../command.ts';
 import { DRY_RUN, JSON_OUTPUT, printResult, STORE, YES } from '../common.ts';
 import { attribute, choice, duration, flag, future, integer, option, readJson, repeated, required } from '../parameters.ts';
+import { isThere, locateStore } from '../store.ts';
 import { clean, payload } from '../text.ts';
 import { warnIfNobodyRuns } from './hosts.ts';
 
@@ -48,7 +49,6 @@ standard input.`,
     const { io } = context;
     const { name, id = randomUUID(), onExisting, version, after, at, priority, timeout } = values;
     const input = await readJson(io, values.input, '--input');
-    const { client } = await context.openStore(values.store, { create: values.create && !values.dryRun });
     const attributes = Object.fromEntries([...values.attribute, ...values.tag.map((tag) => [tag, true] as const)]);
     const options: StartOptions = {
       ...(onExisting !== undefined && { onExisting }),
@@ -58,8 +58,11 @@ standard input.`,
       ...(priority !== undefined && { priority }),
       ...(Object.keys(attributes).length > 0 && { attributes }),
     };
-    const existing = await client.getState(id);
-    if (values.dryRun) {
+    // A dry run makes no store; in one that is not there nothing is in use.
+    const isNew = values.dryRun && values.create && !isThere(locateStore(values.store));
+    const client = isNew ? null : (await context.openStore(values.store, { create: values.create })).client;
+    const existing = (await client?.getState(id)) ?? null;
+    if (values.dryRun || client === null) {
       const data = { dryRun: true, instanceId: id, name, input, options, existing: existing?.status ?? null };
       const about = existing === null ? '' : `; the id is in use (${existing.status})`;
       await printResult(context, values.json, data, () => io.print(`Would start '${clean(name)}' as instance '${clean(id)}'${about}`));
