@@ -32,6 +32,8 @@ const config: ViteUserConfig = {
     experimental: { viteModuleRunner: false },
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // What a test waits for may take long on a busy machine. The default of one second is for those that do nothing else.
+    expect: { poll: { interval: 20, timeout: 20_000 } },
     // For processes that a test starts with `spawn`: unlike forks and threads they do not inherit the flags of their parent.
     env: { NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --conditions=${SOURCE_CONDITION}`.trim() },
     // .ci/run reads the counts for its last line from this file.

@@ -114,7 +114,7 @@ export async function explainWaiting(store: ClientStore, instanceId: string, now
     ...turnWaits(situation, messages),
     ...decisions.map((decision) => toWait(decision, situation, statuses)),
   ];
-  return { instanceId, status, executionId, summary: summarise(record, waits), waits };
+  return { instanceId, status, executionId, summary: summarise(record, waits, messages.length > 0), waits };
 }
 
 type Situation = {
@@ -235,15 +235,24 @@ function takesTag(tags: RuntimeTags, tag: string | null): boolean {
   return tag === null || tags.defaultAnd.includes(tag);
 }
 
-function summarise({ status, instanceId }: InstanceRecord, waits: readonly Wait[]): string {
+function summarise({ status, instanceId }: InstanceRecord, waits: readonly Wait[], hasMessages: boolean): string {
   const problem = waits.map((wait) => wait.problem).find((text) => text !== null);
-  const [first] = waits;
-  if (first === undefined) {
-    return status === 'Pending'
+  if (waits.length === 0) {
+    if (status !== 'Pending') return 'It waits for nothing that its history shows: a turn of it is under way.';
+    // A turn under way has its messages still.
+    return hasMessages
       ? 'It waits for its first turn.'
-      : 'It waits for nothing that its history shows: a turn of it is under way.';
+      : `Its start message was dropped: it never begins. Terminate '${instanceId}' and start it again under its id, with onExisting: 'replaceTerminal'.`;
   }
-  const what = `It waits for ${waits.map(describe).slice(0, MAX_NAMED).join(' or ')}${waits.length > MAX_NAMED ? ` or ${waits.length - MAX_NAMED} more` : ''}.`;
+  const operator = waits.find((wait) => wait.kind === 'operator');
+  const others = waits.filter((wait) => wait !== operator);
+  const named = others.map(describe).slice(0, MAX_NAMED).join(' or ');
+  const rest = `${named}${others.length > MAX_NAMED ? ` or ${others.length - MAX_NAMED} more` : ''}`;
+  if (operator !== undefined) {
+    const what = `It waits for an operator: ${operator.reason}.${problem === undefined ? '' : ` ${capitalise(problem)}.`}`;
+    return others.length === 0 ? what : `${what} Then it waits for ${rest}.`;
+  }
+  const what = `It waits for ${rest}.`;
   if (problem !== undefined) return `${what} ${capitalise(problem)}.`;
   const event = waits.find((wait) => wait.kind === 'event');
   return event === undefined ? what : `${what} Raise it with client.raiseEvent('${instanceId}', '${event.name}', data).`;

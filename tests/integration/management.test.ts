@@ -300,12 +300,26 @@ describe.each(STORES)('a client of %s', (store) => {
       expect((await client.explainWaiting('a')).waits).toMatchObject([{ kind: 'turn', isLocked: true, problem: null }]);
     });
 
+    test('nothing that could come: its start was dropped', async () => {
+      const { provider, clock } = await openStore(store);
+      const client = new Client(provider, { clock });
+      await provider.startInstances([newInstance('a')]);
+      const { items } = await client.peekQueue({ queue: 'orchestrator', instanceId: 'a' });
+      for (const item of items) await client.editQueue('drop', item);
+      const { waits, summary } = await client.explainWaiting('a');
+      expect({ waits, items: items.length }).toEqual({ waits: [], items: 1 });
+      expect(summary).toMatch(/^Its start message was dropped/);
+    });
+
     test('an operator, or nothing because it has ended', async () => {
       const { provider, clock } = await openStore(store);
       const client = new Client(provider, { clock });
       await runFirst(provider, 'a');
       await client.suspend('a');
-      expect((await client.explainWaiting('a')).waits).toMatchObject([{ kind: 'operator', reason: 'it was suspended' }]);
+      expect(await client.explainWaiting('a')).toMatchObject({
+        waits: [{ kind: 'operator', reason: 'it was suspended' }],
+        summary: 'It waits for an operator: it was suspended. Nothing of it runs until it is resumed.',
+      });
       await client.terminate('a');
       expect(await client.explainWaiting('a')).toMatchObject({ waits: [], summary: 'It has ended: Terminated.' });
       expect(await rejection(client.explainWaiting('nobody'))).toMatchObject({ code: 'INSTANCE_NOT_FOUND' });

@@ -197,7 +197,14 @@ const runBulk: Operation = defineOperation({
   hasProgress: true,
   body: {
     action: z.enum(['cancel', 'terminate', 'suspend', 'resume', 'retry', 'delete']),
-    filter: z.strictObject(filterShape),
+    // Whoever forgets the filter does not mean the whole store.
+    filter: z
+      .strictObject(filterShape)
+      .refine(
+        (filter) => Object.keys(filter).length > 0,
+        'Name at least one condition: without one it would be every instance of the store',
+      )
+      .meta({ minProperties: 1 }),
     dryRun: z.boolean().default(false),
     force: z.boolean().default(false).describe('Deletes living ones, too'),
     reason,

@@ -44,9 +44,12 @@ const startShape = {
   name: name.describe('Name of the orchestration'),
   input: z.unknown().optional().describe('A JSON value'),
   version: name.optional(),
-  onExisting: z.enum(['fail', 'useExisting', 'replaceTerminal', 'terminateExisting']).optional(),
-  startAfterMs: z.int().min(0).optional(),
-  startAt: timeSchema.optional(),
+  onExisting: z
+    .enum(['fail', 'useExisting', 'replaceTerminal', 'terminateExisting'])
+    .optional()
+    .describe('When the id is in use: refuse (default); do nothing; replace what has ended; end it and replace it'),
+  startAfterMs: z.int().min(0).optional().describe('Not before so many milliseconds from now; not together with `startAt`'),
+  startAt: timeSchema.optional().describe('Not before this moment'),
   priority: z.int().min(0).max(MAX_PRIORITY).optional(),
   attributes: attributesSchema.optional(),
 };
@@ -176,7 +179,7 @@ const readHistory: Operation = defineOperation({
   path: id,
   query: {
     executionId: z.int().min(1).optional().describe('Which execution; default: the current one'),
-    afterEventId: z.int().min(0).default(0),
+    afterEventId: z.int().min(0).default(0).describe('The last event that is known; 0: from the first one on'),
     limit: limit(10_000, 1_000),
   },
   output: historyPageSchema,

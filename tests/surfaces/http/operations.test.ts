@@ -152,6 +152,8 @@ describe('instances', () => {
     });
     expect(await call('runBulk', { body })).toMatchObject({ matched: 2, done: 2, dryRun: false, failures: [] });
     expect(await call('runBulk', { body })).toMatchObject({ matched: 2, done: 0, skipped: 2 });
+    const everything = await call('runBulk', { body: { action: 'delete', filter: {}, force: true }, status: 400 });
+    expect(JSON.stringify(everything)).toContain('Name at least one condition');
   });
 
   test('hear what is published', async () => {

@@ -38,8 +38,11 @@ export const history: Command = defineCommand({
     const state = await readInstance(client, values.id);
     const executionId = values.execution ?? state.executionId;
     if (executionId > state.executionId) throw usage(`Expected --execution to be at most ${state.executionId}, got ${executionId}`);
-    const all = await client.readHistoryAfter(values.id, { executionId, afterEventId: values.after ?? 0 });
-    const events = values.limit === undefined ? all : all.slice(0, values.limit);
+    const events = await client.readHistoryAfter(values.id, {
+      executionId,
+      afterEventId: values.after ?? 0,
+      ...(values.limit !== undefined && { limit: values.limit }),
+    });
     await printResult(context, values.json, { instanceId: values.id, executionId, events }, async () => {
       if (events.length === 0) context.io.note(`No events${values.after === undefined ? ' yet' : ''}`);
       else printEvents(context.io, events);
