@@ -81,10 +81,9 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     await page.keyboard.press('Escape');
     await page.keyboard.press('j');
     await page.keyboard.press('Enter');
-    await page.locator('h1', { hasText: 'order-1002' }).waitFor();
+    await page.locator('h1', { hasText: 'order-1002 ▶Running' }).waitFor();
     await page.keyboard.press('e');
-    await page.getByRole('dialog').waitFor();
-    await page.getByLabel('Name').focus();
+    await page.getByLabel('Name').and(page.locator(':focus')).waitFor();
     await page.keyboard.type('approved');
     await page.keyboard.press('Enter');
     await page.locator('h1', { hasText: 'Completed' }).waitFor();
