@@ -239,6 +239,16 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     }
   });
 
+  test('bulk actions have their place above the list on a phone', async () => {
+    const { page } = await stage.visit('#/', { viewport: { width: 375, height: 812 } });
+    await page.locator('tr[data-index="0"] input').check();
+    const bar = await page.getByRole('group', { name: 'Bulk actions' }).locator('.bulk-actions').boundingBox();
+    const list = await page.locator('.virtual').boundingBox();
+    expect((bar?.y ?? 0) + (bar?.height ?? 0)).toBeLessThanOrEqual(list?.y ?? 0);
+    await page.getByRole('button', { name: 'Delete…' }).click();
+    await page.getByRole('dialog').getByText('1 instance').first().waitFor();
+  });
+
   test('the actions of a queue item are in its dialog on a phone', async () => {
     const { page } = await stage.visit('#/queues?queue=worker', { viewport: { width: 390, height: 844 } });
     await page.locator('tr', { hasText: 'film-1' }).getByRole('button').first().click();

@@ -288,8 +288,8 @@ describe.skipIf(!hasBrowser)('the dashboard is careful', () => {
           expect([id, tab, Math.max(...widths) <= viewport.width, Math.max(...widths.slice(1)) <= 2]).toEqual([id, tab, true, true]);
         }
         await page.getByRole('button', { name: 'Terminate…' }).click();
-        const dialog = page.getByRole('dialog');
-        expect(await dialog.evaluate((one) => (one as unknown as { scrollWidth: number }).scrollWidth <= innerWidth)).toBe(true);
+        await page.getByRole('dialog').waitFor();
+        expect(await page.evaluate(`document.querySelector('dialog').scrollWidth <= innerWidth`)).toBe(true);
         await page.keyboard.press('Escape');
       }
       expect(complaints).toEqual([]);
