@@ -39,6 +39,8 @@ export class InstanceList {
   /** News of the first page that wait until it is on the screen. */
   #news: InstancePage | null = null;
   #isLoading = false;
+  /** More was asked for while something else was loaded. */
+  #isMoreWanted = false;
   #visible: readonly [number, number] = [0, 0];
   #timer: ReturnType<typeof setTimeout>;
 
@@ -80,12 +82,18 @@ export class InstanceList {
 
   /** Loads the page after the last one. */
   async loadMore(): Promise<void> {
-    const cursor = this.#next;
-    if (cursor === null || this.#isLoading) return;
+    if (this.#isLoading) {
+      this.#isMoreWanted = true;
+      return;
+    }
     await this.#load(async () => {
-      const page = await this.#read(cursor);
-      // Another end of the list, meanwhile: whoever scrolled to it asks again.
-      if (this.#next === cursor) this.#take(this.#pages.length, cursor, page);
+      for (let isLoaded = false; !isLoaded && this.#next !== null;) {
+        const cursor: string = this.#next;
+        const page = await this.#read(cursor);
+        // The list may end elsewhere meanwhile.
+        isLoaded = this.#next === cursor;
+        if (isLoaded) this.#take(this.#pages.length, cursor, page);
+      }
     });
   }
 
@@ -124,6 +132,9 @@ export class InstanceList {
     } finally {
       this.#isLoading = false;
     }
+    if (!this.#isMoreWanted) return;
+    this.#isMoreWanted = false;
+    await this.loadMore();
   }
 
   #read(cursor: string): Promise<InstancePage> {
