@@ -6,10 +6,12 @@ import { Dialog } from './components/dialog.tsx';
 import { Login } from './components/login.tsx';
 import { Problem } from './components/problem.tsx';
 import { Toasts } from './components/toasts.tsx';
-import { loginNeeded, meta, read, setToken, token, type Meta } from './lib/api.ts';
+import { Loading } from './components/loading.tsx';
+import { isUnreachable, loginNeeded, meta, read, setToken, token, type Meta } from './lib/api.ts';
 import { shortcuts, useShortcuts } from './lib/keys.ts';
 import { go, hrefOf, route, type Route } from './lib/router.ts';
-import { connection } from './lib/stream.ts';
+import { connection, interruption } from './lib/stream.ts';
+import { toVisible } from './lib/format.ts';
 import { nextTheme, theme } from './lib/theme.ts';
 import { useLoad } from './lib/use-load.ts';
 import { InstancePage } from './pages/instance.tsx';
@@ -68,7 +70,11 @@ export function App(): JSX.Element {
           )}
         </nav>
         <div class="top-tools">
-          {meta.value?.isReadOnly === true && <span class="note">Read-only</span>}
+          {meta.value?.isReadOnly === true && (
+            <span class="note" title="This server shows everything and changes nothing: it was started so.">
+              Read-only
+            </span>
+          )}
           <Connection />
           <button
             type="button"
@@ -95,11 +101,15 @@ export function App(): JSX.Element {
           )}
         </div>
       </header>
+      <Interruption />
       <main id="main" tabIndex={-1}>
         {loginNeeded.value ? (
           <Login />
         ) : meta.value === null ? (
-          <Problem error={known.error.value} what="Reaching the server" retry={known.reload} />
+          <>
+            <Problem error={known.error.value} what="Asking the server what it is" retry={known.reload} />
+            {known.error.value === null && <Loading />}
+          </>
         ) : (
           <Page />
         )}
@@ -139,9 +149,12 @@ function Page(): JSX.Element {
       return <LogsPage />;
     case 'unknown':
       return (
-        <p>
-          There is no page “{place.path}”. <a href={hrefOf('instances')}>Go to the instances</a>
-        </p>
+        <>
+          <h1>Not found</h1>
+          <p>
+            There is no page “{toVisible(place.path)}”. <a href={hrefOf('instances')}>Go to the instances</a>
+          </p>
+        </>
       );
   }
 }
@@ -182,6 +195,18 @@ function Connection(): JSX.Element {
   );
 }
 
+/** What keeps news from the page: said once, over all of it. */
+function Interruption(): JSX.Element | null {
+  if (loginNeeded.value || (!isUnreachable.value && interruption.value === null)) return null;
+  return (
+    <p class="interruption" role="alert">
+      {isUnreachable.value
+        ? 'The server does not answer. What you see is from before. It is asked again until it answers.'
+        : `Live updates are interrupted: ${interruption.value ?? ''}. They are tried again.`}
+    </p>
+  );
+}
+
 function Help({ onClose }: { readonly onClose: () => void }): JSX.Element {
   return (
     <Dialog title="Keyboard shortcuts" onClose={onClose}>
@@ -203,20 +228,39 @@ function Help({ onClose }: { readonly onClose: () => void }): JSX.Element {
         </section>
       ))}
       <section>
-        <h3>In tables</h3>
+        <h3>In tables and dialogs</h3>
         <dl class="keys">
           <div>
             <dt>
               <kbd>↑</kbd>
               <kbd>↓</kbd>
             </dt>
-            <dd>From row to row</dd>
+            <dd>From row to row, also j and k</dd>
+          </div>
+          <div>
+            <dt>
+              <kbd>PgUp</kbd>
+              <kbd>PgDn</kbd>
+            </dt>
+            <dd>A screen up or down; Home and End: first and last row</dd>
+          </div>
+          <div>
+            <dt>
+              <kbd>Tab</kbd>
+            </dt>
+            <dd>Through the row, then out of the table</dd>
+          </div>
+          <div>
+            <dt>
+              <kbd>Enter</kbd>
+            </dt>
+            <dd>Open the row</dd>
           </div>
           <div>
             <dt>
               <kbd>Esc</kbd>
             </dt>
-            <dd>Close a dialog</dd>
+            <dd>Close a dialog, leave a field</dd>
           </div>
         </dl>
       </section>

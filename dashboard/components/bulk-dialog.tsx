@@ -113,16 +113,16 @@ export function BulkDialog({ action, target, onClose }: Props): JSX.Element {
 
   const workOnFilter = async (filter: Readonly<Record<string, unknown>>): Promise<void> => {
     const forced = action === 'delete' && force.value ? { force: true } : {};
-    for (let left = force.value ? wanted + unfit : wanted; left > 0 && !isStopped.current;) {
+    let left = force.value ? wanted + unfit : wanted;
+    while (left > 0 && !isStopped.current) {
       const limit = Math.min(left, batchOf(action));
       const result = await write<BulkResult>('POST', 'bulk', { action, filter, limit, ...bodyOf(), ...forced });
       add({ done: result.done, failed: result.failed }, result.failures);
-      if (result.done + result.failed < limit || result.done === 0) {
-        add({ skipped: result.skipped });
-        return;
-      }
-      left -= limit;
+      left -= result.done + result.failed;
+      if (result.done + result.failed < limit || result.done === 0) break;
     }
+    // Those that did not fit from the beginning, and those that no longer do.
+    if (!isStopped.current) add({ skipped: left + (force.value ? 0 : unfit) });
   };
 
   const total = progress.value.done + progress.value.skipped + progress.value.failed;

@@ -18,6 +18,8 @@ type Props = {
 };
 
 const HEIGHT_PX = 150;
+/** What the axis reaches to at least. Reason: ticks between 0 and next to 0 have one text. */
+const LEAST_TOP = 1;
 const COLOURS = ['--line-1', '--line-2', '--line-3', '--line-4'];
 
 /**
@@ -53,7 +55,7 @@ export function Chart({ title, times, lines, format, isShare = false }: Props): 
   return (
     <figure class="chart panel">
       <figcaption>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <ul class="legend">
           {lines.map(({ label, values }, index) => (
             <li key={label}>
@@ -64,8 +66,17 @@ export function Chart({ title, times, lines, format, isShare = false }: Props): 
         </ul>
       </figcaption>
       <div class="plot" ref={place} aria-hidden="true" />
+      <p class="hidden">{lines.map((line) => inWords(line, format)).join(' ')}</p>
     </figure>
   );
+}
+
+/** What the lines show, for who cannot see them. */
+function inWords({ label, values }: Line, format: (value: number) => string): string {
+  const known = values.filter((value) => value !== null);
+  if (known.length === 0) return `${label}: no figures yet.`;
+  const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
+  return `${label}: between ${format(low)} and ${format(high)} since the page was opened.`;
 }
 
 function latestOf(values: readonly (number | null)[], format: (value: number) => string): string {
@@ -83,7 +94,7 @@ function optionsOf(element: HTMLElement, { lines, format, isShare }: Required<Pi
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { drag: { x: false, y: false } },
-    scales: { y: { range: (_chart, _low, high) => [0, isShare ? 1.02 : Math.max(high * 1.1, 1e-3)] } },
+    scales: { y: { range: (_chart, _low, high) => [0, isShare ? 1.02 : Math.max(high * 1.1, LEAST_TOP)] } },
     axes: [
       { ...axis, size: 28, space: 70, values: (_chart, ticks) => ticks.map(clockTime) },
       { ...axis, size: 56, values: (_chart, ticks) => ticks.map(format) },

@@ -1,7 +1,7 @@
 // Shows a JSON value as a tree that opens and closes. Everything is text to it: markup in a value stays text. Large values are cut until asked for.
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
-import { plural } from '../lib/format.ts';
+import { plural, toVisible } from '../lib/format.ts';
 import { CopyButton } from './copy-button.tsx';
 
 /** Longest string that is shown at once, in UTF-16 units. */
@@ -79,7 +79,7 @@ function Branch({ value, depth, name }: { readonly value: object; readonly depth
 }
 
 function Key({ name }: { readonly name: string | undefined }): ComponentChildren {
-  return name === undefined ? null : <span class="json-key">{name}: </span>;
+  return name === undefined ? null : <span class="json-key">{toVisible(name)}: </span>;
 }
 
 function Text({ text }: { readonly text: string }): JSX.Element {
@@ -87,7 +87,7 @@ function Text({ text }: { readonly text: string }): JSX.Element {
   return (
     <>
       <span class="json-string">
-        &quot;{isWhole.value ? text : text.slice(0, TEXT_UNITS)}
+        &quot;{toVisible(isWhole.value ? text : text.slice(0, TEXT_UNITS))}
         {isWhole.value ? '"' : '…'}
       </span>
       {!isWhole.value && (

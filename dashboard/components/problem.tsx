@@ -1,6 +1,7 @@
 // An error with the server's own words, and a way to try again.
 import type { JSX } from 'preact';
 import { ApiError, messageOf } from '../lib/api.ts';
+import { toVisible } from '../lib/format.ts';
 
 type Props = { readonly error: unknown; readonly what: string; readonly retry?: () => void };
 
@@ -15,7 +16,7 @@ export function Problem({ error, what, retry }: Props): JSX.Element | null {
   return (
     <div class="problem" role="alert">
       <div>
-        <strong>{what} failed.</strong> {messageOf(error)}
+        <strong>{what} failed.</strong> {toVisible(messageOf(error))}
         {error instanceof ApiError && error.code !== 'UNKNOWN' && <code class="code">{error.code}</code>}
       </div>
       {retry !== undefined && (

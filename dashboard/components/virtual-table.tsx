@@ -1,5 +1,5 @@
 // A table of which only the rows on the screen exist: 100,000 of them scroll like 100. It stays a real table for screen readers, with the whole
-// count and each row's number. Arrow keys go from row to row.
+// count and each row's number. Arrow keys go from row to row; Tab goes through one row and out: it would never end otherwise.
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
@@ -21,6 +21,8 @@ type Props = {
   readonly rowPx: number;
   /** The cells of a row. */
   readonly row: (index: number) => ComponentChildren;
+  /** What a row is of: its element, and the focus in it, goes with that when rows come and go above it. */
+  readonly rowKey: (index: number) => string | number;
   readonly rowProps?: (index: number) => JSX.HTMLAttributes<HTMLTableRowElement>;
   /** The last rows came near: load more. */
   readonly onNearEnd?: () => void;
@@ -31,6 +33,10 @@ type Props = {
   readonly empty?: ComponentChildren;
   readonly className?: string;
 };
+
+/** What can have the focus in a row; the first of the second list has it when the row is gone to. */
+const CONTROLS = 'a, button, input';
+const MAIN_CONTROLS = 'a, button';
 
 /** Rows beyond both borders of the screen. Reason: the browser scrolls before the script draws. */
 const MARGIN_ROWS = 12;
@@ -47,6 +53,8 @@ export function VirtualTable(props: Props): JSX.Element {
   const top = useSignal(0);
   const height = useSignal(600);
   const wanted = useRef<number | null>(null);
+  /** The row that Tab goes to. */
+  const current = useRef(0);
 
   useLayoutEffect(() => {
     const element = place.current;
@@ -86,15 +94,32 @@ export function VirtualTable(props: Props): JSX.Element {
     const row = place.current?.querySelector<HTMLElement>(`tr[data-index="${wanted.current}"]`);
     if (row === null || row === undefined) return;
     wanted.current = null;
-    (row.querySelector<HTMLElement>('a, button') ?? row).focus({ preventScroll: true });
+    (row.querySelector<HTMLElement>(MAIN_CONTROLS) ?? row).focus({ preventScroll: true });
   });
+
+  const rove = (): void => {
+    const element = place.current;
+    if (element === null) return;
+    const rows = [...element.querySelectorAll<HTMLElement>('tr[data-index]')];
+    const focused = rows.find((row) => row.contains(document.activeElement));
+    if (focused !== undefined) current.current = Number(focused.dataset['index']);
+    const isDrawn = rows.some(({ dataset }) => Number(dataset['index']) === current.current);
+    if (!isDrawn) current.current = Math.min(count - 1, Math.ceil(element.scrollTop / rowPx));
+    for (const row of rows) {
+      const tabIndex = Number(row.dataset['index']) === current.current ? 0 : -1;
+      for (const control of row.querySelectorAll<HTMLElement>(CONTROLS)) control.tabIndex = tabIndex;
+    }
+  };
+  useLayoutEffect(rove);
 
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLSelectElement) return;
-    const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
+    const pageRows = Math.max(1, Math.floor(height.value / rowPx) - 2);
+    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: pageRows, PageUp: -pageRows, Home: -count, End: count };
+    const step = Object.hasOwn(steps, event.key) ? steps[event.key as keyof typeof steps] : undefined;
     if (step === undefined || count === 0) return;
     const row = event.target instanceof Element ? event.target.closest('tr[data-index]') : null;
-    const from = row instanceof HTMLElement ? Number(row.dataset['index']) : first + MARGIN_ROWS * Math.sign(first) - 1;
+    const from = row instanceof HTMLElement ? Number(row.dataset['index']) : Math.ceil(top.value / rowPx) - 1;
     event.preventDefault();
     event.stopPropagation();
     focusRow(Math.max(0, Math.min(count - 1, from + step)));
@@ -108,7 +133,7 @@ export function VirtualTable(props: Props): JSX.Element {
     const row = element?.querySelector<HTMLElement>(`tr[data-index="${index}"]`);
     if (row === null || row === undefined) return;
     wanted.current = null;
-    (row.querySelector<HTMLElement>('a, button') ?? row).focus({ preventScroll: true });
+    (row.querySelector<HTMLElement>(MAIN_CONTROLS) ?? row).focus({ preventScroll: true });
   };
 
   return (
@@ -121,8 +146,10 @@ export function VirtualTable(props: Props): JSX.Element {
       aria-label={props.label}
       onScroll={(event) => (top.value = event.currentTarget.scrollTop)}
       onKeyDown={onKeyDown}
+      onFocusIn={rove}
     >
-      <table aria-rowcount={count + 1} aria-label={props.label}>
+      <table aria-rowcount={count + 1}>
+        <caption class="hidden">{props.label}</caption>
         <thead>
           <tr aria-rowindex={1}>
             {columns.map(({ id, head, className, sort }) => (
@@ -137,7 +164,13 @@ export function VirtualTable(props: Props): JSX.Element {
           {Array.from({ length: Math.max(0, last - first) }, (_, offset) => {
             const index = first + offset;
             return (
-              <tr key={index} data-index={index} aria-rowindex={index + 2} style={{ height: `${rowPx}px` }} {...props.rowProps?.(index)}>
+              <tr
+                key={props.rowKey(index)}
+                data-index={index}
+                aria-rowindex={index + 2}
+                style={{ height: `${rowPx}px` }}
+                {...props.rowProps?.(index)}
+              >
                 {props.row(index)}
               </tr>
             );

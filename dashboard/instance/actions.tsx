@@ -1,16 +1,21 @@
 // What can be done to an instance, each with a dialog that says what will happen.
-import { useSignal } from '@preact/signals';
+import { useSignal, type Signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { Dialog } from '../components/dialog.tsx';
 import { Problem } from '../components/problem.tsx';
 import { hasEnded } from '../components/status.tsx';
 import { write } from '../lib/api.ts';
+import { plural, toVisible } from '../lib/format.ts';
 import { useShortcuts } from '../lib/keys.ts';
 import { go, hrefOf } from '../lib/router.ts';
 import { tell } from '../lib/toasts.ts';
 import type { Instance } from '../lib/types.ts';
 
-type ActionName = 'raise' | 'cancel' | 'terminate' | 'suspend' | 'resume' | 'retry' | 'delete';
+/** Name of an action. */
+export type ActionName = 'raise' | 'cancel' | 'terminate' | 'suspend' | 'resume' | 'retry' | 'delete';
+
+/** A dialog that is open; `eventName`: of the event that is offered. */
+export type OpenDialog = { readonly name: ActionName; readonly eventName?: string };
 
 type Action = {
   readonly label: string;
@@ -46,7 +51,8 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
   retry: {
     label: 'Retry',
     explains:
-      'A quarantined instance goes on where it was. One that has ended starts again from the beginning, with the same id, name and input.',
+      'A quarantined instance goes on where it was. One that has ended starts again from the beginning, with the same id, name and input; ' +
+      'its history of before is replaced.',
     isDestructive: false,
     takesReason: false,
     applies: ({ status }) => ['Quarantined', 'Failed', 'Cancelled', 'Terminated'].includes(status),
@@ -74,15 +80,24 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
   },
 };
 
+type ActionsProps = {
+  readonly instance: Instance;
+  /** The dialog that is open; others may open one, too. */
+  readonly open: Signal<OpenDialog | null>;
+  /** Told that something was done. */
+  readonly onDone: () => void;
+};
+
 /**
  * The buttons of an instance.
  *
- * @param props - the instance, and who is told that something was done
+ * @param props - the instance
  * @returns a row of buttons
  */
-export function Actions({ instance, onDone }: { readonly instance: Instance; readonly onDone: () => void }): JSX.Element {
-  const open = useSignal<ActionName | null>(null);
-  useShortcuts('Instance', [{ keys: 'e', label: 'Raise an event', run: () => (open.value = 'raise') }]);
+export function Actions({ instance, open, onDone }: ActionsProps): JSX.Element {
+  useShortcuts('Instance', [
+    { keys: 'e', label: 'Raise an event', run: () => ACTIONS.raise.applies(instance) && (open.value = { name: 'raise' }) },
+  ]);
   const names = (Object.keys(ACTIONS) as ActionName[]).filter((name) => ACTIONS[name].applies(instance));
   const close = (isDone: boolean): void => {
     open.value = null;
@@ -91,15 +106,22 @@ export function Actions({ instance, onDone }: { readonly instance: Instance; rea
   return (
     <div class="actions" role="group" aria-label="Actions">
       {names.map((name) => (
-        <button key={name} type="button" class={ACTIONS[name].isDestructive ? 'danger-quiet' : ''} onClick={() => (open.value = name)}>
+        <button key={name} type="button" class={ACTIONS[name].isDestructive ? 'danger-quiet' : ''} onClick={() => (open.value = { name })}>
           {ACTIONS[name].label}
           {'…'}
         </button>
       ))}
-      {open.value === 'raise' && <RaiseDialog instance={instance} onClose={close} />}
-      {open.value !== null && open.value !== 'raise' && <ActionDialog name={open.value} instance={instance} onClose={close} />}
+      <OpenedDialog dialog={open.value} instance={instance} onClose={close} />
     </div>
   );
+}
+
+type OpenedProps = DialogProps & { readonly dialog: OpenDialog | null };
+
+function OpenedDialog({ dialog, instance, onClose }: OpenedProps): JSX.Element | null {
+  if (dialog === null) return null;
+  if (dialog.name === 'raise') return <RaiseDialog instance={instance} offered={dialog.eventName ?? ''} onClose={onClose} />;
+  return <ActionDialog name={dialog.name} instance={instance} onClose={onClose} />;
 }
 
 type DialogProps = { readonly instance: Instance; readonly onClose: (isDone: boolean) => void };
@@ -115,7 +137,8 @@ function ActionDialog({ name, instance, onClose }: DialogProps & { readonly name
     event.preventDefault();
     isBusy.value = true;
     try {
-      tell('done', await perform(name, instance.instanceId, { reason: reason.value, force: force.value }));
+      const { isDone, text } = await perform(name, instance.instanceId, { reason: reason.value, force: force.value });
+      tell(isDone ? 'done' : 'failed', text);
       onClose(true);
       if (name === 'delete') go(hrefOf('instances'));
     } catch (thrown) {
@@ -124,7 +147,7 @@ function ActionDialog({ name, instance, onClose }: DialogProps & { readonly name
     }
   };
   return (
-    <Dialog title={`${action.label} ${instance.instanceId}`} onClose={() => onClose(false)}>
+    <Dialog title={toVisible(`${action.label} ${instance.instanceId}`)} onClose={() => onClose(false)}>
       <form onSubmit={(event) => void submit(event)}>
         <p>{action.explains}</p>
         {action.takesReason && (
@@ -157,8 +180,8 @@ function ActionDialog({ name, instance, onClose }: DialogProps & { readonly name
   );
 }
 
-function RaiseDialog({ instance, onClose }: DialogProps): JSX.Element {
-  const name = useSignal('');
+function RaiseDialog({ instance, offered, onClose }: DialogProps & { readonly offered: string }): JSX.Element {
+  const name = useSignal(offered);
   const data = useSignal('');
   const isBusy = useSignal(false);
   const error = useSignal<unknown>(null);
@@ -172,8 +195,8 @@ function RaiseDialog({ instance, onClose }: DialogProps): JSX.Element {
         `instances/${encodeURIComponent(instance.instanceId)}/raise`,
         body,
       );
-      if (delivered) tell('done', `Event '${name.value}' was raised.`);
-      else tell('failed', `The instance has ended: event '${name.value}' was not delivered.`);
+      if (delivered) tell('done', `Event '${toVisible(name.value)}' was raised.`);
+      else tell('failed', `The instance has ended: event '${toVisible(name.value)}' was not delivered.`);
       onClose(true);
     } catch (thrown) {
       error.value = thrown;
@@ -181,13 +204,14 @@ function RaiseDialog({ instance, onClose }: DialogProps): JSX.Element {
     }
   };
   return (
-    <Dialog title={`Raise an event to ${instance.instanceId}`} onClose={() => onClose(false)}>
+    <Dialog title={toVisible(`Raise an event to ${instance.instanceId}`)} onClose={() => onClose(false)}>
       <form onSubmit={(event) => void submit(event)}>
         <p>{ACTIONS.raise.explains}</p>
         <label class="field">
           Name
           <input
             required
+            autofocus={offered === ''}
             value={name.value}
             autocomplete="off"
             spellcheck={false}
@@ -196,7 +220,13 @@ function RaiseDialog({ instance, onClose }: DialogProps): JSX.Element {
         </label>
         <label class="field">
           Data (JSON, optional)
-          <textarea rows={5} spellcheck={false} value={data.value} onInput={(event) => (data.value = event.currentTarget.value)} />
+          <textarea
+            rows={5}
+            autofocus={offered !== ''}
+            spellcheck={false}
+            value={data.value}
+            onInput={(event) => (data.value = event.currentTarget.value)}
+          />
         </label>
         <Problem error={error.value} what="Raising the event" />
         <div class="dialog-actions">
@@ -227,14 +257,20 @@ async function perform(
   name: Exclude<ActionName, 'raise'>,
   id: string,
   { reason, force }: { readonly reason: string; readonly force: boolean },
-): Promise<string> {
+): Promise<{ readonly isDone: boolean; readonly text: string }> {
   const path = `instances/${encodeURIComponent(id)}`;
   if (name === 'delete') {
     const { instances = 0 } = await write<Answers>('DELETE', path, undefined, { force });
-    return instances === 1 ? 'The instance was deleted.' : `${instances} instances were deleted.`;
+    return instances === 0
+      ? { isDone: false, text: 'The instance was gone already.' }
+      : { isDone: true, text: instances === 1 ? 'The instance was deleted.' : `${plural(instances, 'instance')} were deleted.` };
   }
   const { done, delivered, how } = await write<Answers>('POST', `${path}/${name}`, reason === '' ? {} : { reason });
-  if (done === false || delivered === false) return 'Nothing was to be done: the instance is already there, or has ended.';
+  if (done === false || delivered === false) return { isDone: false, text: `There was nothing to ${name}: see its status.` };
+  return { isDone: true, text: doneText(name, how) };
+}
+
+function doneText(name: Exclude<ActionName, 'raise' | 'delete'>, how: string | undefined): string {
   switch (name) {
     case 'cancel':
       return 'The instance was asked to end.';

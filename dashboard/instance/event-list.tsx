@@ -54,6 +54,7 @@ export function EventList({ events }: { readonly events: readonly HistoryEvent[]
           count={shown.length}
           rowPx={ROW_PX}
           shown={index}
+          rowKey={(at) => shown[at]?.id ?? 0}
           rowProps={(at) => (shown[at] === chosen && chosen !== undefined ? { class: 'selected' } : {})}
           row={(at) => {
             const event = shown[at];
@@ -104,9 +105,9 @@ export function EventDetail({ event, events }: { readonly event: HistoryEvent; r
   const answer = source === undefined ? events.find((one) => 'sourceId' in one && one.sourceId === event.id) : undefined;
   return (
     <>
-      <h3>
+      <h2>
         #{event.id} {event.kind}
-      </h3>
+      </h2>
       <p class="muted">{formatMoment(event.atMs)}</p>
       {source !== undefined && (
         <p>

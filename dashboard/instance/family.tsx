@@ -1,13 +1,16 @@
 // Parents, children and their children, as a tree of links.
 import type { JSX } from 'preact';
+import { Loading } from '../components/loading.tsx';
 import { Problem } from '../components/problem.tsx';
 import { Status } from '../components/status.tsx';
 import { read } from '../lib/api.ts';
+import { toVisible } from '../lib/format.ts';
 import { instanceHref } from '../lib/router.ts';
 import type { Instance, Tree } from '../lib/types.ts';
 import { useLoad } from '../lib/use-load.ts';
 
 const MOST_INSTANCES = 1000;
+const REFRESH_MS = 3000;
 
 /**
  * Shows an instance among its relatives.
@@ -17,9 +20,10 @@ const MOST_INSTANCES = 1000;
  */
 export function Family({ instance }: { readonly instance: Instance }): JSX.Element {
   const path = `instances/${encodeURIComponent(instance.instanceId)}/tree`;
-  const tree = useLoad<Tree>(`${path} ${instance.eventCount} ${instance.status}`, (signal) =>
-    read(path, { limit: MOST_INSTANCES }, signal),
-  );
+  const tree = useLoad<Tree>(path, (signal) => read(path, { limit: MOST_INSTANCES }, signal), {
+    everyMs: REFRESH_MS,
+    revision: `${instance.eventCount} ${instance.status}`,
+  });
   return (
     <section class="panel" aria-labelledby="family-title">
       <h2 id="family-title">Parent and children</h2>
@@ -28,11 +32,12 @@ export function Family({ instance }: { readonly instance: Instance }): JSX.Eleme
           <span class="muted">It has no parent.</span>
         ) : (
           <>
-            Parent: <a href={instanceHref(instance.parentInstanceId, { tab: 'family' })}>{instance.parentInstanceId}</a>
+            Parent: <a href={instanceHref(instance.parentInstanceId, { tab: 'family' })}>{toVisible(instance.parentInstanceId)}</a>
           </>
         )}
       </p>
       <Problem error={tree.error.value} what="Loading the tree" retry={tree.reload} />
+      {tree.value.value === null && tree.error.value === null && <Loading />}
       {tree.value.value !== null && (
         <ul class="tree">
           <Branch tree={tree.value.value} here={instance.instanceId} />
@@ -50,11 +55,11 @@ function Branch({ tree, here }: { readonly tree: Tree; readonly here: string }):
       <span class="tree-row">
         <Status status={instance.status} />
         {isHere ? (
-          <strong>{instance.instanceId}</strong>
+          <strong>{toVisible(instance.instanceId)}</strong>
         ) : (
-          <a href={instanceHref(instance.instanceId, { tab: 'family' })}>{instance.instanceId}</a>
+          <a href={instanceHref(instance.instanceId, { tab: 'family' })}>{toVisible(instance.instanceId)}</a>
         )}
-        <span class="muted">{instance.name}</span>
+        <span class="muted">{toVisible(instance.name)}</span>
       </span>
       {children.length > 0 && (
         <ul>

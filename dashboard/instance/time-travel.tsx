@@ -7,7 +7,7 @@ import { toTimeTravel, type Moment } from '../../src/surfaces/views/time-travel.
 import type { HistoryEvent } from '../../src/types/history-event.ts';
 import { JsonView } from '../components/json-view.tsx';
 import { describeEvent } from '../lib/describe-event.ts';
-import { formatDuration, formatMoment, formatNumber } from '../lib/format.ts';
+import { formatDuration, formatMoment, formatNumber, toVisible } from '../lib/format.ts';
 import { useShortcuts } from '../lib/keys.ts';
 import { instanceHref, route, setQuery } from '../lib/router.ts';
 import { Status } from '../components/status.tsx';
@@ -97,10 +97,14 @@ export function TimeTravel({ events }: { readonly events: readonly HistoryEvent[
             <p>
               <Status status={moment.status} />
             </p>
-            {moment.cancelRequested !== null && <p>It was asked to cancel: {moment.cancelRequested}</p>}
-            <JsonView label="Custom status" value={moment.customStatus} open />
+            {moment.cancelRequested !== null && <p>It was asked to cancel: {toVisible(moment.cancelRequested)}</p>}
+            {moment.customStatus === undefined || moment.customStatus === null ? (
+              <p class="muted">No custom status.</p>
+            ) : (
+              <JsonView label="Custom status" value={moment.customStatus} open />
+            )}
             {moment.values.map(({ key, value }) => (
-              <JsonView key={key} label={`Value ${key}`} value={value} />
+              <JsonView key={key} label={toVisible(`Value ${key}`)} value={value} />
             ))}
             {moment.subscriptions.length > 0 && <p>Subscribed to {moment.subscriptions.join(', ')}</p>}
           </section>
@@ -123,9 +127,11 @@ function textOf({ eventId, event }: Moment, events: readonly HistoryEvent[]): st
 }
 
 function sourceOf(source: object): string {
-  return Object.values(source)
-    .filter((part) => typeof part === 'string')
-    .join(' ');
+  return toVisible(
+    Object.values(source)
+      .filter((part) => typeof part === 'string')
+      .join(' '),
+  );
 }
 
 function Waits({ moment }: { readonly moment: Moment }): JSX.Element {
@@ -136,7 +142,7 @@ function Waits({ moment }: { readonly moment: Moment }): JSX.Element {
       <ul class="plain">
         {moment.waitingFor.slice(0, MOST_SHOWN).map((wait) => (
           <li key={wait.eventId}>
-            <Decision decision={wait} /> <span class="muted">for {formatDuration(wait.forMs)}</span>
+            <Decision decision={wait} /> <span class="muted">(so far {formatDuration(wait.forMs)})</span>
           </li>
         ))}
       </ul>
@@ -157,7 +163,7 @@ function Results({ moment }: { readonly moment: Moment }): JSX.Element {
           <div key={result.decision.eventId} class="answer">
             <Decision decision={result.decision} />{' '}
             {result.ok ? (
-              <JsonView label={`event #${result.eventId}`} value={result.value} />
+              <Answer result={result} />
             ) : (
               <p class="failed-text">
                 failed: {result.failure.name}: {result.failure.message}
@@ -170,6 +176,12 @@ function Results({ moment }: { readonly moment: Moment }): JSX.Element {
   );
 }
 
+function Answer({ result }: { readonly result: Extract<Moment['results'][number], { ok: true }> }): JSX.Element {
+  // A timer has nothing to say but that it fired.
+  if (result.decision.kind === 'timer') return <span class="muted">fired, event #{result.eventId}</span>;
+  return <JsonView label={`event #${result.eventId}`} value={result.value} />;
+}
+
 function More({ count }: { readonly count: number }): ComponentChildren {
   return count > MOST_SHOWN ? <p class="muted">and {formatNumber(count - MOST_SHOWN)} more</p> : null;
 }
@@ -179,20 +191,20 @@ function Decision({ decision }: { readonly decision: OpenDecision }): JSX.Elemen
     case 'activity':
       return (
         <strong>
-          Activity {decision.name}
+          Activity {toVisible(decision.name)}
           {decision.attempt > 1 ? `, attempt ${decision.attempt}` : ''}
         </strong>
       );
     case 'timer':
       return <strong>Timer, until {formatMoment(decision.fireAtMs)}</strong>;
     case 'event':
-      return <strong>Event {decision.name}</strong>;
+      return <strong>Event {toVisible(decision.name)}</strong>;
     case 'topic':
-      return <strong>Topic {decision.pattern}</strong>;
+      return <strong>Topic {toVisible(decision.pattern)}</strong>;
     case 'child':
       return (
         <strong>
-          Child <a href={instanceHref(decision.instanceId)}>{decision.instanceId}</a>
+          Child <a href={instanceHref(decision.instanceId)}>{toVisible(decision.instanceId)}</a>
         </strong>
       );
   }

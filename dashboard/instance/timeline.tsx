@@ -6,7 +6,7 @@ import type { HistoryEvent } from '../../src/types/history-event.ts';
 import { toTimeline, type TimelineMark, type TimelineSpan } from '../../src/surfaces/views/timeline.ts';
 import { VirtualTable, type Column } from '../components/virtual-table.tsx';
 import { oneLine } from '../lib/describe-event.ts';
-import { formatDuration, formatMoment, formatNumber } from '../lib/format.ts';
+import { formatDuration, formatMoment, formatNumber, toVisible } from '../lib/format.ts';
 import { now } from '../lib/now.ts';
 import { instanceHref, route, setQuery } from '../lib/router.ts';
 
@@ -117,6 +117,7 @@ export function Timeline({ events, isOpen }: Props): JSX.Element {
         columns={columns}
         count={rows.length}
         rowPx={ROW_PX}
+        rowKey={(index) => keyOf(rows[index])}
         rowProps={(index) => (chosen > 0 && rowHas(rows[index], chosen) ? { class: 'selected' } : {})}
         row={(index) => {
           const row = rows[index];
@@ -127,6 +128,10 @@ export function Timeline({ events, isOpen }: Props): JSX.Element {
       />
     </>
   );
+}
+
+function keyOf(row: Row | undefined): string {
+  return row === undefined ? '' : `${row.kind} ${eventIdOf(row)}`;
 }
 
 function eventIdOf(row: Row): number {
@@ -144,7 +149,7 @@ function Legend(): JSX.Element {
       {(['activity', 'timer', 'event', 'child', 'point', 'failed'] as const).map((kind) => (
         <li key={kind}>
           <span aria-hidden="true" class={`swatch swatch-${kind}`} />
-          {kind}
+          {kind === 'point' ? 'status, value or message' : kind === 'event' ? 'event or topic' : kind}
         </li>
       ))}
     </ul>
@@ -160,26 +165,29 @@ function SpanRow({ span, endMs, place }: { readonly span: TimelineSpan; readonly
   return (
     <>
       <td class="c-lane-name" title={name}>
-        <button type="button" class="link" onClick={() => setQuery({ tab: 'history', event: String(span.eventId) })}>
-          {name}
-        </button>
-        {span.kind === 'child' && (
-          <a class="child-link" href={instanceHref(span.instanceId)} aria-label={`Open child ${span.instanceId}`}>
-            {' ↗'}
-          </a>
-        )}
-        {span.outcome !== 'completed' && <span class={span.outcome === 'failed' ? 'failed-text' : 'muted'}> {span.outcome}</span>}
+        <span class="lane-head">
+          <button type="button" class="link" onClick={() => setQuery({ tab: 'history', event: String(span.eventId) })}>
+            {name}
+          </button>
+          {span.kind === 'child' && (
+            <a class="child-link" href={instanceHref(span.instanceId)} aria-label={toVisible(`Open child ${span.instanceId}`)}>
+              ↗
+            </a>
+          )}
+          {span.outcome !== 'completed' && <span class={span.outcome === 'failed' ? 'failed-text' : 'muted'}>{span.outcome}</span>}
+        </span>
       </td>
-      <td class="c-lane-time">{took}</td>
+      <td class="c-lane-time">{span.endMs === null ? `${took} so far` : took}</td>
       <td class="c-lane-bar">
         <div class="lane">
-          {parts.map((part) => (
+          {parts.map((part, index) => (
             <Bar
               key={part.eventId}
               className={`bar-${span.kind === 'topic' ? 'event' : span.kind} bar-${part.outcome}`}
               from={place(part.startMs)}
               to={place(part.endMs ?? endMs)}
-              title={`${name}: ${part.outcome}, ${formatDuration((part.endMs ?? endMs) - part.startMs)} from ${formatMoment(part.startMs)}`}
+              label={parts.length > 1 ? String(index + 1) : ''}
+              title={`${parts.length > 1 ? `Attempt ${index + 1} of ` : ''}${name}: ${part.outcome}, ${formatDuration((part.endMs ?? endMs) - part.startMs)} from ${formatMoment(part.startMs)}`}
             />
           ))}
         </div>
@@ -188,17 +196,26 @@ function SpanRow({ span, endMs, place }: { readonly span: TimelineSpan; readonly
   );
 }
 
-type BarProps = { readonly className: string; readonly from: number; readonly to: number; readonly title: string };
+type BarProps = { readonly className: string; readonly label: string; readonly from: number; readonly to: number; readonly title: string };
 
-function Bar({ className, from, to, title }: BarProps): JSX.Element | null {
+function Bar({ className, label, from, to, title }: BarProps): JSX.Element | null {
   if (to < 0 || from > 1) return null;
   const left = Math.max(0, from);
   return (
-    <div
-      class={`bar ${className}`}
-      title={title}
-      style={{ left: `min(${left * 100}%, calc(100% - 3px))`, width: `${(Math.min(1, to) - left) * 100}%` }}
-    />
+    <>
+      <div
+        class={`bar ${className}`}
+        role="img"
+        aria-label={title}
+        title={title}
+        style={{ left: `min(${left * 100}%, calc(100% - 3px))`, width: `${(Math.min(1, to) - left) * 100}%` }}
+      />
+      {label !== '' && (
+        <span class="bar-label" aria-hidden="true" style={{ left: `calc(${Math.min(1, to) * 100}% + 4px)` }}>
+          {label}
+        </span>
+      )}
+    </>
   );
 }
 
@@ -218,6 +235,8 @@ function MarkRow({ mark, place }: { readonly mark: TimelineMark; readonly place:
           {at >= 0 && at <= 1 && (
             <div
               class="bar mark"
+              role="img"
+              aria-label={`${name}, ${formatMoment(mark.atMs)}`}
               title={`${name}, ${formatMoment(mark.atMs)}`}
               style={{ left: `clamp(6px, ${at * 100}%, calc(100% - 6px))` }}
             />
@@ -229,6 +248,10 @@ function MarkRow({ mark, place }: { readonly mark: TimelineMark; readonly place:
 }
 
 function nameOf(span: TimelineSpan): string {
+  return toVisible(spanName(span));
+}
+
+function spanName(span: TimelineSpan): string {
   switch (span.kind) {
     case 'activity':
       return span.attempts.length > 1 ? `${span.name} (${span.attempts.length} attempts)` : span.name;
@@ -244,6 +267,10 @@ function nameOf(span: TimelineSpan): string {
 }
 
 function markName(mark: TimelineMark): string {
+  return toVisible(textOfMark(mark));
+}
+
+function textOfMark(mark: TimelineMark): string {
   switch (mark.kind) {
     case 'status':
       return `Status ${oneLine(mark.status)}`;

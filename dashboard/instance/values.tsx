@@ -2,6 +2,7 @@
 import type { JSX } from 'preact';
 import { JsonView } from '../components/json-view.tsx';
 import { Problem } from '../components/problem.tsx';
+import { toVisible } from '../lib/format.ts';
 import { read } from '../lib/api.ts';
 import { useLoad } from '../lib/use-load.ts';
 
@@ -14,16 +15,16 @@ type Values = { readonly values: readonly { readonly key: string; readonly value
  * @returns a list
  */
 export function ValuesPanel({ id, revision }: { readonly id: string; readonly revision: string }): JSX.Element {
-  const values = useLoad<Values>(`${id} ${revision}`, (signal) => read(`instances/${encodeURIComponent(id)}/values`, {}, signal));
+  const values = useLoad<Values>(id, (signal) => read(`instances/${encodeURIComponent(id)}/values`, {}, signal), { revision });
   const list = values.value.value?.values ?? [];
   return (
     <section class="panel" aria-labelledby="values-title">
       <h2 id="values-title">Key-values</h2>
       <Problem error={values.error.value} what="Loading the values" retry={values.reload} />
       {list.length === 0 ? (
-        <p class="muted">It keeps none.</p>
+        <p class="muted">{values.value.value === null ? 'Loading…' : 'It keeps none.'}</p>
       ) : (
-        list.map(({ key, value }) => <JsonView key={key} label={key} value={value} />)
+        list.map(({ key, value }) => <JsonView key={key} label={toVisible(key)} value={value} />)
       )}
     </section>
   );

@@ -17,18 +17,14 @@ export class ApiError extends Error {
   }
 }
 
-/** What the server says about itself. */
-export type Meta = {
-  readonly name: string;
-  readonly version: string;
-  readonly store: string | null;
-  readonly isReadOnly: boolean;
-  readonly has: { readonly logs: boolean; readonly metrics: boolean; readonly stats: boolean };
-};
+/** What the dashboard needs to know of the server. */
+export type Meta = { readonly isReadOnly: boolean; readonly has: { readonly logs: boolean } };
 
 type SendInit = Omit<RequestInit, 'headers'> & { readonly headers?: Readonly<Record<string, string>> };
 
 const TOKEN_KEY = 'duraloom:token';
+/** How often a server that does not answer is asked again. */
+const PROBE_MS = 1000;
 /** Where the API is, seen from the page. */
 const API_BASE = new URL('api/v1/', document.baseURI);
 
@@ -40,6 +36,12 @@ export const meta = signal<Meta | null>(null);
 
 /** True: the server wants a token that it has not been given. */
 export const loginNeeded = signal(false);
+
+/** True: the server did not answer when it was asked last. It is asked again until it does. */
+export const isUnreachable = signal(false);
+
+/** Grows when the server answers again: what could not be loaded is loaded then. */
+export const recoveries = signal(0);
 
 /**
  * Keeps a token until the tab is closed.
@@ -85,7 +87,15 @@ export async function send(url: URL, init: SendInit = {}): Promise<Response> {
     response = await fetch(url, { ...init, headers, cache: 'no-store', credentials: 'same-origin', redirect: 'error' });
   } catch (error) {
     if (init.signal?.aborted === true) throw error;
-    throw new ApiError(0, 'UNREACHABLE', 'The server does not answer. Is it running? The dashboard goes on trying.');
+    if (!isUnreachable.value) {
+      isUnreachable.value = true;
+      setTimeout(() => void probe(), PROBE_MS);
+    }
+    throw new ApiError(0, 'UNREACHABLE', 'The server does not answer. Is it running?');
+  }
+  if (isUnreachable.value) {
+    isUnreachable.value = false;
+    recoveries.value += 1;
   }
   if (response.ok) return response;
   const problem = await readProblem(response);
@@ -128,14 +138,31 @@ export async function write<T>(method: 'POST' | 'DELETE' | 'PUT' | 'PATCH', path
 }
 
 /**
+ * Tells whether the server did not answer at all: that is said once for the whole page, and what is missing is loaded when it is back.
+ *
+ * @param error - what was thrown
+ * @returns true when there was no answer
+ */
+export function isSilence(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 0;
+}
+
+/**
  * Says what went wrong, for people.
  *
  * @param error - what was thrown
- * @returns its message, with the code when there is one
+ * @returns its message as a sentence
  */
 export function messageOf(error: unknown): string {
-  if (error instanceof ApiError) return error.message;
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}`;
+}
+
+/** Asks until the server answers, whatever it answers. */
+async function probe(): Promise<void> {
+  if (!isUnreachable.value) return;
+  await send(urlOf('meta')).catch(() => undefined);
+  if (isUnreachable.value) setTimeout(() => void probe(), PROBE_MS);
 }
 
 /** Errors come as `application/problem+json`; a proxy in between may answer with anything. */

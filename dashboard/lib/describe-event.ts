@@ -1,6 +1,6 @@
 // Events in the words of the list: what each is about, and which field of it is worth reading.
 import type { HistoryEvent } from '../../src/types/history-event.ts';
-import { formatDuration, formatMoment } from './format.ts';
+import { formatDuration, formatMoment, toVisible } from './format.ts';
 
 /**
  * Says what an event is about.
@@ -10,6 +10,10 @@ import { formatDuration, formatMoment } from './format.ts';
  * @returns one line
  */
 export function describeEvent(event: HistoryEvent, history: readonly HistoryEvent[]): string {
+  return toVisible(describe(event, history));
+}
+
+function describe(event: HistoryEvent, history: readonly HistoryEvent[]): string {
   switch (event.kind) {
     case 'OrchestrationStarted':
       return `${event.name} ${event.version}`;
@@ -65,11 +69,11 @@ export function describeEvent(event: HistoryEvent, history: readonly HistoryEven
 /** A value on one line, cut. */
 export function oneLine(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-  return text.length > 160 ? `${text.slice(0, 160)}…` : text;
+  return toVisible(text.length > 160 ? `${text.slice(0, 160)}…` : text);
 }
 
 function answerTo({ sourceId }: { readonly sourceId: number }, history: readonly HistoryEvent[]): string {
   const source = history[sourceId - 1];
-  const name = source !== undefined && 'name' in source ? `${source.name} ` : '';
-  return `${name}(#${sourceId})`;
+  const name = source === undefined ? '' : 'name' in source ? source.name : source.kind === 'TimerCreated' ? 'timer' : '';
+  return `${name} (#${sourceId})`.trim();
 }

@@ -2,7 +2,12 @@
 import { formatDuration as formatWhole } from '../../src/surfaces/views/text.ts';
 
 const NUMBER = new Intl.NumberFormat('en');
-const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
+const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
+/** Controls but for line ends and tabs, marks and overrides of direction, joiners of no width but those that emoji and scripts need. */
+// eslint-disable-next-line no-control-regex
+const INVISIBLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 const DATE_TIME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 
 /**
@@ -28,6 +33,28 @@ export function formatRelative(atMs: number, nowMs: number): string {
   if (Math.abs(ms) < 1000) return 'now';
   const rounded = Math.abs(ms) < 60_000 ? Math.floor(Math.abs(ms) / 1000) * 1000 : Math.abs(ms);
   return ms < 0 ? `in ${formatDuration(rounded)}` : `${formatDuration(rounded)} ago`;
+}
+
+/**
+ * Writes the time of day, with the date unless it is today's, in the reader's time zone.
+ *
+ * @param atMs - epoch milliseconds
+ * @param nowMs - now
+ * @returns such as `21:53:42.007` or `26 Nov, 21:53:42.007`
+ */
+export function formatClock(atMs: number, nowMs: number): string {
+  const time = CLOCK.format(atMs);
+  return DAY.format(atMs) === DAY.format(nowMs) ? time : `${DAY.format(atMs)}, ${time}`;
+}
+
+/**
+ * Makes characters visible that cannot be seen, or that change the order of others on the screen: what is shown is what is there.
+ *
+ * @param text - of a user of the store, such as an id
+ * @returns the same, with escapes such as `\u202e` for such characters
+ */
+export function toVisible(text: string): string {
+  return text.replace(INVISIBLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /**
@@ -57,7 +84,7 @@ export function formatNumber(value: number): string {
  * @returns such as `12.3K`
  */
 export function formatCompact(value: number): string {
-  return Math.abs(value) < 10 && !Number.isInteger(value) ? value.toFixed(2) : COMPACT.format(value);
+  return COMPACT.format(value);
 }
 
 /**

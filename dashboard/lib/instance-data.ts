@@ -2,7 +2,7 @@
 // Neighbour: pages/instance.tsx.
 import { signal } from '@preact/signals';
 import type { HistoryEvent } from '../../src/types/history-event.ts';
-import { ApiError, read } from './api.ts';
+import { ApiError, isSilence, read } from './api.ts';
 import type { StreamEvent } from './event-parser.ts';
 import { listen } from './stream.ts';
 import type { Instance } from './types.ts';
@@ -14,6 +14,8 @@ const PAGE_EVENTS = 10_000;
 const SHOW_MS = 200;
 const SHOW_LARGE_MS = 1000;
 const LARGE_EVENTS = 5000;
+/** How often an instance that has ended is looked at: somebody may start it again. */
+const ENDED_MS = 2000;
 
 /** An instance that is looked at. Ended by `stop`. */
 export class InstanceData {
@@ -29,73 +31,98 @@ export class InstanceData {
   /** True: it was deleted while it was looked at. */
   readonly isDeleted = signal(false);
 
-  readonly #id: string;
+  readonly #path: string;
   /** Execution that the user chose; null: always the current one. */
   readonly #chosen: number | null;
-  readonly #stop = new AbortController();
+  /** Of the reading and listening that goes on; every new beginning ends the one before. */
+  #current = new AbortController();
   #arrived: HistoryEvent[] = [];
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #stopStream: () => void = () => undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #endTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(id: string, chosen: number | null) {
-    this.#id = id;
+    this.#path = `instances/${encodeURIComponent(id)}`;
     this.#chosen = chosen;
-    void this.#start();
+    void this.reload();
   }
 
   /** Ends it: nothing is loaded any more. */
   stop(): void {
-    this.#stop.abort();
-    this.#stopStream();
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#current.abort();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    clearTimeout(this.#endTimer);
+    this.#arrived = [];
   }
 
-  /** Reads everything again. */
+  /** Reads everything again, and listens from there. */
   async reload(): Promise<void> {
-    await this.#start();
-  }
-
-  async #start(): Promise<void> {
-    const path = `instances/${encodeURIComponent(this.#id)}`;
-    const { signal: stopped } = this.#stop;
+    this.stop();
+    this.#current = new AbortController();
+    const { signal: stopped } = this.#current;
     try {
-      const state = await read<Instance>(path, {}, stopped);
+      const state = await read<Instance>(this.#path, {}, stopped);
       this.state.value = state;
       const executionId = this.#chosen ?? state.executionId;
       this.executionId.value = executionId;
       let after: number | null = 0;
       const events: HistoryEvent[] = [];
       while (after !== null) {
-        const page: HistoryPage = await read(`${path}/history`, { executionId, afterEventId: after, limit: PAGE_EVENTS }, stopped);
+        const page: HistoryPage = await read(`${this.#path}/history`, { executionId, afterEventId: after, limit: PAGE_EVENTS }, stopped);
         for (const event of page.events) events.push(event);
         this.events.value = events.slice();
         after = page.nextAfterEventId;
       }
       this.isWhole.value = true;
       this.error.value = null;
-      this.#listen(path, `${executionId}:${events.length}`);
+      this.#listen(`${executionId}:${events.length}`, stopped);
     } catch (error) {
-      if (!stopped.aborted) this.error.value = error;
+      if (!stopped.aborted) this.#fail(error);
     }
   }
 
-  #listen(path: string, lastEventId: string): void {
-    this.#stopStream();
-    this.#stopStream = listen(
-      `${path}/events`,
+  /** Looks whether an instance that has ended was started again: its stream is over. */
+  async check(): Promise<void> {
+    const { signal: stopped } = this.#current;
+    const known = this.state.value;
+    try {
+      const state = await read<Instance>(this.#path, {}, stopped);
+      if (state.createdAt === known?.createdAt && state.status === known.status) this.#watchEnd();
+      else await this.reload();
+    } catch (error) {
+      if (stopped.aborted) return;
+      if (error instanceof ApiError && error.status !== 404) this.#watchEnd();
+      else this.#fail(error);
+    }
+  }
+
+  #watchEnd(): void {
+    clearTimeout(this.#endTimer);
+    this.#endTimer = setTimeout(() => (document.visibilityState === 'visible' ? void this.check() : this.#watchEnd()), ENDED_MS);
+  }
+
+  #fail(error: unknown): void {
+    if (this.state.value !== null && error instanceof ApiError && error.code === 'INSTANCE_NOT_FOUND') this.isDeleted.value = true;
+    else if (!isSilence(error) || this.state.value === null) this.error.value = error;
+  }
+
+  #listen(lastEventId: string, stopped: AbortSignal): void {
+    const stopStream = listen(
+      `${this.#path}/events`,
       { lastEventId },
       {
         onEvent: (event) => {
+          if (stopped.aborted) return;
           this.#take(event);
-          if (event.event === 'end') this.#stopStream();
+          if (event.event !== 'end') return;
+          stopStream();
+          if (!this.isDeleted.value) this.#watchEnd();
         },
-        onRefused: (error) => {
-          this.isDeleted.value = error instanceof ApiError && error.code === 'INSTANCE_NOT_FOUND';
-          if (!this.isDeleted.value) this.error.value = error;
-        },
+        onRefused: (error) => this.#fail(error),
       },
       lastEventId,
     );
+    stopped.addEventListener('abort', stopStream);
   }
 
   #take({ event, data }: StreamEvent): void {
@@ -113,9 +140,6 @@ export class InstanceData {
         break;
       case 'end':
         this.isDeleted.value = (JSON.parse(data) as { readonly reason: string }).reason === 'deleted';
-        break;
-      case 'error':
-        // The stream is opened again after it; what is wrong is in the next answer.
         break;
       default:
         // Of a newer server.
@@ -136,7 +160,7 @@ export class InstanceData {
   }
 
   #show(): void {
-    this.#timer = null;
+    this.#timer = undefined;
     const last = this.events.value.at(-1)?.id ?? 0;
     const fresh = this.#arrived.filter(({ id }) => id > last);
     this.#arrived = [];

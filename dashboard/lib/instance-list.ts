@@ -1,17 +1,28 @@
-// The rows of the list: the first page is live, by a stream; further pages are loaded as the user comes near them, and what is on the screen of
-// them is read again from time to time. Neighbour: pages/instances.tsx.
+// The rows of the list, in pages. The first page is live by a stream; of the others, those on the screen are read again every second, as often as the
+// server looks for the stream. Neighbour: pages/instances.tsx.
+//
+// L1. A page begins where the one before it ends: whenever one is read again, the cursor of the next one changes with it.
+// L2. Rows that were pushed out of a page stand at the beginning of the next one until that one is read, too.
+// L3. Nothing grows for ever: a page that is not on the screen and has been pushed too much into goes, and all behind it; scrolling loads them again.
+// L4. Above the screen nothing moves: while the first page is not on it, its news wait.
 import { signal } from '@preact/signals';
-import { read, type ApiError } from './api.ts';
+import { isSilence, read, type ApiError } from './api.ts';
 import { listen } from './stream.ts';
 import type { InstancePage, InstanceRow, Query } from './types.ts';
 
 const FIRST_PAGE = 100;
-const NEXT_PAGE = 500;
-/** How often a page on the screen is read again. */
-const REFRESH_MS = 4000;
+const NEXT_PAGE = 200;
+const LARGEST_PAGE = 2 * NEXT_PAGE;
+/** How often pages on the screen are read again. */
+const REFRESH_MS = 1000;
 
-/** How rows are ordered. */
-export type Order = { readonly orderBy: string; readonly direction: string };
+type Page = {
+  /** Where it begins; null: at the beginning of the list. */
+  readonly cursor: string | null;
+  readonly rows: readonly InstanceRow[];
+  /** Index of its first row in the list. */
+  readonly from: number;
+};
 
 /** A list that is shown. Ended by `stop`. */
 export class InstanceList {
@@ -19,25 +30,28 @@ export class InstanceList {
   readonly rows = signal<readonly InstanceRow[] | null>(null);
   /** What went wrong last, in the server's words; null: nothing. */
   readonly error = signal<unknown>(null);
-  /** True: there are more rows than `rows`. */
-  readonly hasMore = signal(false);
 
   readonly #query: Query;
-  readonly #order: Order;
   readonly #stop = new AbortController();
-  /** Cursor of the page that each row came with; rows of the live page have none. */
-  readonly #cursorOf = new Map<string, string>();
+  #pages: readonly Page[] = [];
+  /** Where the page after the last one begins; null: there is none. */
   #next: string | null = null;
+  /** News of the first page that wait until it is on the screen. */
+  #news: InstancePage | null = null;
   #isLoading = false;
+  /** More was asked for while something else was loaded. */
+  #isMoreWanted = false;
   #visible: readonly [number, number] = [0, 0];
-  readonly #timer: ReturnType<typeof setInterval>;
+  #timer: ReturnType<typeof setTimeout>;
 
-  constructor(query: Query, order: Order) {
-    this.#query = { ...query, ...order };
-    this.#order = order;
+  /**
+   * @param query - filter and order
+   */
+  constructor(query: Query) {
+    this.#query = query;
     const stopStream = listen(
       'streams/instances',
-      { ...this.#query, limit: FIRST_PAGE },
+      { ...query, limit: FIRST_PAGE },
       {
         onEvent: ({ event, data }) => {
           if (event === 'instances') this.#takeFirst(JSON.parse(data) as InstancePage);
@@ -46,13 +60,13 @@ export class InstanceList {
       },
     );
     this.#stop.signal.addEventListener('abort', stopStream);
-    this.#timer = setInterval(() => void this.#refresh(), REFRESH_MS);
+    this.#timer = setTimeout(() => void this.#refresh(), REFRESH_MS);
   }
 
   /** Ends it: nothing is loaded any more. */
   stop(): void {
     this.#stop.abort();
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
   }
 
   /**
@@ -63,81 +77,110 @@ export class InstanceList {
    */
   see(first: number, last: number): void {
     this.#visible = [first, last];
+    if (this.#news !== null && this.#isSeen(0)) this.#takeFirst(this.#news);
   }
 
   /** Loads the page after the last one. */
   async loadMore(): Promise<void> {
-    const cursor = this.#next;
-    if (cursor === null || this.#isLoading) return;
+    if (this.#isLoading) {
+      this.#isMoreWanted = true;
+      return;
+    }
+    await this.#load(async () => {
+      for (let isLoaded = false; !isLoaded && this.#next !== null;) {
+        const cursor: string = this.#next;
+        const page = await this.#read(cursor);
+        // The list may end elsewhere meanwhile.
+        isLoaded = this.#next === cursor;
+        if (isLoaded) this.#take(this.#pages.length, cursor, page);
+      }
+    });
+  }
+
+  #takeFirst(page: InstancePage): void {
+    if (this.#pages.length > 0 && !this.#isSeen(0)) {
+      this.#news = page;
+      return;
+    }
+    this.#news = null;
+    this.#take(0, null, page);
+  }
+
+  /** Reads the pages on the screen again, one after the other, then waits. */
+  async #refresh(): Promise<void> {
+    if (document.visibilityState === 'visible' && !this.#isLoading) {
+      await this.#load(async () => {
+        for (let index = 1; index < this.#pages.length; index += 1) {
+          const cursor = this.#pages[index]?.cursor ?? null;
+          if (cursor === null || !this.#isSeen(index)) continue;
+          const page = await this.#read(cursor);
+          // The page before it was pushed into meanwhile: next time.
+          if (this.#pages[index]?.cursor === cursor) this.#take(index, cursor, page);
+        }
+      });
+    }
+    if (!this.#stop.signal.aborted) this.#timer = setTimeout(() => void this.#refresh(), REFRESH_MS);
+  }
+
+  async #load(run: () => Promise<void>): Promise<void> {
     this.#isLoading = true;
     try {
-      const page = await read<InstancePage>('instances', { ...this.#query, cursor, limit: NEXT_PAGE }, this.#stop.signal);
-      const rows = this.rows.value ?? [];
-      const known = new Set(rows.map(({ instanceId }) => instanceId));
-      for (const { instanceId } of page.instances) this.#cursorOf.set(instanceId, cursor);
-      this.#next = page.cursor;
-      this.hasMore.value = page.cursor !== null;
+      await run();
       this.error.value = null;
-      this.rows.value = [...rows, ...page.instances.filter(({ instanceId }) => !known.has(instanceId))];
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.error.value = error;
+      if (!this.#stop.signal.aborted && !isSilence(error)) this.error.value = error;
     } finally {
       this.#isLoading = false;
     }
+    if (!this.#isMoreWanted) return;
+    this.#isMoreWanted = false;
+    await this.loadMore();
   }
 
-  /** Rows that the live page has pushed out stay; those that it would still have are gone. */
-  #takeFirst(page: InstancePage): void {
-    const before = this.rows.value ?? [];
-    const live = new Set(page.instances.map(({ instanceId }) => instanceId));
-    for (const id of live) this.#cursorOf.delete(id);
-    const end = page.instances.at(-1);
-    const rest =
-      page.cursor === null || end === undefined
-        ? []
-        : before.filter((row) => !live.has(row.instanceId) && compareRows(row, end, this.#order) > 0);
-    if (rest.length === 0) this.#next = page.cursor;
-    this.hasMore.value = this.#next !== null;
-    this.error.value = null;
-    this.rows.value = [...page.instances, ...rest];
+  #read(cursor: string): Promise<InstancePage> {
+    return read<InstancePage>('instances', { ...this.#query, cursor, limit: NEXT_PAGE }, this.#stop.signal);
   }
 
-  /** Reads the pages on the screen again; rows of them that are no longer there go. */
-  async #refresh(): Promise<void> {
-    const rows = this.rows.value;
-    if (rows === null || document.visibilityState !== 'visible') return;
-    const cursors = new Set<string>();
-    for (const { instanceId } of rows.slice(...this.#visible)) {
-      const cursor = this.#cursorOf.get(instanceId);
-      if (cursor !== undefined) cursors.add(cursor);
-    }
-    for (const cursor of cursors) {
-      try {
-        const page = await read<InstancePage>('instances', { ...this.#query, cursor, limit: NEXT_PAGE }, this.#stop.signal);
-        const fresh = new Map(page.instances.map((row) => [row.instanceId, row]));
-        const end = page.cursor === null ? undefined : page.instances.at(-1);
-        this.rows.value = (this.rows.value ?? []).flatMap((row) => {
-          const newer = fresh.get(row.instanceId);
-          if (newer !== undefined) return [newer];
-          const isGone = this.#cursorOf.get(row.instanceId) === cursor && (end === undefined || compareRows(row, end, this.#order) < 0);
-          return isGone ? [] : [row];
-        });
-      } catch (error) {
-        if (!this.#stop.signal.aborted) this.error.value = error;
-        return;
+  #take(index: number, cursor: string | null, { instances, cursor: end }: InstancePage): void {
+    const pages = this.#pages.slice(0, index);
+    pages.push({ cursor, rows: instances, from: 0 });
+    let follows = end;
+    const next = this.#pages[index + 1];
+    if (end !== null && next !== undefined) {
+      const before = this.#pages[index]?.rows ?? [];
+      const stayed = new Set(instances.map(({ instanceId }) => instanceId));
+      const pushed = before.slice(before.findLastIndex(({ instanceId }) => stayed.has(instanceId)) + 1);
+      if (pushed.length + next.rows.length <= LARGEST_PAGE || this.#isSeen(index + 1)) {
+        pages.push({ ...next, cursor: end, rows: [...pushed, ...next.rows] }, ...this.#pages.slice(index + 2));
+        follows = this.#next;
       }
     }
+    this.#next = follows;
+    this.#show(pages);
   }
-}
 
-/** As the server orders them: by the field, then by the id. Below 0: `a` comes first. */
-function compareRows(a: InstanceRow, b: InstanceRow, { orderBy, direction }: Order): number {
-  const sign = direction === 'desc' ? -1 : 1;
-  const byId = a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0;
-  if (orderBy === 'id') return sign * byId;
-  const [left, right] = orderBy === 'endedAt' ? [a.endedAt ?? '', b.endedAt ?? ''] : [a.createdAt, b.createdAt];
-  const byTime = left < right ? -1 : left > right ? 1 : 0;
-  return sign * (byTime === 0 ? byId : byTime);
+  /** A row is shown once, where it comes first: an instance that moved may stand in a page that was not read again. */
+  #show(pages: readonly Page[]): void {
+    const known = new Set<string>();
+    const rows: InstanceRow[] = [];
+    this.#pages = pages.map((page) => {
+      const from = rows.length;
+      const fresh = page.rows.filter(({ instanceId }) => !known.has(instanceId));
+      for (const row of fresh) {
+        known.add(row.instanceId);
+        rows.push(row);
+      }
+      return { ...page, rows: fresh, from };
+    });
+    this.error.value = null;
+    this.rows.value = rows;
+  }
+
+  #isSeen(index: number): boolean {
+    const page = this.#pages[index];
+    const [first, last] = this.#visible;
+    return page !== undefined && page.from <= last && first <= page.from + page.rows.length;
+  }
 }
 
 /**

@@ -1,10 +1,14 @@
-// Server-sent events by fetch: EventSource cannot send a token. After a break it goes on where it was, by Last-Event-ID.
+// Server-sent events by fetch: EventSource cannot send a token. After a break it goes on where it was, by Last-Event-ID. A page that is hidden
+// listens to nothing: browsers allow a server six connections, and tabs that nobody looks at would take them all.
 import { computed, signal } from '@preact/signals';
-import { ApiError, send, urlOf } from './api.ts';
+import { ApiError, messageOf, recoveries, send, urlOf } from './api.ts';
 import { EventParser, type StreamEvent } from './event-parser.ts';
 import type { Query } from './types.ts';
 
-type StreamState = 'connecting' | 'open' | 'waiting';
+type StreamState =
+  | { readonly kind: 'connecting' | 'open' }
+  /** Broken: why, and it is tried again. */
+  | { readonly kind: 'waiting'; readonly problem: string };
 
 /** What a user of a stream gives. */
 export type StreamHandlers = {
@@ -22,7 +26,13 @@ const states = signal<ReadonlyMap<symbol, StreamState>>(new Map());
 export const connection = computed<'none' | 'live' | 'reconnecting'>(() => {
   const all = [...states.value.values()];
   if (all.length === 0) return 'none';
-  return all.includes('waiting') ? 'reconnecting' : 'live';
+  return all.some(({ kind }) => kind === 'waiting') ? 'reconnecting' : 'live';
+});
+
+/** Why a stream is broken; null: none is. */
+export const interruption = computed<string | null>(() => {
+  for (const state of states.value.values()) if (state.kind === 'waiting') return state.problem;
+  return null;
 });
 
 /**
@@ -44,14 +54,21 @@ export function listen(path: string, query: Query, handlers: StreamHandlers, las
 async function run(key: symbol, url: URL, { onEvent, onRefused }: StreamHandlers, lastEventId: string, stop: AbortSignal): Promise<void> {
   let lastId = lastEventId;
   let waitMs = FIRST_WAIT_MS;
-  setState(key, 'connecting');
+  setState(key, { kind: 'connecting' });
   while (!stop.aborted) {
+    await shown(stop);
+    const hidden = whenHidden();
+    let problem = 'the connection broke';
     try {
       const headers = { accept: 'text/event-stream', ...(lastId === '' ? {} : { 'last-event-id': lastId }) };
-      const response = await send(url, { headers, signal: stop });
-      setState(key, 'open');
-      waitMs = FIRST_WAIT_MS;
+      const response = await send(url, { headers, signal: AbortSignal.any([stop, hidden.signal]) });
+      setState(key, { kind: 'open' });
       for await (const event of readEvents(response)) {
+        if (event.event === 'error') {
+          problem = (JSON.parse(event.data) as { readonly detail: string }).detail;
+          continue;
+        }
+        waitMs = FIRST_WAIT_MS;
         if (event.id !== '') lastId = event.id;
         onEvent(event);
       }
@@ -61,23 +78,50 @@ async function run(key: symbol, url: URL, { onEvent, onRefused }: StreamHandlers
         if (!stop.aborted) onRefused?.(error);
         return;
       }
+      if (error instanceof ApiError) problem = messageOf(error);
+    } finally {
+      hidden.forget();
     }
     if (stop.aborted) return;
-    setState(key, 'waiting');
+    if (hidden.signal.aborted) continue;
+    setState(key, { kind: 'waiting', problem });
     await pause(waitMs * (0.75 + Math.random() / 2), stop);
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
   }
 }
 
-/** Ends at once when it is told to stop, or when the network comes back. */
+/** Waits until somebody can see the page. */
+async function shown(stop: AbortSignal): Promise<void> {
+  if (document.visibilityState === 'visible' || stop.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = new AbortController();
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && resolve(), { signal: done.signal });
+  stop.addEventListener('abort', () => resolve(), { signal: done.signal });
+  await promise;
+  done.abort();
+}
+
+function whenHidden(): { readonly signal: AbortSignal; readonly forget: () => void } {
+  const hidden = new AbortController();
+  const onChange = (): void => {
+    if (document.visibilityState === 'hidden') hidden.abort();
+  };
+  document.addEventListener('visibilitychange', onChange);
+  return { signal: hidden.signal, forget: () => document.removeEventListener('visibilitychange', onChange) };
+}
+
+/** Ends at once when it is told to stop, or when the server or the network comes back. */
 async function pause(ms: number, stop: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
   const wake = (): void => resolve();
+  const before = recoveries.peek();
+  const unsubscribe = recoveries.subscribe((count) => count > before && resolve());
   stop.addEventListener('abort', wake);
   addEventListener('online', wake);
   await promise;
   clearTimeout(timer);
+  unsubscribe();
   stop.removeEventListener('abort', wake);
   removeEventListener('online', wake);
 }

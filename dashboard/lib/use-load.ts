@@ -1,7 +1,7 @@
 // Loads data for a component: the last answer stays on the screen while the next one is on its way, and an error is shown beside it.
 import { useSignal, type Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { loginNeeded } from './api.ts';
+import { isSilence, loginNeeded, recoveries } from './api.ts';
 
 /** What is known of something that is loaded. */
 export type Loaded<T> = {
@@ -12,14 +12,23 @@ export type Loaded<T> = {
   readonly reload: () => void;
 };
 
+/** When it is loaded again. */
+export type Again = {
+  /** Every so often while somebody can see the page. */
+  readonly everyMs?: number;
+  /** Whenever this changes. Unlike another key it does not end a request that is under way: what changes all the time would never be loaded. */
+  readonly revision?: string;
+};
+
 /**
  * Loads data when the component appears and whenever the key changes.
  *
  * @param key - what is loaded; null: nothing
  * @param load - asks for it
+ * @param again - when it is loaded again
  * @returns what is known
  */
-export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>): Loaded<T> {
+export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>, { everyMs, revision }: Again = {}): Loaded<T> {
   const value = useSignal<T | null>(null);
   const error = useSignal<unknown>(null);
   const isLoading = useSignal(false);
@@ -45,7 +54,7 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
         value.value = answer;
         error.value = null;
       } catch (thrown) {
-        if (!stop.signal.aborted) error.value = thrown;
+        if (!stop.signal.aborted && !isSilence(thrown)) error.value = thrown;
       } finally {
         isBusy = false;
         if (!stop.signal.aborted) {
@@ -63,7 +72,18 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
       stop.abort();
       again.current = () => undefined;
     };
-  }, [key, loginNeeded.value]);
+  }, [key, loginNeeded.value, recoveries.value]);
+
+  const known = useRef(revision);
+  useEffect(() => {
+    if (known.current !== revision) again.current();
+    known.current = revision;
+  }, [revision]);
+  useEffect(() => {
+    if (everyMs === undefined) return undefined;
+    const timer = setInterval(() => document.visibilityState === 'visible' && again.current(), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
 
   return { value, error, isLoading, reload: () => again.current() };
 }

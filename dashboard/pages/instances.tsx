@@ -10,7 +10,7 @@ import { VirtualTable, type Column } from '../components/virtual-table.tsx';
 import { loginNeeded, meta, read, token } from '../lib/api.ts';
 import { oneLine } from '../lib/describe-event.ts';
 import { countConditions, readFilter, TEXT_FIELDS, toConditions, toQuery, type Filter } from '../lib/filter.ts';
-import { formatNumber, plural } from '../lib/format.ts';
+import { formatNumber, plural, toVisible } from '../lib/format.ts';
 import { describeWaiting, InstanceList } from '../lib/instance-list.ts';
 import { useShortcuts } from '../lib/keys.ts';
 import { instanceHref, route, setQuery } from '../lib/router.ts';
@@ -35,17 +35,16 @@ const COUNTS_MS = 4000;
  */
 export function InstancesPage(): JSX.Element {
   const filter = readFilter(route.value.query);
-  const key = JSON.stringify([toQuery(filter), filter.orderBy, filter.direction, token.value, loginNeeded.value]);
-  const list = useMemo(() => new InstanceList(toQuery(filter), { orderBy: filter.orderBy, direction: filter.direction }), [key]);
+  const attempts = useSignal(0);
+  const key = JSON.stringify([toQuery(filter), filter.orderBy, filter.direction, token.value, loginNeeded.value, attempts.value]);
+  const list = useMemo(() => new InstanceList({ ...toQuery(filter), orderBy: filter.orderBy, direction: filter.direction }), [key]);
   useEffect(() => () => list.stop(), [list]);
 
-  const counts = useLoad<Counts>(JSON.stringify(toQuery({ ...filter, status: [] })), (signal) =>
-    read('instance-counts', toQuery({ ...filter, status: [] }), signal),
+  const counts = useLoad<Counts>(
+    JSON.stringify(toQuery({ ...filter, status: [] })),
+    (signal) => read('instance-counts', toQuery({ ...filter, status: [] }), signal),
+    { everyMs: COUNTS_MS },
   );
-  useEffect(() => {
-    const timer = setInterval(() => document.visibilityState === 'visible' && counts.reload(), COUNTS_MS);
-    return () => clearInterval(timer);
-  }, []);
 
   const selected = useSignal<ReadonlySet<string>>(new Set());
   const bulk = useSignal<{ readonly action: BulkAction; readonly target: BulkTarget } | null>(null);
@@ -54,8 +53,8 @@ export function InstancesPage(): JSX.Element {
 
   useShortcuts('Instances', [
     { keys: '/', label: 'Search', run: () => document.querySelector<HTMLInputElement>('#search')?.focus() },
-    { keys: 'j', label: 'Next row', run: () => focusFirstRow() },
-    { keys: 'x', label: 'Select the row', run: () => toggleFocused() },
+    { keys: 'j', label: 'Go into the table', run: () => focusFirstRow() },
+    { keys: 'x', label: 'Select the row, or not', run: () => toggleFocused() },
   ]);
 
   const toggle = (id: string): void => {
@@ -70,6 +69,7 @@ export function InstancesPage(): JSX.Element {
   };
 
   const onNearEnd = useCallback(() => void list.loadMore(), [list]);
+  const onVisible = useCallback((first: number, last: number) => list.see(first, last), [list]);
   const shownCounts = counts.value.value;
   return (
     <>
@@ -81,7 +81,7 @@ export function InstancesPage(): JSX.Element {
       </div>
       <StatusFilter filter={filter} counts={shownCounts} />
       <Filters filter={filter} />
-      <Problem error={list.error.value ?? counts.error.value} what="Loading the list" retry={() => void list.loadMore()} />
+      <Problem error={list.error.value ?? counts.error.value} what="Loading the list" retry={() => (attempts.value += 1)} />
       {canWrite && (
         <BulkBar
           selected={selected.value.size}
@@ -101,9 +101,10 @@ export function InstancesPage(): JSX.Element {
         columns={columnsOf(filter, canWrite)}
         count={rows.length}
         rowPx={ROW_PX}
+        rowKey={(index) => rows[index]?.instanceId ?? index}
         onNearEnd={onNearEnd}
         rowProps={(index) => (selected.value.has(rows[index]?.instanceId ?? '') ? { class: 'selected' } : {})}
-        onVisible={(first, last) => list.see(first, last)}
+        onVisible={onVisible}
         row={(index) => {
           const row = rows[index];
           return row === undefined ? null : (
@@ -197,7 +198,7 @@ function Row({ row, canSelect, isSelected, onToggle }: RowProps): JSX.Element {
       </td>
       <td class="c-id">
         <a href={instanceHref(row.instanceId)} title={row.instanceId}>
-          {row.instanceId}
+          {toVisible(row.instanceId)}
         </a>
       </td>
       <td class="c-name" title={row.version === null ? row.name : `${row.name} ${row.version}`}>
@@ -303,9 +304,11 @@ function TextFilter({ name, label, value, id, type = 'text', placeholder }: Text
   const sent = useRef(value);
   // Somebody else changed it, such as the back button.
   if (value !== sent.current) {
+    clearTimeout(timer.current);
     sent.current = value;
     typed.value = value;
   }
+  useEffect(() => () => clearTimeout(timer.current), []);
   return (
     <label class="field">
       {label}

@@ -2,22 +2,16 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
+import type { LogEntry } from '../../src/surfaces/operations/log-source.ts';
 import { JsonView } from '../components/json-view.tsx';
 import { Dialog } from '../components/dialog.tsx';
 import { Problem } from '../components/problem.tsx';
 import { VirtualTable, type Column } from '../components/virtual-table.tsx';
 import { loginNeeded, token } from '../lib/api.ts';
-import { formatMoment, formatNumber } from '../lib/format.ts';
+import { formatClock, formatMoment, formatNumber, toVisible } from '../lib/format.ts';
+import { now } from '../lib/now.ts';
 import { instanceHref, route, setQuery } from '../lib/router.ts';
 import { listen } from '../lib/stream.ts';
-
-type LogEntry = {
-  readonly seq: number;
-  readonly atMs: number;
-  readonly level: string;
-  readonly message: string;
-  readonly fields: Readonly<Record<string, unknown>>;
-};
 
 const ROW_PX = 28;
 const MOST_ENTRIES = 5000;
@@ -83,6 +77,7 @@ export function LogTail({ level, instanceId }: { readonly level: string; readonl
   useEffect(() => {
     entries.value = [];
     lost.value = 0;
+    error.value = null;
     let arrived: LogEntry[] = [];
     let frame = 0;
     const show = (): void => {
@@ -99,8 +94,7 @@ export function LogTail({ level, instanceId }: { readonly level: string; readonl
             arrived.push(JSON.parse(data) as LogEntry);
             if (frame === 0) frame = requestAnimationFrame(show);
           } else if (event === 'gap') {
-            const { fromSeq, toSeq } = JSON.parse(data) as { readonly fromSeq: number; readonly toSeq: number };
-            lost.value += toSeq - fromSeq + 1;
+            lost.value += (JSON.parse(data) as { readonly missed: number }).missed;
           }
         },
         onRefused: (refusal) => (error.value = refusal),
@@ -121,11 +115,12 @@ export function LogTail({ level, instanceId }: { readonly level: string; readonl
         columns={COLUMNS}
         count={entries.value.length}
         rowPx={ROW_PX}
+        rowKey={(index) => entries.value[index]?.seq ?? 0}
         row={(index) => {
           const entry = entries.value[index];
           return entry === undefined ? null : <EntryRow entry={entry} onOpen={() => (open.value = entry)} />;
         }}
-        empty="No line so far."
+        empty="No line so far. New ones appear here as they are written."
       />
       {open.value !== null && (
         <Dialog title="Log line" onClose={() => (open.value = null)} className="wide">
@@ -140,14 +135,16 @@ function EntryRow({ entry, onOpen }: { readonly entry: LogEntry; readonly onOpen
   const instanceId = entry.fields['instanceId'];
   return (
     <>
-      <td class="c-log-time">{formatMoment(entry.atMs)}</td>
+      <td class="c-log-time" title={formatMoment(entry.atMs)}>
+        {formatClock(entry.atMs, now.value)}
+      </td>
       <td class="c-log-level">
         <span class={`level level-${entry.level}`}>{entry.level}</span>
       </td>
-      <td class="c-log-instance">{typeof instanceId === 'string' && <a href={instanceHref(instanceId)}>{instanceId}</a>}</td>
+      <td class="c-log-instance">{typeof instanceId === 'string' && <a href={instanceHref(instanceId)}>{toVisible(instanceId)}</a>}</td>
       <td class="c-log-message">
         <button type="button" class="link" onClick={onOpen} title={entry.message}>
-          {entry.message}
+          {toVisible(entry.message)}
         </button>
       </td>
     </>

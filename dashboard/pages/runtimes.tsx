@@ -5,31 +5,19 @@ import { useEffect } from 'preact/hooks';
 import type { RuntimeStats } from '../../src/client/runtime-stats.ts';
 import { Chart, type Line } from '../components/chart.tsx';
 import { Moment } from '../components/moment.tsx';
+import { Loading } from '../components/loading.tsx';
 import { Problem } from '../components/problem.tsx';
 import { loginNeeded, read, token } from '../lib/api.ts';
 import { formatBytes, formatCompact, formatDuration, formatNumber, formatShare, plural } from '../lib/format.ts';
 import { listen } from '../lib/stream.ts';
+import type { RuntimeInfo } from '../lib/types.ts';
 import { useLoad } from '../lib/use-load.ts';
 
-type RuntimeSample = {
-  readonly runtimeId: string;
-  readonly nodeId: string;
-  readonly seenAt: string;
-  readonly isHere: boolean;
-  readonly stats: RuntimeStats | null;
-};
+type RuntimeSample = Pick<RuntimeInfo, 'runtimeId' | 'nodeId' | 'stats'> & { readonly isHere: boolean };
 type Sample = {
   readonly at: string;
   readonly queues: { readonly orchestratorMessages: number; readonly workItems: number };
   readonly runtimes: readonly RuntimeSample[];
-};
-type RuntimeRow = {
-  readonly runtimeId: string;
-  readonly nodeId: string;
-  readonly seenAt: string;
-  readonly orchestrations: readonly { readonly name: string; readonly version: string }[];
-  readonly activities: readonly { readonly name: string }[];
-  readonly tags: unknown;
 };
 
 /** Points that are kept: ten minutes. */
@@ -45,7 +33,9 @@ export function RuntimesPage(): JSX.Element {
   const samples = useSignal<readonly Sample[]>([]);
   const error = useSignal<unknown>(null);
   const chosen = useSignal('');
-  const runtimes = useLoad<{ readonly runtimes: readonly RuntimeRow[] }>('runtimes', (signal) => read('runtimes', {}, signal));
+  const runtimes = useLoad<{ readonly runtimes: readonly RuntimeInfo[] }>('runtimes', (signal) => read('runtimes', {}, signal), {
+    everyMs: REFRESH_MS,
+  });
   useEffect(
     () =>
       listen(
@@ -62,10 +52,6 @@ export function RuntimesPage(): JSX.Element {
       ),
     [token.value, loginNeeded.value],
   );
-  useEffect(() => {
-    const timer = setInterval(() => document.visibilityState === 'visible' && runtimes.reload(), REFRESH_MS);
-    return () => clearInterval(timer);
-  }, []);
 
   const latest = samples.value.at(-1);
   const known = latest?.runtimes ?? [];
@@ -93,6 +79,7 @@ export function RuntimesPage(): JSX.Element {
       </div>
       <Problem error={error.value} what="Reading the figures" />
       <Problem error={runtimes.error.value} what="Reading the runtimes" retry={runtimes.reload} />
+      {latest === undefined && error.value === null && <Loading />}
       {latest !== undefined && known.length === 0 && (
         <p class="empty">No runtime lives on this store: nothing runs. Start your program, or duraloom serve with its modules.</p>
       )}
@@ -101,7 +88,7 @@ export function RuntimesPage(): JSX.Element {
         <p class="muted">This runtime has told no figures yet: it reports every few seconds.</p>
       )}
       {current !== undefined && current.stats !== null && <Threads stats={current.stats} />}
-      <RuntimeTable rows={runtimes.value.value?.runtimes ?? []} />
+      <RuntimeTable rows={runtimes.value.value?.runtimes ?? null} />
     </>
   );
 }
@@ -113,12 +100,8 @@ function Charts({ samples, runtimeId }: { readonly samples: readonly Sample[]; r
     label,
     values: stats.map((one) => (one === null ? null : (pick(one) ?? null))),
   });
-  const charts: readonly (readonly [string, readonly Line[], (value: number) => string])[] = [
-    [
-      'Throughput, per second',
-      [line('Turns', (one) => one.turnsPerSecond), line('Activities', (one) => one.activitiesPerSecond)],
-      formatCompact,
-    ],
+  const charts: readonly (readonly [title: string, lines: readonly Line[], format: (value: number) => string])[] = [
+    ['Throughput', [line('Turns', (one) => one.turnsPerSecond), line('Activities', (one) => one.activitiesPerSecond)], formatRate],
     [
       'Queue depth',
       [
@@ -130,7 +113,7 @@ function Charts({ samples, runtimeId }: { readonly samples: readonly Sample[]; r
     [
       'Utilisation',
       [
-        line('Main', (one) => one.main.utilisation),
+        line('Main thread', (one) => one.main.utilisation),
         line('Replay threads', (one) => mean(one.replayThreads.map(({ utilisation }) => utilisation))),
         line('Activity threads', (one) => mean(one.activityThreads.map(({ utilisation }) => utilisation))),
       ],
@@ -139,24 +122,24 @@ function Charts({ samples, runtimeId }: { readonly samples: readonly Sample[]; r
     [
       'Latency',
       [
-        line('Longest wait for a slot', (one) => Math.max(0, ...one.activityThreads.map(({ longestWaitMs }) => longestWaitMs))),
-        line('Commit', (one) => one.store?.meanCommitMs),
-        line('Sync', (one) => one.store?.meanSyncMs),
+        line('Longest wait for a thread', (one) => Math.max(0, ...one.activityThreads.map(({ longestWaitMs }) => longestWaitMs))),
+        line('Commit', (one) => whenSome(one.store?.meanCommitMs)),
+        line('Sync to disk', (one) => whenSome(one.store?.meanSyncMs)),
       ],
       formatDuration,
     ],
     [
       'Event-loop delay',
       [
-        line('p50', (one) => one.main.loopDelay.p50Ms),
-        line('p99', (one) => one.main.loopDelay.p99Ms),
+        line('Median', (one) => one.main.loopDelay.p50Ms),
+        line('99 % below', (one) => one.main.loopDelay.p99Ms),
         line('Longest', (one) => one.main.loopDelay.maxMs),
       ],
       formatDuration,
     ],
     ['In flight', [line('Turns', (one) => one.turnsInFlight), line('Activities', (one) => one.activitiesInFlight)], formatCompact],
     ['Cache hits', [{ label: 'Share of turns', values: cacheHits(stats) }], formatShare],
-    ['Group commit', [line('Items per commit', (one) => one.store?.meanItemsPerCommit)], formatCompact],
+    ['Group commit', [line('Items per commit', (one) => whenSome(one.store?.meanItemsPerCommit))], formatCompact],
   ];
   return (
     <section class="charts" aria-label="Charts">
@@ -165,6 +148,15 @@ function Charts({ samples, runtimeId }: { readonly samples: readonly Sample[]; r
       ))}
     </section>
   );
+}
+
+function formatRate(value: number): string {
+  return `${formatCompact(value)}/s`;
+}
+
+/** A mean of nothing is told as 0: it is no point of a line. */
+function whenSome(figure: number | undefined): number | null {
+  return figure === undefined || figure === 0 ? null : figure;
 }
 
 /** Hits among the turns between one sample and the next; where no turn ran, there is no share. */
@@ -186,6 +178,20 @@ function cacheHits(stats: readonly (RuntimeStats | null)[]): readonly (number | 
   });
 }
 
+/** Which activities a runtime takes. */
+function tagsInWords(tags: RuntimeInfo['tags']): string {
+  switch (tags) {
+    case 'default':
+      return 'those without a tag';
+    case 'any':
+      return 'all';
+    case 'none':
+      return 'no activities';
+    default:
+      return 'only' in tags ? `only ${tags.only.join(', ')}` : `those without a tag, and ${tags.defaultAnd.join(', ')}`;
+  }
+}
+
 function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
@@ -195,13 +201,14 @@ function Threads({ stats }: { readonly stats: RuntimeStats }): JSX.Element {
     <section class="panel scroll-x" aria-labelledby="threads-title" tabIndex={0}>
       <h2 id="threads-title">Threads</h2>
       <table class="plain-table">
+        <caption class="hidden">Threads</caption>
         <thead>
           <tr>
             <th scope="col">Thread</th>
             <th scope="col">Utilisation</th>
             <th scope="col">In flight</th>
             <th scope="col">Restarts</th>
-            <th scope="col">Mean batch to it</th>
+            <th scope="col">Items per batch</th>
             <th scope="col">Cache</th>
           </tr>
         </thead>
@@ -258,21 +265,23 @@ function Meter({ share }: { readonly share: number }): JSX.Element {
   );
 }
 
-function RuntimeTable({ rows }: { readonly rows: readonly RuntimeRow[] }): JSX.Element {
+/** `rows`: null: not known yet. */
+function RuntimeTable({ rows }: { readonly rows: readonly RuntimeInfo[] | null }): JSX.Element {
   return (
     <section class="panel scroll-x" aria-labelledby="runtimes-title" tabIndex={0}>
       <h2 id="runtimes-title">Living runtimes</h2>
-      {rows.length === 0 ? (
-        <p class="muted">There are none.</p>
+      {rows === null || rows.length === 0 ? (
+        <p class="muted">{rows === null ? 'Loading…' : 'There are none.'}</p>
       ) : (
         <table class="plain-table">
+          <caption class="hidden">Living runtimes</caption>
           <thead>
             <tr>
               <th scope="col">Node</th>
               <th scope="col">Seen</th>
               <th scope="col">Orchestrations</th>
               <th scope="col">Activities</th>
-              <th scope="col">Tags</th>
+              <th scope="col">Takes activities with tags</th>
             </tr>
           </thead>
           <tbody>
@@ -284,9 +293,9 @@ function RuntimeTable({ rows }: { readonly rows: readonly RuntimeRow[] }): JSX.E
                 <td>
                   <Moment at={row.seenAt} />
                 </td>
-                <td>{row.orchestrations.map(({ name, version }) => `${name} ${version}`).join(', ')}</td>
-                <td>{row.activities.map(({ name }) => name).join(', ')}</td>
-                <td>{typeof row.tags === 'string' ? row.tags : JSON.stringify(row.tags)}</td>
+                <td>{row.orchestrations.map(({ name, version }) => `${name} ${version}`).join(', ') || '—'}</td>
+                <td>{row.activities.map(({ name }) => name).join(', ') || '—'}</td>
+                <td>{tagsInWords(row.tags)}</td>
               </tr>
             ))}
           </tbody>

@@ -31,8 +31,13 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
   afterEach(() => stage.closePages());
   afterAll(() => stage.close());
 
-  test.each(['light', 'dark'] as const)('axe finds nothing serious on any page (%s)', { timeout: 120_000 }, async (colorScheme) => {
-    const { page } = await stage.visit('#/', { colorScheme });
+  test.each([
+    ['light', 1280],
+    ['dark', 1280],
+    ['light', 375],
+    ['dark', 375],
+  ] as const)('axe finds nothing serious on any page (%s, %i wide)', { timeout: 120_000 }, async (colorScheme, width) => {
+    const { page } = await stage.visit('#/', { colorScheme, viewport: { width, height: 800 } });
     const barriers: string[] = [];
     for (const [place, marker] of PLACES) {
       await page.goto(`${stage.demo.server.url}/${place}`);
@@ -42,10 +47,26 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     expect(barriers).toEqual([]);
   });
 
-  test.each(['light', 'dark'] as const)('axe finds nothing serious in dialogs (%s)', async (colorScheme) => {
-    const { page } = await stage.visit('#/instances/order-1001', { colorScheme });
-    for (const name of ['Raise event…', 'Terminate…', 'Delete…', 'Keyboard shortcuts']) {
-      await page.getByRole('button', { name }).click();
+  test.each([
+    ['light', 1280],
+    ['dark', 1280],
+    ['light', 375],
+    ['dark', 375],
+  ] as const)('axe finds nothing serious in dialogs (%s, %i wide)', { timeout: 60_000 }, async (colorScheme, width) => {
+    const { page } = await stage.visit('#/instances/order-1001', { colorScheme, viewport: { width, height: 800 } });
+    const names = ['Raise event…', 'Terminate…', 'Delete…', 'Keyboard shortcuts', 'render (event #2) "opening"', 'Delete…'];
+    const places = new Map([
+      [4, '#/queues?queue=worker'],
+      [5, '#/?search=ping-00'],
+    ]);
+    for (const [index, name] of names.entries()) {
+      const place = places.get(index);
+      if (place !== undefined) await page.goto(`${stage.demo.server.url}/${place}`);
+      if (index === 5) await page.getByLabel('All that match').check();
+      await page
+        .getByRole('button', { name: index === 4 ? /^render/ : name })
+        .first()
+        .click();
       await page.getByRole('dialog').waitFor();
       expect(await findBarriers(page)).toEqual([]);
       await page.keyboard.press('Escape');
@@ -81,10 +102,9 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     await page.keyboard.press('Escape');
     await page.keyboard.press('j');
     await page.keyboard.press('Enter');
-    await page.locator('h1', { hasText: 'order-1002' }).waitFor();
+    await page.locator('h1', { hasText: 'order-1002 ▶Running' }).waitFor();
     await page.keyboard.press('e');
-    await page.getByRole('dialog').waitFor();
-    await page.getByLabel('Name').focus();
+    await page.getByLabel('Name').and(page.locator(':focus')).waitFor();
     await page.keyboard.type('approved');
     await page.keyboard.press('Enter');
     await page.locator('h1', { hasText: 'Completed' }).waitFor();
@@ -123,6 +143,64 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
     await expect.poll(() => page.url()).toContain('event=26');
   });
 
+  test('Tab goes through one row and out of a table of any length', async () => {
+    const { page } = await stage.visit('#/?status=Completed');
+    await page.locator('tr[data-index="20"]').waitFor({ state: 'attached' });
+    await page.locator('tr[data-index="0"] a').focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    await page.locator('tr[data-index="2"] a:focus').waitFor();
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate(`document.activeElement.closest('.virtual') === null`)).toBe(true);
+    await page.keyboard.press('Shift+Tab');
+    await page.locator('tr[data-index="2"] a:focus').waitFor();
+    await page.keyboard.press('Shift+Tab');
+    await page.locator('tr[data-index="2"] input:focus').waitFor();
+    await page.keyboard.press('End');
+    await page.locator('tr[data-index] a:focus', { hasText: 'ping-001' }).waitFor();
+    await page.keyboard.press('PageUp');
+    await page.keyboard.press('Home');
+    await page.locator('tr[data-index="0"] a:focus').waitFor();
+  });
+
+  test('the focus stays with its row when others come above it', async () => {
+    const { client } = stage.demo;
+    await client.startOrchestration('crowd-1', 'mailing', 'x');
+    const { page } = await stage.visit('#/?search=crowd-');
+    await page.locator('tr[data-index="0"] a', { hasText: 'crowd-1' }).focus();
+    for (const id of ['crowd-2', 'crowd-3']) await client.startOrchestration(id, 'mailing', 'x');
+    await page.locator('tr[data-index="2"] a:focus', { hasText: 'crowd-1' }).waitFor();
+    await page.keyboard.press('x');
+    await page.locator('tr.selected', { hasText: 'crowd-1' }).waitFor();
+    expect(await page.locator('tr.selected').count()).toBe(1);
+  });
+
+  test('headings have an order, tables a caption, news are told politely', { timeout: 60_000 }, async () => {
+    const { page } = await stage.visit('#/');
+    const faults: string[] = [];
+    for (const [place, marker] of PLACES) {
+      await page.goto(`${stage.demo.server.url}/${place}`);
+      await page.locator(marker).first().waitFor();
+      const found = await page.evaluate<readonly string[]>(`(() => {
+        const levels = [...document.querySelectorAll('h1, h2, h3')].map((one) => Number(one.tagName[1]));
+        const faults = levels.flatMap((level, index) => (level > (levels[index - 1] ?? 0) + 1 ? ['heading of level ' + level] : []));
+        if (levels.filter((level) => level === 1).length !== 1) faults.push('not one h1');
+        for (const table of document.querySelectorAll('table')) if (!table.caption?.textContent) faults.push('table without caption');
+        for (const region of document.querySelectorAll('[aria-live=assertive]')) faults.push('assertive ' + region.className);
+        return faults;
+      })()`);
+      for (const fault of found) faults.push(`${place}: ${fault}`);
+    }
+    expect(faults).toEqual([]);
+  });
+
+  test('charts are told in words, with their units', async () => {
+    const { page } = await stage.visit('#/runtimes');
+    const chart = page.locator('.chart', { hasText: 'Event-loop delay' });
+    await expect.poll(() => chart.textContent()).toMatch(/Median: between [\d.]+ m?s and [\d.]+ m?s since the page was opened/);
+    expect(await page.locator('.chart', { hasText: 'Throughput' }).textContent()).toMatch(/Turns [\d.]+\/s/);
+  });
+
   test('tabs are moved through by arrow keys', async () => {
     const { page } = await stage.visit('#/instances/order-1000');
     await page.getByRole('tab', { name: 'Overview' }).focus();
@@ -159,6 +237,16 @@ describe.skipIf(!hasBrowser)('the dashboard is for everybody', () => {
       );
       expect([place, Math.max(...widths) <= 390]).toEqual([place, true]);
     }
+  });
+
+  test('bulk actions have their place above the list on a phone', async () => {
+    const { page } = await stage.visit('#/', { viewport: { width: 375, height: 812 } });
+    await page.locator('tr[data-index="0"] input').check();
+    const bar = await page.getByRole('group', { name: 'Bulk actions' }).locator('.bulk-actions').boundingBox();
+    const list = await page.locator('.virtual').boundingBox();
+    expect((bar?.y ?? 0) + (bar?.height ?? 0)).toBeLessThanOrEqual(list?.y ?? 0);
+    await page.getByRole('button', { name: 'Delete…' }).click();
+    await page.getByRole('dialog').getByText('1 instance').first().waitFor();
   });
 
   test('the actions of a queue item are in its dialog on a phone', async () => {

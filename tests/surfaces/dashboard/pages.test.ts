@@ -115,7 +115,7 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
     test('says why it waits, takes the event from the page, and is seen to complete', async () => {
       const { page, complaints } = await stage.visit('#/instances/order-1001');
       const panel = page.getByRole('region', { name: 'Why is it waiting?' });
-      await panel.getByText('Event approved').waitFor();
+      await panel.locator('.waits').getByText('Event approved').waitFor();
       expect(await panel.locator('.summary').textContent()).toContain('approved');
       await page.getByRole('button', { name: 'Raise event…' }).click();
       const dialog = page.getByRole('dialog');
@@ -194,7 +194,7 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       expect(await panel.locator('.side-emitted').textContent()).toContain('charge');
       expect(await panel.textContent()).toMatch(/orchestrations-changed\.ts:\d+:\d+/);
       expect(await panel.locator('pre').textContent()).toMatch(/− .*reserve.*\+ .*charge/s);
-      expect(await page.getByRole('button', { name: 'Retry…' }).count()).toBe(1);
+      expect(await page.getByRole('group', { name: 'Actions' }).getByRole('button', { name: 'Retry…' }).count()).toBe(1);
     });
 
     test('shows its family and goes from parent to child', async () => {
