@@ -103,6 +103,7 @@ export function TimeTravel({ events }: { readonly events: readonly HistoryEvent[
             ) : (
               <JsonView label="Custom status" value={moment.customStatus} open />
             )}
+            {Object.keys(moment.attributes).length > 0 && <JsonView label="Search attributes" value={moment.attributes} open />}
             {moment.values.map(({ key, value }) => (
               <JsonView key={key} label={toVisible(`Value ${key}`)} value={value} />
             ))}

@@ -86,6 +86,7 @@ export function InstancesPage(): JSX.Element {
         <BulkBar
           selected={selected.value.size}
           matching={shownCounts === null ? '' : countText(total(shownCounts, filter))}
+          hasConditions={countConditions(filter) > 0}
           onClear={() => (selected.value = new Set())}
           onAction={(action, isAll) =>
             (bulk.value = {
@@ -184,7 +185,8 @@ function columnsOf({ orderBy, direction }: Filter, canSelect: boolean): readonly
 type RowProps = { readonly row: InstanceRow; readonly canSelect: boolean; readonly isSelected: boolean; readonly onToggle: () => void };
 
 function Row({ row, canSelect, isSelected, onToggle }: RowProps): JSX.Element {
-  const custom = row.customStatus === undefined || row.customStatus === null ? '' : shortText(row.customStatus);
+  const custom = row.damage === null ? (row.customStatus ?? null) : `Damaged: ${row.damage}`;
+  const customText = custom === null ? '' : shortText(custom);
   const waiting = describeWaiting(row);
   return (
     <>
@@ -207,8 +209,8 @@ function Row({ row, canSelect, isSelected, onToggle }: RowProps): JSX.Element {
       <td class="c-waiting" title={waiting}>
         {waiting}
       </td>
-      <td class="c-custom" title={custom}>
-        {custom}
+      <td class="c-custom" title={customText}>
+        {customText}
       </td>
       <td class="c-number">{formatNumber(row.eventCount)}</td>
       <td class="c-time">
@@ -336,18 +338,26 @@ function TextFilter({ name, label, value, id, type = 'text', placeholder }: Text
 type BulkBarProps = {
   readonly selected: number;
   readonly matching: string;
+  /** Without any, all instances of the store would match: nobody means these by accident. */
+  readonly hasConditions: boolean;
   readonly onClear: () => void;
   readonly onAction: (action: BulkAction, isAll: boolean) => void;
 };
 
-function BulkBar({ selected, matching, onClear, onAction }: BulkBarProps): JSX.Element {
-  const isAll = useSignal(false);
-  const count = isAll.value ? 'all matching' : `${formatNumber(selected)} selected`;
+function BulkBar({ selected, matching, hasConditions, onClear, onAction }: BulkBarProps): JSX.Element {
+  const wantsAll = useSignal(false);
+  const isAll = wantsAll.value && hasConditions;
+  const count = isAll ? 'all matching' : `${formatNumber(selected)} selected`;
   return (
     <div class="bulk" role="group" aria-label="Bulk actions">
       <label class="check">
-        <input type="checkbox" checked={isAll.value} onChange={(event) => (isAll.value = event.currentTarget.checked)} /> All that match
-        <span class="muted">({matching})</span>
+        <input
+          type="checkbox"
+          checked={isAll}
+          disabled={!hasConditions}
+          onChange={(event) => (wantsAll.value = event.currentTarget.checked)}
+        />{' '}
+        All that match <span class="muted">({hasConditions ? matching : 'choose a status or another filter first'})</span>
       </label>
       <span aria-live="polite">{count}</span>
       {selected > 0 && (
@@ -355,14 +365,14 @@ function BulkBar({ selected, matching, onClear, onAction }: BulkBarProps): JSX.E
           Clear selection
         </button>
       )}
-      <span class={`bulk-actions ${isAll.value || selected > 0 ? '' : 'idle'}`}>
+      <span class={`bulk-actions ${isAll || selected > 0 ? '' : 'idle'}`}>
         {BULK_ACTIONS.map((action) => (
           <button
             key={action}
             type="button"
             class={`small ${action === 'delete' || action === 'terminate' ? 'danger-quiet' : ''}`}
-            disabled={!isAll.value && selected === 0}
-            onClick={() => onAction(action, isAll.value)}
+            disabled={!isAll && selected === 0}
+            onClick={() => onAction(action, isAll)}
           >
             {`${action[0]?.toUpperCase()}${action.slice(1)}…`}
           </button>

@@ -320,6 +320,7 @@ function stateOf({ lockedUntil, visibleAt }: QueueEntry): 'locked' | 'delayed' |
 }
 
 function summaryOf(entry: QueueEntry): string {
+  if (entry.damage !== null) return toVisible(`Damaged: ${entry.damage}`);
   if (entry.kind === 'workItem') return `${toVisible(entry.name)} (event #${entry.eventId}) ${oneLine(entry.input)}`;
   const { kind, name } = (entry.message ?? {}) as { readonly kind?: unknown; readonly name?: unknown };
   return toVisible(`${typeof kind === 'string' ? kind : 'Message'} ${typeof name === 'string' ? name : ''}`.trim());

@@ -584,8 +584,13 @@ describe('other data that was changed outside', () => {
     tamper(stand, `UPDATE instances SET custom_status = '{"cut' WHERE instance_id = 'broken'`);
     tamper(stand, `UPDATE instances SET status = 'Completed', output = '{"cut' WHERE instance_id = 'sound'`);
     const client = new Client(await stand.openProvider());
-    const calls = [client.getState('broken'), client.getHandle('sound').result(), client.listInstances()];
+    const calls = [client.getState('broken'), client.getHandle('sound').result()];
     for (const error of await Promise.all(calls.map((call) => rejection(call)))) expect(error).toMatchObject({ code: 'MESSAGE_INVALID' });
+    const { instances } = await client.listInstances({ orderBy: 'id' });
+    expect(instances.map(({ instanceId, damage }) => [instanceId, damage])).toEqual([
+      ['broken', expect.stringContaining("custom status of instance 'broken'")],
+      ['sound', expect.stringContaining("result of instance 'sound'")],
+    ]);
   });
 });
 

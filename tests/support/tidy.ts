@@ -109,7 +109,7 @@ const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
       'src/provider/sqlite/migrations.ts',
     ],
     node: true,
-    packages: ['better-sqlite3', 'cli-progress', 'commander'],
+    packages: ['better-sqlite3', 'cli-progress', 'commander', 'string-width'],
   },
   'src/surfaces/metrics': { folders: ['src/types', 'src/main', 'src/provider'], node: true, packages: ['prom-client'] },
   'src/conformance': { folders: ['src/types', 'src/provider'], node: true, packages: [] },

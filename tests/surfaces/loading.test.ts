@@ -9,7 +9,16 @@ const run = promisify(execFile);
 const quietHost = new URL('fixtures/quiet-host.ts', import.meta.url).pathname;
 const recordLoads = new URL('fixtures/record-loads.ts', import.meta.url).pathname;
 const missingPackages = new URL('fixtures/missing-packages.ts', import.meta.url).pathname;
-const PACKAGES = ['hono', '@hono/node-server', 'zod', '@modelcontextprotocol/sdk', 'commander', 'prom-client', 'cli-progress'];
+const PACKAGES = [
+  'hono',
+  '@hono/node-server',
+  'zod',
+  '@modelcontextprotocol/sdk',
+  'commander',
+  'prom-client',
+  'cli-progress',
+  'string-width',
+];
 
 test('a host that runs an orchestration on a file loads no surface and none of their packages', async () => {
   const stand = stage();

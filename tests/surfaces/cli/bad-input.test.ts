@@ -80,6 +80,19 @@ describe('a store', { timeout: 120_000 }, () => {
     expect(await Promise.all(names.map((name) => readFile(file(name))))).toEqual(before);
   });
 
+  test('with values that were damaged outside is shown with what is wrong', async () => {
+    await writeFile(join(place.folder, 'cut.db'), await readFile(join(place.folder, 'good.db')));
+    const database = new Database(join(place.folder, 'cut.db'));
+    database.exec(`UPDATE orchestrator_queue SET payload = '{"cut' WHERE instance_id = 'waiting'`);
+    database.exec(`UPDATE instances SET custom_status = '{"cut' WHERE instance_id = 'waiting'`);
+    database.close();
+    const at = ['--store', 'cut.db'];
+    const [list, peek] = await Promise.all([place.run(['list', ...at]), place.run(['queues', 'peek', '--queue', 'orchestrator', ...at])]);
+    expect([list?.code, peek?.code]).toEqual([0, 0]);
+    expect(list?.stdout).toMatch(/^waiting .* damaged: custom status of instance 'waiting' cannot be read/m);
+    expect(peek?.stdout).toMatch(/^waiting .* damaged: message \d+ of instance 'waiting' cannot be read/m);
+  });
+
   test('that is an empty file is none, and stays empty', async () => {
     await writeFile(join(place.folder, 'empty.db'), '');
     const [list, doctor, start] = await Promise.all([

@@ -53,7 +53,7 @@ describe('the life of an instance', { timeout: 120_000 }, () => {
       ['why', 'ada'],
       ['tree', 'ada'],
     );
-    expect(list).toMatch(/^ID +NAME +VERSION +STATUS +EVENTS +CREATED +WAITS FOR\nada +greet +1\.0\.0 +Running /);
+    expect(list).toMatch(/^ID +NAME +VERSION +STATUS +EVENTS +CREATED +WAITS FOR\nada +greet +1\.0\.0 +Running .* an event\n/);
     expect(show).toMatch(/^status +Running$/m);
     expect(show).toMatch(/^attributes +region=eu vip=true$/m);
     expect(show).toMatch(/^custom status +\{"phase":"waits"\}$/m);

@@ -46,11 +46,22 @@ export const ROW_HEADING = ['ID', 'NAME', 'VERSION', 'STATUS', 'EVENTS', 'CREATE
  * @returns its cells
  */
 export function toRow(instance: InstanceSummary): readonly Cell[] {
-  const { instanceId, name, version, status, eventCount, createdAt } = instance;
-  return [instanceId, name, version ?? '', statusCell(status), eventCount, moment(createdAt), describeWaits(instance)];
+  const { instanceId, name, version, status, eventCount, createdAt, damage } = instance;
+  const last = damage === null ? describeWaits(instance) : damageCell(damage);
+  return [instanceId, name, version ?? '', statusCell(status), eventCount, moment(createdAt), last];
 }
 
-function describeWaits({ waitingFor }: InstanceSummary): string {
+/**
+ * Makes the cell of something that cannot be read.
+ *
+ * @param damage - what, and why
+ * @returns the cell
+ */
+export function damageCell(damage: string): Cell {
+  return { text: `damaged: ${damage}`, paint: 'red' };
+}
+
+function describeWaits({ waitingFor, status }: InstanceSummary): string {
   if (waitingFor === null) return '';
   const { activities, runningActivities, timers, nextTimerAt, messages, children } = waitingFor;
   const parts = [
@@ -59,7 +70,9 @@ function describeWaits({ waitingFor }: InstanceSummary): string {
     count(children, 'child', 'children', ''),
     count(messages, 'message', 'messages', ''),
   ];
-  return parts.filter((part) => part !== '').join(', ');
+  const text = parts.filter((part) => part !== '').join(', ');
+  // It is in no queue: only what is not there tells of it.
+  return text === '' && status === 'Running' ? 'an event' : text;
 }
 
 function count(number: number, one: string, many: string, more: string): string {

@@ -6,6 +6,7 @@ import { DRY_RUN, JSON_OUTPUT, printResult, STORE, YES } from '../common.ts';
 import { choice, integer, option, required, usage } from '../parameters.ts';
 import { printFields, printTable, type Cell } from '../table.ts';
 import { clean, moment, payload } from '../text.ts';
+import { damageCell } from './instances.ts';
 
 const depth: Command = defineCommand({
   name: 'queues depth',
@@ -65,11 +66,12 @@ const peek: Command = defineCommand({
 function toQueueRow(entry: QueueEntry): readonly Cell[] {
   const due = entry.visibleAt === null ? '' : moment(entry.visibleAt);
   const lock = moment(entry.lockedUntil);
+  const value = entry.damage === null ? payload(entry.kind === 'message' ? entry.message : entry.input) : damageCell(entry.damage);
   switch (entry.kind) {
     case 'message':
-      return [entry.instanceId, entry.messageId, entry.attempt, due, lock, payload(entry.message)];
+      return [entry.instanceId, entry.messageId, entry.attempt, due, lock, value];
     case 'workItem':
-      return [entry.instanceId, `${entry.executionId}.${entry.eventId}`, entry.name, entry.attempt, due, lock, payload(entry.input)];
+      return [entry.instanceId, `${entry.executionId}.${entry.eventId}`, entry.name, entry.attempt, due, lock, value];
   }
 }
 
