@@ -21,20 +21,11 @@ export function oneLine(value: unknown): string {
 }
 
 function describe(event: HistoryEvent, history: readonly HistoryEvent[]): string {
-  switch (event.kind) {
-    case 'TimerCreated':
-      return `for ${formatDuration(event.fireAtMs - event.atMs)}, until ${formatMoment(event.fireAtMs)}`;
-    case 'AttributesSet':
-      return oneLine(event.attributes);
-    case 'CustomStatusSet':
-      return oneLine(event.status);
-    case 'ValueSet':
-      return `${event.key} = ${oneLine(event.value)}`;
-    case 'OrchestrationCompleted':
-      return oneLine(event.result);
-    case 'OrchestrationContinuedAsNew':
-      return oneLine(event.input);
-    default:
-      return describeBriefly(event, history);
-  }
+  if (event.kind === 'TimerCreated') return `for ${formatDuration(event.fireAtMs - event.atMs)}, until ${formatMoment(event.fireAtMs)}`;
+  if (event.kind === 'ValueSet') return `${event.key} = ${oneLine(event.value)}`;
+  if (event.kind === 'AttributesSet') return oneLine(event.attributes);
+  if (event.kind === 'CustomStatusSet') return oneLine(event.status);
+  if (event.kind === 'OrchestrationCompleted') return oneLine(event.result);
+  if (event.kind === 'OrchestrationContinuedAsNew') return oneLine(event.input);
+  return describeBriefly(event, history);
 }
