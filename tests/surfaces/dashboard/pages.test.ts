@@ -202,7 +202,7 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       const tree = page.locator('.tree');
       await tree.getByText('campaign-spring:west').click();
       await page.locator('h1', { hasText: 'campaign-spring:west' }).waitFor();
-      expect(await page.locator('#main').textContent()).toContain('Parent: campaign-spring');
+      await expect.poll(() => page.locator('#main').textContent()).toContain('Parent: campaign-spring');
     });
 
     test('goes to an execution before the current one', async () => {
