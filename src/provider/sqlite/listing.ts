@@ -135,11 +135,14 @@ export class InstanceListing {
     return { rows: this.#read(query, [range, startOf(query), stop], from), end: end ?? null };
   }
 
-  /** Reads a row more than the page has. */
+  /** Reads a row more than the page has: first which ones, so that others are not carried along. */
   #read(query: InstanceQuery, ranges: readonly Part[], from: string): readonly ListedRow[] {
-    const where = [...ranges, conditions(query.filter)].reduce(both);
+    // The cheaper ones first.
+    const where = [conditions(query.filter), ...ranges].reduce(both);
+    const order = orderOf(query);
     const statement = this.#prepare(
-      `SELECT ${RECORD_COLUMNS}, instance_key AS instanceKey FROM ${from} WHERE ${where.sql} ORDER BY ${orderOf(query)} LIMIT ?`,
+      `SELECT ${RECORD_COLUMNS}, instance_key AS instanceKey
+       FROM (SELECT instance_key FROM ${from} WHERE ${where.sql} ORDER BY ${order} LIMIT ?) AS found CROSS JOIN instances USING (instance_key) ORDER BY ${order}`,
     );
     return statement.all(...where.params, query.limit + 1) as ListedRow[];
   }
