@@ -13,7 +13,7 @@ export type { Wait, WaitingExplanation } from './client/explain.ts';
 export type { InstanceFilterOptions } from './client/filter.ts';
 export { InstanceHandle } from './client/instance-handle.ts';
 export type { InstanceState, ListedState } from './client/instance-state.ts';
-export type { InstancePage, InstanceSummary, InstanceTree, ListOptions, WaitingSummary } from './client/listing.ts';
+export type { InstancePage, InstanceSummary, InstanceTree, ListOptions, ReadOptions, WaitingSummary } from './client/listing.ts';
 export type { PeekOptions, QueueAction, QueueEntry, QueuePage } from './client/queues.ts';
 export type { PruneOptions, RetryResult } from './client/removal.ts';
 export type { BatchRaiseResult, RaiseOptions, RaiseRequest, RaiseResult } from './client/requests.ts';

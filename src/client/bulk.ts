@@ -1,14 +1,14 @@
 // The same wish for many instances, by filter. Neighbours: client.ts shows it, removal.ts and requests.ts say what is asked for each.
 //
 // Goes through the store a page at a time, in the order of starts, and acts on a small batch at a time: turns and activities go on in between.
-import { hasMethods, readOptions, type FieldNames } from '../types/arguments.ts';
+import { readOptions, type FieldNames } from '../types/arguments.ts';
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError, DurableError } from '../types/errors.ts';
 import { isEnded, type InstanceRecord } from '../types/instance.ts';
 import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { toFilter, type InstanceFilterOptions } from './filter.ts';
-import { eachPage } from './listing.ts';
+import { assertSignal, eachPage } from './listing.ts';
 import { refusal, retryInstance } from './removal.ts';
 import { toCancel, toTerminate } from './requests.ts';
 
@@ -85,18 +85,19 @@ export async function bulk(
   if (!(limit === Number.POSITIVE_INFINITY || (Number.isSafeInteger(limit) && limit >= 1))) {
     throw new ArgumentError(`Expected \`limit\` to be a whole number from 1, got ${show(limit)}`);
   }
-  if (signal !== undefined && !hasMethods(signal, ['addEventListener'])) {
-    throw new ArgumentError(`Expected \`signal\` to be an AbortSignal, got ${show(signal)}`);
-  }
+  assertSignal(signal);
+  const isStopped = (): boolean => signal?.aborted === true;
   const counts = { matched: 0, done: 0, skipped: 0, failed: 0 };
   const failures: BulkResult['failures'][number][] = [];
   const sample: string[] = [];
   // What is started anew comes last in the order of starts: it would be met again.
   const seen = new Set<string>();
   for await (const page of eachPage(store, toFilter(filter), clock)) {
+    // Also between pages that have nothing.
+    if (isStopped()) break;
     for (let first = 0; first < page.length; first += BATCH) {
       const room = limit - counts.done - counts.failed;
-      if (room <= 0 || signal?.aborted === true) return { ...counts, action, dryRun, failures, sample };
+      if (room <= 0 || isStopped()) return { ...counts, action, dryRun, failures, sample };
       const batch = page.slice(first, first + BATCH).filter(({ instanceId }) => action !== 'retry' || !seen.has(instanceId));
       const fitting = batch.filter((record) => fits(action, record, force)).slice(0, room);
       if (action === 'retry') for (const { instanceId } of fitting) seen.add(instanceId);

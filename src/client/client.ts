@@ -21,7 +21,15 @@ import type { InstanceFilterOptions } from './filter.ts';
 import { readHistoryAfter } from './history.ts';
 import { InstanceHandle } from './instance-handle.ts';
 import { hasEnded, notFound, quarantined, toResult, toState, type InstanceState } from './instance-state.ts';
-import { countInstances, listInstances, readTree, type InstancePage, type InstanceTree, type ListOptions } from './listing.ts';
+import {
+  countInstances,
+  listInstances,
+  readTree,
+  type InstancePage,
+  type InstanceTree,
+  type ListOptions,
+  type ReadOptions,
+} from './listing.ts';
 import { prepareRaise, prepareStart } from './prepared-call.ts';
 import { editQueue, peekQueue, type PeekOptions, type QueueAction, type QueuePage } from './queues.ts';
 import { hasReceived } from './receipt.ts';
@@ -482,14 +490,14 @@ export class Client {
    * Counts instances.
    *
    * @param filter - which ones
-   * @param options - `limit`: where counting ends, 1 to 1,000,000. Default: 10,000
-   * @returns how many; `isExact`: false when there are more
-   * @throws {ArgumentError} for a bad filter or limit
+   * @param options - `limit`: where counting ends, 1 to 1,000,000. Default: 10,000; `signal`: breaks off, the call rejects with its reason
+   * @returns how many; `isExact`: false when there are more, or may be: it looks at a bounded number of instances
+   * @throws {ArgumentError} for a bad filter, limit or signal
    * @throws {ProviderError} when the store fails
    */
   async countInstances(
     filter?: InstanceFilterOptions,
-    options?: { readonly limit?: number },
+    options?: ReadOptions,
   ): Promise<{ readonly count: number; readonly isExact: boolean }> {
     return await countInstances(this.#store, filter, options, this.#clock);
   }
@@ -498,13 +506,13 @@ export class Client {
    * Reads an instance with its children, their children, and so on. Detached orchestrations have no parent.
    *
    * @param instanceId - the root
-   * @param options - `limit`: most instances in all, 1 to 10,000. Default: 1,000
+   * @param options - `limit`: most instances in all, 1 to 10,000. Default: 1,000; `signal`: breaks off, the call rejects with its reason
    * @returns the tree, children in the order of their starts
    * @throws {InstanceError} `INSTANCE_NOT_FOUND`
-   * @throws {ArgumentError} for a bad limit
+   * @throws {ArgumentError} for a bad limit or signal
    * @throws {ProviderError} when the store fails
    */
-  async getTree(instanceId: string, options?: { readonly limit?: number }): Promise<InstanceTree> {
+  async getTree(instanceId: string, options?: ReadOptions): Promise<InstanceTree> {
     return await readTree(this.#store, assertTarget(instanceId), options, this.#clock);
   }
 
@@ -637,12 +645,16 @@ export class Client {
    * Reads instances with all that belongs to them, for a file or another store: one record a line of JSON.
    *
    * @param filter - which ones. Default: all
+   * @param options - `signal`: breaks off, the next record rejects with its reason
    * @returns the records, in the order of their starts; each as it was at one moment
-   * @throws {ArgumentError} for a bad filter
+   * @throws {ArgumentError} for a bad filter or signal
    * @throws {ProviderError} when the store fails
    */
-  exportInstances(filter?: InstanceFilterOptions): AsyncGenerator<ExportedInstance, void, undefined> {
-    return exportInstances(this.#store, filter, this.#clock);
+  exportInstances(
+    filter?: InstanceFilterOptions,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncGenerator<ExportedInstance, void, undefined> {
+    return exportInstances(this.#store, filter, options, this.#clock);
   }
 
   /**

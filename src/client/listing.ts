@@ -2,7 +2,7 @@
 //
 // A store looks at so many instances a call and no more: pages that it left short are filled here, with the event loop free in between.
 import type { InstanceOrder, InstanceQuery, WaitingCounts } from '../provider/management.ts';
-import { readOptions, type FieldNames } from '../types/arguments.ts';
+import { hasMethods, readOptions, type FieldNames } from '../types/arguments.ts';
 import type { Clock } from '../types/clock.ts';
 import { ArgumentError } from '../types/errors.ts';
 import { isEnded, type InstanceRecord } from '../types/instance.ts';
@@ -49,6 +49,14 @@ export type InstanceSummary<Output = unknown> = ListedState<Output> & {
   readonly waitingFor: WaitingSummary | null;
 };
 
+/** How much of a count or a tree is read. */
+export type ReadOptions = {
+  /** Most instances. */
+  readonly limit?: number;
+  /** Breaks the reading off: it rejects with the reason. */
+  readonly signal?: AbortSignal;
+};
+
 /** A page of a list. */
 export type InstancePage = {
   readonly instances: readonly InstanceSummary[];
@@ -70,6 +78,8 @@ const TREE_LIMIT = { default: 1_000, maximum: 10_000 };
 
 /** Instances of one call to the store. Reason: they are read and decoded at once, with their results. */
 const CALL_LIMIT = 250;
+/** Calls to the store beyond those that its matches need, until a count ends. Reason: as for pages; whoever counts has a little more time. */
+const COUNT_ROUNDS = 20;
 /** Calls to the store for one page. Reason: an answer within 20 ms (row W14 of the bench), also of a store of any size that has nothing of the kind. */
 const MAX_ROUNDS = 6;
 
@@ -114,15 +124,19 @@ export async function listInstances(store: ClientStore, options: ListOptions | u
  * @param store - the store
  * @param filter - which
  * @param clock - for giving way to others between pages
+ * @param signal - breaks off: pages may be empty for long
  * @yields {readonly InstanceRecord[]} pages, some of them empty
+ * @throws its reason when the signal aborts
  */
 export async function* eachPage(
   store: ClientStore,
   filter: InstanceQuery['filter'],
   clock: Clock,
+  signal?: AbortSignal,
 ): AsyncGenerator<readonly InstanceRecord[]> {
   let after: InstanceQuery['after'] = null;
   do {
+    signal?.throwIfAborted();
     const page: Awaited<ReturnType<ClientStore['listInstances']>> = await store.listInstances({
       filter,
       orderBy: 'createdAt',
@@ -141,21 +155,24 @@ export async function* eachPage(
  *
  * @param store - the store
  * @param filter - which
- * @param options - `limit`: where counting ends
+ * @param options - `limit`: where counting ends; `signal`: breaks off
  * @param clock - as for `eachPage`
  * @returns how many, and whether that is all
- * @throws {ArgumentError} for a bad filter or limit
+ * @throws {ArgumentError} for a bad filter, limit or signal
  */
 export async function countInstances(
   store: ClientStore,
   filter: InstanceFilterOptions | undefined,
-  options: { readonly limit?: number } | undefined,
+  options: ReadOptions | undefined,
   clock: Clock,
 ): Promise<{ readonly count: number; readonly isExact: boolean }> {
-  const { limit } = readOptions(options, 'the options of a count', { limit: true });
+  const { limit, signal } = readOptions(options, 'the options of a count', { limit: true, signal: true });
   const wanted = assertLimit(limit, COUNT_LIMIT);
-  let count = 0;
-  for await (const page of eachPage(store, toFilter(filter), clock)) {
+  const maxRounds = COUNT_ROUNDS + Math.ceil(wanted / CALL_LIMIT);
+  let [count, rounds] = [0, 0];
+  for await (const page of eachPage(store, toFilter(filter), clock, assertSignal(signal))) {
+    if (rounds === maxRounds) return { count, isExact: false };
+    rounds += 1;
     count += page.length;
     if (count > wanted) return { count: wanted, isExact: false };
   }
@@ -167,19 +184,20 @@ export async function countInstances(
  *
  * @param store - the store
  * @param instanceId - the root
- * @param options - `limit`: most instances in all
+ * @param options - `limit`: most instances in all; `signal`: breaks off
  * @param clock - as for `eachPage`
  * @returns the tree
  * @throws {InstanceError} `INSTANCE_NOT_FOUND`
- * @throws {ArgumentError} for a bad limit
+ * @throws {ArgumentError} for a bad limit or signal
  */
 export async function readTree(
   store: ClientStore,
   instanceId: string,
-  options: { readonly limit?: number } | undefined,
+  options: ReadOptions | undefined,
   clock: Clock,
 ): Promise<InstanceTree> {
-  const { limit } = readOptions(options, 'the options of a tree', { limit: true });
+  const { limit, signal } = readOptions(options, 'the options of a tree', { limit: true, signal: true });
+  const stop = assertSignal(signal);
   let left = assertLimit(limit, TREE_LIMIT) - 1;
   const [root] = await store.readInstances([instanceId]);
   if (root === undefined || root === null) throw notFound(instanceId);
@@ -190,7 +208,7 @@ export async function readTree(
   const queue = [top];
   // The list grows while it is gone through.
   for (const node of queue) {
-    for await (const records of eachPage(store, { parentInstanceId: node.record.instanceId }, clock)) {
+    for await (const records of eachPage(store, { parentInstanceId: node.record.instanceId }, clock, stop)) {
       const shown = records.slice(0, left);
       left -= shown.length;
       if (shown.length < records.length) node.isTruncated = true;
@@ -232,6 +250,18 @@ function toWaiting({ nextTimerAtMs, ...counts }: WaitingCounts): WaitingSummary 
   const { activities, runningActivities, timers, messages, children } = counts;
   const nextTimerAt = nextTimerAtMs === null ? null : new Date(nextTimerAtMs);
   return { activities, runningActivities, timers, nextTimerAt, messages, children };
+}
+
+/**
+ * Checks a signal.
+ *
+ * @param signal - from a caller
+ * @returns it
+ * @throws {ArgumentError} when it is none
+ */
+export function assertSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined || hasMethods(signal, ['addEventListener', 'throwIfAborted'])) return signal;
+  throw new ArgumentError(`Expected \`signal\` to be an AbortSignal, got ${show(signal)}`);
 }
 
 function assertLimit(limit: number | undefined, range: { readonly default: number; readonly maximum: number }): number {

@@ -14,7 +14,7 @@ import { isRouting } from '../types/replay.ts';
 import { show } from '../types/show.ts';
 import type { ClientStore } from './client-store.ts';
 import { toFilter, type InstanceFilterOptions } from './filter.ts';
-import { eachPage } from './listing.ts';
+import { assertSignal, eachPage } from './listing.ts';
 
 /** An instance as files hold it. Its payloads are encoded as they were stored. */
 export type ExportedInstance = { readonly format: 'duraloom-instance'; readonly version: 1; readonly instance: InstanceDump };
@@ -38,16 +38,19 @@ const EXECUTION_STATUSES: ReadonlySet<unknown> = new Set([...INSTANCE_STATUSES, 
  *
  * @param store - the store
  * @param filter - which
+ * @param options - `signal`: breaks off
  * @param clock - as for `eachPage`
  * @yields {ExportedInstance} each as it was at one moment
- * @throws {ArgumentError} for a bad filter
+ * @throws {ArgumentError} for a bad filter or signal
  */
 export async function* exportInstances(
   store: ClientStore,
   filter: InstanceFilterOptions | undefined,
+  options: { readonly signal?: AbortSignal } | undefined,
   clock: Clock,
 ): AsyncGenerator<ExportedInstance, void, undefined> {
-  for await (const page of eachPage(store, toFilter(filter), clock)) {
+  const { signal } = readOptions(options, 'the options of an export', { signal: true });
+  for await (const page of eachPage(store, toFilter(filter), clock, assertSignal(signal))) {
     let ids: string[] = [];
     let events = 0;
     for (const [index, { instanceId, lastEventId }] of page.entries()) {

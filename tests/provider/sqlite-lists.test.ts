@@ -4,6 +4,7 @@ import type Database from 'better-sqlite3';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listQuery } from '../../src/conformance/case-kit.ts';
@@ -117,5 +118,52 @@ describe('lists of a big store', () => {
       .prepare('SELECT created_at AS at, instance_key AS seq FROM instances WHERE instance_key = ?')
       .get(ROWS - MAX_SCANNED + 1);
     expect(next).toMatchObject(place as object);
+  });
+});
+
+describe('calls of a client that find nothing for long', () => {
+  /** A client whose calls for a page are counted; the third one is when its caller has had enough. */
+  function impatient(): { readonly client: Client; readonly signal: AbortSignal; readonly calls: () => number } {
+    const leaving = new AbortController();
+    let calls = 0;
+    const counted = new Proxy(provider, {
+      get: (target, key) => {
+        if (key === 'listInstances') {
+          calls += 1;
+          if (calls === 3) leaving.abort(new Error('enough'));
+        }
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
+      },
+    });
+    return { client: new Client(counted), signal: leaving.signal, calls: () => calls };
+  }
+
+  test.each<[string, (client: Client, signal: AbortSignal) => Promise<unknown>]>([
+    ['a count', (client, signal) => client.countInstances({ search: 'absent' }, { signal })],
+    ['an export', (client, signal) => client.exportInstances({ search: 'absent' }, { signal }).next()],
+  ])('%s is broken off by its signal', async (_, read) => {
+    const { client, signal, calls } = impatient();
+    await expect(read(client, signal)).rejects.toThrow('enough');
+    expect(calls()).toBe(3);
+  });
+
+  test('a bulk call ends by its signal with what it has done', async () => {
+    const { client, signal, calls } = impatient();
+    expect(await client.bulk('terminate', { search: 'absent' }, { signal })).toMatchObject({ matched: 0, done: 0 });
+    expect(calls()).toBe(3);
+  });
+
+  test('a count looks at a bounded number of instances, and says so', async () => {
+    // The last one that was started: 20 calls find nothing before.
+    const last = database.prepare('SELECT instance_id FROM instances WHERE instance_key = ?').pluck().get(ROWS) as string;
+    const client = new Client(provider);
+    expect(await client.countInstances({ search: last }, { limit: 1 })).toEqual({ count: 1, isExact: true });
+    database.exec(`WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < 2 * ${MAX_SCANNED})
+      INSERT INTO instances (instance_id, name, code_id, status, priority, execution_id, last_event_id, hold_until, message_seq, custom_status_version,
+        has_extras, on_parent_close, created_at, updated_at)
+      SELECT 'later' || n, 'order', 1, 'Running', 0, 1, 2, 0, 1, 0, 0, 'cancel', 9000000, 9000000 FROM series`);
+    expect(await client.countInstances({ search: 'later20000' }, { limit: 1 })).toEqual({ count: 0, isExact: false });
+    expect(await client.countInstances({ search: 'later20000' }, { limit: 1_000 })).toEqual({ count: 1, isExact: true });
   });
 });

@@ -14,7 +14,8 @@ export type Cursor = { readonly executionId: number; readonly eventId: number };
 /** The next events after a place. */
 export type Batch = { readonly text: string; readonly cursor: Cursor };
 
-type Window = { readonly executionId: number; readonly events: readonly HistoryEvent[] };
+/** `life`: when the instance was made, so that what another one had under its id is told apart. */
+type Window = { readonly life: number; readonly executionId: number; readonly events: readonly HistoryEvent[] };
 
 /** About the size of a piece, in UTF-16 units: what one connection holds of a history that its reader is slow to take. */
 const PIECE_UNITS: number = 64 * 1024;
@@ -85,12 +86,13 @@ export class InstanceFeed {
    * Reads the next events.
    *
    * @param cursor - of the reader
+   * @param life - when the instance was made that it reads of, epoch milliseconds
    * @returns as many as a piece holds; no text: there are none now
    */
-  async readAfter(cursor: Cursor): Promise<Batch> {
+  async readAfter(cursor: Cursor, life: number): Promise<Batch> {
     const { executionId, eventId } = cursor;
-    const kept = this.#windows.find((window) => window.executionId === executionId && covers(window, eventId));
-    const events = kept?.events ?? (await this.#read(cursor));
+    const kept = this.#windows.find((window) => window.life === life && window.executionId === executionId && covers(window, eventId));
+    const events = kept?.events ?? (await this.#read(cursor, life));
     const [first] = events;
     if (first === undefined) return { text: '', cursor };
     let text = '';
@@ -129,8 +131,8 @@ export class InstanceFeed {
   }
 
   /** Readers at the same place, such as all that have seen everything, share one read. */
-  async #read({ executionId, eventId }: Cursor): Promise<readonly HistoryEvent[]> {
-    const key = `${executionId}:${eventId}`;
+  async #read({ executionId, eventId }: Cursor, life: number): Promise<readonly HistoryEvent[]> {
+    const key = `${life}:${executionId}:${eventId}`;
     let read = this.#reads.get(key);
     if (read === undefined) {
       read = this.#client
@@ -140,14 +142,9 @@ export class InstanceFeed {
     }
     const events = await read;
     if (events.length > 0 && !this.#windows.some((window) => window.events === events)) {
-      this.#windows = [{ executionId, events }, ...this.#windows.slice(0, MAX_WINDOWS - 1)];
+      this.#windows = [{ life, executionId, events }, ...this.#windows.slice(0, MAX_WINDOWS - 1)];
     }
     return events;
-  }
-
-  /** The instance was made anew: what is kept is of another one. */
-  forgetHistory(): void {
-    this.#windows = [];
   }
 }
 

@@ -40,14 +40,13 @@ export async function* followInstance(find: () => InstanceFeed, resume: Cursor |
       const isAnother =
         sent === null ? cursor !== null && (await feed.isAhead(cursor)) : sent.createdAt.getTime() !== state.createdAt.getTime();
       if (isAnother) {
-        feed.forgetHistory();
         yield encodeEvents([{ event: 'reset', data: encodeRecord({ executionId: state.executionId }) }]);
         cursor = null;
       }
       cursor ??= { executionId: state.executionId, eventId: 0 };
       // The state was read before the history: an execution that it has left behind is complete.
       while (cursor.executionId < state.executionId || cursor.eventId < state.eventCount) {
-        const batch = await feed.readAfter(cursor);
+        const batch = await feed.readAfter(cursor, state.createdAt.getTime());
         cursor = batch.cursor;
         if (batch.text !== '') yield batch.text;
         else if (cursor.executionId >= state.executionId) break;

@@ -17,20 +17,24 @@ const MAX_LINE_UNITS: number = 256 * 1024 * 1024;
  * @returns the response
  */
 export function exportResponse(client: Client, filter: FilterOptions, onFailure: (error: unknown) => boolean): Response {
-  const lines = client.exportInstances(filter)[Symbol.asyncIterator]();
+  const leaving = new AbortController();
+  const lines = client.exportInstances(filter, { signal: leaving.signal });
   const encoder = new TextEncoder();
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
     try {
       const next = await lines.next();
+      if (leaving.signal.aborted) return;
       if (next.done === true) controller.close();
       else controller.enqueue(encoder.encode(`${encodeRecord(next.value)}\n`));
     } catch (error) {
+      if (leaving.signal.aborted) return;
       // Half an export must not look like a whole one.
       if (!onFailure(error)) controller.error(error);
     }
   };
   const cancel = async (): Promise<void> => {
-    await lines.return?.();
+    leaving.abort();
+    await lines.return();
   };
   return new Response(new ReadableStream({ pull, cancel }, { highWaterMark: 0 }), { headers: { 'content-type': 'application/x-ndjson' } });
 }

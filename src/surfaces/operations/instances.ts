@@ -130,12 +130,12 @@ const countInstances: Operation = defineOperation({
   http: { method: 'GET', path: '/instance-counts' },
   query: { ...filterShape, limit: limit(1_000_000, 10_000) },
   output: countsSchema,
-  run: async ({ client }, { limit: most, ...filter }) => {
+  run: async ({ client }, { limit: most, ...filter }, signal) => {
     const wanted = new Set(filter.status ?? STATUS_NAMES);
     const counted = await Promise.all(
       STATUS_NAMES.map(async (status) => {
         if (!wanted.has(status)) return [status, { count: 0, isExact: true }] as const;
-        return [status, await client.countInstances({ ...toFilter(filter), status }, { limit: most })] as const;
+        return [status, await client.countInstances({ ...toFilter(filter), status }, { limit: most, signal })] as const;
       }),
     );
     return {
@@ -216,7 +216,8 @@ const getTree: Operation = defineOperation({
     depth: limit(MAX_DEPTH, MAX_DEPTH).describe('Most generations, the instance itself included'),
   },
   output: treeSchema,
-  run: async ({ client }, { id: instanceId, limit: size, depth }) => toWireTree(await client.getTree(instanceId, { limit: size }), depth),
+  run: async ({ client }, { id: instanceId, limit: size, depth }, signal) =>
+    toWireTree(await client.getTree(instanceId, { limit: size, signal }), depth),
 });
 
 const listActivities: Operation = defineOperation({

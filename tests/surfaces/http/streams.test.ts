@@ -1,9 +1,11 @@
 // Event streams over real connections: what they say, how they go on after a cut, and what they leave behind.
 import { Client, LogTail } from 'duraloom';
 import { createHttpApi, serve, type HttpServer } from 'duraloom/http';
+import { MemoryProvider } from 'duraloom/memory';
 import { faulty, type FaultyProvider } from 'duraloom/testing';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { commit, fetchOne } from '../../../src/conformance/case-kit.ts';
 import { stage } from '../../support/integration-stage.ts';
 import { ask, eventsUntil, openSurface, parseEvents, readEvents, type SseEvent, type Surface } from '../surface-stage.ts';
 
@@ -79,6 +81,38 @@ describe('the stream of an instance', () => {
     const anew = await eventsUntil(follow('/instances/b/events', { 'last-event-id': '7:900' }), isStatus);
     expect(anew.map(({ event }) => event)).toEqual(['reset', ...anew.slice(1, -1).map(() => 'history'), 'status']);
     expect(idsOf(anew)[0]).toBe('1:1');
+  });
+
+  test('has nothing of the life before, also while somebody is slow to read that', async () => {
+    // No runtime: what happens to the instance is decided here.
+    const stand = stage();
+    const provider = new MemoryProvider();
+    const client = new Client(provider);
+    const api = await createHttpApi({ client, pollMs: 10 });
+    stand.defer(() => api.close());
+    const begin = async (input: string): Promise<void> => {
+      await client.startOrchestration('x', 'o', input);
+      const events = JSON.stringify([{ id: 1, kind: 'OrchestrationStarted', atMs: 1, name: 'o', input }]);
+      await commit(provider, await fetchOne(provider), { status: 'Running', page: { lastEventId: 1, events } });
+    };
+    const open = async (): Promise<ReadableStreamDefaultReader<Uint8Array>> => {
+      const { body } = await api.fetch(new Request('http://localhost/api/v1/instances/x/events'));
+      if (body === null) throw new TypeError('a stream has a body');
+      return body.getReader();
+    };
+    const readPiece = async (): Promise<string> => {
+      const reader = await open();
+      const { value } = await reader.read();
+      await reader.cancel();
+      return new TextDecoder().decode(value);
+    };
+    await begin('first');
+    const slow = await open();
+    await slow.read();
+    await client.deleteInstance('x', { force: true });
+    await begin('second');
+    await expect.poll(readPiece).toContain('"input":"second"');
+    await slow.cancel();
   });
 
   test('sends a long history in pieces, each event once', async () => {
