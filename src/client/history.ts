@@ -38,8 +38,9 @@ export async function readHistoryAfter(
     throw new ArgumentError(`Expected \`limit\` to be a whole number from 1, got ${show(limit)}`);
   }
   const afterEventId = Math.max(0, given.afterEventId ?? 0);
-  const isAllThere = (eventId: number): boolean => executionId === current && eventId >= lastEventId;
-  if (afterEventId > 0 && isAllThere(afterEventId)) return [];
+  const past = executionId === current ? [] : await store.listExecutions(instanceId);
+  const endId = executionId === current ? lastEventId : (past.find((one) => one.executionId === executionId)?.lastEventId ?? 0);
+  if (afterEventId > 0 && afterEventId >= endId) return [];
   const read = async (after: number, upToEventId?: number): Promise<readonly HistoryPage[]> => {
     const request = { instanceId, executionId, afterEventId: after, ...(upToEventId !== undefined && { upToEventId }) };
     return (await store.readHistory([request]))[0] ?? [];
@@ -56,7 +57,7 @@ export async function readHistoryAfter(
   }
   // Fewer than were asked for: it is the end, unless there is a gap that somebody made.
   const last = pages.at(-1)?.lastEventId ?? afterEventId;
-  if (limit !== undefined && last < afterEventId + limit && !isAllThere(last)) pages = [...pages, ...(await read(last))];
+  if (limit !== undefined && last < afterEventId + limit && last < endId) pages = [...pages, ...(await read(last))];
   const events = parseHistoryPages(pages.map((page) => page.events)) as readonly HistoryEvent[];
   return (afterEventId === 0 ? events : events.filter(({ id }) => id > afterEventId)).slice(0, limit);
 }

@@ -246,6 +246,11 @@ describe.each(STORES)('a client of %s', (store) => {
         }
       }
       expect(await rejection(client.readHistoryAfter('a', { afterEventId: 0, limit: 0 }))).toMatchObject({ code: 'ARGUMENT_INVALID' });
+      // Behind the end, and in an execution that there is not, there is nothing to look for.
+      await countRead();
+      expect(await client.readHistoryAfter('a', { afterEventId: 1_000_000_000, limit: 5 })).toEqual([]);
+      expect(await client.readHistoryAfter('a', { afterEventId: 1_000_000_000, executionId: 7 })).toEqual([]);
+      expect(reads).not.toHaveBeenCalled();
     });
   });
 
