@@ -5,7 +5,8 @@
 // V2. All runtimes with rules sweep: what one has deleted another does not find. Nothing depends on a sweep: what fails is logged, and keeps nothing
 //     else from being deleted.
 // V3. Living instances stay, and so does what a living parent waits for. What got the id of something old meanwhile is not deleted for it.
-// V4. A store deletes a family in one transaction, however large it is. So children go first, a batch at a time.
+// V4. A store deletes a family in one transaction, or nothing of it when one of it lives. So a family that fits in a batch is left to the store. Of a
+//     larger one children go first, a batch at a time, once it is known that none lives.
 import type { OrchestrationAck, Provider } from '../provider/provider.ts';
 import type { InstanceList, InstanceQuery, ListPosition } from '../provider/management.ts';
 import type { Clock } from '../types/clock.ts';
@@ -204,7 +205,7 @@ export class RetentionSweeper {
     let after = place === null || isBefore ? range.after : place;
     for (let batch = 0; batch < this.#maxBatches && !this.#isStopped; batch += 1) {
       const { records, next } = await this.#find({ ...query, after, limit: BATCH });
-      await this.#delete(records, new Set());
+      await this.#delete(records);
       const isEnd = next === null || isOver(next);
       this.#goOn(list, isEnd ? null : next);
       if (isEnd) return;
@@ -222,21 +223,29 @@ export class RetentionSweeper {
     return this.#provider.listInstances(query);
   }
 
-  /** `seen`: of the family. */
-  async #delete(records: readonly InstanceRecord[], seen: Set<string>): Promise<void> {
-    if (records.length === 0) return;
+  async #delete(records: readonly InstanceRecord[]): Promise<void> {
     const waitedFor = await this.#waitedFor(records);
-    let children: InstanceRecord[] = [];
-    for (const record of records) {
-      seen.add(record.instanceId);
-      if (waitedFor.has(record.instanceId)) continue;
-      for await (const page of this.#childrenOf(record)) {
-        children.push(...page.filter(({ instanceId, endedAtMs }) => endedAtMs !== null && !seen.has(instanceId)));
-        for (; children.length >= BATCH; children = children.slice(BATCH)) await this.#delete(children.slice(0, BATCH), seen);
+    let batch: InstanceRecord[] = [];
+    let size = 0;
+    const add = async (record: InstanceRecord, members: number): Promise<void> => {
+      if (size + members > BATCH) {
+        await this.#deleteAtOnce(batch);
+        batch = [];
+        size = 0;
       }
+      batch.push(record);
+      size += members;
+    };
+    for (const record of records) {
+      const { members, isAlive } = waitedFor.has(record.instanceId) ? { members: 1, isAlive: false } : await this.#lookAt(record);
+      if (members <= BATCH) await add(record, members);
+      else if (!isAlive) for await (const member of this.#familyOf(record)) if (isEnded(member.status)) await add(member, 1);
     }
-    await this.#delete(children, seen);
-    if (this.#isStopped) return;
+    await this.#deleteAtOnce(batch);
+  }
+
+  async #deleteAtOnce(records: readonly InstanceRecord[]): Promise<void> {
+    if (records.length === 0 || this.#isStopped) return;
     await this.#provider.deleteInstances(
       // V3: what runs, or has just ended, under the id of one of them is another instance.
       records.map(({ instanceId, endedAtMs }) => ({ instanceId, isForced: false, ...(endedAtMs !== null && { endedAtMs }) })),
@@ -244,15 +253,35 @@ export class RetentionSweeper {
     await this.#pause();
   }
 
-  /** V4. Older ones are of another instance that had its id. */
-  async *#childrenOf({ instanceId, createdAtMs }: InstanceRecord): AsyncGenerator<readonly InstanceRecord[]> {
-    const filter = { parentInstanceId: instanceId, createdFromMs: createdAtMs };
+  /** How many would go with an instance, and whether one of its family lives, so that it has to stay. */
+  async #lookAt(record: InstanceRecord): Promise<{ readonly members: number; readonly isAlive: boolean }> {
+    let members = 0;
+    let isAlive = false;
+    for await (const { status, onParentClose } of this.#familyOf(record)) {
+      if (isEnded(status)) members += 1;
+      else if (onParentClose !== 'abandon') isAlive = true;
+    }
+    return { members, isAlive };
+  }
+
+  /** An instance behind its descendants, each behind its own. Of living ones nothing is looked at. */
+  async *#familyOf(record: InstanceRecord, seen: Set<string> = new Set()): AsyncGenerator<InstanceRecord> {
+    const { instanceId, executionId, createdAtMs, endedAtMs } = record;
+    seen.add(instanceId);
+    // Older and younger ones are of other instances that had its id, or have it now.
+    const lived = { createdFromMs: createdAtMs, ...(endedAtMs !== null && { createdBeforeMs: endedAtMs + 1 }) };
+    const query = { filter: { parentInstanceId: instanceId, ...lived }, orderBy: 'createdAt', descending: false, limit: BATCH } as const;
     let after: ListPosition | null = null;
     do {
-      const page: InstanceList = await this.#find({ filter, orderBy: 'createdAt', descending: false, after, limit: BATCH });
-      yield page.records;
+      const page: InstanceList = await this.#find({ ...query, after });
+      for (const child of page.records) {
+        if ((child.parent?.executionId ?? 0) > executionId || seen.has(child.instanceId)) continue;
+        if (isEnded(child.status)) yield* this.#familyOf(child, seen);
+        else yield child;
+      }
       after = page.next;
     } while (after !== null && !this.#isStopped);
+    yield record;
   }
 
   /** Those whose parent lives, as it seems. They are tried by themselves: another instance may have the id of their parent. */

@@ -223,6 +223,58 @@ describe.each(STORES)('retention on %s', (store) => {
     ]);
   });
 
+  test.each([1, 60])('leaves %i young children of an old parent that stays for a living grandchild', async (young) => {
+    const { provider, clock } = await open(store);
+    await provider.startInstances([newInstance('root')]);
+    const root = await fetchOne(provider);
+    await provider.startInstances([newInstance('root-old', { parent: link('root'), onParentClose: 'abandon' })]);
+    const old = await fetchOne(provider);
+    await provider.startInstances([newInstance('root-old-living', { parent: link('root-old'), delayMs: 2 * HOUR_MS })]);
+    await commit(provider, old, { status: 'Completed', output: '1' });
+    const ids = Array.from({ length: young }, (_, index) => `young-${index}`);
+    await provider.startInstances(ids.map((id) => newInstance(id, { parent: link('root'), onParentClose: 'abandon', delayMs: HOUR_MS })));
+    await commit(provider, root, { status: 'Completed', output: '1' });
+    await clock.advance(HOUR_MS);
+    const items = await fetchItems(provider, { maxItems: young });
+    expect(items).toHaveLength(young);
+    for (const item of items) await commit(provider, item, { status: 'Completed', output: '1' });
+    sweep(provider, clock, { rules: [{ name: 'order', keepFor: '30m' }], every: '10s' });
+    await pass(clock, 5 * 60_000);
+    expect(await idsOf(provider)).toEqual(['root', 'root-old', 'root-old-living', ...ids.toSorted()]);
+    // By their own rule.
+    await pass(clock, 30 * 60_000);
+    expect(await idsOf(provider)).toEqual(['root', 'root-old', 'root-old-living']);
+  });
+
+  test.each([
+    ['in its place, before its family is looked at', 1, 'replaceTerminal'],
+    ['after it was deleted, before its children are', 2, 'fail'],
+  ] as const)('leaves a child of another instance that has got the id of an old parent %s', async (_, atList, policy) => {
+    const { provider, clock } = await open(store);
+    await provider.startInstances([newInstance('root')]);
+    const root = await fetchOne(provider);
+    await startFamily(provider, 'root', 60, 'audit');
+    await commit(provider, root, { status: 'Completed', output: '1' });
+    await clock.advance(HOUR_MS);
+    let lists = 0;
+    const late = intercept(provider, {
+      listInstances: async (call, query) => {
+        if (query.filter.parentInstanceId === 'root' && query.after === null && (lists += 1) === atList) {
+          if (policy === 'fail') await provider.deleteInstances([{ instanceId: 'root', isForced: false }]);
+          await provider.startInstances([newInstance('root', { policy })]);
+          const again = await fetchOne(provider);
+          await provider.startInstances([newInstance('young', { name: 'audit', parent: link('root', 2, again.executionId) })]);
+          for (const item of [await fetchOne(provider), again]) await commit(provider, item, { status: 'Completed', output: '1' });
+        }
+        return await call(query);
+      },
+    });
+    sweep(late, clock, { rules: [{ name: 'order', keepFor: '30m' }], every: '10s' });
+    await pass(clock, 60_000);
+    expect(lists).toBeGreaterThanOrEqual(atList);
+    expect(await idsOf(provider)).toEqual(['root', 'young']);
+  });
+
   test('goes on behind what cannot be deleted, in the next sweep', async () => {
     const { provider, clock } = await open(store);
     await provider.startInstances([newInstance('root')]);

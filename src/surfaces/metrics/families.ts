@@ -67,8 +67,29 @@ export function toFamilies(
   });
 }
 
-/** One text for the same labels, whatever their order. */
-function keyOf(labels: MetricLabels): string {
+/**
+ * Adds up series of the same kind, name and labels.
+ *
+ * @param series - of one runtime or several
+ * @returns one for each
+ */
+export function addUp(series: readonly MetricSeries[]): readonly MetricSeries[] {
+  const found = new Map<string, MetricSeries>();
+  for (const one of series) {
+    const key = `${one.kind} ${one.name} ${keyOf(one.labels)}`;
+    const same = found.get(key);
+    found.set(key, same === undefined ? one : add(same, one));
+  }
+  return [...found.values()];
+}
+
+/**
+ * Makes one text for the same labels, whatever their order.
+ *
+ * @param labels - names and values
+ * @returns another text for other labels
+ */
+export function keyOf(labels: MetricLabels): string {
   return Object.entries(labels)
     .toSorted(([left], [right]) => (left < right ? -1 : 1))
     .map(([name, value]) => `${name}=${value.length}:${value}`)

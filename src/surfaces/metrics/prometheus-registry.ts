@@ -2,9 +2,9 @@
 // metrics-handler.ts serves it.
 //
 // P1. Nothing is copied between scrapes: a scrape reads `runtime.metrics()` once for each runtime.
-// P2. A metric of an orchestration becomes one of the registry at the first scrape that has it.
-// P3. Runtimes that are added to one registry by several calls are shown together, as those of one call are. One that has stopped keeps its counters and
-//     histograms, so that sums do not fall, and nothing else of it is kept.
+// P2. A metric of an orchestration becomes one of the registry at the first scrape that has it, and what was cleared is there again at the next one.
+// P3. Runtimes that are added to one registry by several calls are shown together, as those of one call are. Of one that has stopped
+//     counters and histograms stay, so that sums do not fall, added to those of others with its node and labels; nothing else of it is kept.
 import type * as PromClient from 'prom-client';
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { bucketsByName, describeMetric } from '../../main/metric-catalogue.ts';
@@ -14,7 +14,7 @@ import { assertKnownOptions, hasMethods, makeOptionError, readArray, readOptions
 import { OptionError } from '../../types/errors.ts';
 import type { MetricLabels, MetricPoint } from '../../types/metrics.ts';
 import { show } from '../../types/show.ts';
-import { toFamilies, type Family, type Sample } from './families.ts';
+import { addUp, keyOf, toFamilies, type Family, type Sample } from './families.ts';
 import { loadPromClient } from './load-prom-client.ts';
 import { QueueDepthReader } from './queue-depths.ts';
 
@@ -80,11 +80,21 @@ export async function prometheusRegistry(
   return registry;
 }
 
+/** Those of one runtime, or what stopped ones of one node have left. */
+type Measurements = { readonly nodeId: string; readonly labels: MetricLabels; readonly series: readonly MetricSeries[] };
+
 /** Runtimes whose names begin with the same, with the labels of each. */
 type Group = {
   readonly kinds: Map<string, MetricPoint['kind']>;
+  /** All that were ever added. Reason: one that has stopped may be added again, and counts already. */
+  readonly known: WeakSet<MetricsSource>;
   sources: readonly { readonly source: MetricsSource; readonly labels: MetricLabels }[];
+  /** By node and labels. */
+  readonly stopped: Map<string, Measurements>;
 };
+
+type Described = Pick<Family, 'name' | 'kind' | 'help'>;
+type Read = (name: string) => Promise<readonly Sample[]>;
 
 const shownIn = new WeakMap<Registry, Shown>();
 
@@ -93,10 +103,15 @@ class Shown {
   readonly #client: typeof PromClient;
   readonly #registry: Registry;
   readonly #samples = new Map<string, readonly Sample[]>();
+  /** What is ours, by name. */
+  readonly #metrics = new Map<string, Metric>();
   readonly #refused = new Set<string>();
   /** By prefix. */
   readonly #groups = new Map<string, Group>();
-  readonly #withNode = new Set<string>();
+  /** Those of the catalogue whose samples are read when they are asked for, by name. */
+  readonly #later = new Map<string, { readonly described: Described; readonly read: Read }>();
+  /** Labels of those of the process, by prefix. */
+  readonly #withNode = new Map<string, MetricLabels>();
 
   constructor(client: typeof PromClient, registry: Registry) {
     this.#client = client;
@@ -107,63 +122,70 @@ class Shown {
       // What nobody measures any more is not shown.
       for (const name of this.#samples.keys()) this.#samples.set(name, []);
       for (const [prefix, group] of this.#groups) this.#refresh(prefix, group);
+      for (const { described, read } of this.#later.values()) this.#register(described, read);
+      for (const [prefix, labels] of this.#withNode) this.#registerNodeMetrics(prefix, labels);
       return getMetrics();
     };
   }
 
   add(source: MetricsSource, prefix: string, labels: MetricLabels): void {
-    const group = this.#groups.get(prefix) ?? { kinds: new Map<string, MetricPoint['kind']>(), sources: [] };
+    const group = this.#groups.get(prefix) ?? {
+      kinds: new Map<string, MetricPoint['kind']>(),
+      known: new WeakSet<MetricsSource>(),
+      sources: [],
+      stopped: new Map<string, Measurements>(),
+    };
     this.#groups.set(prefix, group);
-    if (group.sources.every((other) => other.source !== source)) group.sources = [...group.sources, { source, labels }];
+    // Here, too: perhaps nobody scrapes.
+    settle(group);
+    if (group.known.has(source)) return;
+    group.known.add(source);
+    group.sources = [...group.sources, { source, labels }];
   }
 
   /** Those of the process are there once. */
   addNodeMetrics(prefix: string, labels: MetricLabels): void {
-    if (this.#withNode.has(prefix)) return;
-    this.#withNode.add(prefix);
+    if (!this.#withNode.has(prefix)) this.#withNode.set(prefix, labels);
+    this.#registerNodeMetrics(prefix, this.#withNode.get(prefix) ?? labels);
+  }
+
+  #registerNodeMetrics(prefix: string, labels: MetricLabels): void {
+    // One of them speaks for all.
+    if (this.#registry.getSingleMetric(`${prefix}nodejs_version_info`) !== undefined) return;
     this.#client.collectDefaultMetrics({ register: this.#registry, prefix, labels });
   }
 
   #refresh(prefix: string, group: Group): void {
-    // P3.
-    group.sources = group.sources.map(({ source, labels }) => ({
-      source: source.state === 'stopped' ? asItEnded(source) : source,
-      labels,
-    }));
-    const isOne = new Set(group.sources.map(({ source }) => source.nodeId)).size === 1;
-    const measured = group.sources.map(({ source, labels }) => ({
-      series: source.metrics(),
-      labels: isOne ? labels : { ...labels, node: source.nodeId },
-    }));
-    this.#update(toFamilies(measured, prefix, group.kinds));
-  }
-
-  #update(families: readonly Family[]): void {
-    for (const family of families) {
-      const { name, samples } = family;
-      if (this.#refused.has(name)) continue;
-      if (!this.#samples.has(name)) this.#register(family, () => Promise.resolve(this.#samples.get(name) ?? []));
-      this.#samples.set(name, samples);
+    settle(group);
+    const running = group.sources.map(({ source, labels }): Measurements => ({ nodeId: source.nodeId, labels, series: source.metrics() }));
+    const all = [...group.stopped.values(), ...running];
+    const isOne = new Set(all.map(({ nodeId }) => nodeId)).size === 1;
+    const measured = all.map(({ nodeId, labels, series }) => ({ series, labels: isOne ? labels : { ...labels, node: nodeId } }));
+    for (const family of toFamilies(measured, prefix, group.kinds)) {
+      this.#samples.set(family.name, family.samples);
+      this.#register(family, (name) => Promise.resolve(this.#samples.get(name) ?? []));
     }
   }
 
   /** Metrics of the catalogue whose samples are read when they are asked for. */
-  updateLater(names: readonly string[], prefix: string, read: (name: string) => Promise<readonly Sample[]>): void {
-    for (const name of names) {
-      const described = describeMetric(name);
-      if (described !== null) this.#register({ ...described, name: prefix + name }, read);
+  updateLater(names: readonly string[], prefix: string, read: Read): void {
+    for (const plain of names) {
+      const found = describeMetric(plain);
+      if (found === null) continue;
+      const described = { ...found, name: prefix + plain };
+      if (this.#later.has(described.name)) this.#refuse(described.name);
+      else {
+        this.#later.set(described.name, { described, read });
+        this.#register(described, read);
+      }
     }
   }
 
-  #register({ name, kind, help }: Pick<Family, 'name' | 'kind' | 'help'>, read: (name: string) => Promise<readonly Sample[]>): void {
-    if (this.#registry.getSingleMetric(name) !== undefined) {
-      this.#refused.add(name);
-      process.emitWarning(
-        `the registry has a metric '${name}' already: that of the runtime is not shown. Set \`prefix\` to tell them apart`,
-        {
-          code: 'DURALOOM_METRIC_TAKEN',
-        },
-      );
+  /** Does nothing for what is there already. */
+  #register({ name, kind, help }: Described, read: Read): void {
+    const found: unknown = this.#registry.getSingleMetric(name);
+    if (found !== undefined) {
+      if (found !== this.#metrics.get(name)) this.#refuse(name);
       return;
     }
     const metric = this.#make(name, kind, help);
@@ -171,7 +193,20 @@ class Shown {
     const get = async (): Promise<unknown> => ({ name: metric.name, help, type: kind, aggregator: 'sum', values: await read(name) });
     // The second is how text is made of histograms.
     Object.assign(metric, { get, getForPromString: get });
+    this.#metrics.set(name, metric);
     this.#registry.registerMetric(metric);
+  }
+
+  /** Says so once. */
+  #refuse(name: string): void {
+    if (this.#refused.has(name)) return;
+    this.#refused.add(name);
+    process.emitWarning(
+      `the registry has a metric '${name}' already: that of the runtime is not shown. Set \`prefix\` to tell them apart`,
+      {
+        code: 'DURALOOM_METRIC_TAKEN',
+      },
+    );
   }
 
   #make(name: string, kind: Family['kind'], help: string): Metric & { readonly name: string } {
@@ -187,9 +222,16 @@ class Shown {
 }
 
 /** P3. */
-function asItEnded(source: MetricsSource): MetricsSource {
-  const series = source.metrics().filter(({ kind }) => kind !== 'gauge');
-  return { nodeId: source.nodeId, metrics: () => series };
+function settle(group: Group): void {
+  const isStopped = ({ source }: Group['sources'][number]): boolean => source.state === 'stopped';
+  for (const { source, labels } of group.sources.filter(isStopped)) {
+    const { nodeId } = source;
+    // No label has an empty name.
+    const key = keyOf({ ...labels, '': nodeId });
+    const left = source.metrics().filter(({ kind }) => kind !== 'gauge');
+    group.stopped.set(key, { nodeId, labels, series: addUp([...(group.stopped.get(key)?.series ?? []), ...left]) });
+  }
+  group.sources = group.sources.filter((one) => !isStopped(one));
 }
 
 function resolve(options: PrometheusOptions) {

@@ -281,6 +281,57 @@ describe('a registry', () => {
     expect(await valueOf('duraloom_store_commits_total')).toBeLessThanOrEqual(total);
   });
 
+  test('counts stopped runtimes once, also when they are added again, and reads what they leave only once', async () => {
+    let reads = 0;
+    const makeSource = (nodeId: string) => ({
+      nodeId,
+      state: 'running',
+      metrics: () => [
+        {
+          kind: 'counter' as const,
+          name: 'sales_total',
+          labels: { region: 'eu' },
+          get value() {
+            reads += 1;
+            return 5;
+          },
+        },
+      ],
+    });
+    const registry = new Registry();
+    const all = Array.from({ length: 20 }, (_, index) => makeSource(index % 2 === 0 ? 'even' : 'odd'));
+    for (const source of all) {
+      await prometheusRegistry(source, { registry });
+      source.state = 'stopped';
+    }
+    const valuesOf = async (): Promise<unknown> =>
+      find(await scrape(registry), 'sales_total').map(({ labels, value }) => [labels['node'], value]);
+    const total = [
+      ['even', 50],
+      ['odd', 50],
+    ];
+    expect(await valuesOf()).toEqual(total);
+    const readsBefore = reads;
+    await prometheusRegistry(all, { registry });
+    expect(await valuesOf()).toEqual(total);
+    expect(reads).toBe(readsBefore);
+  });
+
+  test('is there again after the registry was cleared, unless the host has taken the name', async () => {
+    const { runtime, client } = await inline();
+    await sell(client, 'a', 'eu');
+    const registry = await prometheusRegistry(runtime, { nodeMetrics: true, queueDepths: { provider: new MemoryProvider() } });
+    const names = [...(await scrape(registry)).keys()].toSorted();
+    expect(names).toEqual(expect.arrayContaining(['sales_total', 'duraloom_queue_depth', 'process_resident_memory_bytes']));
+    registry.clear();
+    expect([...(await scrape(registry)).keys()].toSorted()).toEqual(names);
+    registry.clear();
+    const warned = once(process, 'warning');
+    new Counter({ name: 'sales_total', help: 'of the host', registers: [registry] }).inc(5);
+    expect(find(await scrape(registry), 'sales_total')).toMatchObject([{ labels: {}, value: 5 }]);
+    expect((await warned)[0]).toMatchObject({ code: 'DURALOOM_METRIC_TAKEN' });
+  });
+
   test('has the metrics of the process when they are wanted', async () => {
     const { runtime } = await inline();
     const families = await scrape(await prometheusRegistry(runtime, { nodeMetrics: true, defaultLabels: { host: 'a' } }));
