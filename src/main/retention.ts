@@ -264,24 +264,34 @@ export class RetentionSweeper {
     return { members, isAlive };
   }
 
-  /** An instance behind its descendants, each behind its own. Of living ones nothing is looked at. */
-  async *#familyOf(record: InstanceRecord, seen: Set<string> = new Set()): AsyncGenerator<InstanceRecord> {
-    const { instanceId, executionId, createdAtMs, endedAtMs } = record;
-    seen.add(instanceId);
+  /** An instance behind its descendants, each behind its own: a chain of them may be deeper than the stack. Of living ones nothing is looked at. */
+  async *#familyOf(root: InstanceRecord): AsyncGenerator<InstanceRecord> {
+    const seen = new Set([root.instanceId]);
+    const path = [{ record: root, children: this.#childrenOf(root) }];
+    for (let last = path.at(-1); last !== undefined; last = path.at(-1)) {
+      const next = await last.children.next();
+      if (next.done === true) {
+        path.pop();
+        yield last.record;
+      } else if (!isEnded(next.value.status)) {
+        yield next.value;
+      } else if (!seen.has(next.value.instanceId)) {
+        seen.add(next.value.instanceId);
+        path.push({ record: next.value, children: this.#childrenOf(next.value) });
+      }
+    }
+  }
+
+  async *#childrenOf({ instanceId, executionId, createdAtMs, endedAtMs }: InstanceRecord): AsyncGenerator<InstanceRecord, void> {
     // Older and younger ones are of other instances that had its id, or have it now.
     const lived = { createdFromMs: createdAtMs, ...(endedAtMs !== null && { createdBeforeMs: endedAtMs + 1 }) };
     const query = { filter: { parentInstanceId: instanceId, ...lived }, orderBy: 'createdAt', descending: false, limit: BATCH } as const;
     let after: ListPosition | null = null;
     do {
       const page: InstanceList = await this.#find({ ...query, after });
-      for (const child of page.records) {
-        if ((child.parent?.executionId ?? 0) > executionId || seen.has(child.instanceId)) continue;
-        if (isEnded(child.status)) yield* this.#familyOf(child, seen);
-        else yield child;
-      }
+      for (const child of page.records) if ((child.parent?.executionId ?? 0) <= executionId) yield child;
       after = page.next;
     } while (after !== null && !this.#isStopped);
-    yield record;
   }
 
   /** Those whose parent lives, as it seems. They are tried by themselves: another instance may have the id of their parent. */

@@ -159,7 +159,8 @@ test('counters of a thread go on after it died and another one took its place', 
     await run(`b${index}`);
     const after = await counters();
     expect([...before].filter(([key, value]) => (after.get(key) ?? Number.NEGATIVE_INFINITY) < value)).toEqual([]);
-    expect(after.get(`duraloom_thread_restarts_total {"thread":"${kind}-0"}`)).toBe(1);
+    // More on a machine that is so busy that the watchdog takes a thread for stuck.
+    expect(after.get(`duraloom_thread_restarts_total {"thread":"${kind}-0"}`)).toBeGreaterThanOrEqual(1);
     const completions = find(await scrape(registry), 'duraloom_orchestration_completions_total', { orchestration: 'sells' });
     expect(completions).toMatchObject([{ value: index + 2 }]);
     before = after;
