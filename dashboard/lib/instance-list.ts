@@ -5,6 +5,8 @@
 // L2. Rows that were pushed out of a page stand at the beginning of the next one until that one is read, too.
 // L3. Nothing grows for ever: a page that is not on the screen and has been pushed too much into goes, and all behind it; scrolling loads them again.
 // L4. Above the screen nothing moves: while the first page is not on it, its news wait.
+// L5. A page may have no rows and not be the last one: what is wanted is read on and on, until there are rows or the list ends. Stretches without rows
+//     are read once only, or a filter that nothing meets would keep the server busy.
 import { signal } from '@preact/signals';
 import { isSilence, read, type ApiError } from './api.ts';
 import { listen } from './stream.ts';
@@ -30,6 +32,8 @@ export class InstanceList {
   readonly rows = signal<readonly InstanceRow[] | null>(null);
   /** What went wrong last, in the server's words; null: nothing. */
   readonly error = signal<unknown>(null);
+  /** Whether there may be more rows than those so far. */
+  readonly hasMore = signal(false);
 
   readonly #query: Query;
   readonly #stop = new AbortController();
@@ -39,7 +43,7 @@ export class InstanceList {
   /** News of the first page that wait until it is on the screen. */
   #news: InstancePage | null = null;
   #isLoading = false;
-  /** More was asked for while something else was loaded. */
+  /** More rows were asked for, and none have come since. */
   #isMoreWanted = false;
   #visible: readonly [number, number] = [0, 0];
   #timer: ReturnType<typeof setTimeout>;
@@ -80,21 +84,10 @@ export class InstanceList {
     if (this.#news !== null && this.#isSeen(0)) this.#takeFirst(this.#news);
   }
 
-  /** Loads the page after the last one. */
-  async loadMore(): Promise<void> {
-    if (this.#isLoading) {
-      this.#isMoreWanted = true;
-      return;
-    }
-    await this.#load(async () => {
-      for (let isLoaded = false; !isLoaded && this.#next !== null;) {
-        const cursor: string = this.#next;
-        const page = await this.#read(cursor);
-        // The list may end elsewhere meanwhile.
-        isLoaded = this.#next === cursor;
-        if (isLoaded) this.#take(this.#pages.length, cursor, page);
-      }
-    });
+  /** Asks for more rows: they are loaded as soon as that is possible. */
+  loadMore(): void {
+    this.#isMoreWanted = true;
+    void this.#load();
   }
 
   #takeFirst(page: InstancePage): void {
@@ -106,35 +99,40 @@ export class InstanceList {
     this.#take(0, null, page);
   }
 
-  /** Reads the pages on the screen again, one after the other, then waits. */
+  /** Loads, then waits. */
   async #refresh(): Promise<void> {
-    if (document.visibilityState === 'visible' && !this.#isLoading) {
-      await this.#load(async () => {
-        for (let index = 1; index < this.#pages.length; index += 1) {
-          const cursor = this.#pages[index]?.cursor ?? null;
-          if (cursor === null || !this.#isSeen(index)) continue;
-          const page = await this.#read(cursor);
-          // The page before it was pushed into meanwhile: next time.
-          if (this.#pages[index]?.cursor === cursor) this.#take(index, cursor, page);
-        }
-      });
-    }
+    if (document.visibilityState === 'visible') await this.#load(() => this.#readAgain());
     if (!this.#stop.signal.aborted) this.#timer = setTimeout(() => void this.#refresh(), REFRESH_MS);
   }
 
-  async #load(run: () => Promise<void>): Promise<void> {
+  /** Reads the pages on the screen again, one after the other. */
+  async #readAgain(): Promise<void> {
+    for (let index = 1; index < this.#pages.length; index += 1) {
+      const cursor = this.#pages[index]?.cursor ?? null;
+      if (cursor === null || !this.#isSeen(index) || this.#isBarren(index)) continue;
+      const page = await this.#read(cursor);
+      // The page before it was pushed into meanwhile: next time.
+      if (this.#pages[index]?.cursor === cursor) this.#take(index, cursor, page);
+    }
+  }
+
+  /** One request at a time. What is wanted then is loaded, too; what failed is tried again by the next refresh. */
+  async #load(readFirst?: () => Promise<void>): Promise<void> {
+    if (this.#isLoading) return;
     this.#isLoading = true;
     try {
-      await run();
-      this.error.value = null;
+      await readFirst?.();
+      while (this.#isMoreWanted && this.#next !== null) {
+        const cursor: string = this.#next;
+        const page = await this.#read(cursor);
+        // The list may end elsewhere meanwhile.
+        if (this.#next === cursor) this.#take(this.#pages.length, cursor, page);
+      }
     } catch (error) {
       if (!this.#stop.signal.aborted && !isSilence(error)) this.error.value = error;
     } finally {
       this.#isLoading = false;
     }
-    if (!this.#isMoreWanted) return;
-    this.#isMoreWanted = false;
-    await this.loadMore();
   }
 
   #read(cursor: string): Promise<InstancePage> {
@@ -156,11 +154,16 @@ export class InstanceList {
       }
     }
     this.#next = follows;
-    this.#show(pages);
+    const count = this.rows.value?.length ?? 0;
+    const shown = this.#show(pages);
+    // Who sees the list asks again when its length changed; its end may be on the screen without that.
+    if (shown > count) this.#isMoreWanted = false;
+    if (this.#visible[1] >= shown) this.#isMoreWanted = true;
+    if (this.#isMoreWanted) void this.#load();
   }
 
   /** A row is shown once, where it comes first: an instance that moved may stand in a page that was not read again. */
-  #show(pages: readonly Page[]): void {
+  #show(pages: readonly Page[]): number {
     const known = new Set<string>();
     const rows: InstanceRow[] = [];
     this.#pages = pages.map((page) => {
@@ -173,7 +176,14 @@ export class InstanceList {
       return { ...page, rows: fresh, from };
     });
     this.error.value = null;
+    this.hasMore.value = this.#next !== null;
     this.rows.value = rows;
+    return rows.length;
+  }
+
+  /** Without a row, as the page before it. One after rows is read again: rows that are added at the end of the list come into it. */
+  #isBarren(index: number): boolean {
+    return [index - 1, index].every((at) => this.#pages[at]?.rows.length === 0);
   }
 
   #isSeen(index: number): boolean {

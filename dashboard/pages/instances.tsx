@@ -68,7 +68,7 @@ export function InstancesPage(): JSX.Element {
     if (id !== undefined && meta.value?.isReadOnly === false) toggle(id);
   };
 
-  const onNearEnd = useCallback(() => void list.loadMore(), [list]);
+  const onNearEnd = useCallback(() => list.loadMore(), [list]);
   const onVisible = useCallback((first: number, last: number) => list.see(first, last), [list]);
   const shownCounts = counts.value.value;
   return (
@@ -115,9 +115,11 @@ export function InstancesPage(): JSX.Element {
         empty={
           list.rows.value === null
             ? list.error.value === null && 'Loading…'
-            : countConditions(filter) > 0
-              ? 'No instance matches. Take a condition away.'
-              : 'There are no instances yet. Start one with client.startOrchestration() or duraloom start.'
+            : list.hasMore.value
+              ? 'Looking further back…'
+              : countConditions(filter) > 0
+                ? 'No instance matches. Take a condition away.'
+                : 'There are no instances yet. Start one with client.startOrchestration() or duraloom start.'
         }
       />
       {bulk.value !== null && (

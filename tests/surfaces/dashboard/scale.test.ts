@@ -1,10 +1,12 @@
 // 100,000 instances and a history of 50,000 events: the first view comes soon, and scrolling shows rows, never gaps.
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportedInstance } from 'duraloom';
 import type { HistoryEvent } from '../../../src/types/history-event.ts';
 import { until } from '../../../scripts/demo-store/demo-store.ts';
 import { hasBrowser } from '../../support/browser.ts';
+import { makePlace } from '../../support/cli.ts';
 import { DashboardStage } from '../../support/dashboard-stage.ts';
 
 const INSTANCES = 100_000;
@@ -115,6 +117,53 @@ describe.skipIf(!hasBrowser)('the dashboard with much in the store', () => {
     console.log(`list: 95 % of frames within ${p95Ms.toFixed(0)} ms`);
     expect(topPx).toBeGreaterThan(0);
     expect(gaps).toBe(0);
+  });
+
+  test('an instance behind more than one answer looks through is found', { timeout: 60_000 }, async () => {
+    // What one answer looks through does not reach it.
+    const { instances, cursor } = await stage.demo.client.listInstances({ search: 'ping-001' });
+    expect(instances).toEqual([]);
+    expect(cursor).not.toBeNull();
+    const { page } = await stage.visit('#/?search=ping-001');
+    await page.locator('tr[data-index="0"]', { hasText: 'ping-001' }).waitFor();
+
+    const place = await makePlace();
+    try {
+      const { stderr } = await place.run(['list', '--search', 'ping-001', '--store', join(stage.assets, '../demo.db')]);
+      expect(stderr).toMatch(/^No instance that matches was found so far\nMore: --cursor \S+\n$/);
+    } finally {
+      await place.remove();
+    }
+  });
+
+  test('reading on after a failure needs no scrolling', { timeout: 60_000 }, async () => {
+    const { page } = await stage.visit('#/logs');
+    await page.locator('h1').waitFor();
+    let isBroken = true;
+    await page.route(/\/instances\?.*cursor=/, (route) => (isBroken ? route.abort() : route.continue()));
+    const failure = page.waitForEvent('requestfailed', (request) => request.url().includes('cursor='));
+    await page.goto(`${stage.demo.server.url}/#/?search=ping-001`);
+    await failure;
+    await page.locator('.empty', { hasText: 'Looking further back…' }).waitFor();
+    isBroken = false;
+    await page.locator('tr[data-index="0"]', { hasText: 'ping-001' }).waitFor();
+  });
+
+  test('a search that nothing meets is read to its end, and only once', { timeout: 60_000 }, async () => {
+    const { page, requests } = await stage.visit('#/?search=nowhere');
+    await page.locator('.empty', { hasText: 'No instance matches' }).waitFor();
+    const pages = (): number => requests.filter((url) => url.includes('cursor=')).length;
+    const counts = (): number => requests.filter((url) => url.includes('/instance-counts?')).length;
+    const [read, counted] = [pages(), counts()];
+    expect(read).toBeGreaterThan(0);
+    // Counts are read every four seconds, pages on the screen every second. Between two counts something new comes to the store.
+    await expect.poll(counts, { timeout: 20_000 }).toBeGreaterThan(counted);
+    await stage.demo.client.startOrchestration('new-one', 'backlog', 0);
+    await expect.poll(counts, { timeout: 20_000 }).toBeGreaterThan(counted + 1);
+    expect(pages()).toBe(read);
+    // Still live.
+    await stage.demo.client.startOrchestration('nowhere-else', 'backlog', 0);
+    await page.locator('tr[data-index="0"]', { hasText: 'nowhere-else' }).waitFor();
   });
 
   test.each(['history', 'timeline'])('50,000 events are scrolled through without a gap: %s', { timeout: 120_000 }, async (tab) => {

@@ -48,7 +48,7 @@ export const list: Command = defineCommand({
       ...(cursor !== undefined && { cursor }),
     });
     await printResult(context, values.json, page, async () => {
-      if (page.instances.length === 0) io.note('No instance matches');
+      if (page.instances.length === 0) io.note(page.cursor === null ? 'No instance matches' : 'No instance that matches was found so far');
       else printTable(io, ROW_HEADING, page.instances.map(toRow));
       if (page.cursor !== null) io.note(`More: --cursor ${clean(page.cursor)}`);
     });
