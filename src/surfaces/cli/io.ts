@@ -82,7 +82,23 @@ export class Io {
    */
   async write(text: string): Promise<void> {
     if (this.#out.write(text)) return;
-    await new Promise<void>((resolve) => this.#out.once('drain', resolve));
+    await this.unlessInterrupted(new Promise<void>((resolve) => this.#out.once('drain', resolve)));
+  }
+
+  /**
+   * Waits for something that may never come: a reader that is stuck, an input that says nothing.
+   *
+   * @param waiting - what is waited for; it goes on
+   * @returns what it gave
+   * @throws the reason of the signal at Ctrl-C
+   */
+  async unlessInterrupted<Value>(waiting: Promise<Value>): Promise<Value> {
+    return await new Promise<Value>((resolve, reject) => {
+      const onAbort = (): void => reject(this.#signal.reason as Error);
+      this.#signal.addEventListener('abort', onAbort);
+      if (this.#signal.aborted) onAbort();
+      waiting.then(resolve, reject).finally(() => this.#signal.removeEventListener('abort', onAbort));
+    });
   }
 
   /**

@@ -2,8 +2,9 @@
 // program.ts reads the line, io.ts is the terminal.
 //
 // M1. No stack trace reaches a person, unless DURALOOM_DEBUG=1 asks for it.
-// M2. Ctrl-C aborts the command by its signal; the second one ends the process at once. A reader that goes away (`| head`) ends it in silence;
-//     output that cannot be written for another reason is an error like others.
+// M2. Ctrl-C aborts the command by its signal; the second one ends the process at once, and so does time when the command has ended and something
+//     keeps the process. The signal itself ends it then: process.exit waits for threads, and one may hang in a pipe that nobody opens.
+//     A reader that goes away (`| head`) ends it in silence; output that cannot be written for another reason is an error like others.
 import { CommanderError } from 'commander';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
@@ -20,6 +21,8 @@ import { readVersion } from './version.ts';
 const SAME_INTERRUPT_MS = 100;
 /** How long stores may take to close. */
 const CLOSE_TIMEOUT_MS = 3_000;
+/** How long output that nobody reads, and files that do not open, may keep the process after an interrupt. */
+const LINGER_MS = 1_000;
 
 /**
  * Runs a command line.
@@ -85,11 +88,11 @@ async function closeAll(opened: readonly OpenedStore[]): Promise<boolean> {
 
 /** M2. */
 function listen(abort: AbortController): () => void {
-  let firstAt = 0;
-  const onSignal = (): void => {
-    const now = performance.now();
-    if (!abort.signal.aborted) firstAt = now;
-    else if (now - firstAt > SAME_INTERRUPT_MS) process.exit(EXIT.interrupted);
+  let first: { readonly at: number; readonly signal: NodeJS.Signals } | null = null;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const at = performance.now();
+    if (first === null) first = { at, signal };
+    else if (at - first.at > SAME_INTERRUPT_MS) endBy(signal);
     abort.abort();
   };
   process.on('SIGINT', onSignal);
@@ -97,7 +100,13 @@ function listen(abort: AbortController): () => void {
   return () => {
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
+    if (first !== null) setTimeout(endBy, LINGER_MS, first.signal).unref();
   };
+}
+
+function endBy(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 function endWithReader(io: Io, isJson: boolean): void {

@@ -1,5 +1,6 @@
 // Parameters: how they are declared, and how what was typed becomes values. Neighbours: command.ts, program.ts.
 import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import { parseRecord } from '../../types/codec.ts';
 import { toMilliseconds, type Duration } from '../../types/duration.ts';
 import { toFailure } from '../../types/failure.ts';
@@ -248,9 +249,13 @@ async function readText(io: Io, given: string): Promise<string> {
  * @returns the text
  */
 export async function readAll(io: Io): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of io.input) chunks.push(Buffer.from(chunk as Uint8Array));
-  return Buffer.concat(chunks).toString('utf8');
+  try {
+    return (await io.unlessInterrupted(buffer(io.input))).toString('utf8');
+  } catch (error) {
+    // Else it would be read on.
+    io.input.destroy();
+    throw error;
+  }
 }
 
 /**

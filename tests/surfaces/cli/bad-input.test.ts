@@ -194,14 +194,23 @@ describe('a command line', { timeout: 120_000 }, () => {
   });
 
   test('about an instance that has not begun says so', async () => {
-    const words = [
-      ['history', 'waiting', '--recorded'],
-      ['diagram', 'waiting'],
-      ['replay', '--instance', 'waiting', '--code', 'code.mjs'],
-    ];
+    const provider = await SqliteProvider.open(join(place.folder, 'anew.db'));
+    const client = new Client(provider);
+    for (const id of ['new', 'replaced']) await client.startOrchestration(id, 'nobody');
+    await client.startOrchestration('replaced', 'nobody', 2, { onExisting: 'terminateExisting' });
+    await provider.close();
     await writeFile(join(place.folder, 'code.mjs'), '');
-    for (const run of await Promise.all(words.map((typed) => place.run([...typed, '--store', 'good.db'])))) {
-      expectError(run, 1, /'waiting' has no history yet: no host has run its first turn.*\(INPUT_INVALID\)/);
+    for (const id of ['new', 'replaced']) {
+      const words = [
+        ['history', id, '--recorded'],
+        ['diagram', id],
+        ['diagram', id, '--html'],
+        ['replay', '--instance', id, '--code', 'code.mjs'],
+        ['validate', '--instance', id],
+      ];
+      for (const run of await Promise.all(words.map((typed) => place.run([...typed, '--store', 'anew.db'])))) {
+        expectError(run, 1, new RegExp(String.raw`'${id}' has no history yet: no host has run its first turn.*\(INPUT_INVALID\)`));
+      }
     }
   });
 

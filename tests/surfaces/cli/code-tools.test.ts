@@ -1,4 +1,4 @@
-// Pictures: diagrams and reports. No host is needed.
+// Histories and their pictures. No host is needed.
 import { Client, Runtime } from 'duraloom';
 import { SqliteProvider } from 'duraloom/sqlite';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -18,7 +18,10 @@ beforeAll(async () => {
   await client.raiseEvent('drawn', 'approved', { by: 'B<script>' });
   await client.raiseEvent('drawn', 'thanked');
   await client.waitForResult('drawn');
+  await client.startOrchestration('again', 'fails');
+  await expect(client.waitForResult('again')).rejects.toThrow('out of stock');
   await runtime.shutdown();
+  await client.retry('again');
   await client.startOrchestration('pending', 'greet', 'P');
   await provider.close();
 });
@@ -49,4 +52,16 @@ describe('diagram', { timeout: 120_000 }, () => {
     ]);
     expect([there, both, nothing, early, unknown].map(({ code }) => code)).toEqual([4, 2, 2, 1, 3]);
   });
+});
+
+test('a retried instance that has not begun has no history yet', { timeout: 120_000 }, async () => {
+  const lines = [
+    ['history', 'again', '--recorded'],
+    ['validate', '--instance', 'again'],
+    ['diagram', 'again'],
+  ];
+  const runs = await Promise.all(lines.map((words) => place.run(words)));
+  expect(await place.json(['show', 'again'])).toMatchObject({ instance: { status: 'Pending', executionId: 2 } });
+  for (const run of runs)
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('has no history yet') as unknown });
 });

@@ -83,10 +83,12 @@ function checkTarget(file: string, force: boolean): boolean {
 async function writeFile(
   { file, partial }: { readonly file: string; readonly partial?: string },
   lines: AsyncIterable<string>,
-  { signal }: CommandContext,
+  { io, signal }: CommandContext,
 ): Promise<void> {
   try {
-    await pipeline(Readable.from(lines), createWriteStream(partial ?? file), { signal });
+    const written = pipeline(Readable.from(lines), createWriteStream(partial ?? file), { signal });
+    // A pipe may have no reader, for ever.
+    await (partial === undefined ? io.unlessInterrupted(written) : written);
     if (partial !== undefined) await rename(partial, file);
   } catch (error) {
     if (partial !== undefined) await rm(partial, { force: true });

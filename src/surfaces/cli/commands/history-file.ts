@@ -5,7 +5,6 @@ import { parseRecord } from '../../../types/codec.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
 import { readAll, readTextFile, usage } from '../parameters.ts';
-import { readInstance } from './instances.ts';
 
 /** A history whose events nobody has checked. */
 export type GivenHistory = {
@@ -46,8 +45,8 @@ export async function takeHistory(
  * @throws {CliError} `INPUT_INVALID` when it has no history yet
  */
 export async function recordHistory(client: Client, instanceId: string): Promise<RecordedHistory> {
-  const { eventCount, executionId } = await readInstance(client, instanceId);
-  if (eventCount === 0 && executionId === 1) throw noHistory(instanceId);
+  const executions = await client.listExecutions(instanceId);
+  if (executions.every(({ eventCount }) => eventCount === 0)) throw noHistory(instanceId);
   const { exportHistory } = await import('../../../testing.ts');
   return await exportHistory(client, instanceId);
 }

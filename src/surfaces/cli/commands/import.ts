@@ -40,12 +40,13 @@ export const importCommand: Command = defineCommand({
     const bar = await io.progress('imported', source.bytes);
     const report = (): void => bar.to(source.bytes === null ? source.at().record : source.bytesRead());
     try {
-      const lines = readLines(source, context.signal);
+      const lines = readLines(source, context);
       const result = dryRun ? await foresee(store, lines, source, report) : await importAll(store, lines, source, report);
       bar.stop();
       await printResult(context, json, dryRun ? { dryRun, ...result } : result, () =>
         io.print(`${dryRun ? 'Would import' : 'Imported'} ${result.imported} instance(s); ${result.existing} are there already`),
       );
+      context.signal.throwIfAborted();
       return EXIT.ok;
     } finally {
       bar.stop();
@@ -127,16 +128,21 @@ function openSource(io: Io, file: string): Source {
   }
 }
 
-/** A line that is no JSON is given as null, so that the import first writes those before it. */
-async function* readLines({ stream, name, at: place }: Source, signal: AbortSignal): AsyncGenerator {
+/**
+ * A line that is no JSON is given as null, so that the import first writes those before it. An interrupt is the end of the input: those before it
+ * are written, and told.
+ */
+async function* readLines({ stream, name, at: place }: Source, { io, signal }: CommandContext): AsyncGenerator {
   const at = place();
   const failed = new Promise<never>((_resolve, reject) => stream.once('error', (error) => reject(fileError(name, error))));
   failed.catch(() => undefined);
   const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
   for (;;) {
-    const next = await Promise.race([lines.next(), failed]);
-    if (next.done === true) return;
-    signal.throwIfAborted();
+    const next = await io.unlessInterrupted(Promise.race([lines.next(), failed])).catch((error: unknown) => {
+      if (signal.aborted) return null;
+      throw error;
+    });
+    if (next === null || next.done === true) return;
     at.line += 1;
     const text = at.line === 1 ? next.value.replace(/^\uFEFF/, '') : next.value;
     if (text.trim() === '') continue;

@@ -7,7 +7,7 @@ import { JSON_OUTPUT, printResult, STORE } from '../common.ts';
 import { flag, optional, option, usage } from '../parameters.ts';
 import { locateStore } from '../store.ts';
 import { clean } from '../text.ts';
-import { parseHistory } from './history-file.ts';
+import { noHistory, parseHistory } from './history-file.ts';
 import { readAll, readTextFile } from '../parameters.ts';
 import { readInstance } from './instances.ts';
 
@@ -60,6 +60,7 @@ async function checkStore(context: CommandContext, { instance, quick, store }: W
   const { client } = await context.openStore(store);
   if (instance !== undefined) {
     await checkInstance(client, await readInstance(client, instance), tally, check);
+    if (tally.executions === 0 && tally.problems.length === 0) throw noHistory(instance);
     return;
   }
   const location = locateStore(store);
