@@ -39,7 +39,7 @@ export const exportCommand: Command = defineCommand({
     const isSpecial = file !== '-' && checkTarget(file, force);
     const { client } = await context.openStore(values.store);
     const filter = toFilter(values);
-    const { count, isExact } = await client.countInstances(filter, { limit: COUNT_LIMIT });
+    const { count, isExact } = await client.countInstances(filter, { limit: COUNT_LIMIT, signal: context.signal });
     if (dryRun) {
       await printResult(context, json, { dryRun: true, instances: count, isExact, file }, () =>
         io.print(`Would export ${count} instance(s) to ${clean(file)}`),
@@ -62,7 +62,7 @@ export const exportCommand: Command = defineCommand({
 });
 
 async function* toLines(client: Client, filter: InstanceFilterOptions, signal: AbortSignal, onLine: () => void): AsyncGenerator<string> {
-  for await (const instance of client.exportInstances(filter)) {
+  for await (const instance of client.exportInstances(filter, { signal })) {
     signal.throwIfAborted();
     yield `${encodeRecord(instance)}\n`;
     onLine();

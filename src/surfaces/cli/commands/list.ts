@@ -35,7 +35,7 @@ export const list: Command = defineCommand({
     const { client } = await context.openStore(values.store);
     const filter = toFilter(values);
     if (values.count) {
-      const counted = await client.countInstances(filter, { limit: 1_000_000 });
+      const counted = await client.countInstances(filter, { limit: 1_000_000, signal: context.signal });
       await printResult(context, values.json, counted, () => io.print(`${counted.count}${counted.isExact ? '' : ' or more'}`));
       return EXIT.ok;
     }

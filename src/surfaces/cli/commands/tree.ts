@@ -22,7 +22,7 @@ export const tree: Command = defineCommand({
   examples: [{ line: 'duraloom tree order-17', what: 'who started whom' }],
   run: async (context, { id, limit, store, json }) => {
     const { client } = await context.openStore(store);
-    const top = await client.getTree(id, limit === undefined ? {} : { limit });
+    const top = await client.getTree(id, { ...(limit !== undefined && { limit }), signal: context.signal });
     await printResult(context, json, top, () => printTree(context.io, top));
     return EXIT.ok;
   },
