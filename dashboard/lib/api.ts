@@ -161,6 +161,7 @@ export function messageOf(error: unknown): string {
 /** Asks until the server answers, whatever it answers. */
 async function probe(): Promise<void> {
   if (!isUnreachable.value) return;
+  // `send` has noted whether it answers: what it says is of no interest here.
   await send(urlOf('meta')).catch(() => undefined);
   if (isUnreachable.value) setTimeout(() => void probe(), PROBE_MS);
 }

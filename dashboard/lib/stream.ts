@@ -137,6 +137,7 @@ async function* readEvents(response: Response): AsyncGenerator<StreamEvent> {
       yield* parser.push(value);
     }
   } finally {
+    // A stream that broke off has told why; there is nothing left to cancel.
     await reader.cancel().catch(() => undefined);
   }
 }

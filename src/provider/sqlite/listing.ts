@@ -89,7 +89,8 @@ export class InstanceListing {
         params: statuses,
       });
     }
-    if (orderBy === 'createdAt') return sources;
+    // The other orders have an index with the names.
+    if (orderBy !== 'id') return sources;
     if (isLiving(filter)) {
       const names = this.#namesOf(filter);
       sources.push({

@@ -135,6 +135,7 @@ function openSource(io: Io, file: string): Source {
 async function* readLines({ stream, name, at: place }: Source, { io, signal }: CommandContext): AsyncGenerator {
   const at = place();
   const failed = new Promise<never>((_resolve, reject) => stream.once('error', (error) => reject(fileError(name, error))));
+  // It is raced with each line: when the input has ended, nobody looks at it any more.
   failed.catch(() => undefined);
   const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
   for (;;) {
